@@ -1,0 +1,54 @@
+package core
+
+// The catalogue: every event Postern records. A new one is added here, mapped in siem/ocsf, and
+// nowhere else.
+const (
+	WorkspaceCreated       EventType = "workspace.created"
+	ConnectionCreated      EventType = "connection.created"
+	ConnectionTokenCreated EventType = "connection.token_created"
+	ServiceAccountCreated  EventType = "service_account.created"
+
+	UserProvisioned   EventType = "user.provisioned"
+	UserUpdated       EventType = "user.updated"
+	UserDeprovisioned EventType = "user.deprovisioned"
+	UserReactivated   EventType = "user.reactivated"
+	UserDeleted       EventType = "user.deleted"
+	UserLoggedOut     EventType = "user.logged_out" // everywhere, by a signal or an admin
+
+	TeamCreated       EventType = "team.created"
+	TeamUpdated       EventType = "team.updated"
+	TeamDeleted       EventType = "team.deleted"
+	TeamMemberAdded   EventType = "team.member_added"
+	TeamMemberRemoved EventType = "team.member_removed"
+
+	SessionStarted EventType = "session.started"
+	SessionEnded   EventType = "session.ended"
+	SignInFailed   EventType = "session.sign_in_failed"
+
+	RequestRefused EventType = "connection.request_refused" // an authenticated connection sent what cannot be done
+	SignalAccepted EventType = "signal.accepted"
+	SignalRefused  EventType = "signal.refused"
+
+	AppCreated              EventType = "app.created"
+	AccountCreated          EventType = "account.created"
+	AccountShared           EventType = "account.shared"
+	AccountUnshared         EventType = "account.unshared"
+	AccountPasswordRevealed EventType = "account.password_revealed"
+	AccountPasswordFilled   EventType = "account.password_filled"
+	AccountValidated        EventType = "account.validated"
+	AccountDesynced         EventType = "account.desynced"
+	AccountOrphaned         EventType = "account.orphaned"
+
+	RotationPlanned        EventType = "account.rotation_planned"
+	RotationStarted        EventType = "account.rotation_started"
+	RotationDelayed        EventType = "account.rotation_delayed" // will be tried again by itself
+	RotationBlocked        EventType = "account.rotation_blocked" // waits for a person
+	AccountPasswordDrifted EventType = "account.password_drifted"
+	AccountPasswordRotated EventType = "account.password_rotated"
+
+	SinkPaused       EventType = "sink.paused"
+	SinkResumed      EventType = "sink.resumed"
+	SinkDeadLettered EventType = "sink.event_dead_lettered"
+
+	CheckpointSigned EventType = "audit.checkpoint_signed"
+)
