@@ -4,15 +4,23 @@ create table audit_outbox (
 	xid          xid8 not null default pg_current_xact_id(),
 	number       bigint generated always as identity,
 	workspace_id uuid not null references workspaces (id),
-	event        jsonb not null,
+	event_id     uuid not null,
+	type         text not null,
+	occurred     timestamptz not null,
+	correlation  uuid not null,
+	targets      uuid[] not null,
+	event        json not null,                 -- canonical; json keeps the bytes as they were written
 	primary key (xid, number)
 );
 
 create table audit_heads (
 	workspace_id uuid primary key references workspaces (id),
 	sequence     bigint not null,
-	hash         bytea not null
+	hash         bytea not null,
+	unsigned     bigint not null,               -- events since the last checkpoint, not counting checkpoints
+	changed      timestamptz not null           -- when the last of them was sequenced
 );
+create index audit_heads_unsigned on audit_heads (changed) where unsigned > 0;
 
 create table audit_log (
 	position     bigint primary key,            -- order over all workspaces: what the relay follows
@@ -24,7 +32,7 @@ create table audit_log (
 	correlation  uuid not null,
 	event        text not null,                 -- canonical JSON: exactly the bytes that were hashed
 	previous     bytea not null,
-	hash         bytea not null,                -- SHA-256(previous, sequence, event)
+	hash         bytea not null,                -- SHA-256(previous, sequence as 8 bytes big-endian, event)
 	sequenced    timestamptz not null default now(),
 	unique (workspace_id, sequence),
 	unique (event_id)
@@ -50,7 +58,7 @@ create table audit_checkpoints (
 );
 
 create table cursors (
-	name     text primary key,                  -- 'relay'
+	name     text primary key,                  -- 'sequencer': last position given; 'relay': last position published
 	position bigint not null default 0,
 	updated  timestamptz not null default now()
 );

@@ -1,0 +1,82 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/postgres"
+)
+
+const insertOutbox = `
+insert into audit_outbox (workspace_id, event_id, type, occurred, correlation, targets, event)
+select workspace_id, event_id, type, occurred, correlation, targets::uuid[], event::json
+from unnest(@workspaces::uuid[], @ids::uuid[], @types::text[], @occurred::timestamptz[], @correlations::uuid[], @targets::text[], @events::text[])
+	with ordinality as given (workspace_id, event_id, type, occurred, correlation, targets, event, place)
+order by place`
+
+// Append records events in the transaction that makes them true, in one round trip. They keep the
+// order given. An event without a correlation begins its own story. No events is no work.
+func Append(ctx context.Context, tx pgx.Tx, events ...core.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	count := len(events)
+	workspaces, ids, correlations := make([]core.ID, count), make([]core.ID, count), make([]core.ID, count)
+	types, targets, texts := make([]string, count), make([]string, count), make([]string, count)
+	occurred := make([]time.Time, count)
+	for i, event := range events {
+		if event.ID.IsZero() || event.Workspace.IsZero() || event.Type == "" || event.Occurred.IsZero() {
+			return core.Internal(fmt.Errorf("audit: event %q lacks an id, a workspace, a type or a time", event.Type))
+		}
+		if event.Correlation.IsZero() {
+			event.Correlation = event.ID
+		}
+		text, err := Canonical(event)
+		if err != nil {
+			return core.Internal(err)
+		}
+		workspaces[i], ids[i], correlations[i] = event.Workspace, event.ID, event.Correlation
+		types[i], targets[i], texts[i] = string(event.Type), targetArray(event.Targets), string(text)
+		occurred[i] = event.Occurred
+	}
+	_, err := tx.Exec(ctx, insertOutbox, pgx.StrictNamedArgs{
+		"workspaces": workspaces, "ids": ids, "types": types, "occurred": occurred,
+		"correlations": correlations, "targets": targets, "events": texts,
+	})
+	return postgres.Classify(err)
+}
+
+// Canonical is the JSON of an event in the one form that is hashed (RFC 8785): sorted keys, no
+// space, minimal escapes. Any copy of the event can be brought back to it.
+func Canonical(event core.Event) ([]byte, error) {
+	event.Occurred = event.Occurred.UTC().Truncate(time.Microsecond)
+	text, err := json.Marshal(event)
+	if err != nil {
+		return nil, fmt.Errorf("audit: event %s: %w", event.ID, err)
+	}
+	value := jsontext.Value(text)
+	if err := value.Canonicalize(); err != nil {
+		return nil, fmt.Errorf("audit: event %s: %w", event.ID, err)
+	}
+	return value, nil
+}
+
+// targetArray writes the ids of targets as a PostgreSQL array, each once.
+func targetArray(targets []core.Target) string {
+	seen := make(map[core.ID]bool, len(targets))
+	ids := make([]string, 0, len(targets))
+	for _, target := range targets {
+		if !target.ID.IsZero() && !seen[target.ID] {
+			seen[target.ID] = true
+			ids = append(ids, target.ID.String())
+		}
+	}
+	return "{" + strings.Join(ids, ",") + "}"
+}
