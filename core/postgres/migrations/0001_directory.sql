@@ -72,13 +72,14 @@ create table teams (
 	version       bigint not null default 1,
 	created       timestamptz not null default now(),
 	updated       timestamptz not null default now(),
+	deleted       timestamptz,                  -- nobody is in it any more; the row stays for its history
 	primary key (id),
 	unique (workspace_id, id),
 	foreign key (workspace_id, connection_id) references connections (workspace_id, id)
 );
-create unique index team_display_name on teams (workspace_id, lower(display_name));
-create index teams_external_id on teams (connection_id, external_id) where external_id <> '';
-create index teams_page on teams (workspace_id, connection_id, created, id);
+create unique index team_display_name on teams (workspace_id, lower(display_name)) where deleted is null;
+create index teams_external_id on teams (connection_id, external_id) where deleted is null and external_id <> '';
+create index teams_page on teams (workspace_id, connection_id, created, id) where deleted is null;
 
 create table team_members (
 	workspace_id uuid not null,
@@ -140,6 +141,7 @@ create table sign_in_flows (
 	expires       timestamptz not null,
 	foreign key (workspace_id, connection_id) references connections (workspace_id, id)
 );
+create index sign_in_flows_expires on sign_in_flows (connection_id, expires);
 
 create table service_accounts (
 	id           uuid not null,
@@ -172,4 +174,4 @@ create table signed_token_uses (
 	expires       timestamptz not null,
 	primary key (connection_id, token_id)
 );
-create index signed_token_uses_expires on signed_token_uses (expires);
+create index signed_token_uses_expires on signed_token_uses (connection_id, expires);

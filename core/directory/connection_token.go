@@ -1,0 +1,104 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/postgres"
+	"postern/core/seal"
+)
+
+const lockConnection = `select name from connections where workspace_id = @workspace and id = @connection for no key update`
+
+const countConnectionTokens = `
+select count(*) from connection_tokens
+where workspace_id = @workspace and connection_id = @connection and (expires is null or expires > @now)`
+
+const insertConnectionToken = `
+insert into connection_tokens (id, workspace_id, connection_id, hash, created, expires)
+values (@id, @workspace, @connection, @hash, @now, @expires)`
+
+// CreateConnectionToken gives a connection one more SCIM token, "pst_scim_…", and returns it: the
+// only time it can be seen. expires may be nil. A connection has at most two live tokens, so that one
+// can be replaced without a gap; a third is a Conflict.
+func (d *Directory) CreateConnectionToken(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, connection core.ID, expires *time.Time) (seal.Secret, error) {
+	now := d.now()
+	// The row lock makes two creations count one after the other.
+	var name string
+	err := tx.QueryRow(ctx, lockConnection, pgx.StrictNamedArgs{"workspace": workspace, "connection": connection}).Scan(&name)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return seal.Secret{}, core.NotFound("connection")
+	}
+	if err != nil {
+		return seal.Secret{}, err
+	}
+	var live int
+	args := pgx.StrictNamedArgs{"workspace": workspace, "connection": connection, "now": now}
+	if err := tx.QueryRow(ctx, countConnectionTokens, args).Scan(&live); err != nil {
+		return seal.Secret{}, err
+	}
+	if live >= liveTokens {
+		return seal.Secret{}, core.Conflict("", "a connection has at most %d live tokens", liveTokens).WithCode("too_many_tokens")
+	}
+	id, token := core.NewID(), seal.NewToken("pst_scim")
+	_, err = tx.Exec(ctx, insertConnectionToken, pgx.StrictNamedArgs{
+		"id": id, "workspace": workspace, "connection": connection, "hash": seal.HashToken(token.Reveal()), "now": now, "expires": expires,
+	})
+	if err != nil {
+		return seal.Secret{}, err
+	}
+	event := core.NewEvent(core.ConnectionTokenCreated, workspace, cause, now,
+		core.Target{Kind: "connection", ID: connection, Name: name}, core.Target{Kind: "token", ID: id})
+	if expires != nil {
+		event = event.With("expires", expires.UTC().Format(time.RFC3339))
+	}
+	return token, audit.Append(ctx, tx, event)
+}
+
+// The lookup is by the hash of what was sent, so how long it takes tells nothing about the token.
+const selectConnectionByToken = `
+select c.id, c.workspace_id, c.name, c.kind, c.issuer, c.client_id, c.client_secret, c.logout_issuers, c.jwks_uri, c.created,
+       t.id as token_id, t.last_used
+from connection_tokens t join connections c on c.workspace_id = t.workspace_id and c.id = t.connection_id
+where t.hash = @hash and (t.expires is null or t.expires > @now)`
+
+const touchConnectionToken = `
+update connection_tokens set last_used = @now
+where workspace_id = @workspace and id = (
+	select id from connection_tokens
+	where workspace_id = @workspace and id = @id and (last_used is null or last_used <= @stale)
+	for update skip locked)`
+
+// AuthenticateConnection finds whose SCIM token this is. A token that is unknown or has expired is
+// Unauthenticated, and the two cannot be told apart.
+func (d *Directory) AuthenticateConnection(ctx context.Context, token seal.Secret) (Connection, error) {
+	now := d.now()
+	found, err := one[struct {
+		Connection
+		Token    core.ID    `db:"token_id"`
+		LastUsed *time.Time `db:"last_used"`
+	}](ctx, d.DB, "token", selectConnectionByToken, pgx.StrictNamedArgs{"hash": seal.HashToken(token.Reveal()), "now": now})
+	if core.KindOf(err) == core.KindNotFound {
+		return Connection{}, core.Unauthenticated("the token is not valid")
+	}
+	if err != nil {
+		return Connection{}, err
+	}
+	return found.Connection, d.touch(ctx, touchConnectionToken, found.Workspace, found.Token, found.LastUsed, now)
+}
+
+// touch writes that something was used, at most once per touchEvery. Whoever finds the row locked
+// by another request's touch leaves it to that one.
+func (d *Directory) touch(ctx context.Context, query string, workspace, id core.ID, last *time.Time, now time.Time) error {
+	stale := now.Add(-touchEvery)
+	if last != nil && last.After(stale) {
+		return nil
+	}
+	_, err := d.DB.Exec(ctx, query, pgx.StrictNamedArgs{"workspace": workspace, "id": id, "now": now, "stale": stale})
+	return postgres.Classify(err)
+}

@@ -1,0 +1,83 @@
+package directory
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/postgres"
+	"postern/core/seal"
+)
+
+// Flow is one sign-in under way: what Postern has to remember between sending a person to the IdP and
+// seeing them come back.
+type Flow struct {
+	Workspace  core.ID   `db:"workspace_id"`
+	Connection core.ID   `db:"connection_id"`
+	Nonce      string    `db:"nonce"`
+	Verifier   string    `db:"verifier"`  // of PKCE
+	ReturnTo   string    `db:"return_to"` // a path of Postern's own; empty means /
+	Created    time.Time `db:"created"`   // set by SaveFlow
+	Expires    time.Time `db:"expires"`   // set by SaveFlow: FlowLife after Created
+}
+
+// Flows nobody came back for go in passing, a few at a time, oldest first.
+const insertFlow = `
+with gone as (
+	delete from sign_in_flows where workspace_id = @workspace and state_hash in (
+		select state_hash from sign_in_flows
+		where workspace_id = @workspace and connection_id = @connection and expires < @now
+		order by expires limit 8 for update skip locked))
+insert into sign_in_flows (state_hash, workspace_id, connection_id, nonce, verifier, return_to, created, expires)
+values (@state, @workspace, @connection, @nonce, @verifier, @return_to, @now, @expires)`
+
+// SaveFlow remembers a sign-in under its state parameter. A return address that is not a path of
+// Postern's own is Invalid on "return_to".
+func (d *Directory) SaveFlow(ctx context.Context, q postgres.Querier, state string, flow Flow) error {
+	if flow.ReturnTo == "" {
+		flow.ReturnTo = "/"
+	}
+	if !ownPath(flow.ReturnTo) {
+		return core.Invalid("return_to", "a return address is a path of this site")
+	}
+	now := d.now()
+	_, err := q.Exec(ctx, insertFlow, pgx.StrictNamedArgs{
+		"state": seal.HashToken(state), "workspace": flow.Workspace, "connection": flow.Connection, "nonce": flow.Nonce,
+		"verifier": flow.Verifier, "return_to": flow.ReturnTo, "now": now, "expires": now.Add(orDefault(d.FlowLife, DefaultFlowLife)),
+	})
+	return postgres.Classify(err)
+}
+
+// ownPath keeps a sign-in from ending at somebody else's site: browsers read // and /\ as a host.
+func ownPath(path string) bool {
+	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || len(path) > longest {
+		return false
+	}
+	return !strings.ContainsFunc(path, func(r rune) bool { return r == '\\' || r < ' ' || r == 0x7f })
+}
+
+const takeFlow = `
+delete from sign_in_flows where workspace_id = @workspace and connection_id = @connection and state_hash = @state
+returning workspace_id, connection_id, nonce, verifier, return_to, created, expires`
+
+// TakeFlow gives back the sign-in of a state and forgets it: a state works once. One that is unknown,
+// was taken before, belongs to another connection or has expired is Unauthenticated. In a transaction
+// that is rolled back the state stays usable; call it with the pool, or in one that commits.
+func (d *Directory) TakeFlow(ctx context.Context, q postgres.Querier, workspace, connection core.ID, state string) (Flow, error) {
+	refused := core.Unauthenticated("this sign-in is not known or has expired; begin again")
+	flow, err := one[Flow](ctx, q, "sign-in", takeFlow,
+		pgx.StrictNamedArgs{"workspace": workspace, "connection": connection, "state": seal.HashToken(state)})
+	if core.KindOf(err) == core.KindNotFound {
+		return Flow{}, refused
+	}
+	if err != nil {
+		return Flow{}, err
+	}
+	if !flow.Expires.After(d.now()) {
+		return Flow{}, refused
+	}
+	return flow, nil
+}
