@@ -1,0 +1,93 @@
+package jobs
+
+import (
+	"context"
+	"log/slog"
+	"math"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/riverqueue/river"
+	"github.com/riverqueue/river/riverdriver/riverpgxv5"
+	"github.com/riverqueue/river/rivermigrate"
+
+	"postern/core"
+	"postern/core/postgres"
+)
+
+// Job is one unit of work: its arguments, as JSON. They are ids and numbers, never a secret.
+type Job interface {
+	// Kind names the handler, such as "rotation.step".
+	Kind() string
+}
+
+// Options say when a job runs. The zero value is: now, in the order of arrival, after all others.
+type Options struct {
+	// Priority is 1 (before all others) to 4. Zero is 4.
+	Priority int
+	// RunAt is the earliest time. Zero is now.
+	RunAt time.Time
+}
+
+// Queue adds jobs. It is safe for concurrent use and works none itself.
+type Queue struct {
+	client *river.Client[pgx.Tx]
+}
+
+// NewQueue returns the queue of a database that Migrate has run on. log may be nil.
+func NewQueue(db *postgres.DB, log *slog.Logger) (*Queue, error) {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	client, err := river.NewClient(quiet{riverpgxv5.New(db.Pool)}, &river.Config{Logger: log})
+	if err != nil {
+		return nil, core.Internal(err)
+	}
+	return &Queue{client: client}, nil
+}
+
+// Add queues a job; it exists once tx has committed.
+func (q *Queue) Add(ctx context.Context, tx pgx.Tx, job Job, options Options) error {
+	insert := river.InsertOpts{
+		// Which errors end a job is told by their kind, not by their number.
+		MaxAttempts: math.MaxInt16,
+		Priority:    4,
+		ScheduledAt: options.RunAt,
+	}
+	if options.Priority != 0 {
+		insert.Priority = options.Priority
+	}
+	_, err := q.client.InsertTx(ctx, tx, job, &insert)
+	return postgres.Classify(err)
+}
+
+// quiet is a driver that inserts without NOTIFY; see the package comment.
+type quiet struct{ *riverpgxv5.Driver }
+
+func (quiet) SupportsListener() bool     { return false }
+func (quiet) SupportsListenNotify() bool { return false }
+
+// lockMigrate keeps two processes that start together from migrating at once. It stands next to
+// the lock of postgres.Migrate.
+const lockMigrate = 0x706f7374_00000002
+
+// Migrate brings River's tables up to date. It runs after postgres.Migrate and may run often.
+func Migrate(ctx context.Context, db *postgres.DB) error {
+	connection, err := db.Acquire(ctx)
+	if err != nil {
+		return postgres.Classify(err)
+	}
+	defer connection.Release()
+	if _, err := connection.Exec(ctx, `select pg_advisory_lock($1)`, int64(lockMigrate)); err != nil {
+		return postgres.Classify(err)
+	}
+	defer func() {
+		_, _ = connection.Exec(context.WithoutCancel(ctx), `select pg_advisory_unlock($1)`, int64(lockMigrate))
+	}()
+	migrator, err := rivermigrate.New(riverpgxv5.New(db.Pool), &rivermigrate.Config{Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		return core.Internal(err)
+	}
+	_, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	return postgres.Classify(err)
+}
