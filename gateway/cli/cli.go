@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"postern/core"
+)
+
+// commands is the whole command line.
+type commands struct {
+	Serve   serve   `cmd:"" help:"Run Postern. Configuration comes from flags and POSTERN_… variables."`
+	Dev     dev     `cmd:"" help:"Run everything on this machine with nothing configured: database, Kafka, development IdP, sample app, event receiver and Postern."`
+	Demo    demo    `cmd:"" help:"Play the main job against a running 'postern dev' and verify each step from outside."`
+	Migrate migrate `cmd:"" help:"Bring the database schema up to date."`
+	Key     key     `cmd:"" help:"Print a fresh 32-byte key for --key or --audit-key."`
+}
+
+// terminal is where a command speaks: results on out, everything else on err.
+type terminal struct {
+	out, err io.Writer
+}
+
+// exitCodes are by core.Kind; 1 is for what nobody classified.
+var exitCodes = map[core.Kind]int{
+	core.KindInternal: 1, core.KindInvalid: 2, core.KindTooLarge: 2, core.KindUnauthenticated: 3, core.KindDenied: 3,
+	core.KindNotFound: 4, core.KindConflict: 5, core.KindStale: 5, core.KindRateLimited: 6, core.KindUnavailable: 6,
+}
+
+// Run executes a command line, without the program's name, and returns the exit code.
+func Run(arguments []string, out, errors io.Writer) int {
+	var commands commands
+	code := -1
+	parser, err := kong.New(&commands,
+		kong.Name("postern"),
+		kong.Description("Postern closes the gap between your identity provider and the shared passwords it cannot see.\n\nNew here? Run 'postern dev --play'."),
+		kong.UsageOnError(),
+		kong.Writers(out, errors),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Exit(func(asked int) { code = asked }),
+		kong.Vars{"data": defaultData()},
+	)
+	if err != nil {
+		fmt.Fprintln(errors, "postern:", err)
+		return 1
+	}
+	if len(arguments) == 0 {
+		arguments = []string{"--help"}
+	}
+	parsed, err := parser.Parse(arguments)
+	if code >= 0 { // --help was answered
+		return code
+	}
+	if err != nil {
+		fmt.Fprintln(errors, "postern:", err)
+		return 2
+	}
+	ctx, stop := untilStopped()
+	defer stop()
+	parsed.BindTo(ctx, (*context.Context)(nil))
+	return report(errors, parsed.Run(terminal{out, errors}))
+}
+
+// untilStopped ends the context at the first SIGINT or SIGTERM; a second one ends the process.
+func untilStopped() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(130)
+	}()
+	return ctx, cancel
+}
+
+func report(out io.Writer, err error) int {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return 0
+	}
+	classified := core.AsError(err)
+	fmt.Fprintln(out, "postern:", classified)
+	return exitCodes[classified.Kind]
+}
+
+// newLogger writes to a terminal or a collector. Levels and formats are checked by the parser.
+func newLogger(out io.Writer, level, format string) *slog.Logger {
+	var parsed slog.Level
+	if err := parsed.UnmarshalText([]byte(level)); err != nil {
+		parsed = slog.LevelInfo
+	}
+	options := &slog.HandlerOptions{Level: parsed}
+	if format == "text" {
+		return slog.New(slog.NewTextHandler(out, options))
+	}
+	return slog.New(slog.NewJSONHandler(out, options))
+}
