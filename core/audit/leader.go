@@ -1,0 +1,85 @@
+package audit
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core/postgres"
+)
+
+// The advisory locks of the parts that run once per database, next to that of the migrations.
+const (
+	LockSequencer int64 = 0x706f7374_00000002
+	LockRelay     int64 = 0x706f7374_00000003
+)
+
+// Leader runs work in at most one of all processes that share a database. The others stand by and
+// take over within about a second when the leader's connection ends.
+type Leader struct {
+	DB   *postgres.DB
+	Lock int64
+	Name string       // for the log
+	Log  *slog.Logger // nil logs nothing
+}
+
+// Run stands for election until ctx ends, then returns nil. The lock lives on the connection that
+// work gets: a leader that lost its connection can write nothing more through it, so two leaders
+// never write at once. When work fails the leadership is given up and stood for again.
+func (l *Leader) Run(ctx context.Context, work func(ctx context.Context, connection *pgx.Conn) error) error {
+	log := l.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	for failures := 0; ctx.Err() == nil; {
+		led, err := l.once(ctx, work)
+		if ctx.Err() != nil {
+			break
+		}
+		wait := time.Second
+		if err != nil {
+			if led {
+				failures = 0
+			}
+			failures++
+			wait = min(100*time.Millisecond<<min(failures, 5), 2*time.Second)
+			log.WarnContext(ctx, "leadership interrupted, standing again", "part", l.Name, "in", wait, "error", err)
+		}
+		sleep(ctx, wait/2+rand.N(wait/2))
+	}
+	return nil
+}
+
+// once stands for election one time. It reports whether it led.
+func (l *Leader) once(ctx context.Context, work func(context.Context, *pgx.Conn) error) (bool, error) {
+	pooled, err := l.DB.Acquire(ctx)
+	if err != nil {
+		return false, err
+	}
+	var leads bool
+	if err := pooled.QueryRow(ctx, `select pg_try_advisory_lock($1)`, l.Lock).Scan(&leads); err != nil || !leads {
+		pooled.Release()
+		return false, err
+	}
+	// Out of the pool: closing the connection is what gives the lock back, whatever happened.
+	connection := pooled.Hijack()
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = connection.Close(closing)
+	}()
+	return true, work(ctx, connection)
+}
+
+// sleep waits for a while, or until ctx ends.
+func sleep(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,130 @@
+package audit
+
+import (
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core/postgres"
+)
+
+// How the sequencer works when nothing else is said.
+const (
+	batchSize      = 2000
+	batchPatience  = 30 * time.Second
+	shortestWait   = 5 * time.Millisecond
+	longestWait    = 250 * time.Millisecond
+	checkpointIdle = 10 * time.Second
+)
+
+// Sequencer moves events from the outbox into the log: it gives each its place, links it into its
+// workspace's chain and signs checkpoints. Any number may run; one leads.
+//
+// It reads only below the snapshot horizon, so an event of a transaction that commits late is never
+// passed over: one long transaction delays the stream, and loses nothing.
+type Sequencer struct {
+	DB  *postgres.DB
+	Key ed25519.PrivateKey // signs checkpoints; nil signs none
+	Now func() time.Time   // nil is time.Now
+	Log *slog.Logger       // nil logs nothing
+
+	// CheckpointEvery is how many events one checkpoint covers at most. Default 1000. A workspace
+	// that has been quiet for 10 seconds gets one for what it has. Checkpoints do not count as
+	// events here, so a quiet workspace stays quiet.
+	CheckpointEvery int
+
+	once sync.Once
+	wake chan struct{}
+}
+
+// Run sequences until ctx ends, then returns nil. It survives restarts of PostgreSQL.
+func (s *Sequencer) Run(ctx context.Context) error {
+	leader := Leader{DB: s.DB, Lock: LockSequencer, Name: "sequencer", Log: s.Log}
+	return leader.Run(ctx, s.lead)
+}
+
+// Wake says that events were just committed, so that they need not wait for the next look.
+func (s *Sequencer) Wake() {
+	select {
+	case s.waker() <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Sequencer) waker() chan struct{} {
+	s.once.Do(func() { s.wake = make(chan struct{}, 1) })
+	return s.wake
+}
+
+func (s *Sequencer) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+const rebaseRestored = `
+update audit_outbox set xid = pg_current_xact_id()
+where xid >= pg_snapshot_xmax(pg_current_snapshot())`
+
+// lead works until the connection or ctx ends. Everything it remembers is remembered for as long as
+// it holds the lock on this connection, during which nobody else writes it.
+func (s *Sequencer) lead(ctx context.Context, connection *pgx.Conn) error {
+	// A visible row cannot be of a transaction that has not begun, unless the database was restored
+	// into another cluster, whose counter may be lower. Such rows would wait for it to catch up.
+	if _, err := connection.Exec(ctx, rebaseRestored); err != nil {
+		return err
+	}
+	position, err := Cursor(ctx, connection, CursorSequencer)
+	if err != nil {
+		return err
+	}
+	session := &session{connection: connection, position: position, heads: map[[16]byte]*head{}, key: s.Key, every: int64(s.CheckpointEvery), now: s.now}
+	if session.every <= 0 {
+		session.every = 1000
+	}
+	wait, quiet := shortestWait, time.Time{}
+	for {
+		moved, err := s.step(ctx, session, &quiet)
+		if err != nil {
+			return err
+		}
+		switch {
+		case moved >= batchSize:
+			continue
+		case moved > 0:
+			wait = shortestWait
+		default:
+			wait = min(wait*2, longestWait)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-s.waker():
+			timer.Stop()
+			wait = shortestWait
+		case <-timer.C:
+		}
+	}
+}
+
+// step moves one batch, or, with nothing to move, looks for quiet workspaces once a second.
+func (s *Sequencer) step(ctx context.Context, session *session, quiet *time.Time) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, batchPatience)
+	defer cancel()
+	moved, err := session.move(ctx)
+	if err != nil || moved > 0 || s.Key == nil {
+		return moved, err
+	}
+	if now := time.Now(); now.Sub(*quiet) >= time.Second {
+		*quiet = now
+		return session.checkpointQuiet(ctx)
+	}
+	return 0, nil
+}
