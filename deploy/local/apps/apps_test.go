@@ -1,0 +1,138 @@
+package apps
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"postern/core"
+)
+
+func require(t *testing.T, name string, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	if core.KindOf(err) == core.KindNotFound && os.Getenv("POSTERN_TEST_REQUIRE") != "1" {
+		t.Skipf("skipped: %s: %v", name, err)
+	}
+	t.Fatal(err)
+}
+
+func TestSites(t *testing.T) {
+	for name, start := range map[string]func(context.Context, string, Options) (*Site, error){"DokuWiki": StartDokuWiki, "WordPress": StartWordPress} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			begun := time.Now()
+			site, err := start(t.Context(), folder, Options{})
+			require(t, name, err)
+			t.Logf("first start: %s", time.Since(begun).Round(time.Millisecond))
+			defer func() {
+				if err := site.Stop(); err != nil {
+					t.Error(err)
+				}
+			}()
+			expect(t, site, site.Username, site.Password, true)
+			expect(t, site, site.Username, "wrong", false)
+			expect(t, site, "nobody", site.Password, false)
+			if err := site.SetPassword(t.Context(), site.Username, "A-second-password-7"); err != nil {
+				t.Fatal(err)
+			}
+			if err := site.SetPassword(t.Context(), "second", "Another-password-8"); err != nil {
+				t.Fatal(err)
+			}
+			if err := site.Stop(); err != nil {
+				t.Fatal(err)
+			}
+
+			// A second start, on another port, finds everything again.
+			begun = time.Now()
+			again, err := start(t.Context(), folder, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("second start: %s", time.Since(begun).Round(time.Millisecond))
+			defer func() {
+				if err := again.Stop(); err != nil {
+					t.Error(err)
+				}
+			}()
+			expect(t, again, site.Username, site.Password, false)
+			expect(t, again, site.Username, "A-second-password-7", true)
+			expect(t, again, "second", "Another-password-8", true)
+		})
+	}
+}
+
+func expect(t *testing.T, site *Site, username, password string, want bool) {
+	t.Helper()
+	if got, err := site.Accepts(t.Context(), username, password); err != nil || got != want {
+		t.Errorf("%s accepts %s: %v, %v", site.Name, username, got, err)
+	}
+}
+
+// TestSitesEndWithUs runs this test binary again, kills it, and looks for what it left behind.
+func TestSitesEndWithUs(t *testing.T) {
+	if folder := os.Getenv("POSTERN_APPS_CHILD"); folder != "" {
+		site, err := StartWordPress(context.Background(), folder, Options{})
+		if err != nil {
+			fmt.Println("failed:", err)
+			os.Exit(1)
+		}
+		fmt.Println("ready", site.URL)
+		select {}
+	}
+	_, err := findMariaDB()
+	require(t, "MariaDB", err)
+	require(t, "WordPress", needFolder(wordpressProgram, "wordpress"))
+	folder := t.TempDir()
+	child := exec.Command(os.Args[0], "-test.run=TestSitesEndWithUs$")
+	child.Env = append(os.Environ(), "POSTERN_APPS_CHILD="+folder)
+	output := &tail{}
+	child.Stdout = output
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = child.Wait() }()
+	until(t, func() bool { return strings.Contains(output.String(), "ready") })
+	if left(t, folder) == 0 {
+		t.Fatal("no process of the site was found")
+	}
+	if err := child.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	until(t, func() bool { return left(t, folder) == 0 })
+}
+
+func until(t *testing.T, condition func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(time.Minute)
+	for !condition() {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen within a minute")
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// left counts the processes whose command line names the folder.
+func left(t *testing.T, folder string) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Skip("skipped: /proc: this machine has none")
+	}
+	count := 0
+	for _, entry := range entries {
+		line, err := os.ReadFile("/proc/" + entry.Name() + "/cmdline")
+		if err == nil && strings.Contains(string(line), folder) {
+			count++
+		}
+	}
+	return count
+}

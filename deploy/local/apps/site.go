@@ -1,0 +1,148 @@
+package apps
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"postern/core"
+)
+
+// Options say how a site runs. The zero value is good.
+type Options struct {
+	// Port on 127.0.0.1; 0 takes a free one.
+	Port int
+	// Username and Password of the shared account. It is made when absent; an existing one keeps its
+	// password. Default: "shared", and a password that is the same for every site of a folder.
+	Username, Password string
+}
+
+// Site is a running web application with one shared account.
+type Site struct {
+	// Name is what people call the application.
+	Name string
+	// URL is its base address, without a slash at the end.
+	URL string
+	// SignInURL and ChangeURL are the pages to sign in and to change one's own password.
+	SignInURL, ChangeURL string
+	// Username and Password of the shared account, as they were when it was made.
+	Username, Password string
+
+	folder    string
+	processes []*process
+	set       func(ctx context.Context, username, password string) error
+	accepts   func(ctx context.Context, username, password string) (bool, error)
+}
+
+// Stop ends the site's processes. What it stored stays in its folder.
+func (s *Site) Stop() error {
+	var failures []error
+	for i := len(s.processes) - 1; i >= 0; i-- {
+		failures = append(failures, s.processes[i].stop(20*time.Second))
+	}
+	return errors.Join(failures...)
+}
+
+// SetPassword makes an account, or sets its password as the site's administrator would.
+func (s *Site) SetPassword(ctx context.Context, username, password string) error {
+	return s.set(ctx, username, password)
+}
+
+// Accepts signs in by the site's own form, with a plain HTTP client and no browser, and reports
+// whether the site let the account in.
+func (s *Site) Accepts(ctx context.Context, username, password string) (bool, error) {
+	return s.accepts(ctx, username, password)
+}
+
+func (o Options) fill() (Options, error) {
+	if o.Username == "" {
+		o.Username = "shared"
+	}
+	if o.Password == "" {
+		o.Password = "Tide-and-tackle-2026"
+	}
+	if strings.ContainsAny(o.Username, ":\n") {
+		return o, core.Invalid("Username", "a user name has no colon")
+	}
+	if o.Port == 0 {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return o, err
+		}
+		o.Port = listener.Addr().(*net.TCPAddr).Port
+		if err := listener.Close(); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+// need returns the path of a program, or NotFound naming the package that has it.
+func need(program, debianPackage string) (string, error) {
+	if path, err := exec.LookPath(program); err == nil {
+		return path, nil
+	}
+	for _, folder := range []string{"/usr/sbin/", "/usr/local/sbin/", "/sbin/"} {
+		if info, err := os.Stat(folder + program); err == nil && info.Mode()&0o111 != 0 {
+			return folder + program, nil
+		}
+	}
+	return "", missing(debianPackage)
+}
+
+func needFolder(folder, debianPackage string) error {
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return missing(debianPackage)
+	}
+	return nil
+}
+
+func missing(debianPackage string) error {
+	return core.NotFound("package " + debianPackage + " on this machine; `make tools` installs it")
+}
+
+// php serves a folder, four requests at a time.
+func (s *Site) php(ctx context.Context, program string, port int, folder string) error {
+	server, err := startGroup(folder, []string{"PHP_CLI_SERVER_WORKERS=4", "PATH=/usr/bin:/bin", "TMPDIR=" + os.TempDir()},
+		program, "-d", "memory_limit=256M", "-d", "display_errors=0", "-d", "opcache.enable=1", "-d", "opcache.enable_cli=1",
+		"-S", fmt.Sprintf("127.0.0.1:%d", port), "-t", folder)
+	if err != nil {
+		return err
+	}
+	s.processes = append(s.processes, server)
+	return s.answers(ctx, server)
+}
+
+// answers waits until the sign-in page comes.
+func (s *Site) answers(ctx context.Context, server *process) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	client := &http.Client{Timeout: 20 * time.Second}
+	for {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.SignInURL, nil)
+		if err != nil {
+			return err
+		}
+		response, err := client.Do(request)
+		if err == nil {
+			_ = response.Body.Close()
+			if response.StatusCode == http.StatusOK {
+				return nil
+			}
+			err = fmt.Errorf("it answered %s", response.Status)
+		}
+		select {
+		case <-server.exited:
+			return fmt.Errorf("%s stopped at its start:\n%s", s.Name, server.output)
+		case <-ctx.Done():
+			return fmt.Errorf("%s did not start: %w\n%s", s.Name, err, server.output)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}

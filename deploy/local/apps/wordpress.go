@@ -1,0 +1,201 @@
+package apps
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const wordpressProgram = "/usr/share/wordpress"
+
+// wordpressScript installs WordPress once and makes users, reading "username\npassword\nforce" from
+// its standard input, so that no password shows in a process list.
+//
+//go:embed wordpress.php
+var wordpressScript string
+
+// StartWordPress runs Debian's wordpress on a private MariaDB, both with their data in folder.
+func StartWordPress(ctx context.Context, folder string, options Options) (*Site, error) {
+	php, err := need("php", "php-cli")
+	if err != nil {
+		return nil, err
+	}
+	if err := needFolder(wordpressProgram, "wordpress"); err != nil {
+		return nil, err
+	}
+	mariadb, err := findMariaDB()
+	if err != nil {
+		return nil, err
+	}
+	if options, err = options.fill(); err != nil {
+		return nil, err
+	}
+	if folder, err = filepath.Abs(folder); err != nil {
+		return nil, err
+	}
+	base := filepath.Join(folder, "wordpress")
+	site := &Site{
+		Name: "WordPress", URL: fmt.Sprintf("http://127.0.0.1:%d", options.Port), Username: options.Username, Password: options.Password, folder: base,
+	}
+	site.SignInURL, site.ChangeURL = site.URL+"/wp-login.php", site.URL+"/wp-admin/profile.php"
+	site.accepts = func(ctx context.Context, username, password string) (bool, error) {
+		return signIn(ctx, site.SignInURL, site.SignInURL, "log", "pwd", map[string]string{"wp-submit": "Log In", "testcookie": "1"}, username, password, "action=logout")
+	}
+	if err := once(base, func() error { return makeWordPress(base) }); err != nil {
+		return nil, fmt.Errorf("WordPress: %w", err)
+	}
+	database, err := mariadb.start(ctx, filepath.Join(base, "mariadb"))
+	if database != nil {
+		site.processes = append(site.processes, database.process)
+	}
+	if err != nil {
+		return nil, errors.Join(err, site.Stop())
+	}
+	user := func(ctx context.Context, username, password string, force bool) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		command := exec.CommandContext(ctx, php, "-d", "display_errors=stderr", filepath.Join(base, "user.php"))
+		command.Dir, command.Env = base, []string{"PATH=/usr/bin:/bin", "POSTERN_SITE=" + filepath.Join(base, "site")}
+		return run(command, fmt.Sprintf("%s\n%s\n%t", username, password, force))
+	}
+	site.set = func(ctx context.Context, username, password string) error { return user(ctx, username, password, true) }
+	settings := "<?php\ndefine('POSTERN_DB_PORT', " + fmt.Sprint(database.port) + ");\ndefine('POSTERN_DB_PASSWORD', " + phpText(database.password) +
+		");\ndefine('POSTERN_URL', " + phpText(site.URL) + ");\n"
+	for name, content := range map[string]string{filepath.Join(base, "site", "postern.php"): settings, filepath.Join(base, "user.php"): wordpressScript} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			return nil, errors.Join(err, site.Stop())
+		}
+	}
+	if err := user(ctx, options.Username, options.Password, false); err != nil {
+		return nil, errors.Join(err, site.Stop())
+	}
+	if err := site.php(ctx, php, options.Port, filepath.Join(base, "site")); err != nil {
+		return nil, errors.Join(err, site.Stop())
+	}
+	return site, nil
+}
+
+func makeWordPress(base string) error {
+	site := filepath.Join(base, "site")
+	if err := copyTree(wordpressProgram, site); err != nil {
+		return err
+	}
+	config := `<?php
+require __DIR__ . '/postern.php';
+define('DB_NAME', 'wordpress');
+define('DB_USER', 'wordpress');
+define('DB_PASSWORD', POSTERN_DB_PASSWORD);
+define('DB_HOST', '127.0.0.1:' . POSTERN_DB_PORT);
+define('DB_CHARSET', 'utf8mb4');
+define('DB_COLLATE', '');
+define('WP_SITEURL', POSTERN_URL);
+define('WP_HOME', POSTERN_URL);
+define('WP_CONTENT_DIR', __DIR__ . '/wp-content');
+define('WP_HTTP_BLOCK_EXTERNAL', true);
+define('DISABLE_WP_CRON', true);
+define('AUTOMATIC_UPDATER_DISABLED', true);
+define('WP_AUTO_UPDATE_CORE', false);
+`
+	for _, name := range []string{"AUTH_KEY", "SECURE_AUTH_KEY", "LOGGED_IN_KEY", "NONCE_KEY", "AUTH_SALT", "SECURE_AUTH_SALT", "LOGGED_IN_SALT", "NONCE_SALT"} {
+		config += "define('" + name + "', '" + rand.Text() + rand.Text() + "');\n"
+	}
+	config += `$table_prefix = 'wp_';
+if (!defined('ABSPATH')) define('ABSPATH', __DIR__ . '/');
+require_once ABSPATH . 'wp-settings.php';
+`
+	path := filepath.Join(site, "wp-config.php")
+	if err := os.RemoveAll(path); err != nil {
+		return err
+	}
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		return err
+	}
+	return os.MkdirAll(filepath.Join(site, "wp-content", "uploads"), 0o755)
+}
+
+// mariaDB is where the programs of MariaDB are.
+type mariaDB struct{ server, install string }
+
+func findMariaDB() (mariaDB, error) {
+	server, err := need("mariadbd", "mariadb-server")
+	if err != nil {
+		return mariaDB{}, err
+	}
+	install, err := need("mariadb-install-db", "mariadb-server")
+	return mariaDB{server, install}, err
+}
+
+type mariaDBServer struct {
+	process  *process
+	port     int
+	password string
+}
+
+// start brings a private MariaDB up, on a free port of loopback and with one user of its own.
+func (m mariaDB) start(ctx context.Context, folder string) (*mariaDBServer, error) {
+	account := []string{}
+	if os.Geteuid() == 0 {
+		account = []string{"--user=root"} // it refuses root unless told
+	}
+	data, secret := filepath.Join(folder, "data"), filepath.Join(folder, "password")
+	err := once(folder, func() error {
+		command := exec.CommandContext(ctx, m.install, append([]string{"--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"}, account...)...)
+		command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+		if err := run(command, ""); err != nil {
+			return err
+		}
+		return os.WriteFile(secret, []byte(rand.Text()), 0o600)
+	})
+	if err != nil {
+		return nil, err
+	}
+	password, err := os.ReadFile(secret)
+	if err != nil {
+		return nil, err
+	}
+	free, err := Options{}.fill()
+	if err != nil {
+		return nil, err
+	}
+	statements := "create database if not exists wordpress character set utf8mb4;\n" +
+		"create user if not exists 'wordpress'@'127.0.0.1' identified by '" + string(password) + "';\n" +
+		"grant all on wordpress.* to 'wordpress'@'127.0.0.1';\n" +
+		"alter user 'root'@'localhost' identified by '" + string(password) + "';\n"
+	initial := filepath.Join(folder, "initial.sql")
+	if err := os.WriteFile(initial, []byte(statements), 0o600); err != nil {
+		return nil, err
+	}
+	// The socket's path is relative to the data folder: a full one may be too long for the kernel.
+	process, err := startAlone(folder, []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR=" + os.TempDir()}, m.server,
+		append([]string{"--no-defaults", "--datadir=" + data, "--socket=s", "--pid-file=" + filepath.Join(folder, "pid"), "--bind-address=127.0.0.1",
+			fmt.Sprintf("--port=%d", free.Port), "--init-file=" + initial, "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--skip-name-resolve",
+			"--performance-schema=off"}, account...)...)
+	if err != nil {
+		return nil, err
+	}
+	server := &mariaDBServer{process: process, port: free.Port, password: string(password)}
+	deadline := time.NewTimer(time.Minute)
+	defer deadline.Stop()
+	for {
+		// It says so once it has run the initial statements and listens.
+		if strings.Contains(process.output.String(), "ready for connections") {
+			return server, nil
+		}
+		select {
+		case <-process.exited:
+			return server, fmt.Errorf("MariaDB stopped at its start:\n%s", process.output)
+		case <-ctx.Done():
+			return server, ctx.Err()
+		case <-deadline.C:
+			return server, fmt.Errorf("MariaDB did not start:\n%s", process.output)
+		case <-time.After(25 * time.Millisecond):
+		}
+	}
+}
