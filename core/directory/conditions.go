@@ -23,7 +23,9 @@ func (c *conditions) and(part, parameter string, value any) {
 	c.args[parameter] = value
 }
 
-func (c *conditions) where() string { return " where deleted is null and " + strings.Join(c.parts, " and ") }
+func (c *conditions) where() string {
+	return " where deleted is null and " + strings.Join(c.parts, " and ")
+}
 
 // page is the arguments together with an offset and a limit.
 func (c *conditions) page(offset, limit int) pgx.StrictNamedArgs {
