@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -40,7 +41,7 @@ func (v *Vault) Put(ctx context.Context, tx pgx.Tx, workspace, vault, item core.
 	var suite string
 	var public []byte
 	err := tx.QueryRow(ctx, selectPublicKey, pgx.StrictNamedArgs{"workspace": workspace, "vault": vault}).Scan(&epoch, &suite, &public)
-	if err == pgx.ErrNoRows {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return core.NotFound("vault")
 	}
 	if err != nil {
@@ -93,7 +94,7 @@ func (v *Vault) Open(ctx context.Context, q postgres.Querier, workspace, item co
 		return seal.Secret{}, postgres.Classify(err)
 	}
 	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[sealedVersion])
-	if err == pgx.ErrNoRows {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return seal.Secret{}, core.NotFound("version of this item")
 	}
 	if err != nil {

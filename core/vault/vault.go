@@ -2,6 +2,7 @@ package vault
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -48,22 +49,24 @@ values (@workspace, @vault, @epoch, @suite, @public, @private, @workspaceEpoch)`
 // Prepare gives a workspace its key and its default vault, and returns that vault. Called again it
 // returns the same one. It asks the KeyProvider, so a KMS that is down makes it Unavailable.
 func (v *Vault) Prepare(ctx context.Context, tx pgx.Tx, workspace core.ID) (core.ID, error) {
-	// One at a time per workspace, or two first uses would make two keys.
-	var locked core.ID
-	err := tx.QueryRow(ctx, lockWorkspace, pgx.StrictNamedArgs{"workspace": workspace}).Scan(&locked)
-	if err == pgx.ErrNoRows {
-		return core.ID{}, core.NotFound("workspace")
+	find := func() (vault core.ID, err error) {
+		err = tx.QueryRow(ctx, selectVault, pgx.StrictNamedArgs{"workspace": workspace, "name": DefaultName}).Scan(&vault)
+		return vault, err
 	}
-	if err != nil {
-		return core.ID{}, postgres.Classify(err)
+	vault, err := find()
+	if errors.Is(err, pgx.ErrNoRows) {
+		// Looked at again under a lock, or two first uses would make two keys.
+		var locked core.ID
+		err = tx.QueryRow(ctx, lockWorkspace, pgx.StrictNamedArgs{"workspace": workspace}).Scan(&locked)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return core.ID{}, core.NotFound("workspace")
+		}
+		if err == nil {
+			vault, err = find()
+		}
 	}
-	var vault core.ID
-	err = tx.QueryRow(ctx, selectVault, pgx.StrictNamedArgs{"workspace": workspace, "name": DefaultName}).Scan(&vault)
-	if err == nil {
-		return vault, nil
-	}
-	if err != pgx.ErrNoRows {
-		return core.ID{}, postgres.Classify(err)
+	if !errors.Is(err, pgx.ErrNoRows) {
+		return vault, postgres.Classify(err)
 	}
 
 	const epoch = 1

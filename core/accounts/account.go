@@ -1,0 +1,255 @@
+package accounts
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/directory"
+	"postern/core/postgres"
+	"postern/core/seal"
+)
+
+// State says how far the stored password can be trusted.
+type State string
+
+// The states of an account.
+const (
+	Unvalidated     State = "unvalidated"      // no sign-in has proved the stored password yet
+	Validated       State = "validated"        // a sign-in proved it
+	DesyncSuspected State = "desync_suspected" // signs that the app has another one
+	Desynced        State = "desynced"         // the app refuses it: automation and filling are stopped
+	Unmanaged       State = "unmanaged"        // nobody keeps it up to date
+	AppDisabled     State = "app_disabled"     // the app has locked or disabled the login
+	AtRisk          State = "at_risk"          // somebody who left may still know it
+)
+
+func (s State) known() bool {
+	switch s {
+	case Unvalidated, Validated, DesyncSuspected, Desynced, Unmanaged, AppDisabled, AtRisk:
+		return true
+	}
+	return false
+}
+
+// Account is one login in an app.
+type Account struct {
+	ID          core.ID    `db:"id"`
+	Workspace   core.ID    `db:"workspace_id"`
+	App         core.ID    `db:"app_id"`
+	Vault       core.ID    `db:"vault_id"`
+	AppName     string     `db:"app_name"`
+	Username    string     `db:"username"`
+	State       State      `db:"state"`
+	StateReason string     `db:"state_reason"` // for a person
+	Orphaned    bool       `db:"orphaned"`     // no living owner was left when it was last looked at
+	Validated   *time.Time `db:"validated"`    // last time a sign-in proved the current password
+	Rotated     *time.Time `db:"rotated"`      // last time a candidate became the current password
+	Created     time.Time  `db:"created"`
+	// Role is what the user asked about may do. Only List with a User fills it.
+	Role Role `db:"role"`
+}
+
+// Name is what a person would call the account.
+func (a Account) Name() string { return a.AppName + " (" + a.Username + ")" }
+
+// Target is the account as what something happened to.
+func (a Account) Target() core.Target {
+	return core.Target{Kind: "account", ID: a.ID, Name: a.Name()}
+}
+
+// NewAccount is what an account is made of.
+type NewAccount struct {
+	App      core.ID
+	Username string
+	Password seal.Secret // what the app accepts now
+	Owner    core.ID     // an active user who may own accounts
+}
+
+const insertAccount = `
+insert into accounts (id, workspace_id, app_id, vault_id, username, created)
+values (@id, @workspace, @app, @vault, @username, @created)`
+
+// CreateAccount adds a login with its present password, owned by a user. It begins unvalidated: a
+// sign-in must prove the password before anything is automated. Administrators, service accounts and
+// the system may add one for anybody; other users for themselves.
+func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, wanted NewAccount) (Account, error) {
+	if err := checkText("username", wanted.Username, MaxUsername); err != nil {
+		return Account{}, err
+	}
+	if err := checkPassword("password", wanted.Password); err != nil {
+		return Account{}, err
+	}
+	if wanted.App.IsZero() {
+		return Account{}, core.Invalid("app", "name the app the account is in")
+	}
+	if wanted.Owner.IsZero() {
+		return Account{}, core.Invalid("owner", "name the user who owns the account")
+	}
+	if cause.Actor.Kind != core.ActorUser || cause.Actor.ID != wanted.Owner {
+		if err := a.authorizeAdministrator(ctx, tx, cause, workspace); err != nil {
+			return Account{}, err
+		}
+	}
+	owner, err := a.lockSubjectUser(ctx, tx, workspace, "owner", wanted.Owner, Owner)
+	if err != nil {
+		return Account{}, err
+	}
+	app, err := a.App(ctx, tx, workspace, wanted.App)
+	if core.KindOf(err) == core.KindNotFound {
+		return Account{}, core.Invalid("app", "there is no such app in this workspace")
+	}
+	if err != nil {
+		return Account{}, err
+	}
+	vault, err := a.Vault.Prepare(ctx, tx, workspace)
+	if err != nil {
+		return Account{}, err
+	}
+
+	account := Account{
+		ID: core.NewID(), Workspace: workspace, App: app.ID, Vault: vault, AppName: app.Name,
+		Username: wanted.Username, State: Unvalidated, Created: a.now(),
+	}
+	if _, err := tx.Exec(ctx, insertAccount, pgx.StrictNamedArgs{
+		"id": account.ID, "workspace": workspace, "app": app.ID, "vault": vault,
+		"username": account.Username, "created": account.Created,
+	}); err != nil {
+		return Account{}, collision(err, "account_username", "username", "the app already has an account with this username")
+	}
+	if err := a.store(ctx, tx, account, 1, OriginImported, LabelCurrent, wanted.Password); err != nil {
+		return Account{}, err
+	}
+	if _, err := a.insertGrant(ctx, tx, Grant{
+		ID: core.NewID(), Workspace: workspace, Account: account.ID, User: owner.ID, Name: owner.Name(), Role: Owner, Created: account.Created,
+	}); err != nil {
+		return Account{}, err
+	}
+	return account, audit.Append(ctx, tx,
+		core.NewEvent(core.AccountCreated, workspace, cause, account.Created, account.Target(), app.Target(), owner.Target()).
+			With("owner", owner.ID.String()))
+}
+
+const accountColumns = `
+select a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.username, a.state, a.state_reason,
+	a.orphaned, a.validated, a.rotated, a.created, `
+
+const selectAccount = accountColumns + `'' as role
+from accounts a join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
+where a.workspace_id = @workspace and a.id = @id`
+
+// Account finds an account by its id. It asks nobody's leave: the caller does.
+func (a *Accounts) Account(ctx context.Context, q postgres.Querier, workspace, id core.ID) (Account, error) {
+	return one[Account](ctx, q, "account", selectAccount, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+}
+
+const lockAccount = selectAccount + `
+for no key update of a`
+
+// lock keeps others from changing the account, its owners and its labels until the transaction ends.
+func (a *Accounts) lock(ctx context.Context, tx pgx.Tx, workspace, id core.ID) (Account, error) {
+	return one[Account](ctx, tx, "account", lockAccount, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+}
+
+// ListQuery narrows List. The zero query is the workspace's first page.
+type ListQuery struct {
+	User  core.ID // only what this user may use now, with their Role
+	Limit int     // default 100, at most 500
+	After core.ID // the last account of the page before
+}
+
+const selectAccounts = accountColumns + `'' as role
+from accounts a join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
+where a.workspace_id = @workspace and (@after::uuid is null or a.id > @after)
+order by a.id
+limit @limit`
+
+const selectUsable = accountColumns + `usable.role
+from (
+	select given.account_id,
+		case when bool_or(given.role = 'owner' and u.role not in ('login_only', 'guest')) then 'owner' else 'collaborator' end as role
+	from users u
+	cross join lateral (
+		select g.account_id, g.role from grants g
+		where g.workspace_id = @workspace and g.user_id = u.id
+			and g.revoked is null and (g.expires is null or g.expires > @now)
+		union all
+		select g.account_id, g.role from team_members m
+		join grants g on g.workspace_id = @workspace and g.team_id = m.team_id
+		where m.workspace_id = @workspace and m.user_id = u.id and m.suspended is null
+			and g.revoked is null and (g.expires is null or g.expires > @now)
+	) given
+	where u.workspace_id = @workspace and u.id = @user and u.active and u.deleted is null
+	group by given.account_id
+) usable
+join accounts a on a.workspace_id = @workspace and a.id = usable.account_id
+join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
+where @after::uuid is null or a.id > @after
+order by a.id
+limit @limit`
+
+// List gives accounts, oldest first, a page at a time. With a User it answers "what can I use".
+func (a *Accounts) List(ctx context.Context, q postgres.Querier, workspace core.ID, query ListQuery) ([]Account, error) {
+	limit := query.Limit
+	if limit <= 0 {
+		limit = 100
+	}
+	args := pgx.StrictNamedArgs{"workspace": workspace, "after": query.After, "limit": min(limit, 500)}
+	if query.User.IsZero() {
+		return many[Account](ctx, q, selectAccounts, args)
+	}
+	args["user"], args["now"] = query.User, a.now()
+	return many[Account](ctx, q, selectUsable, args)
+}
+
+const updateState = `
+update accounts set state = @state, state_reason = @reason,
+	validated = case when @state = 'validated' then greatest(validated, @now) else validated end
+where workspace_id = @workspace and id = @account`
+
+// SetState records what is known about the stored password, and why in words for a person.
+// Validated means that a sign-in proved it just now. A change to validated or desynced is an event.
+func (a *Accounts) SetState(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, state State, reason string) error {
+	if !state.known() {
+		return core.Invalid("state", "there is no state %q", state)
+	}
+	before, err := a.lock(ctx, tx, workspace, account)
+	if err != nil {
+		return err
+	}
+	now := a.now()
+	if _, err := tx.Exec(ctx, updateState, pgx.StrictNamedArgs{
+		"workspace": workspace, "account": account, "state": string(state), "reason": reason, "now": now,
+	}); err != nil {
+		return postgres.Classify(err)
+	}
+	if before.State == state {
+		return nil
+	}
+	switch state {
+	case Validated:
+		return audit.Append(ctx, tx, core.NewEvent(core.AccountValidated, workspace, cause, now, before.Target()).Because(reason))
+	case Desynced:
+		return audit.Append(ctx, tx, core.NewEvent(core.AccountDesynced, workspace, cause, now, before.Target()).Failed(reason))
+	}
+	return nil
+}
+
+// lockSubjectUser finds the user a grant is to name and keeps them from being deactivated meanwhile.
+func (a *Accounts) lockSubjectUser(ctx context.Context, tx pgx.Tx, workspace core.ID, field string, id core.ID, role Role) (directory.User, error) {
+	user, err := a.Directory.LockUser(ctx, tx, workspace, id)
+	switch {
+	case core.KindOf(err) == core.KindNotFound:
+		return directory.User{}, core.Invalid(field, "there is no such user in this workspace")
+	case err != nil:
+		return directory.User{}, err
+	case !user.Active:
+		return directory.User{}, core.Invalid(field, "the user is deactivated; only active users can be given access")
+	case role == Owner && !user.Role.MayOwn():
+		return directory.User{}, core.Invalid("role", "guests and login-only users can be collaborators only")
+	}
+	return user, nil
+}

@@ -1,0 +1,64 @@
+package accounts
+
+import (
+	"context"
+
+	"postern/core"
+	"postern/core/directory"
+	"postern/core/postgres"
+)
+
+// trusted reports whether an actor's right was settled where it came in: a service account by its
+// scopes, the system by being us.
+func trusted(actor core.Actor) bool {
+	return actor.Kind == core.ActorSystem || actor.Kind == core.ActorServiceAccount
+}
+
+// authorizeAdministrator lets administrators of the workspace pass.
+func (a *Accounts) authorizeAdministrator(ctx context.Context, q postgres.Querier, cause core.Cause, workspace core.ID) error {
+	if trusted(cause.Actor) {
+		return nil
+	}
+	user, err := a.actor(ctx, q, cause, workspace)
+	if err != nil {
+		return err
+	}
+	if !user.Role.Administers() {
+		return core.Denied("only an administrator of the workspace may do this").WithCode("not_administrator")
+	}
+	return nil
+}
+
+// authorizeOwner lets the account's owners and administrators of the workspace pass.
+func (a *Accounts) authorizeOwner(ctx context.Context, q postgres.Querier, cause core.Cause, workspace, account core.ID) error {
+	if trusted(cause.Actor) {
+		return nil
+	}
+	user, err := a.actor(ctx, q, cause, workspace)
+	if err != nil {
+		return err
+	}
+	if user.Role.Administers() {
+		return nil
+	}
+	role, err := a.MayUse(ctx, q, workspace, user.ID, account)
+	if err != nil {
+		return err
+	}
+	if role != Owner {
+		return core.Denied("only an owner of the account or an administrator may do this").WithCode("not_owner")
+	}
+	return nil
+}
+
+// actor finds the active user who acts.
+func (a *Accounts) actor(ctx context.Context, q postgres.Querier, cause core.Cause, workspace core.ID) (directory.User, error) {
+	if cause.Actor.Kind != core.ActorUser {
+		return directory.User{}, core.Denied("a %s may not do this", cause.Actor.Kind).WithCode("not_a_user")
+	}
+	user, err := a.Directory.User(ctx, q, workspace, cause.Actor.ID)
+	if core.KindOf(err) == core.KindNotFound || (err == nil && !user.Active) {
+		return directory.User{}, core.Denied("you have no access to this workspace").WithCode("not_active")
+	}
+	return user, err
+}

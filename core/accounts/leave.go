@@ -1,0 +1,174 @@
+package accounts
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/postgres"
+)
+
+// Exposed is an account whose password somebody knows or could have looked at.
+type Exposed struct {
+	Account core.ID `db:"account_id"`
+	// Saw: they were given its password at some time.
+	Saw bool `db:"saw"`
+	// SawVersionCurrent: a password they were given is the current one, or an older one that the app
+	// was never seen to refuse.
+	SawVersionCurrent bool `db:"saw_current"`
+	// Direct: they had a live grant of their own, which RevokeAll takes; otherwise access came through
+	// a team or is over.
+	Direct bool `db:"direct"`
+}
+
+const selectExposed = `
+with could as (
+	select given.account_id, bool_or(given.direct) as direct
+	from (
+		select g.account_id, true as direct from grants g
+		where g.workspace_id = @workspace and g.user_id = @user
+			and g.revoked is null and (g.expires is null or g.expires > @now)
+		union all
+		select g.account_id, false from team_members m
+		join grants g on g.workspace_id = m.workspace_id and g.team_id = m.team_id
+		where m.workspace_id = @workspace and m.user_id = @user and m.suspended is null
+			and g.revoked is null and (g.expires is null or g.expires > @now)
+	) given
+	group by given.account_id
+), saw as (
+	select e.account_id, bool_or(v.label is not distinct from 'current' or v.refused is null or v.proven > v.refused) as alive
+	from exposures e
+	join credential_versions v on v.workspace_id = e.workspace_id and v.account_id = e.account_id
+		and v.field = 'password' and v.version = e.version
+	where e.workspace_id = @workspace and e.user_id = @user and e.level in ('filled', 'revealed')
+	group by e.account_id
+)
+select account_id, saw.alive is not null as saw, coalesce(saw.alive, false) as saw_current, coalesce(could.direct, false) as direct
+from could full join saw using (account_id)
+where could.direct is not null or saw.alive
+order by saw_current desc, saw desc, account_id`
+
+// Exposed lists the accounts whose passwords must be changed to shut a user out: first those they
+// saw, then those they could see through a live grant, direct or by a team. What they saw is left
+// out once the app was seen to refuse it. Call it before the user's memberships are suspended: a
+// suspended membership shows nothing.
+func (a *Accounts) Exposed(ctx context.Context, q postgres.Querier, workspace, user core.ID) ([]Exposed, error) {
+	return many[Exposed](ctx, q, selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": a.now()})
+}
+
+const selectOwnedBy = `
+select distinct g.account_id from grants g
+where g.workspace_id = @workspace and g.revoked is null and g.role = 'owner'
+	and (g.user_id = @user or g.team_id in (
+		select m.team_id from team_members m where m.workspace_id = @workspace and m.user_id = @user))`
+
+const revokeUser = `
+with revoked as (
+	update grants set revoked = @now, revoke_cause = @why
+	where workspace_id = @workspace and user_id = @user and revoked is null
+	returning id, workspace_id, account_id, user_id, team_id, role, created, expires, revoked
+)` + selectRevoked
+
+const revokeTeam = `
+with revoked as (
+	update grants set revoked = @now, revoke_cause = @why
+	where workspace_id = @workspace and team_id = @team and revoked is null
+	returning id, workspace_id, account_id, user_id, team_id, role, created, expires, revoked
+)` + selectRevoked
+
+const selectRevoked = `
+select r.id, r.workspace_id, r.account_id, r.user_id, r.team_id,
+	coalesce(nullif(u.display_name, ''), u.user_name, t.display_name, '') as name,
+	r.role, r.created, r.expires, r.revoked, p.name as app_name, a.username
+from revoked r
+join accounts a on a.workspace_id = r.workspace_id and a.id = r.account_id
+join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
+left join users u on u.workspace_id = r.workspace_id and u.id = r.user_id
+left join teams t on t.workspace_id = r.workspace_id and t.id = r.team_id
+order by r.account_id`
+
+type revokedGrant struct {
+	Grant
+	AppName  string `db:"app_name"`
+	Username string `db:"username"`
+}
+
+// RevokeAll takes back every grant of a user's own, reports the accounts that lost their last owner
+// by it, and returns what Exposed said before. Nothing gives the grants back. Whoever calls holds
+// the user's lock, deactivates them and suspends their memberships in the same transaction, after
+// this: access through teams ends there.
+func (a *Accounts) RevokeAll(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, user core.ID) ([]Exposed, error) {
+	exposed, err := a.Exposed(ctx, tx, workspace, user)
+	if err != nil {
+		return nil, err
+	}
+	owned, err := identifiers(ctx, tx, selectOwnedBy, pgx.StrictNamedArgs{"workspace": workspace, "user": user})
+	if err != nil {
+		return nil, err
+	}
+	// Two owners may leave at once; the second must see that the first is gone.
+	if err := a.lockAll(ctx, tx, workspace, owned); err != nil {
+		return nil, err
+	}
+	now := a.now()
+	revoked, err := many[revokedGrant](ctx, tx, revokeUser, pgx.StrictNamedArgs{
+		"workspace": workspace, "user": user, "now": now, "why": "the user left",
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := appendUnshared(ctx, tx, cause, workspace, now, revoked); err != nil {
+		return nil, err
+	}
+	if len(owned) == 0 {
+		return exposed, nil
+	}
+	_, err = a.checkOwners(ctx, tx, cause, workspace, owned, user)
+	return exposed, err
+}
+
+const selectOwnedByTeam = `
+select distinct g.account_id from grants g
+where g.workspace_id = @workspace and g.team_id = @team and g.revoked is null and g.role = 'owner'`
+
+// RevokeTeam takes back every grant of a team that is about to be deleted, reports the accounts
+// that lost their last owner by it, and returns how many live grants there were.
+func (a *Accounts) RevokeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, team core.ID) (int, error) {
+	owned, err := identifiers(ctx, tx, selectOwnedByTeam, pgx.StrictNamedArgs{"workspace": workspace, "team": team})
+	if err != nil {
+		return 0, err
+	}
+	if err := a.lockAll(ctx, tx, workspace, owned); err != nil {
+		return 0, err
+	}
+	now := a.now()
+	revoked, err := many[revokedGrant](ctx, tx, revokeTeam, pgx.StrictNamedArgs{
+		"workspace": workspace, "team": team, "now": now, "why": "the team was deleted",
+	})
+	if err != nil {
+		return 0, err
+	}
+	if err := appendUnshared(ctx, tx, cause, workspace, now, revoked); err != nil {
+		return 0, err
+	}
+	if len(owned) > 0 {
+		_, err = a.CheckOwners(ctx, tx, cause, workspace, owned...)
+	}
+	return len(revoked), err
+}
+
+// appendUnshared tells of the grants that gave access until now; an expired one ended before.
+func appendUnshared(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, now time.Time, revoked []revokedGrant) error {
+	var events []core.Event
+	for _, grant := range revoked {
+		if grant.Expires != nil && !grant.Expires.After(now) {
+			continue
+		}
+		account := Account{ID: grant.Account, AppName: grant.AppName, Username: grant.Username}
+		events = append(events, unshared(workspace, cause, now, account.Target(), grant.Grant))
+	}
+	return postgres.Classify(audit.Append(ctx, tx, events...))
+}

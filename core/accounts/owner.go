@@ -1,0 +1,119 @@
+package accounts
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/postgres"
+)
+
+// livingOwner is true of an account a that somebody active owns, directly or through a team. @except
+// is a user who is about to leave, or NULL.
+const livingOwner = `(
+	exists (
+		select from grants g
+		join users u on u.workspace_id = g.workspace_id and u.id = g.user_id
+		where g.workspace_id = a.workspace_id and g.account_id = a.id and g.role = 'owner'
+			and g.revoked is null and (g.expires is null or g.expires > @now)
+			and u.active and u.deleted is null and u.role not in ('login_only', 'guest') and u.id is distinct from @except::uuid
+	) or exists (
+		select from grants g
+		join team_members m on m.workspace_id = g.workspace_id and m.team_id = g.team_id and m.suspended is null
+		join users u on u.workspace_id = m.workspace_id and u.id = m.user_id
+		where g.workspace_id = a.workspace_id and g.account_id = a.id and g.role = 'owner'
+			and g.revoked is null and (g.expires is null or g.expires > @now)
+			and u.active and u.deleted is null and u.role not in ('login_only', 'guest') and u.id is distinct from @except::uuid
+	)
+)`
+
+const selectMisjudged = `
+select a.id from accounts a
+where a.workspace_id = @workspace and (@accounts::uuid[] is null or a.id = any(@accounts))
+	and a.orphaned = ` + livingOwner + `
+order by a.id`
+
+const lockAccounts = `
+select a.id from accounts a
+where a.workspace_id = @workspace and a.id = any(@accounts)
+order by a.id
+for no key update`
+
+const updateOrphaned = `
+update accounts a set orphaned = not a.orphaned
+from apps p
+where a.workspace_id = @workspace and a.id = any(@accounts) and p.workspace_id = a.workspace_id and p.id = a.app_id
+	and a.orphaned = ` + livingOwner + `
+returning a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.username, a.state, a.state_reason,
+	a.orphaned, a.validated, a.rotated, a.created, '' as role`
+
+// CheckOwners looks whether accounts have a living owner, marks those that lost theirs as orphaned
+// (with an event) and those that have one again as not, and returns the newly orphaned. No accounts
+// means all of the workspace: grants also end by expiring, teams by losing members.
+func (a *Accounts) CheckOwners(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts ...core.ID) ([]core.ID, error) {
+	return a.checkOwners(ctx, tx, cause, workspace, accounts, core.ID{})
+}
+
+// checkOwners is CheckOwners as if the user except were gone already.
+func (a *Accounts) checkOwners(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts []core.ID, except core.ID) ([]core.ID, error) {
+	now := a.now()
+	misjudged, err := identifiers(ctx, tx, selectMisjudged, pgx.StrictNamedArgs{
+		"workspace": workspace, "accounts": accounts, "now": now, "except": except,
+	})
+	if err != nil || len(misjudged) == 0 {
+		return nil, err
+	}
+	if err := a.lockAll(ctx, tx, workspace, misjudged); err != nil {
+		return nil, err
+	}
+	// Judged again under the locks: another transaction may have changed the owners meanwhile.
+	changed, err := many[Account](ctx, tx, updateOrphaned, pgx.StrictNamedArgs{
+		"workspace": workspace, "accounts": misjudged, "now": now, "except": except,
+	})
+	if err != nil {
+		return nil, err
+	}
+	var orphaned []core.ID
+	var events []core.Event
+	for _, account := range changed {
+		if account.Orphaned {
+			orphaned = append(orphaned, account.ID)
+			events = append(events, core.NewEvent(core.AccountOrphaned, workspace, cause, now, account.Target()).
+				Because("nobody active owns this account any more; an administrator must share it with an owner"))
+		}
+	}
+	return orphaned, audit.Append(ctx, tx, events...)
+}
+
+// lockAll locks accounts in one order, so that two transactions cannot wait for each other.
+func (a *Accounts) lockAll(ctx context.Context, tx pgx.Tx, workspace core.ID, accounts []core.ID) error {
+	if len(accounts) == 0 {
+		return nil
+	}
+	_, err := identifiers(ctx, tx, lockAccounts, pgx.StrictNamedArgs{"workspace": workspace, "accounts": accounts})
+	return err
+}
+
+const selectHasOwner = `
+select ` + livingOwner + ` from accounts a where a.workspace_id = @workspace and a.id = @account`
+
+// keepOwner refuses a change that took a locked account's last living owner, unless it had none
+// before, and notes when it has one again.
+func (a *Accounts) keepOwner(ctx context.Context, tx pgx.Tx, cause core.Cause, account Account) error {
+	var owned bool
+	err := tx.QueryRow(ctx, selectHasOwner, pgx.StrictNamedArgs{
+		"workspace": account.Workspace, "account": account.ID, "now": a.now(), "except": core.ID{},
+	}).Scan(&owned)
+	if err != nil {
+		return postgres.Classify(err)
+	}
+	if !owned && !account.Orphaned {
+		return core.Conflict("role", "this would leave the account without an owner; share it with another owner first").WithCode("last_owner")
+	}
+	if owned == account.Orphaned {
+		_, err = a.CheckOwners(ctx, tx, cause, account.Workspace, account.ID)
+	}
+	return err
+}

@@ -1,0 +1,154 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/postgres"
+	"postern/core/seal"
+)
+
+// selectMayUse finds the strongest live grant: direct ones by (account, user), a team's by
+// (account) and the user's membership in it.
+const selectMayUse = `
+select case when u.role in ('login_only', 'guest') then 'collaborator' else given.role end
+from users u
+cross join lateral (
+	select g.role from grants g
+	where g.workspace_id = @workspace and g.account_id = @account and g.user_id = u.id
+		and g.revoked is null and (g.expires is null or g.expires > @now)
+	union all
+	select g.role from grants g
+	join team_members m on m.workspace_id = g.workspace_id and m.team_id = g.team_id
+		and m.user_id = u.id and m.suspended is null
+	where g.workspace_id = @workspace and g.account_id = @account and g.team_id is not null
+		and g.revoked is null and (g.expires is null or g.expires > @now)
+) given
+where u.workspace_id = @workspace and u.id = @user and u.active and u.deleted is null
+order by given.role = 'owner' desc
+limit 1`
+
+// MayUse gives the strongest role an active user has on an account now, by a grant of their own or
+// of a team they are in. Denied when they have none.
+func (a *Accounts) MayUse(ctx context.Context, q postgres.Querier, workspace, user, account core.ID) (Role, error) {
+	return a.mayUse(ctx, q, selectMayUse, workspace, user, account)
+}
+
+func (a *Accounts) mayUse(ctx context.Context, q postgres.Querier, query string, workspace, user, account core.ID) (Role, error) {
+	var role Role
+	err := q.QueryRow(ctx, query, pgx.StrictNamedArgs{
+		"workspace": workspace, "user": user, "account": account, "now": a.now(),
+	}).Scan(&role)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", core.Denied("this account is not shared with you").WithCode("not_shared")
+	}
+	return role, postgres.Classify(err)
+}
+
+// lockMayUse also keeps the user from being deactivated until the password's use is on record: a
+// leaver's exposures are complete when they are counted.
+const lockMayUse = selectMayUse + `
+for share of u`
+
+const insertExposure = `
+insert into exposures (id, workspace_id, account_id, user_id, version, level, seen)
+values (@id, @workspace, @account, @user, @version, @level, @seen)`
+
+// Reveal shows an owner the account's current password. That they saw it is committed, with its
+// event, before it is returned.
+func (a *Accounts) Reveal(ctx context.Context, cause core.Cause, workspace, user, account core.ID) (username string, password seal.Secret, err error) {
+	return a.expose(ctx, cause, workspace, user, account, "revealed")
+}
+
+// Fill gives the current password to be typed into the app for anybody the account is shared with.
+// That is committed, with its event, before it is returned. An account that is desynced refuses
+// (Denied, code "desynced") until a sign-in has proved its password.
+func (a *Accounts) Fill(ctx context.Context, cause core.Cause, workspace, user, account core.ID) (username string, password seal.Secret, err error) {
+	return a.expose(ctx, cause, workspace, user, account, "filled")
+}
+
+func (a *Accounts) expose(ctx context.Context, cause core.Cause, workspace, user, account core.ID, level string) (string, seal.Secret, error) {
+	if !trusted(cause.Actor) && (cause.Actor.Kind != core.ActorUser || cause.Actor.ID != user) {
+		return "", seal.Secret{}, core.Denied("nobody may use an account in somebody else's name").WithCode("not_you")
+	}
+	var username string
+	var password seal.Secret
+	err := a.DB.Tx(ctx, func(tx pgx.Tx) error {
+		role, err := a.mayUse(ctx, tx, lockMayUse, workspace, user, account)
+		if err != nil {
+			return err
+		}
+		if level == "revealed" && role != Owner {
+			return core.Denied("only an owner of the account may see its password").WithCode("not_owner")
+		}
+		found, err := a.Account(ctx, tx, workspace, account)
+		if err != nil {
+			return err
+		}
+		if level == "filled" && found.State == Desynced {
+			return core.Denied("the app refuses the stored password; an owner must set it right first").WithCode("desynced")
+		}
+		current, err := a.current(ctx, tx, workspace, account)
+		if err != nil {
+			return err
+		}
+		if password, err = a.Password(ctx, tx, workspace, account, current); err != nil {
+			return err
+		}
+		username = found.Username
+		return a.recordExposure(ctx, tx, cause, found, user, current, level)
+	})
+	if err != nil {
+		return "", seal.Secret{}, err
+	}
+	return username, password, nil
+}
+
+func (a *Accounts) recordExposure(ctx context.Context, tx pgx.Tx, cause core.Cause, account Account, user core.ID, version int, level string) error {
+	now := a.now()
+	if _, err := tx.Exec(ctx, insertExposure, pgx.StrictNamedArgs{
+		"id": core.NewID(), "workspace": account.Workspace, "account": account.ID, "user": user, "version": version, "level": level, "seen": now,
+	}); err != nil {
+		return postgres.Classify(err)
+	}
+	who, err := a.Directory.User(ctx, tx, account.Workspace, user)
+	if err != nil {
+		return err
+	}
+	kind := core.AccountPasswordFilled
+	if level == "revealed" {
+		kind = core.AccountPasswordRevealed
+	}
+	return audit.Append(ctx, tx, core.NewEvent(kind, account.Workspace, cause, now, account.Target(), who.Target()).
+		With("version", strconv.Itoa(version)))
+}
+
+// Exposure is one time somebody was given a password.
+type Exposure struct {
+	User    core.ID   `db:"user_id"`
+	Name    string    `db:"name"` // of the user, now
+	Version int       `db:"version"`
+	Level   string    `db:"level"` // injected, filled or revealed
+	Seen    time.Time `db:"seen"`
+}
+
+const selectExposures = `
+select e.user_id, coalesce(nullif(u.display_name, ''), u.user_name) as name, e.version, e.level, e.seen
+from exposures e join users u on u.workspace_id = e.workspace_id and u.id = e.user_id
+where e.workspace_id = @workspace and e.account_id = @account
+order by e.seen desc, e.id desc
+limit @limit`
+
+// Exposures lists who was given the account's passwords, latest first; 0 is the last 100.
+func (a *Accounts) Exposures(ctx context.Context, q postgres.Querier, workspace, account core.ID, limit int) ([]Exposure, error) {
+	if limit <= 0 {
+		limit = 100
+	}
+	return many[Exposure](ctx, q, selectExposures, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "limit": min(limit, 500)})
+}
