@@ -57,7 +57,9 @@ create table users (
 	unique (workspace_id, id),
 	foreign key (workspace_id, connection_id) references connections (workspace_id, id)
 );
-create unique index user_name on users (workspace_id, lower(user_name)) where deleted is null;
+-- Names are unique within what one IdP sees: two connections may provision the same person, who is
+-- then two users, because people are never merged by a name or an address.
+create unique index user_name on users (workspace_id, connection_id, lower(user_name)) nulls not distinct where deleted is null;
 create unique index user_external_id on users (connection_id, external_id) where deleted is null and external_id <> '';
 create index users_email on users (workspace_id, lower(email)) where deleted is null;
 create index users_page on users (workspace_id, connection_id, created, id) where deleted is null;
