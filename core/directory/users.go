@@ -140,3 +140,24 @@ func (d *Directory) OtherOwners(ctx context.Context, tx pgx.Tx, workspace, user 
 	err := tx.QueryRow(ctx, countOtherOwners, pgx.StrictNamedArgs{"workspace": workspace, "user": user}).Scan(&others)
 	return others, err
 }
+
+const selectTargets = `
+select id, user_name, display_name from users where workspace_id = @workspace and id = any(@users::uuid[])`
+
+// Targets names users for events, deleted ones too. An id of no user of the workspace is left out.
+func (d *Directory) Targets(ctx context.Context, q postgres.Querier, workspace core.ID, users []core.ID) (map[core.ID]core.Target, error) {
+	targets := make(map[core.ID]core.Target, len(users))
+	if len(users) == 0 {
+		return targets, nil
+	}
+	rows, err := q.Query(ctx, selectTargets, pgx.StrictNamedArgs{"workspace": workspace, "users": users})
+	if err != nil {
+		return nil, postgres.Classify(err)
+	}
+	var user User
+	_, err = pgx.ForEachRow(rows, []any{&user.ID, &user.UserName, &user.DisplayName}, func() error {
+		targets[user.ID] = user.Target()
+		return nil
+	})
+	return targets, postgres.Classify(err)
+}

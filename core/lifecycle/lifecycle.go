@@ -1,0 +1,55 @@
+package lifecycle
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/directory"
+	"postern/core/postgres"
+	"postern/core/rotation"
+)
+
+// Lifecycle carries out what is to happen to people. It is safe for concurrent use.
+type Lifecycle struct {
+	DB        *postgres.DB
+	Directory *directory.Directory
+	Accounts  *accounts.Accounts
+	Rotations *rotation.Rotations
+	Now       func() time.Time // nil: time.Now
+	Wake      func()           // called after each commit, if set: there may be events to sequence
+}
+
+// Effect is what a command did beside the change itself.
+type Effect struct {
+	SessionsEnded int       // sessions that were live
+	GrantsRevoked int       // accounts the person had a live grant of their own on
+	Rotations     []core.ID // of every exposed account, new or joined; those whose password was seen first
+
+	// Replayed says that the signed token had come before with the same request: nothing was done
+	// again, and Status is what the first one was answered.
+	Replayed bool
+	Status   int
+}
+
+func (l *Lifecycle) now() time.Time {
+	if l.Now == nil {
+		return time.Now()
+	}
+	return l.Now()
+}
+
+// commit runs a command in its one transaction. work may run more than once: it sets its results
+// anew each time.
+func (l *Lifecycle) commit(ctx context.Context, work func(tx pgx.Tx) error) error {
+	if err := l.DB.Tx(ctx, work); err != nil {
+		return err
+	}
+	if l.Wake != nil {
+		l.Wake()
+	}
+	return nil
+}

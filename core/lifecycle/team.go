@@ -1,0 +1,168 @@
+package lifecycle
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/directory"
+)
+
+// TeamEdit is what is to become of a team. Replace, if not nil, is first: those are the members from
+// now on. Then Remove goes, then Add comes. Listing somebody who is back from having left, in Add or
+// Replace, lets the team count for them again.
+type TeamEdit struct {
+	directory.Team
+	Add     []core.ID
+	Remove  []core.ID // nobody minds an id that is not a member
+	Replace *[]core.ID
+}
+
+// CreateTeam adds a team with its members to team.Workspace and returns it as stored. A taken name is
+// a Conflict on "displayName", an unknown member Invalid on "members".
+func (l *Lifecycle) CreateTeam(ctx context.Context, cause core.Cause, team directory.Team, members []core.ID) (directory.Team, error) {
+	var made directory.Team
+	err := l.commit(ctx, func(tx pgx.Tx) (err error) {
+		if made, err = l.Directory.InsertTeam(ctx, tx, team); err != nil {
+			return err
+		}
+		added, err := l.Directory.AddMembers(ctx, tx, made.Workspace, made.ID, members)
+		if err != nil {
+			return err
+		}
+		created := core.NewEvent(core.TeamCreated, made.Workspace, cause, l.now(), made.Target())
+		return l.appendTeam(ctx, tx, cause, made, []core.Event{created}, nil, added)
+	})
+	return made, err
+}
+
+// ChangeTeam edits a team and its members, and returns the team as stored; when nothing differs,
+// nothing happens, not even a new version. Changes of one team happen one after the other, so none is
+// lost. edit sees the team locked, may run more than once, and its error ends the command; what it
+// writes to ID, Workspace, Connection, Version and the times is ignored.
+func (l *Lifecycle) ChangeTeam(ctx context.Context, cause core.Cause, workspace, team core.ID, edit func(*TeamEdit) error) (directory.Team, error) {
+	var after directory.Team
+	err := l.commit(ctx, func(tx pgx.Tx) error {
+		before, err := l.Directory.LockTeam(ctx, tx, workspace, team)
+		if err != nil {
+			return err
+		}
+		wanted := TeamEdit{Team: before}
+		wanted.Attributes = slices.Clone(before.Attributes)
+		if err := edit(&wanted); err != nil {
+			return err
+		}
+		wanted.ID, wanted.Workspace, wanted.Connection = before.ID, before.Workspace, before.Connection
+		wanted.Version, wanted.Created, wanted.Updated = before.Version, before.Created, before.Updated
+		after, err = l.changeTeam(ctx, tx, cause, before, wanted)
+		return err
+	})
+	return after, err
+}
+
+func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, before directory.Team, wanted TeamEdit) (directory.Team, error) {
+	adds, removes, err := l.members(ctx, tx, wanted)
+	if err != nil {
+		return directory.Team{}, err
+	}
+	added, err := l.Directory.AddMembers(ctx, tx, before.Workspace, before.ID, adds)
+	if err != nil {
+		return directory.Team{}, err
+	}
+	removed, err := l.Directory.RemoveMembers(ctx, tx, before.Workspace, before.ID, removes)
+	if err != nil {
+		return directory.Team{}, err
+	}
+	fields := teamDifference(before, wanted.Team)
+	if len(fields)+len(added)+len(removed) == 0 {
+		return before, nil
+	}
+	after, err := l.Directory.UpdateTeam(ctx, tx, wanted.Team)
+	if err != nil {
+		return directory.Team{}, err
+	}
+	var events []core.Event
+	if len(fields) > 0 {
+		events = append(events, core.NewEvent(core.TeamUpdated, before.Workspace, cause, l.now(), after.Target()).
+			With("changed", strings.Join(fields, ",")))
+	}
+	return after, l.appendTeam(ctx, tx, cause, after, events, removed, added)
+}
+
+// members turns an edit into who comes and who goes; nobody is in both.
+func (l *Lifecycle) members(ctx context.Context, tx pgx.Tx, wanted TeamEdit) (adds, removes []core.ID, err error) {
+	come, leave := map[core.ID]bool{}, map[core.ID]bool{}
+	if wanted.Replace != nil {
+		current, err := l.Directory.Members(ctx, tx, wanted.Workspace, wanted.ID, 0, 0)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, member := range current {
+			leave[member.User] = true
+		}
+		for _, user := range *wanted.Replace {
+			come[user] = true
+			delete(leave, user)
+		}
+	}
+	for _, user := range wanted.Remove {
+		leave[user] = true
+		delete(come, user)
+	}
+	for _, user := range wanted.Add {
+		come[user] = true
+		delete(leave, user)
+	}
+	return list(come), list(leave), nil
+}
+
+func list(set map[core.ID]bool) []core.ID {
+	ids := make([]core.ID, 0, len(set))
+	for id := range set {
+		ids = append(ids, id)
+	}
+	slices.SortFunc(ids, func(one, other core.ID) int { return slices.Compare(one[:], other[:]) })
+	return ids
+}
+
+// DeleteTeam removes a team: its grants are revoked and nobody has anything through it any more.
+// NotFound for a second time.
+func (l *Lifecycle) DeleteTeam(ctx context.Context, cause core.Cause, workspace, team core.ID) error {
+	return l.commit(ctx, func(tx pgx.Tx) error {
+		found, err := l.Directory.LockTeam(ctx, tx, workspace, team)
+		if err != nil {
+			return err
+		}
+		grants, err := l.Accounts.RevokeTeam(ctx, tx, cause, workspace, team)
+		if err != nil {
+			return err
+		}
+		members, err := l.Directory.DeleteTeam(ctx, tx, workspace, team)
+		if err != nil {
+			return err
+		}
+		return audit.Append(ctx, tx, core.NewEvent(core.TeamDeleted, workspace, cause, l.now(), found.Target()).
+			With("members", strconv.Itoa(members)).With("grants_revoked", strconv.Itoa(grants)))
+	})
+}
+
+// appendTeam appends a team's events and one for each member who went or came.
+func (l *Lifecycle) appendTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, team directory.Team, events []core.Event, removed, added []core.ID) error {
+	named, err := l.Directory.Targets(ctx, tx, team.Workspace, slices.Concat(removed, added))
+	if err != nil {
+		return err
+	}
+	now := l.now()
+	for _, user := range removed {
+		events = append(events, core.NewEvent(core.TeamMemberRemoved, team.Workspace, cause, now, team.Target(), named[user]))
+	}
+	for _, user := range added {
+		events = append(events, core.NewEvent(core.TeamMemberAdded, team.Workspace, cause, now, team.Target(), named[user]))
+	}
+	return audit.Append(ctx, tx, events...)
+}

@@ -1,0 +1,147 @@
+package lifecycle
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/directory"
+)
+
+// Provision adds a user to user.Workspace and returns them as stored. What collides is a Conflict on
+// "userName" or "externalId", and nothing of the existing user changes.
+func (l *Lifecycle) Provision(ctx context.Context, cause core.Cause, user directory.User) (directory.User, error) {
+	var made directory.User
+	err := l.commit(ctx, func(tx pgx.Tx) (err error) {
+		if made, err = l.Directory.InsertUser(ctx, tx, user); err != nil {
+			return err
+		}
+		return audit.Append(ctx, tx, core.NewEvent(core.UserProvisioned, made.Workspace, cause, l.now(), made.Target()).
+			With("active", strconv.FormatBool(made.Active)))
+	})
+	return made, err
+}
+
+// Change edits a user and does what the difference means: active to inactive is a deprovision,
+// inactive to active a reactivation, no difference nothing at all, not even a new version. It returns
+// the user as stored. edit sees the user locked, may run more than once, and its error ends the
+// command; what it writes to ID, Workspace, Connection, Version, Epoch and the times is ignored.
+func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, user core.ID, edit func(*directory.User) error) (directory.User, error) {
+	var after directory.User
+	err := l.commit(ctx, func(tx pgx.Tx) error {
+		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
+		if err != nil {
+			return err
+		}
+		wanted := before
+		wanted.Attributes = slices.Clone(before.Attributes)
+		if err := edit(&wanted); err != nil {
+			return err
+		}
+		wanted.ID, wanted.Workspace, wanted.Connection = before.ID, before.Workspace, before.Connection
+		wanted.Version, wanted.Epoch, wanted.Deleted = before.Version, before.Epoch, before.Deleted
+		wanted.Created, wanted.Updated = before.Created, before.Updated
+		after, _, err = l.change(ctx, tx, cause, before, wanted)
+		return err
+	})
+	return after, err
+}
+
+// Remove is a deprovision after which nobody finds the user any more: NotFound, also for a second
+// Remove. Their history stays.
+func (l *Lifecycle) Remove(ctx context.Context, cause core.Cause, workspace, user core.ID) error {
+	return l.commit(ctx, func(tx pgx.Tx) error {
+		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
+		if err != nil {
+			return err
+		}
+		wanted, now := before, l.now()
+		wanted.Active, wanted.Deleted = false, &now
+		if _, _, err := l.change(ctx, tx, cause, before, wanted); err != nil {
+			return err
+		}
+		return audit.Append(ctx, tx, core.NewEvent(core.UserDeleted, workspace, cause, now, before.Target()))
+	})
+}
+
+// Deprovision shuts a user out of everything: see the package. Of an inactive user it changes nothing.
+func (l *Lifecycle) Deprovision(ctx context.Context, cause core.Cause, workspace, user core.ID) (Effect, error) {
+	return l.activate(ctx, cause, workspace, user, false)
+}
+
+// Reactivate lets a user sign in again. Their grants do not come back, and their teams give them
+// nothing until they are added anew. Of an active user it changes nothing.
+func (l *Lifecycle) Reactivate(ctx context.Context, cause core.Cause, workspace, user core.ID) error {
+	_, err := l.activate(ctx, cause, workspace, user, true)
+	return err
+}
+
+func (l *Lifecycle) activate(ctx context.Context, cause core.Cause, workspace, user core.ID, active bool) (Effect, error) {
+	var effect Effect
+	err := l.commit(ctx, func(tx pgx.Tx) error {
+		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
+		if err != nil {
+			return err
+		}
+		wanted := before
+		wanted.Active = active
+		_, effect, err = l.change(ctx, tx, cause, before, wanted)
+		return err
+	})
+	return effect, err
+}
+
+// change takes a locked user from before to wanted.
+func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, cause core.Cause, before, wanted directory.User) (directory.User, Effect, error) {
+	fields := userDifference(before, wanted)
+	if len(fields) == 0 && before.Active == wanted.Active && wanted.Deleted == nil {
+		return before, Effect{}, nil
+	}
+	if err := l.keepOwner(ctx, tx, cause, before, wanted); err != nil {
+		return directory.User{}, Effect{}, err
+	}
+	now := l.now()
+	var events []core.Event
+	if len(fields) > 0 {
+		events = append(events, core.NewEvent(core.UserUpdated, before.Workspace, cause, now, wanted.Target()).
+			With("changed", strings.Join(fields, ",")))
+	}
+	switch {
+	case before.Active && !wanted.Active:
+		events = append(events, core.NewEvent(core.UserDeprovisioned, before.Workspace, cause, now, wanted.Target()))
+	case !before.Active && wanted.Active:
+		events = append(events, core.NewEvent(core.UserReactivated, before.Workspace, cause, now, wanted.Target()))
+	}
+	// The story is told in its order: what happened to the person, then what followed from it.
+	if err := audit.Append(ctx, tx, events...); err != nil {
+		return directory.User{}, Effect{}, err
+	}
+	var effect Effect
+	if before.Active && !wanted.Active {
+		var err error
+		if effect, err = l.leave(ctx, tx, cause, before); err != nil {
+			return directory.User{}, Effect{}, err
+		}
+	}
+	after, err := l.Directory.UpdateUser(ctx, tx, wanted)
+	return after, effect, err
+}
+
+// keepOwner refuses to let a connection take a workspace's last owner away: nobody could put right
+// what follows. An administrator can hand the ownership on first, and so can the operator.
+func (l *Lifecycle) keepOwner(ctx context.Context, tx pgx.Tx, cause core.Cause, before, wanted directory.User) error {
+	stays := wanted.Active && wanted.Role == directory.RoleOwner
+	if cause.Actor.Kind != core.ActorConnection || before.Role != directory.RoleOwner || !before.Active || stays {
+		return nil
+	}
+	others, err := l.Directory.OtherOwners(ctx, tx, before.Workspace, before.ID)
+	if err != nil || others > 0 {
+		return err
+	}
+	return core.Denied("%s is the last owner of the workspace; make somebody else an owner first", before.Name()).WithCode("last_owner")
+}
