@@ -1,9 +1,10 @@
--- core/audit: events are appended by commands, then sequenced once.
+-- core/audit: events are appended by commands, then sequenced once. These tables refer to no other:
+-- the log outlives what it tells of, and thousands of events a second pay for no foreign key.
 
 create table audit_outbox (
 	xid          xid8 not null default pg_current_xact_id(),
 	number       bigint generated always as identity,
-	workspace_id uuid not null references workspaces (id),
+	workspace_id uuid not null,
 	event_id     uuid not null,
 	type         text not null,
 	occurred     timestamptz not null,
@@ -14,7 +15,7 @@ create table audit_outbox (
 );
 
 create table audit_heads (
-	workspace_id uuid primary key references workspaces (id),
+	workspace_id uuid primary key,
 	sequence     bigint not null,
 	hash         bytea not null,
 	unsigned     bigint not null,               -- events since the last checkpoint, not counting checkpoints
@@ -24,7 +25,7 @@ create index audit_heads_unsigned on audit_heads (changed) where unsigned > 0;
 
 create table audit_log (
 	position     bigint primary key,            -- order over all workspaces: what the relay follows
-	workspace_id uuid not null references workspaces (id),
+	workspace_id uuid not null,
 	sequence     bigint not null,               -- gap-free per workspace, from 1
 	event_id     uuid not null,
 	type         text not null,
@@ -34,8 +35,7 @@ create table audit_log (
 	previous     bytea not null,
 	hash         bytea not null,                -- SHA-256(previous, sequence as 8 bytes big-endian, event)
 	sequenced    timestamptz not null default now(),
-	unique (workspace_id, sequence),
-	unique (event_id)
+	unique (workspace_id, sequence)
 );
 create index audit_log_correlation on audit_log (workspace_id, correlation, sequence);
 
@@ -48,7 +48,7 @@ create table audit_targets (
 );
 
 create table audit_checkpoints (
-	workspace_id uuid not null references workspaces (id),
+	workspace_id uuid not null,
 	sequence     bigint not null,
 	hash         bytea not null,
 	signed       timestamptz not null,
@@ -64,10 +64,11 @@ create table cursors (
 );
 
 create table sinks (
-	name    text primary key,
-	state   text not null default 'running' check (state in ('running', 'retrying', 'paused')),
-	reason  text not null default '',
-	updated timestamptz not null default now()
+	name       text primary key,
+	state      text not null default 'running' check (state in ('running', 'retrying', 'paused')),
+	reason     text not null default '',
+	workspaces uuid[] not null default '{}',      -- paused: whose events wait, and who is told when it resumes
+	updated    timestamptz not null default now()
 );
 
 create table dead_letters (

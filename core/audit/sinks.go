@@ -1,0 +1,155 @@
+package audit
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/postgres"
+)
+
+// SinkStatus says how deliveries of a sink go.
+type SinkStatus string
+
+// The statuses.
+const (
+	SinkRunning  SinkStatus = "running"
+	SinkRetrying SinkStatus = "retrying" // the receiver is down or busy; tried again by itself
+	SinkPaused   SinkStatus = "paused"   // a person has to change something; tried again now and then
+)
+
+// SinkState is a sink as the console and the doctor show it.
+type SinkState struct {
+	Name       string
+	State      SinkStatus
+	Reason     string    // in words; no secret
+	Workspaces []core.ID // with SinkPaused: whose events were the first to wait
+	Updated    time.Time
+}
+
+const selectSinks = `
+select name, state, reason, workspaces, updated
+from sinks
+order by name`
+
+// SinkStates reads the state of every sink that ever ran.
+func SinkStates(ctx context.Context, q postgres.Querier) ([]SinkState, error) {
+	rows, err := q.Query(ctx, selectSinks)
+	if err != nil {
+		return nil, postgres.Classify(err)
+	}
+	states, err := pgx.CollectRows(rows, pgx.RowToStructByPos[SinkState])
+	return states, postgres.Classify(err)
+}
+
+const (
+	insertSink = `insert into sinks (name) values (@name) on conflict (name) do nothing`
+
+	lockSink = `
+select state, reason, workspaces
+from sinks
+where name = @name
+for update`
+
+	updateSink = `
+update sinks set state = @state, reason = @reason, workspaces = @workspaces, updated = @now
+where name = @name`
+)
+
+// SetSinkState records a sink's state. Pausing and resuming are told as sink.paused and sink.resumed
+// events, in the same transaction, in each workspace whose events were waiting when the sink
+// paused: the receiver belongs to all workspaces, but only theirs were held up. Saying the same
+// again changes and tells nothing, so every process of a sink may say it.
+func SetSinkState(ctx context.Context, db *postgres.DB, name string, state SinkStatus, reason string, waiting []core.ID, now time.Time) error {
+	return db.Tx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, insertSink, pgx.StrictNamedArgs{"name": name}); err != nil {
+			return err
+		}
+		was := SinkState{Name: name}
+		if err := tx.QueryRow(ctx, lockSink, pgx.StrictNamedArgs{"name": name}).Scan(&was.State, &was.Reason, &was.Workspaces); err != nil {
+			return err
+		}
+		if was.State == state && was.Reason == reason {
+			return nil
+		}
+		kind, told := core.EventType(""), waiting
+		switch {
+		case state == SinkPaused && was.State == SinkPaused: // another reason, the same pause
+			told = was.Workspaces
+		case state == SinkPaused:
+			kind = core.SinkPaused
+		case was.State == SinkPaused && state == SinkRetrying: // a receiver that is down has accepted nothing yet
+			return nil
+		case was.State == SinkPaused:
+			kind, told = core.SinkResumed, was.Workspaces
+		}
+		kept := []core.ID{}
+		if state == SinkPaused {
+			kept = append(kept, told...)
+		}
+		if _, err := tx.Exec(ctx, updateSink, pgx.StrictNamedArgs{"name": name, "state": state, "reason": reason, "workspaces": kept, "now": now}); err != nil || kind == "" {
+			return err
+		}
+		cause := core.NewCause(core.System, now)
+		events := make([]core.Event, len(told))
+		for i, workspace := range told {
+			events[i] = core.NewEvent(kind, workspace, cause, now, core.Target{Kind: "sink", Name: name}).Because(reason)
+		}
+		return Append(ctx, tx, events...)
+	})
+}
+
+// DeadLetter is an event a receiver refuses for what it is. It is kept with the receiver's answer,
+// and the events around it go on.
+type DeadLetter struct {
+	ID        core.ID
+	Sink      string
+	Workspace core.ID // zero: the record could not even be read
+	Event     core.ID
+	Record    string // what was sent
+	Answer    string // what the receiver said, without secrets
+	Created   time.Time
+}
+
+const insertDeadLetter = `
+insert into dead_letters (id, sink, workspace_id, event_id, record, answer, created)
+values (@id, @sink, @workspace, @event, @record, @answer, @created)`
+
+// AddDeadLetter keeps a dead letter and tells its workspace so with a sink.event_dead_lettered
+// event, unless kind, the type of the refused event, is that very type: a receiver that refuses
+// everything must not be sent an endless echo.
+func AddDeadLetter(ctx context.Context, tx pgx.Tx, letter DeadLetter, kind core.EventType) error {
+	if letter.ID.IsZero() {
+		letter.ID = core.NewID()
+	}
+	if _, err := tx.Exec(ctx, insertDeadLetter, pgx.StrictNamedArgs{"id": letter.ID, "sink": letter.Sink, "workspace": letter.Workspace, "event": letter.Event,
+		"record": letter.Record, "answer": letter.Answer, "created": letter.Created}); err != nil {
+		return postgres.Classify(err)
+	}
+	if letter.Workspace.IsZero() || kind == core.SinkDeadLettered {
+		return nil
+	}
+	event := core.NewEvent(core.SinkDeadLettered, letter.Workspace, core.NewCause(core.System, letter.Created), letter.Created,
+		core.Target{Kind: "sink", Name: letter.Sink}, core.Target{Kind: "event", ID: letter.Event, Name: string(kind)}).Failed(letter.Answer)
+	return Append(ctx, tx, event.With("dead_letter", letter.ID.String()))
+}
+
+const selectDeadLetters = `
+select id, sink, workspace_id, event_id, record, answer, created
+from dead_letters
+where workspace_id = @workspace or @workspace is null and workspace_id is null
+order by id
+limit @limit`
+
+// DeadLetters reads a workspace's dead letters, oldest first; those of the zero workspace are the
+// records that could not be read.
+func DeadLetters(ctx context.Context, q postgres.Querier, workspace core.ID, limit int) ([]DeadLetter, error) {
+	rows, err := q.Query(ctx, selectDeadLetters, pgx.StrictNamedArgs{"workspace": workspace, "limit": limit})
+	if err != nil {
+		return nil, postgres.Classify(err)
+	}
+	letters, err := pgx.CollectRows(rows, pgx.RowToStructByPos[DeadLetter])
+	return letters, postgres.Classify(err)
+}
