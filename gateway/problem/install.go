@@ -54,7 +54,7 @@ func Install(engine *gin.Engine, options Options) {
 	engine.NoMethod(func(c *gin.Context) {
 		problem := From(c, core.Invalid("", "this address does not take %s", cut(c.Request.Method, 16)))
 		problem.Status, problem.Title, problem.Code = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed), "method_not_allowed"
-		Note(c, problem)
+		_ = c.Error(problem)
 		c.Header("Content-Type", ContentType)
 		c.AbortWithStatusJSON(problem.Status, problem)
 	})

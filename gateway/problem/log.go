@@ -23,17 +23,10 @@ func Add(c *gin.Context, facts ...slog.Attr) {
 	c.Set(factsKey, facts)
 }
 
-// Note puts an error into the request's log line without answering: for edges that render their
-// own errors, such as SCIM.
-func Note(c *gin.Context, err error) {
-	if err != nil {
-		c.Set(errorKey, err)
-	}
-}
-
 // AccessLog writes one line per request when it has ended, with everything known about it. It logs
 // the route and the path, not the query. Client faults are Info, faults of ours Error; requests of
-// quiet routes (health checks) are logged only when they fail.
+// quiet routes (health checks) are logged only when they fail. What went wrong is the last error the
+// handler gave to gin's c.Error, for edges that render their own errors, such as SCIM; Write does so.
 func AccessLog(log *slog.Logger, now func() time.Time, quiet ...string) gin.HandlerFunc {
 	return func(c *gin.Context) {
 		began := now()
@@ -54,8 +47,8 @@ func AccessLog(log *slog.Logger, now func() time.Time, quiet ...string) gin.Hand
 			slog.String("agent", cut(c.Request.UserAgent(), maxUserAgent)),
 		}
 		level := slog.LevelInfo
-		if known, ok := c.Get(errorKey); ok {
-			err := known.(error)
+		if last := c.Errors.Last(); last != nil {
+			err := last.Err
 			classified := Classify(err)
 			facts = append(facts, slog.String("error", err.Error()), slog.String("kind", classified.Kind.String()))
 			if classified.Kind == core.KindUnavailable {

@@ -129,7 +129,9 @@ func Pointer(field string) string {
 // the access log's line, never to the client. After an answer has begun nothing is written.
 func Write(c *gin.Context, err error) {
 	problem := From(c, err)
-	Note(c, err)
+	if err != nil {
+		_ = c.Error(err)
+	}
 	c.Abort()
 	if c.Writer.Written() {
 		return

@@ -14,7 +14,6 @@ const (
 	requestIDHeader = "X-Request-Id"
 	requestIDKey    = "postern.request_id"
 	factsKey        = "postern.facts"
-	errorKey        = "postern.error"
 
 	maxUserAgent = 200
 )

@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/rotation"
+	"postern/core/seal"
+)
+
+// Account is one login in an app. Its password is never part of it.
+type Account struct {
+	ID          core.ID    `json:"id"`
+	App         core.ID    `json:"app"`
+	AppName     string     `json:"app_name"`
+	Username    string     `json:"username"`
+	State       string     `json:"state" enum:"unvalidated,validated,desync_suspected,desynced,unmanaged,app_disabled,at_risk" doc:"How far the stored password can be trusted"`
+	StateReason string     `json:"state_reason,omitempty"`
+	Orphaned    bool       `json:"orphaned" doc:"Nobody active owns it"`
+	Validated   *time.Time `json:"validated,omitempty" doc:"When a sign-in last proved the password"`
+	Rotated     *time.Time `json:"rotated,omitempty" doc:"When the password was last replaced"`
+	Created     time.Time  `json:"created"`
+}
+
+func accountOf(account accounts.Account) Account {
+	return Account{
+		account.ID, account.App, account.AppName, account.Username, string(account.State), account.StateReason, account.Orphaned,
+		account.Validated, account.Rotated, account.Created,
+	}
+}
+
+// CreatedAccount is a new account and the sign-in that will prove its password.
+type CreatedAccount struct {
+	Account
+	Verification core.ID `json:"verification" doc:"The rotation that signs in to prove the password"`
+}
+
+type newAccount struct {
+	Body struct {
+		App      core.ID `json:"app" doc:"The app it is a login of"`
+		Username string  `json:"username" doc:"What one signs in with"`
+		Password string  `json:"password" writeOnly:"true" doc:"What the app accepts now; sealed at once and never given out by this API"`
+		Owner    core.ID `json:"owner" doc:"The user who owns the account"`
+	}
+}
+
+type accountList struct {
+	Limit  int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
+	Cursor core.ID `query:"cursor" doc:"next of the page before"`
+	User   core.ID `query:"user" doc:"Only what this user may use now"`
+}
+
+func (s *Service) accounts(api huma.API) {
+	tags := []string{"Accounts"}
+	add(api, huma.Operation{OperationID: "createAccount", Method: http.MethodPost, Path: "/accounts", Tags: tags, Summary: "Add an account",
+		Description: "The account begins unvalidated; a sign-in that proves the password is queued with it.", DefaultStatus: http.StatusCreated},
+		AccountsWrite, func(ctx context.Context, by caller, in *newAccount) (*single[CreatedAccount], error) {
+			var account accounts.Account
+			var verification rotation.Rotation
+			err := s.change(ctx, func(tx pgx.Tx) (err error) {
+				account, err = s.Accounts.CreateAccount(ctx, tx, by.cause, by.Workspace, accounts.NewAccount{
+					App: in.Body.App, Username: in.Body.Username, Password: seal.NewSecret(in.Body.Password), Owner: in.Body.Owner,
+				})
+				if err != nil {
+					return err
+				}
+				verification, err = s.Rotations.Plan(ctx, tx, by.cause, by.Workspace, account.ID, rotation.ReasonVerify, 0)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+			return &single[CreatedAccount]{CreatedAccount{accountOf(account), verification.ID}}, nil
+		})
+	add(api, huma.Operation{OperationID: "listAccounts", Method: http.MethodGet, Path: "/accounts", Tags: tags, Summary: "List accounts, oldest first"},
+		AccountsRead, func(ctx context.Context, by caller, in *accountList) (*listed[Account], error) {
+			found, err := s.Accounts.List(ctx, s.DB, by.Workspace, accounts.ListQuery{User: in.User, Limit: in.Limit, After: in.Cursor})
+			if err != nil {
+				return nil, err
+			}
+			answer := listing(found, accountOf)
+			if len(found) == in.Limit {
+				answer.Body.Next = found[len(found)-1].ID.String()
+			}
+			return answer, nil
+		})
+	add(api, huma.Operation{OperationID: "getAccount", Method: http.MethodGet, Path: "/accounts/{id}", Tags: tags, Summary: "Get an account"},
+		AccountsRead, func(ctx context.Context, by caller, in *byID) (*single[Account], error) {
+			account, err := s.Accounts.Account(ctx, s.DB, by.Workspace, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return &single[Account]{accountOf(account)}, nil
+		})
+	s.exposures(api, tags)
+}
+
+// Exposure is one time somebody was given a password.
+type Exposure struct {
+	User    core.ID   `json:"user"`
+	Name    string    `json:"name"`
+	Version int       `json:"version" doc:"Which password"`
+	Level   string    `json:"level" enum:"injected,filled,revealed"`
+	Seen    time.Time `json:"seen"`
+}
+
+type exposureList struct {
+	ID    core.ID `path:"id" doc:"The account"`
+	Limit int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
+}
+
+func (s *Service) exposures(api huma.API, tags []string) {
+	add(api, huma.Operation{OperationID: "listExposures", Method: http.MethodGet, Path: "/accounts/{id}/exposures", Tags: tags,
+		Summary: "List who was given the account's passwords, latest first"},
+		AccountsRead, func(ctx context.Context, by caller, in *exposureList) (*listed[Exposure], error) {
+			if _, err := s.Accounts.Account(ctx, s.DB, by.Workspace, in.ID); err != nil {
+				return nil, err
+			}
+			found, err := s.Accounts.Exposures(ctx, s.DB, by.Workspace, in.ID, in.Limit)
+			if err != nil {
+				return nil, err
+			}
+			return listing(found, func(e accounts.Exposure) Exposure { return Exposure{e.User, e.Name, e.Version, e.Level, e.Seen} }), nil
+		})
+}

@@ -1,0 +1,166 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"reflect"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/directory"
+	"postern/core/seal"
+	"postern/gateway/problem"
+)
+
+// The scopes a service account may be given.
+const (
+	AppsRead       = "apps:read"
+	AppsWrite      = "apps:write"
+	AccountsRead   = "accounts:read"  // accounts, their grants and rotations
+	AccountsWrite  = "accounts:write" // create accounts, start rotations and verifications
+	GrantsWrite    = "grants:write"
+	DirectoryRead  = "directory:read"  // users, teams, connections
+	ActivityRead   = "activity:read"   // events, checkpoints
+	OperationsRead = "operations:read" // state of the sinks
+)
+
+// Scopes lists every scope, for a service account that may do everything.
+func Scopes() []string {
+	return []string{AppsRead, AppsWrite, AccountsRead, AccountsWrite, GrantsWrite, DirectoryRead, ActivityRead, OperationsRead}
+}
+
+const security = "token"
+
+// caller is who asks, once authenticated.
+type caller struct {
+	directory.ServiceAccount
+	cause core.Cause
+	c     *gin.Context
+}
+
+type callerKey struct{}
+
+// add registers an operation: its scope, its errors as problems, and its handler.
+func add[Input, Output any](api huma.API, operation huma.Operation, scope string, handle func(ctx context.Context, by caller, in *Input) (*Output, error)) {
+	operation.Path = base + operation.Path
+	operation.Security = []map[string][]string{{security: {scope}}}
+	operation.Description = strings.TrimSpace(operation.Description + "\n\nScope: `" + scope + "`.")
+	operation.MaxBodyBytes = 256 << 10
+	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
+	operation.Responses = map[string]*huma.Response{
+		"default": {Description: "A problem (RFC 9457)", Content: map[string]*huma.MediaType{problem.ContentType: {Schema: schema}}},
+	}
+	huma.Register(api, operation, func(ctx context.Context, in *Input) (*Output, error) {
+		by := ctx.Value(callerKey{}).(caller)
+		out, err := handle(ctx, by, in)
+		if err != nil {
+			_ = by.c.Error(err)
+			return nil, problem.From(by.c, err)
+		}
+		return out, nil
+	})
+}
+
+// authenticate finds the service account and checks the operation's scope.
+func (s *Service) authenticate(ctx huma.Context, next func(huma.Context)) {
+	c := humagin.Unwrap(ctx)
+	received := s.now()
+	scheme, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+		problem.Write(c, core.Unauthenticated("send a service account's token as Authorization: Bearer"))
+		return
+	}
+	account, err := s.Directory.AuthenticateServiceAccount(ctx.Context(), seal.NewSecret(strings.TrimSpace(token)))
+	if err != nil {
+		problem.Write(c, err)
+		return
+	}
+	problem.Add(c, slog.String("workspace", account.Workspace.String()), slog.String("actor", account.ID.String()))
+	for _, requirement := range ctx.Operation().Security {
+		for _, scope := range requirement[security] {
+			if !account.Has(scope) {
+				problem.Write(c, core.Denied("this token's service account lacks the scope %s", scope).WithCode("missing_scope"))
+				return
+			}
+		}
+	}
+	cause := core.NewCause(account.Actor(), received)
+	cause.Origin = problem.Origin(c)
+	next(huma.WithValue(ctx, callerKey{}, caller{account, cause, c}))
+}
+
+// change runs a command's transaction and wakes the sequencer after it.
+func (s *Service) change(ctx context.Context, work func(tx pgx.Tx) error) error {
+	err := s.DB.Tx(ctx, work)
+	if err == nil {
+		s.wake()
+	}
+	return err
+}
+
+// asProblem turns huma's own errors into ours. The faulty value itself is left out: it may be a
+// password.
+func asProblem(ctx huma.Context, _ string, body any) (any, error) {
+	model, ok := body.(*huma.ErrorModel)
+	if !ok {
+		return body, nil
+	}
+	c := humagin.Unwrap(ctx)
+	classified := &core.Error{Kind: core.KindInternal}
+	switch {
+	case model.Status == http.StatusRequestEntityTooLarge:
+		classified = core.TooLarge("the request body is too large")
+	case model.Status == http.StatusRequestTimeout:
+		classified = core.Unavailable(0, "the request body did not come in time")
+	case model.Status < http.StatusInternalServerError:
+		classified = core.Invalid("", "%s", model.Detail)
+	}
+	_ = c.Error(classified)
+	answer := problem.From(c, classified)
+	answer.Status, answer.Title = plain(model.Status), http.StatusText(plain(model.Status))
+	for _, detail := range model.Errors {
+		if detail != nil {
+			answer.Errors = append(answer.Errors, faultOf(detail))
+		}
+	}
+	return answer, nil
+}
+
+// faultOf reads huma's location: body.domains[0], query.limit.
+func faultOf(detail *huma.ErrorDetail) problem.Fault {
+	where, name, _ := strings.Cut(detail.Location, ".")
+	if where == "body" {
+		return problem.Fault{Detail: detail.Message, Pointer: problem.Pointer(name)}
+	}
+	return problem.Fault{Detail: detail.Message, Parameter: name}
+}
+
+// page is one page of a list.
+type page[Item any] struct {
+	Items []Item `json:"items" nullable:"false"`
+	Next  string `json:"next,omitempty" doc:"Pass it as cursor to get the next page; absent on the last one"`
+}
+
+// listed is the answer of a list operation.
+type listed[Item any] struct {
+	Body page[Item]
+}
+
+func listing[Row, Item any](rows []Row, convert func(Row) Item) *listed[Item] {
+	items := make([]Item, 0, len(rows))
+	for _, row := range rows {
+		items = append(items, convert(row))
+	}
+	return &listed[Item]{Body: page[Item]{Items: items}}
+}
+
+// single is the answer of an operation on one thing.
+type single[Item any] struct {
+	Body Item
+}

@@ -1,0 +1,128 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/rotation"
+)
+
+// Rotation is the replacement, or the verification, of an account's password.
+type Rotation struct {
+	ID          core.ID    `json:"id"`
+	Account     core.ID    `json:"account"`
+	Reason      string     `json:"reason" enum:"manual,deprovision,logout,verify,schedule,sign_in,revocation"`
+	State       string     `json:"state" enum:"planned,stored,armed,submitted,probing,new_proven,old_dead,done,not_sent,unchanged,drifted,unknown,blocked"`
+	Detail      string     `json:"detail,omitempty" doc:"Why it is where it is"`
+	Attempts    int        `json:"attempts" doc:"Without progress"`
+	NextAttempt *time.Time `json:"next_attempt,omitempty"`
+	Correlation core.ID    `json:"correlation" doc:"Find its whole story: GET /events?correlation="`
+	Created     time.Time  `json:"created"`
+	Updated     time.Time  `json:"updated"`
+	Finished    *time.Time `json:"finished,omitempty"`
+	Receipt     *Receipt   `json:"receipt,omitempty" doc:"Once the password was replaced"`
+}
+
+// Receipt proves a rotation by two fresh sign-ins.
+type Receipt struct {
+	NewAccepted   time.Time `json:"new_accepted" doc:"When the app let the new password in"`
+	OldRefused    time.Time `json:"old_refused" doc:"When the app turned the old password away"`
+	Received      time.Time `json:"received" doc:"When Postern was asked"`
+	LockedOut     time.Time `json:"locked_out"`
+	TimeToLockout float64   `json:"time_to_lockout" doc:"Seconds from received to locked_out"`
+	Candidate     int       `json:"candidate" doc:"Version of the password that is current now"`
+	Hosts         []string  `json:"hosts" nullable:"false" doc:"Every host contacted"`
+	Agent         string    `json:"agent"`
+	Events        []core.ID `json:"events" nullable:"false"`
+}
+
+// Step is one entry of a rotation's history.
+type Step struct {
+	Number   int             `json:"number"`
+	State    string          `json:"state"`
+	Detail   string          `json:"detail,omitempty"`
+	Evidence json.RawMessage `json:"evidence,omitempty" doc:"What was seen, without secrets"`
+	At       time.Time       `json:"at"`
+}
+
+// RotationWithSteps is a rotation with its history.
+type RotationWithSteps struct {
+	Rotation
+	Steps []Step `json:"steps" nullable:"false"`
+}
+
+func rotationOf(r rotation.Rotation) Rotation {
+	out := Rotation{
+		ID: r.ID, Account: r.Account, Reason: string(r.Reason), State: string(r.State), Detail: r.Detail, Attempts: r.Attempts,
+		NextAttempt: r.NextAttempt, Correlation: r.Cause.Correlation, Created: r.Created, Updated: r.Updated, Finished: r.Finished,
+	}
+	if receipt := r.Receipt; receipt != nil {
+		out.Receipt = &Receipt{
+			NewAccepted: receipt.NewAccepted, OldRefused: receipt.OldRefused, Received: receipt.Received, LockedOut: receipt.LockedOut,
+			TimeToLockout: receipt.TimeToLockout.Seconds(), Candidate: receipt.Candidate,
+			Hosts: append([]string{}, receipt.Hosts...), Agent: receipt.Agent, Events: append([]core.ID{}, receipt.EventIDs...),
+		}
+	}
+	return out
+}
+
+type rotationList struct {
+	ID    core.ID `path:"id" doc:"The account"`
+	Limit int     `query:"limit" default:"20" minimum:"1" maximum:"500"`
+}
+
+func (s *Service) rotations(api huma.API) {
+	tags := []string{"Rotations"}
+	plan := func(reason rotation.Reason) func(ctx context.Context, by caller, in *byID) (*single[Rotation], error) {
+		return func(ctx context.Context, by caller, in *byID) (*single[Rotation], error) {
+			var planned rotation.Rotation
+			err := s.change(ctx, func(tx pgx.Tx) (err error) {
+				planned, err = s.Rotations.Plan(ctx, tx, by.cause, by.Workspace, in.ID, reason, 0)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+			return &single[Rotation]{rotationOf(planned)}, nil
+		}
+	}
+	add(api, huma.Operation{OperationID: "rotateAccount", Method: http.MethodPost, Path: "/accounts/{id}/rotations", Tags: tags, Summary: "Replace the password now",
+		Description: "Answers with the rotation that will do it: a new one, or the open one of the account.", DefaultStatus: http.StatusAccepted},
+		AccountsWrite, plan(rotation.ReasonManual))
+	add(api, huma.Operation{OperationID: "verifyAccount", Method: http.MethodPost, Path: "/accounts/{id}/verification", Tags: tags, Summary: "Sign in to prove the stored password",
+		Description: "Changes nothing in the app; sets the account's state.", DefaultStatus: http.StatusAccepted},
+		AccountsWrite, plan(rotation.ReasonVerify))
+	add(api, huma.Operation{OperationID: "listRotations", Method: http.MethodGet, Path: "/accounts/{id}/rotations", Tags: tags, Summary: "List an account's rotations, newest first"},
+		AccountsRead, func(ctx context.Context, by caller, in *rotationList) (*listed[Rotation], error) {
+			if _, err := s.Accounts.Account(ctx, s.DB, by.Workspace, in.ID); err != nil {
+				return nil, err
+			}
+			found, err := s.Rotations.List(ctx, s.DB, by.Workspace, in.ID, in.Limit)
+			if err != nil {
+				return nil, err
+			}
+			return listing(found, rotationOf), nil
+		})
+	add(api, huma.Operation{OperationID: "getRotation", Method: http.MethodGet, Path: "/rotations/{id}", Tags: tags, Summary: "Get a rotation with its steps and receipt"},
+		AccountsRead, func(ctx context.Context, by caller, in *byID) (*single[RotationWithSteps], error) {
+			found, err := s.Rotations.Rotation(ctx, s.DB, by.Workspace, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			steps, err := s.Rotations.Steps(ctx, s.DB, by.Workspace, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			out := RotationWithSteps{Rotation: rotationOf(found), Steps: make([]Step, 0, len(steps))}
+			for _, step := range steps {
+				out.Steps = append(out.Steps, Step{step.Number, string(step.State), step.Detail, step.Evidence, step.At})
+			}
+			return &single[RotationWithSteps]{out}, nil
+		})
+}

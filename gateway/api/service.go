@@ -1,0 +1,126 @@
+package api
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/gin-gonic/gin"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/directory"
+	"postern/core/postgres"
+	"postern/core/rotation"
+	"postern/gateway/problem"
+)
+
+// Service is the API. Every field is needed except Now, Wake and AuditKey.
+type Service struct {
+	DB        *postgres.DB
+	Directory *directory.Directory
+	Accounts  *accounts.Accounts
+	Rotations *rotation.Rotations
+	// AuditKey verifies the checkpoints of the audit log.
+	AuditKey ed25519.PublicKey
+	Log      *slog.Logger
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	// Wake tells the sequencer that events were committed.
+	Wake func()
+}
+
+const base = "/api/v1"
+
+// Mount adds the routes.
+func (s *Service) Mount(router gin.IRouter) {
+	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	config := huma.Config{
+		OpenAPI: &huma.OpenAPI{
+			OpenAPI: "3.1.0",
+			Info: &huma.Info{
+				Title: "Postern", Version: "1",
+				Description: "Shared accounts, who may use them, and the proof of every rotation. Authenticate with a service account's token.",
+			},
+			Components: &huma.Components{
+				Schemas: registry,
+				SecuritySchemes: map[string]*huma.SecurityScheme{
+					security: {Type: "http", Scheme: "bearer", Description: "A service account's token, pst_api_…"},
+				},
+			},
+		},
+		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		DefaultFormat: "application/json",
+		Transformers:  []huma.Transformer{asProblem},
+	}
+	config.RejectUnknownQueryParameters = true
+	api := huma.NewAPI(config, adapter{router})
+	api.UseMiddleware(s.authenticate)
+	s.apps(api)
+	s.accounts(api)
+	s.grants(api)
+	s.rotations(api)
+	s.people(api)
+	s.activity(api)
+	s.sinks(api)
+	document, err := json.MarshalIndent(api.OpenAPI(), "", "\t")
+	router.GET(base+"/openapi.json", func(c *gin.Context) {
+		if err != nil {
+			problem.Write(c, core.Internal(err))
+			return
+		}
+		c.Header("Cache-Control", "public, max-age=300")
+		c.Data(http.StatusOK, "application/openapi+json", document)
+	})
+}
+
+func (s *Service) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
+	}
+	return s.Now()
+}
+
+func (s *Service) wake() {
+	if s.Wake != nil {
+		s.Wake()
+	}
+}
+
+// adapter mounts huma's operations on any gin router.
+type adapter struct{ router gin.IRouter }
+
+// Handle implements huma.Adapter.
+func (a adapter) Handle(operation *huma.Operation, handler func(huma.Context)) {
+	path := strings.NewReplacer("{", ":", "}", "").Replace(operation.Path)
+	a.router.Handle(operation.Method, path, func(c *gin.Context) {
+		handler(&exchange{humagin.NewContext(operation, c)})
+	})
+}
+
+// ServeHTTP implements huma.Adapter. The gin engine serves, not the adapter.
+func (a adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }
+
+// exchange answers faults of validation with 400 as every other part does; huma would say 422.
+type exchange struct{ inner }
+
+// inner is huma's context under a name that does not hide its own Context method.
+type inner = huma.Context
+
+// SetStatus implements huma.Context.
+func (e *exchange) SetStatus(status int) { e.inner.SetStatus(plain(status)) }
+
+// Unwrap lets humagin find its own context.
+func (e *exchange) Unwrap() huma.Context { return e.inner }
+
+func plain(status int) int {
+	if status == http.StatusUnprocessableEntity {
+		return http.StatusBadRequest
+	}
+	return status
+}

@@ -1,0 +1,202 @@
+package webhooks
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/gin-gonic/gin"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/directory"
+)
+
+// fault is the body of a refusal, in the words of OAuth. Okta reads the status alone; people and
+// other senders read this.
+type fault struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+}
+
+// statusOf is the draft's status for an error.
+func statusOf(err error) int {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return http.StatusServiceUnavailable
+	}
+	classified := core.AsError(err)
+	if classified.Code == errCannot {
+		return http.StatusUnprocessableEntity
+	}
+	switch classified.Kind {
+	case core.KindInvalid:
+		return http.StatusBadRequest
+	case core.KindUnauthenticated:
+		return http.StatusUnauthorized
+	case core.KindDenied:
+		return http.StatusForbidden
+	case core.KindNotFound:
+		return http.StatusNotFound
+	case core.KindConflict, core.KindStale:
+		return http.StatusUnprocessableEntity
+	case core.KindTooLarge:
+		return http.StatusRequestEntityTooLarge
+	case core.KindRateLimited:
+		return http.StatusTooManyRequests
+	case core.KindUnavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}
+
+// words are what a status is called in OAuth, and what is said when only the status is known any
+// more: for a request that is repeated.
+var words = map[int]fault{
+	http.StatusBadRequest:            {"invalid_request", "the request cannot be understood"},
+	http.StatusUnauthorized:          {"invalid_token", "the token is not accepted"},
+	http.StatusForbidden:             {"access_denied", "this is not allowed"},
+	http.StatusNotFound:              {"not_found", "there is no such user in this connection"},
+	http.StatusRequestEntityTooLarge: {"invalid_request", "the body is too large"},
+	http.StatusUnprocessableEntity:   {"unprocessable", "the user cannot be logged out"},
+	http.StatusTooManyRequests:       {"temporarily_unavailable", "too many requests"},
+	http.StatusServiceUnavailable:    {"temporarily_unavailable", "try again"},
+	http.StatusInternalServerError:   {"server_error", "something went wrong on our side"},
+}
+
+// answer writes the status with its body and headers.
+func answer(c *gin.Context, status int, err error) {
+	c.Header("Cache-Control", "no-store")
+	if status == http.StatusNoContent {
+		c.Status(status)
+		c.Writer.WriteHeaderNow()
+		return
+	}
+	body := words[status]
+	classified, ok := errors.AsType[*core.Error](err)
+	if ok && classified.Kind != core.KindInternal && classified.Message != "" {
+		body.Description = classified.Message
+		if classified.Field != "" {
+			body.Description = classified.Field + ": " + body.Description
+		}
+	}
+	switch status {
+	case http.StatusUnauthorized:
+		challenge := `Bearer realm="postern"`
+		if !ok || classified.Code != "no_token" {
+			challenge += `, error="invalid_token", error_description="` + quotable(body.Description) + `"`
+		}
+		c.Header("WWW-Authenticate", challenge)
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+		wait := 5 * time.Second
+		if ok && classified.RetryAfter > 0 {
+			wait = classified.RetryAfter
+		}
+		c.Header("Retry-After", strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))))
+	}
+	c.JSON(status, body)
+}
+
+// quotable keeps what a quoted string of a header may hold.
+func quotable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' || r == '"' || r == '\\' {
+			return -1
+		}
+		return r
+	}, text)
+}
+
+// refused records a refusal and returns the status to answer. A verified token is used up by a
+// refusal as by a success, so that one captured on its way cannot be tried with other bodies; what
+// failed on our side is no refusal, and the same request may come again.
+func (s *Service) refused(ctx context.Context, request *logout, err error) int {
+	status := statusOf(err)
+	if status >= http.StatusInternalServerError || request.connection.ID.IsZero() {
+		return status
+	}
+	// The refusal stands even if the caller has hung up.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	failed := s.DB.Tx(ctx, func(tx pgx.Tx) error {
+		if request.token != nil && core.AsError(err).Code != "replayed" {
+			first, replay, err := s.Directory.UseTokenID(ctx, tx, request.connection.ID, request.token.ID, request.digest, status, request.token.Expires.Add(skew))
+			if err != nil {
+				return err
+			}
+			if replay {
+				return &repeated{first}
+			}
+		}
+		event, ok := s.refusal(request, err)
+		if !ok {
+			return nil
+		}
+		return audit.Append(ctx, tx, event)
+	})
+	if first, ok := errors.AsType[*repeated](failed); ok {
+		return first.status // the same request came twice at once, and the other was first
+	}
+	if failed != nil {
+		// Nothing was done for the request either way; only its record is missing.
+		s.Log.LogAttrs(ctx, slog.LevelWarn, "a refused signal could not be recorded",
+			slog.String("connection", request.connection.ID.String()), slog.String("error", failed.Error()))
+		if status = statusOf(failed); status == http.StatusUnauthorized || status >= http.StatusInternalServerError {
+			return status
+		}
+		return statusOf(err)
+	}
+	return status
+}
+
+// acceptance is the event of a signal that was verified and whose subject is known.
+func (s *Service) acceptance(request *logout, users []directory.User) core.Event {
+	targets := make([]core.Target, 0, len(users)+1)
+	for _, user := range users {
+		targets = append(targets, user.Target())
+	}
+	targets = append(targets, core.Target{Kind: "connection", ID: request.connection.ID, Name: request.connection.Name})
+	return core.NewEvent(core.SignalAccepted, request.connection.Workspace, request.cause, s.now(), targets...).
+		With("signal", "universal_logout").With("subject", request.subject.String()).With("token_id", cut(request.token.ID, 200))
+}
+
+// refusal is the event of a refused request, unless too many were written lately.
+func (s *Service) refusal(request *logout, err error) (core.Event, bool) {
+	suppressed, ok := s.limits.allow(s.now(), request.connection.ID, request.token != nil)
+	if !ok {
+		return core.Event{}, false
+	}
+	classified := core.AsError(err)
+	code := classified.Code
+	if code == "" {
+		code = classified.Kind.String()
+	}
+	target := core.Target{Kind: "connection", ID: request.connection.ID, Name: request.connection.Name}
+	event := core.NewEvent(core.SignalRefused, request.connection.Workspace, request.cause, s.now(), target).
+		Failed(classified.Message).With("signal", "universal_logout").With("code", code)
+	if request.subject.Format != "" {
+		event = event.With("subject", request.subject.String())
+	}
+	if suppressed > 0 {
+		event = event.With("suppressed", strconv.Itoa(suppressed))
+	}
+	return event, true
+}
+
+// cut shortens a text to at most size bytes of valid UTF-8.
+func cut(text string, size int) string {
+	text = strings.ToValidUTF8(text, "?")
+	if len(text) <= size {
+		return text
+	}
+	for size > 0 && !utf8.RuneStart(text[size]) {
+		size--
+	}
+	return text[:size]
+}

@@ -1,0 +1,72 @@
+package webhooks
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"postern/core"
+	"postern/core/directory"
+	"postern/core/lifecycle"
+	"postern/core/postgres"
+	"postern/webhooks/keys"
+)
+
+// Service receives what identity providers tell on their own. Every field is needed except Now.
+type Service struct {
+	DB        *postgres.DB
+	Directory *directory.Directory
+	Lifecycle *lifecycle.Lifecycle
+	// HTTP fetches the identity providers' keys. Their addresses are a customer's input: it must
+	// refuse private addresses unless they are allowed.
+	HTTP *http.Client
+	// PublicURL is where identity providers reach the gateway, such as https://postern.example.com:
+	// a token's audience is an address below it.
+	PublicURL string
+	Log       *slog.Logger
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+
+	once     sync.Once
+	verifier *Verifier
+	limits   limits
+}
+
+// Mount adds the routes.
+func (s *Service) Mount(router gin.IRouter) {
+	router.POST("/webhooks/:connection/universal-logout", s.universalLogout)
+}
+
+// LogoutURL is the address a connection's identity provider sends Universal Logout to, and the
+// audience of its tokens.
+func (s *Service) LogoutURL(connection core.ID) string {
+	return strings.TrimSuffix(s.PublicURL, "/") + "/webhooks/" + connection.String() + "/universal-logout"
+}
+
+// prepare fills in what the zero value leaves open, so that a literal is ready for use.
+func (s *Service) prepare() *Verifier {
+	s.once.Do(func() {
+		s.verifier = &Verifier{Keys: &keys.Cache{HTTP: s.HTTP, Now: s.now}, Now: s.now}
+	})
+	return s.verifier
+}
+
+func (s *Service) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
+	}
+	return s.Now()
+}
+
+// issuers are the names a connection's identity provider may sign as.
+func issuers(connection directory.Connection) []string {
+	var all []string
+	if connection.Issuer != "" {
+		all = append(all, connection.Issuer)
+	}
+	return append(all, connection.LogoutIssuers...)
+}
