@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"postern/core"
+	"postern/core/rotation"
 	"postern/core/seal"
 )
 
@@ -41,23 +42,20 @@ type Config struct {
 	SplunkIndex string `help:"Splunk index; the token's default when empty." env:"POSTERN_SPLUNK_INDEX" placeholder:"INDEX"`
 	SumoURL     string `help:"Reference to the Sumo Logic HTTP source URL, which is itself the secret." env:"POSTERN_SUMO_URL" placeholder:"REF"`
 
-	Browser      string `help:"Headless browser; found on the machine when empty." env:"POSTERN_BROWSER" placeholder:"PATH"`
-	Concurrency  int    `help:"Rotations at a time in this process." default:"3" env:"POSTERN_CONCURRENCY"`
-	AllowPrivate bool   `help:"Let connectors, sinks and IdP look-ups reach private and loopback addresses." env:"POSTERN_ALLOW_PRIVATE"`
+	Browser        string   `help:"Headless browser; found on the machine when empty." env:"POSTERN_BROWSER" placeholder:"PATH"`
+	Concurrency    int      `help:"Rotations at a time in this process." default:"3" env:"POSTERN_CONCURRENCY"`
+	TrustedProxies []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." env:"POSTERN_TRUSTED_PROXIES" placeholder:"CIDR,…"`
+
+	AllowPrivate bool `help:"Let connectors, sinks and IdP look-ups reach private and loopback addresses." env:"POSTERN_ALLOW_PRIVATE"`
 
 	MetricsToken string        `help:"Reference to a bearer token that /metrics asks for; open when empty." env:"POSTERN_METRICS_TOKEN" placeholder:"REF"`
 	Grace        time.Duration `help:"How long requests and jobs under way may finish at a stop." default:"20s" env:"POSTERN_GRACE"`
 	LogLevel     string        `help:"debug, info, warn or error." default:"info" env:"POSTERN_LOG_LEVEL" enum:"debug,info,warn,error"`
 	LogFormat    string        `help:"json or text." default:"json" env:"POSTERN_LOG_FORMAT" enum:"json,text"`
 
-	// Pace shortens the waits of the rotation engine. It is for development and tests: production
-	// waits protect accounts from being locked out.
-	Pace Pace `kong:"-"`
-}
-
-// Pace sets the rotation engine's waits; zero fields keep the engine's defaults.
-type Pace struct {
-	RetryMin, RetryMax, Lease, Quiet time.Duration
+	// Rotation sets the waits of the rotation engine. Production keeps the defaults, which protect
+	// accounts from being locked out; development and tests shorten them.
+	Rotation rotation.Options `kong:"-"`
 }
 
 // Validate reports every fault at once, each naming its flag, as one Invalid error; nil when the

@@ -63,4 +63,3 @@ func (m *metrics) mount(router gin.IRouter, token seal.Secret) {
 		handler.ServeHTTP(c.Writer, c.Request)
 	})
 }
-

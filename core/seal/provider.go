@@ -36,20 +36,30 @@ func GenerateLocalKey() Secret {
 	return NewSecret(hex.EncodeToString(key) + "\n")
 }
 
-// NewLocalKey reads a key file's content: 32 bytes as hex, as base64 (either alphabet), or raw.
+// ParseKey reads a key file's content: 32 bytes as hex, as base64 (either alphabet), or raw.
 // Anything else is Invalid, and the message shows nothing of the content.
-func NewLocalKey(material []byte) (*LocalKey, error) {
-	root, ok := parseKey(material)
+func ParseKey(material []byte) (Secret, error) {
+	key, ok := parseKey(material)
 	if !ok {
-		return nil, core.Invalid("key", "a key file holds 32 random bytes as 64 hex digits, as base64 or raw; make one with: openssl rand -hex 32")
+		return Secret{}, core.Invalid("key", "a key file holds 32 random bytes as 64 hex digits, as base64 or raw; make one with: openssl rand -hex 32")
 	}
 	same := true
-	for _, b := range root {
-		same = same && b == root[0]
+	for _, b := range key {
+		same = same && b == key[0]
 	}
 	if same {
-		return nil, core.Invalid("key", "the key file's bytes are all the same; make a random one with: openssl rand -hex 32")
+		return Secret{}, core.Invalid("key", "the key file's bytes are all the same; make a random one with: openssl rand -hex 32")
 	}
+	return NewSecret(string(key)), nil
+}
+
+// NewLocalKey makes a provider of a key file's content, as ParseKey reads it.
+func NewLocalKey(material []byte) (*LocalKey, error) {
+	key, err := ParseKey(material)
+	if err != nil {
+		return nil, err
+	}
+	root := []byte(key.Reveal())
 	// The name and the wrapping key are derived apart, so that the name says nothing about the key.
 	name, err := hkdf.Key(sha256.New, root, nil, "postern local key: name", 8)
 	if err != nil {

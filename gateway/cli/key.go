@@ -1,19 +1,15 @@
 package cli
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
+
+	"postern/core/seal"
 )
 
-// key prints a fresh key, for a file only the service account may read.
+// key prints a fresh key, for a file only Postern's own user may read.
 type key struct{}
 
 func (key) Run(terminal terminal) error {
-	var material [32]byte
-	if _, err := rand.Read(material[:]); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintln(terminal.out, hex.EncodeToString(material[:]))
+	_, err := fmt.Fprint(terminal.out, seal.GenerateLocalKey().Reveal())
 	return err
 }

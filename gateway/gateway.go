@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"context"
+	"crypto/ed25519"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"postern/connectors/browser"
+	"postern/connectors/guard"
+	"postern/core/accounts"
+	"postern/core/audit"
+	"postern/core/directory"
+	"postern/core/jobs"
+	"postern/core/lifecycle"
+	"postern/core/postgres"
+	"postern/core/rotation"
+	"postern/core/seal"
+	"postern/core/vault"
+)
+
+// Gateway is one process: the slices wired together, and the roles it plays.
+type Gateway struct {
+	config Config
+	log    *slog.Logger
+	now    func() time.Time
+
+	db        *postgres.DB
+	queue     *jobs.Queue
+	directory *directory.Directory
+	vault     *vault.Vault
+	accounts  *accounts.Accounts
+	rotations *rotation.Rotations
+	lifecycle *lifecycle.Lifecycle
+	sequencer *audit.Sequencer
+	auditKey  ed25519.PrivateKey
+	browser   *browser.Browser
+
+	metrics *metrics
+	health  *health
+}
+
+// New opens the database and wires everything; nothing runs yet. The configuration must be valid
+// (Config.Validate). The schema must be up to date: see Migrate.
+func New(ctx context.Context, config Config, log *slog.Logger) (*Gateway, error) {
+	g := &Gateway{config: config, log: log, now: time.Now, metrics: newMetrics()}
+	db, err := openDatabase(ctx, config.Database, config.Concurrency)
+	if err != nil {
+		return nil, err
+	}
+	g.db = db
+	if err := g.wire(); err != nil {
+		db.Close()
+		return nil, err
+	}
+	g.health = &health{checks: []check{{"database", func(ctx context.Context) error { return db.Ping(ctx) }}}}
+	return g, nil
+}
+
+// openDatabase resolves a reference and opens a pool large enough for the workers of one process.
+func openDatabase(ctx context.Context, database string, concurrency int) (*postgres.DB, error) {
+	address := database
+	if isReference(database) {
+		secret, err := OpenReference(database)
+		if err != nil {
+			return nil, err
+		}
+		address = secret.Reveal()
+	}
+	return postgres.Open(ctx, address, postgres.Options{MaxConnections: int32(16 + 2*concurrency)})
+}
+
+// wire builds the slices, lowest floor first.
+func (g *Gateway) wire() error {
+	material, err := OpenReference(g.config.Key)
+	if err != nil {
+		return err
+	}
+	keys, err := seal.NewLocalKey([]byte(material.Reveal()))
+	if err != nil {
+		return err
+	}
+	if g.config.AuditKey != "" {
+		if g.auditKey, err = openAuditKey(g.config.AuditKey); err != nil {
+			return err
+		}
+	}
+	if g.queue, err = jobs.NewQueue(g.db, g.log); err != nil {
+		return err
+	}
+	g.directory = &directory.Directory{DB: g.db, Now: g.now}
+	g.vault = &vault.Vault{DB: g.db, Keys: keys, Now: g.now}
+	g.accounts = &accounts.Accounts{DB: g.db, Vault: g.vault, Directory: g.directory, Now: g.now}
+	g.sequencer = &audit.Sequencer{DB: g.db, Key: g.auditKey, Now: g.now, Log: g.log}
+	connectors, err := g.connectors()
+	if err != nil {
+		return err
+	}
+	g.rotations = &rotation.Rotations{
+		DB: g.db, Accounts: g.accounts, Queue: g.queue, Connectors: connectors, Now: g.now, Log: g.log, Options: g.config.Rotation,
+		AllowPrivate: g.config.AllowPrivate,
+	}
+	g.lifecycle = &lifecycle.Lifecycle{
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake,
+	}
+	return nil
+}
+
+// connectors lists what can talk to apps, by the name an app gives in its connector field.
+func (g *Gateway) connectors() (rotation.Connectors, error) {
+	if !g.plays(RoleWorker) {
+		return rotation.Connectors{}, nil
+	}
+	made, err := browser.New(browser.Options{Executable: g.config.Browser, AllowPrivate: g.config.AllowPrivate, Log: g.log})
+	if err != nil {
+		return nil, err
+	}
+	g.browser = made
+	return rotation.Connectors{"browser": made}, nil
+}
+
+// openAuditKey reads the Ed25519 seed, in the same forms as a local key.
+func openAuditKey(reference string) (ed25519.PrivateKey, error) {
+	material, err := OpenReference(reference)
+	if err != nil {
+		return nil, err
+	}
+	seed, err := seal.ParseKey([]byte(material.Reveal()))
+	if err != nil {
+		return nil, err
+	}
+	return ed25519.NewKeyFromSeed([]byte(seed.Reveal())), nil
+}
+
+func (g *Gateway) plays(role string) bool { return slices.Contains(g.config.Roles, role) }
+
+// guarded is the client for addresses that customers and IdPs choose.
+func (g *Gateway) guarded() *http.Client {
+	return guard.Client(guard.Options{AllowPrivate: g.config.AllowPrivate, MaxBody: 1 << 20, Timeout: 10 * time.Second})
+}
+
+// Run plays the roles until ctx ends, then stops them in order: no new requests, requests and jobs
+// under way finish within the grace period, then everything is closed. It returns the first error
+// of a role, which stops the others too.
+func (g *Gateway) Run(ctx context.Context) error {
+	defer g.db.Close()
+	if g.browser != nil {
+		defer g.browser.Close()
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for role, run := range map[string]func(context.Context) error{
+		RoleGateway: g.serve, RoleWorker: g.work, RoleRelay: g.relay, RoleSink: g.sink,
+	} {
+		if g.plays(role) {
+			group.Go(func() error {
+				g.log.InfoContext(ctx, "role started", "role", role)
+				err := run(ctx)
+				g.log.InfoContext(ctx, "role stopped", "role", role)
+				return err
+			})
+		}
+	}
+	return group.Wait()
+}
+
+// work runs the jobs.
+func (g *Gateway) work(ctx context.Context) error {
+	handlers := &jobs.Handlers{}
+	g.rotations.Register(handlers)
+	worker, err := jobs.NewWorker(g.db, handlers, jobs.WorkerOptions{Concurrency: g.config.Concurrency, Grace: g.config.Grace, Log: g.log})
+	if err != nil {
+		return err
+	}
+	return worker.Run(ctx)
+}
+
+// Migrate brings the schema of a database up to date and returns the names of the migrations it
+// applied. database is a URL or a reference.
+func Migrate(ctx context.Context, database string) ([]string, error) {
+	db, err := openDatabase(ctx, database, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer db.Close()
+	applied, err := postgres.Migrate(ctx, db)
+	if err != nil {
+		return applied, err
+	}
+	return applied, jobs.Migrate(ctx, db)
+}

@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"postern/core"
+	"postern/core/seal"
+	"postern/gateway/problem"
+	"postern/oidc"
+	"postern/scim"
+	"postern/webhooks"
+)
+
+// serve answers HTTP until ctx ends, then lets requests under way finish within the grace period.
+func (g *Gateway) serve(ctx context.Context) error {
+	handler, err := g.Handler()
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", g.config.Listen)
+	if err != nil {
+		return core.Invalid("listen", "%s cannot be listened on", g.config.Listen).Because(err)
+	}
+	server := &http.Server{
+		Handler:           handler,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       30 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    32 << 10,
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	g.log.InfoContext(ctx, "listening", "address", listener.Addr().String(), "public_url", g.config.PublicURL)
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	g.health.stop()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.Grace)
+	defer cancel()
+	if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return server.Close()
+}
+
+// Handler is the whole HTTP surface, in one place.
+func (g *Gateway) Handler() (http.Handler, error) {
+	var metricsToken seal.Secret
+	if g.config.MetricsToken != "" {
+		opened, err := OpenReference(g.config.MetricsToken)
+		if err != nil {
+			return nil, err
+		}
+		metricsToken = opened
+	}
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	engine.HandleMethodNotAllowed = true
+	if err := engine.SetTrustedProxies(g.config.TrustedProxies); err != nil {
+		return nil, core.Invalid("trusted-proxies", "an address or a network is needed").Because(err)
+	}
+	engine.Use(g.metrics.observe)
+	problem.Install(engine, problem.Options{
+		Log: g.log, Now: g.now, HTTPS: strings.HasPrefix(g.config.PublicURL, "https:"),
+		Streams: []string{"/activity/stream"}, Quiet: []string{"/healthz", "/readyz", "/metrics"},
+	})
+	g.health.mount(engine)
+	g.metrics.mount(engine, metricsToken)
+
+	signIn := &oidc.Service{
+		DB: g.db, Directory: g.directory, HTTP: g.guarded(), PublicURL: g.config.PublicURL, Now: g.now, Log: g.log, OpenSecret: OpenReference,
+	}
+	signIn.Mount(engine)
+	(&scim.Service{DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log}).Mount(engine)
+	(&webhooks.Service{
+		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, HTTP: g.guarded(), PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
+	}).Mount(engine)
+	return engine, nil
+}
