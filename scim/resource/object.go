@@ -1,0 +1,143 @@
+package resource
+
+import (
+	"iter"
+	"slices"
+	"strings"
+)
+
+// Object is a JSON object that keeps the order and spelling of its names and finds them without
+// regard to case, as SCIM does. A value is nil, bool, string, Number, *Object or []any of these.
+type Object struct {
+	members []member
+}
+
+type member struct {
+	name  string
+	value any
+}
+
+// Number is a JSON number as it was written.
+type Number string
+
+// NewObject makes an object of alternating names and values.
+func NewObject(pairs ...any) *Object {
+	o := &Object{members: make([]member, 0, len(pairs)/2)}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		o.members = append(o.members, member{pairs[i].(string), pairs[i+1]})
+	}
+	return o
+}
+
+func (o *Object) find(name string) int {
+	for i := range o.members {
+		if len(o.members[i].name) == len(name) && strings.EqualFold(o.members[i].name, name) {
+			return i
+		}
+	}
+	return -1
+}
+
+// Len is how many members the object has.
+func (o *Object) Len() int { return len(o.members) }
+
+// Get finds a member's value.
+func (o *Object) Get(name string) (value any, found bool) {
+	if i := o.find(name); i >= 0 {
+		return o.members[i].value, true
+	}
+	return nil, false
+}
+
+// Text is a member's value when it is a string, and empty otherwise.
+func (o *Object) Text(name string) string {
+	value, _ := o.Get(name)
+	text, _ := value.(string)
+	return text
+}
+
+// Set replaces a member's value or adds the member at the end.
+func (o *Object) Set(name string, value any) {
+	if i := o.find(name); i >= 0 {
+		o.members[i].value = value
+		return
+	}
+	o.members = append(o.members, member{name, value})
+}
+
+// Delete removes a member, if it is there.
+func (o *Object) Delete(name string) {
+	if i := o.find(name); i >= 0 {
+		o.members = slices.Delete(o.members, i, i+1)
+	}
+}
+
+// Take removes a member and returns what it was.
+func (o *Object) Take(name string) (value any, found bool) {
+	value, found = o.Get(name)
+	if found {
+		o.Delete(name)
+	}
+	return value, found
+}
+
+// All goes over the members in their order.
+func (o *Object) All() iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		for _, m := range o.members {
+			if !yield(m.name, m.value) {
+				return
+			}
+		}
+	}
+}
+
+// Clone is a deep copy.
+func (o *Object) Clone() *Object {
+	copied := &Object{members: make([]member, len(o.members))}
+	for i, m := range o.members {
+		copied.members[i] = member{m.name, clone(m.value)}
+	}
+	return copied
+}
+
+func clone(value any) any {
+	switch value := value.(type) {
+	case *Object:
+		return value.Clone()
+	case []any:
+		copied := make([]any, len(value))
+		for i := range value {
+			copied[i] = clone(value[i])
+		}
+		return copied
+	}
+	return value
+}
+
+// Equal compares two values deeply: the order of members and the case of their names do not count,
+// the order of lists does.
+func Equal(a, b any) bool {
+	switch a := a.(type) {
+	case *Object:
+		other, ok := b.(*Object)
+		if !ok || len(a.members) != len(other.members) {
+			return false
+		}
+		for _, m := range a.members {
+			value, found := other.Get(m.name)
+			if !found || !Equal(m.value, value) {
+				return false
+			}
+		}
+		return true
+	case []any:
+		other, ok := b.([]any)
+		return ok && slices.EqualFunc(a, other, Equal)
+	}
+	switch b.(type) {
+	case *Object, []any:
+		return false
+	}
+	return a == b
+}
