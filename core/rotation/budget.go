@@ -1,0 +1,77 @@
+package rotation
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+)
+
+// The lockout budget: sign-ins that failed, or whose end nobody saw, per account and time.
+
+// selectSlot gives the time of the attempt that must have left the window before another may begin.
+const selectSlot = `
+select at from sign_in_attempts where workspace_id = @workspace and account_id = @account and at > @since
+order by at desc offset @allowed - 1 limit 1`
+
+const insertAttempt = `
+insert into sign_in_attempts (id, workspace_id, account_id, version, at) values (@id, @workspace, @account, @version, @now)`
+
+// reserve takes one sign-in out of an account's budget before it is made, so that a worker that
+// dies in the middle of it does not make it again for nothing. If the budget is spent it returns
+// when there will be room.
+func reserve(ctx context.Context, tx pgx.Tx, p *progress, version int, now time.Time, options Options) (attempt core.ID, free time.Time, err error) {
+	args := pgx.StrictNamedArgs{
+		"workspace": p.Workspace, "account": p.Account, "since": now.Add(-options.FailedWindow), "allowed": options.FailedSignIns,
+	}
+	var oldest time.Time
+	switch err := tx.QueryRow(ctx, selectSlot, args).Scan(&oldest); {
+	case err == nil:
+		return core.ID{}, oldest.Add(options.FailedWindow), nil
+	case !noRows(err):
+		return core.ID{}, time.Time{}, err
+	}
+	attempt = core.NewID()
+	_, err = tx.Exec(ctx, insertAttempt, pgx.StrictNamedArgs{
+		"id": attempt, "workspace": p.Workspace, "account": p.Account, "version": version, "now": now,
+	})
+	return attempt, time.Time{}, err
+}
+
+// An accepted password tells that earlier sign-ins with it whose end nobody saw did not fail either.
+const acceptAttempts = `
+delete from sign_in_attempts where workspace_id = @workspace and account_id = @account and not rejected
+	and version = (select version from sign_in_attempts where workspace_id = @workspace and id = @id)`
+
+const rejectAttempt = `update sign_in_attempts set rejected = true where workspace_id = @workspace and account_id = @account and id = @id`
+
+const withdrawAttempt = `delete from sign_in_attempts where workspace_id = @workspace and account_id = @account and id = @id`
+
+// settle records how a reserved sign-in ended. One that may have counted at the app stays counted.
+func settle(ctx context.Context, tx pgx.Tx, p *progress, attempt core.ID, outcome Outcome) error {
+	query := ""
+	switch outcome {
+	case Accepted, MustChange, Applied, Refused:
+		query = acceptAttempts
+	case Rejected, Locked:
+		query = rejectAttempt
+	case NotSent, FormNotFound, Challenge, Unreachable:
+		query = withdrawAttempt
+	case Unknown, TimedOut:
+		return nil
+	default:
+		return nil
+	}
+	_, err := tx.Exec(ctx, query, pgx.StrictNamedArgs{"workspace": p.Workspace, "account": p.Account, "id": attempt})
+	return err
+}
+
+const forgetAttempts = `delete from sign_in_attempts where workspace_id = @workspace and account_id = @account and at <= @before`
+
+// forget drops attempts that left the window.
+func forget(ctx context.Context, tx pgx.Tx, p *progress, before time.Time) error {
+	_, err := tx.Exec(ctx, forgetAttempts, pgx.StrictNamedArgs{"workspace": p.Workspace, "account": p.Account, "before": before})
+	return err
+}

@@ -1,0 +1,183 @@
+package rotation
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/seal"
+)
+
+// store makes a candidate and commits it, sealed, before anything goes near the app.
+func (a *attempt) store(ctx context.Context) error {
+	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+		wanted, ok := policy(p.Refusals)
+		if !ok {
+			return a.block(ctx, tx, p, "The app refuses every password Postern makes. Tell its rules, or change the password by hand.", nil)
+		}
+		version, err := a.Accounts.AddCandidate(ctx, tx, p.Workspace, p.Account, seal.GeneratePassword(wanted))
+		if err != nil {
+			return err
+		}
+		first := p.Refusals == 0 && p.State != StateDrifted
+		p.Candidate, p.Submitted, p.Answer = version, nil, ""
+		if err := p.step(ctx, tx, a.now(), StateStored, versionWords(version)+" is stored", nil); err != nil {
+			return err
+		}
+		if !first {
+			return nil
+		}
+		return p.tell(ctx, tx, core.NewEvent(core.RotationStarted, p.Workspace, p.Cause, a.now(), p.targets(a.account)...))
+	})
+}
+
+// change has the connector ask the app for the candidate. The request leaves only after Submitted
+// has committed under this worker's fence; from then on only probing tells what came of it.
+func (a *attempt) change(ctx context.Context) error {
+	changer, ok := a.connector.(Changer)
+	if !ok {
+		return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+			return a.block(ctx, tx, p, "The connector "+a.app.Connector+" cannot change passwords. Change this one by hand and store it.", nil)
+		})
+	}
+	versions, err := a.Accounts.Versions(ctx, a.DB, a.account.Workspace, a.account.ID)
+	if err != nil {
+		return err
+	}
+	old, err := a.current(versions)
+	if err != nil {
+		return err
+	}
+	var attempt core.ID
+	err = a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+		reserved, free, err := reserve(ctx, tx, p, old.Version, a.now(), a.options)
+		if err != nil {
+			return err
+		}
+		attempt = reserved
+		if !free.IsZero() {
+			return a.wait(ctx, tx, p, p.State, free, "Too many failed sign-ins would lock the account.", nil)
+		}
+		p.Previous = old.Version
+		return p.step(ctx, tx, a.now(), StateArmed, "", nil)
+	})
+	if err != nil || a.ended {
+		return err
+	}
+	current, err := a.credential(ctx, old.Version)
+	if err != nil {
+		return err
+	}
+	next, err := a.credential(ctx, a.progress.Candidate)
+	if err != nil {
+		return err
+	}
+
+	started := a.now()
+	gate := gate{attempt: a, reserved: attempt}
+	trying, stop := context.WithTimeout(ctx, a.options.ChangeTimeout)
+	report := changer.Change(trying, a.target(), current, next.Password, gate.release)
+	stop()
+	report = cleaned(report, started, a.now(), current.Password, next.Password)
+	if errors.Is(gate.err, errFenced) {
+		return errFenced
+	}
+	kept := a.evidence(report, old.Version)
+	broken := ctx.Err() != nil // then the report says nothing about the app
+	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+		p.met(report)
+		if gate.opened || report.Released || report.Outcome == Applied || p.Pass != passNone {
+			return a.sent(ctx, tx, p, report, kept)
+		}
+		if err := settle(ctx, tx, p, attempt, report.Outcome); err != nil {
+			return err
+		}
+		switch {
+		case report.Outcome == Rejected:
+			return a.turnedAway(ctx, tx, p, report, kept, old.Version, old.Proven != nil, started)
+		case report.Outcome == Refused:
+			// The page itself does not take it, and it was never sent: another one is made.
+			p.Candidate, p.Submitted, p.Answer = 0, nil, ""
+			p.Refusals++
+			return p.step(ctx, tx, a.now(), StateNotSent, words(report), kept)
+		case broken:
+			return p.step(ctx, tx, a.now(), StateNotSent, "", kept)
+		}
+		return a.hindered(ctx, tx, p, StateNotSent, report, kept)
+	})
+}
+
+// gate is what a connector holds the change request at.
+type gate struct {
+	*attempt
+	reserved core.ID
+	called   bool
+	opened   bool
+	err      error
+}
+
+// release commits that the request may leave, if this worker may still say so. Whatever fails, the
+// request is dropped; if it failed after the commit, the row says more than happened, which is the
+// safe side.
+func (g *gate) release(ctx context.Context) error {
+	if g.called {
+		return errors.New("rotation: the gate opens once")
+	}
+	g.called = true
+	if g.err = context.Cause(ctx); g.err != nil {
+		return g.err
+	}
+	candidate := g.progress.Candidate
+	g.err = g.commitNow(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+		if p.Candidate != candidate {
+			return errFenced
+		}
+		now := g.now()
+		p.Submitted, p.Answer = &now, ""
+		p.Pass, p.Probed = passFirst, &now
+		// The form is reached, so the app let the current password in.
+		if err := settle(ctx, tx, p, g.reserved, Accepted); err != nil {
+			return err
+		}
+		return p.step(ctx, tx, now, StateSubmitted, "", nil)
+	})
+	g.opened = g.err == nil
+	return g.err
+}
+
+// sent goes over to probing: a request left, or may have.
+func (a *attempt) sent(ctx context.Context, tx pgx.Tx, p *progress, report Report, kept evidence) error {
+	now := a.now()
+	if p.Submitted == nil || p.Pass == passNone {
+		p.Submitted, p.Pass, p.Probed = &now, passFirst, &now
+	}
+	p.Answer = report.Outcome
+	return p.step(ctx, tx, now, StateProbing, "", kept)
+}
+
+// turnedAway deals with a current password that was refused at the sign-in before the change.
+func (a *attempt) turnedAway(ctx context.Context, tx pgx.Tx, p *progress, report Report, kept evidence, version int, proven bool, started time.Time) error {
+	if err := a.Accounts.MarkRefused(ctx, tx, p.Workspace, p.Account, version, report.Finished); err != nil {
+		return err
+	}
+	now := a.now()
+	switch {
+	case p.Submitted != nil:
+		// The candidate was sent before: by now it may have been applied.
+		p.Pass, p.Probed = passFirst, &started
+		return p.step(ctx, tx, now, StateProbing, words(report), kept)
+	case proven:
+		// Apps turn away a right password now and then. One that worked before is tried once more.
+		p.Pass, p.Probed = passLast, &now
+	default:
+		p.Pass, p.Probed = passLast, &started
+	}
+	if err := a.Accounts.SetState(ctx, tx, p.Cause, p.Workspace, p.Account, accounts.DesyncSuspected, words(report)); err != nil {
+		return err
+	}
+	return p.step(ctx, tx, now, StateProbing, words(report), kept)
+}

@@ -1,0 +1,128 @@
+package rotation
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/jobs"
+)
+
+// step is the job: go on with one rotation.
+type step struct {
+	Workspace core.ID `json:"workspace"`
+	Rotation  core.ID `json:"rotation"`
+	// Wake is the row's number for the latest job: an older one ends instead of waiting beside it.
+	Wake int `json:"wake"`
+}
+
+// Kind implements jobs.Job.
+func (step) Kind() string { return "rotation.step" }
+
+func jobOptions(priority int) jobs.Options { return jobs.Options{Priority: priority} }
+
+// Plan wants an account's password rotated, or verified, and returns the rotation that will do it:
+// a new one, or the open one of the account, which the wish joins. A joined rotation takes the
+// weightier reason with its cause and the better priority, and goes on at once, even if it was
+// blocked. If the new password may already be in somebody's hands, another rotation follows it.
+//
+// priority is 1 (first) to 4; 0 takes the reason's own. Row, event and job are part of tx.
+func (r *Rotations) Plan(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, reason Reason, priority int) (Rotation, error) {
+	if reason.weight() == 0 {
+		return Rotation{}, core.Invalid("reason", "there is no reason %q to rotate", reason)
+	}
+	if priority < 0 || priority > 4 {
+		return Rotation{}, core.Invalid("priority", "a priority is 1 to 4")
+	}
+	if priority == 0 {
+		priority = reason.priority()
+	}
+	found, err := r.Accounts.Account(ctx, tx, workspace, account)
+	if err != nil {
+		return Rotation{}, err
+	}
+	wanted := wish{Reason: reason, Cause: cause, Priority: priority}
+	id := core.NewID()
+	inserted, err := tx.Exec(ctx, insertProgress, pgx.StrictNamedArgs{
+		"id": id, "workspace": workspace, "account": account, "reason": reason, "cause": cause, "priority": priority, "now": r.now(),
+	})
+	if err != nil {
+		return Rotation{}, err
+	}
+	open, err := lock(ctx, tx, lockOpen, workspace, account)
+	if errors.Is(err, pgx.ErrNoRows) {
+		// It finished after the insert saw it and before the lock: there is none now.
+		return r.Plan(ctx, tx, cause, workspace, account, reason, priority)
+	} else if err != nil {
+		return Rotation{}, err
+	}
+	if inserted.RowsAffected() == 1 {
+		return r.begin(ctx, tx, &open, wanted, found)
+	}
+	return r.join(ctx, tx, &open, wanted, found)
+}
+
+// begin finishes the planning of a row just inserted.
+func (r *Rotations) begin(ctx context.Context, tx pgx.Tx, p *progress, wanted wish, account accounts.Account) (Rotation, error) {
+	now := r.now()
+	if err := p.step(ctx, tx, now, StatePlanned, "", nil); err != nil {
+		return Rotation{}, err
+	}
+	planned := core.NewEvent(core.RotationPlanned, p.Workspace, wanted.Cause, now, p.targets(account)...)
+	if err := p.tell(ctx, tx, planned); err != nil {
+		return Rotation{}, err
+	}
+	return p.Rotation, r.queue(ctx, tx, p)
+}
+
+// join adds a wish to an open rotation.
+func (r *Rotations) join(ctx context.Context, tx pgx.Tx, p *progress, wanted wish, account accounts.Account) (Rotation, error) {
+	now := r.now()
+	event := core.NewEvent(core.RotationPlanned, p.Workspace, wanted.Cause, now, p.targets(account)...).With("joined", "true")
+	switch {
+	case p.NewAccepted != nil && wanted.Reason != ReasonVerify:
+		// The candidate is the current password by now, and who is to be locked out may have seen it.
+		p.Follow = heavier(p.Follow, wanted)
+		event = event.Because("another rotation follows the one under way")
+	default:
+		joined := heavier(&wish{Reason: p.Reason, Cause: p.Cause, Priority: p.Priority}, wanted)
+		p.Reason, p.Cause, p.Priority = joined.Reason, joined.Cause, joined.Priority
+	}
+	p.Priority = min(p.Priority, wanted.Priority)
+	if p.State == StateBlocked {
+		p.Attempts, p.Refusals, p.Probed = 0, 0, &now
+		if err := p.step(ctx, tx, now, p.resting(), "asked for again", nil); err != nil {
+			return Rotation{}, err
+		}
+	}
+	if err := p.tell(ctx, tx, event); err != nil {
+		return Rotation{}, err
+	}
+	p.NextAttempt = &now
+	p.Wake++
+	return p.Rotation, r.queue(ctx, tx, p)
+}
+
+// queue saves a row and adds its job.
+func (r *Rotations) queue(ctx context.Context, tx pgx.Tx, p *progress) error {
+	if err := p.save(ctx, tx, r.now()); err != nil {
+		return err
+	}
+	return r.Queue.Add(ctx, tx, step{Workspace: p.Workspace, Rotation: p.ID, Wake: p.Wake}, jobOptions(p.Priority))
+}
+
+// heavier is the wish that stands for both: the weightier reason, the earlier at equal weight, and
+// the better priority.
+func heavier(first *wish, second wish) *wish {
+	chosen := second
+	if first != nil {
+		if first.Reason.weight() >= second.Reason.weight() {
+			chosen = *first
+		}
+		chosen.Priority = min(first.Priority, second.Priority)
+	}
+	return &chosen
+}

@@ -1,0 +1,183 @@
+package rotation
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/audit"
+	"postern/core/postgres"
+)
+
+// progress is a rotation's whole row: all that the next worker goes by.
+type progress struct {
+	Rotation
+	Steps       int
+	Candidate   int // 0: none yet
+	Previous    int
+	Submitted   *time.Time
+	Answer      Outcome
+	Refusals    int
+	Pass        int
+	Probed      *time.Time
+	NewAccepted *time.Time
+	OldRefused  *time.Time
+	Hosts       []string
+	Agent       string
+	Events      []core.ID
+	Follow      *wish
+	Fence       int64
+	LeaseUntil  *time.Time
+	Wake        int
+}
+
+// The passes of probing.
+const (
+	passNone  = 0
+	passFirst = 1 // the candidate and the current password
+	passLast  = 2 // everything in the vault
+)
+
+// wish is what somebody wants of an account while a rotation is under way that cannot give it.
+type wish struct {
+	Reason   Reason     `json:"reason"`
+	Cause    core.Cause `json:"cause"`
+	Priority int        `json:"priority"`
+}
+
+const progressColumns = columns + `, steps, coalesce(candidate, 0) as candidate, coalesce(previous, 0) as previous, submitted, answer,
+	refusals, pass, probed, new_accepted, old_refused, hosts, agent, events, follow, fence, lease_until, wake`
+
+const lockProgress = `select ` + progressColumns + ` from rotations where workspace_id = @workspace and id = @id for update`
+
+const lockOpen = `select ` + progressColumns + ` from rotations where workspace_id = @workspace and account_id = @id and finished is null for update`
+
+// lock reads a row for change, by lockProgress or lockOpen.
+func lock(ctx context.Context, tx pgx.Tx, query string, workspace, id core.ID) (progress, error) {
+	rows, err := tx.Query(ctx, query, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	if err != nil {
+		return progress{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[progress])
+}
+
+const insertProgress = `
+insert into rotations (id, workspace_id, account_id, reason, cause, priority, state, next_attempt, created, updated)
+values (@id, @workspace, @account, @reason, @cause, @priority, 'planned', @now, @now, @now)
+on conflict (workspace_id, account_id) where finished is null do nothing`
+
+const updateProgress = `
+update rotations set reason = @reason, cause = @cause, priority = @priority, state = @state, detail = @detail, steps = @steps,
+	candidate = nullif(@candidate, 0), previous = nullif(@previous, 0), submitted = @submitted, answer = @answer, refusals = @refusals,
+	pass = @pass, probed = @probed, new_accepted = @new_accepted, old_refused = @old_refused, hosts = @hosts, agent = @agent,
+	events = @events, follow = @follow, fence = @fence, lease_until = @lease_until, wake = @wake, attempts = @attempts,
+	next_attempt = @next_attempt, updated = @updated, finished = @finished, receipt = @receipt
+where workspace_id = @workspace and id = @id`
+
+// save writes a locked row back.
+func (p *progress) save(ctx context.Context, tx pgx.Tx, now time.Time) error {
+	p.Updated = now
+	_, err := tx.Exec(ctx, updateProgress, pgx.StrictNamedArgs{
+		"workspace": p.Workspace, "id": p.ID, "reason": p.Reason, "cause": p.Cause, "priority": p.Priority, "state": p.State,
+		"detail": p.Detail, "steps": p.Steps, "candidate": p.Candidate, "previous": p.Previous, "submitted": p.Submitted,
+		"answer": p.Answer, "refusals": p.Refusals, "pass": p.Pass, "probed": p.Probed, "new_accepted": p.NewAccepted,
+		"old_refused": p.OldRefused, "hosts": p.Hosts, "agent": p.Agent, "events": p.Events, "follow": p.Follow, "fence": p.Fence,
+		"lease_until": p.LeaseUntil, "wake": p.Wake, "attempts": p.Attempts, "next_attempt": p.NextAttempt, "updated": p.Updated,
+		"finished": p.Finished, "receipt": p.Receipt,
+	})
+	return err
+}
+
+const insertStep = `
+insert into rotation_steps (workspace_id, rotation_id, number, state, detail, evidence, at)
+values (@workspace, @rotation, @number, @state, @detail, @evidence, @at)`
+
+// step moves a locked row to a state and writes it into the history. save must follow.
+func (p *progress) step(ctx context.Context, tx pgx.Tx, now time.Time, state State, detail string, evidence any) error {
+	p.State, p.Detail = state, detail
+	p.Steps++
+	text := []byte("{}")
+	if evidence != nil {
+		var err error
+		if text, err = json.Marshal(evidence); err != nil {
+			return core.Internal(err)
+		}
+	}
+	_, err := tx.Exec(ctx, insertStep, pgx.StrictNamedArgs{
+		"workspace": p.Workspace, "rotation": p.ID, "number": p.Steps, "state": state, "detail": detail, "evidence": text, "at": now,
+	})
+	return err
+}
+
+// tell appends an event of a locked row and remembers it for the receipt. save must follow.
+func (p *progress) tell(ctx context.Context, tx pgx.Tx, event core.Event) error {
+	event = event.With("rotation", p.ID.String()).With("reason", string(p.Reason))
+	if err := audit.Append(ctx, tx, event); err != nil {
+		return err
+	}
+	p.Events = append(p.Events, event.ID)
+	return nil
+}
+
+// targets names the account, and the rotation, in an event.
+func (p *progress) targets(account accounts.Account) []core.Target {
+	return []core.Target{account.Target(), {Kind: "rotation", ID: p.ID}}
+}
+
+// resting is the state that tells where a rotation goes on.
+func (p *progress) resting() State {
+	switch {
+	case p.NewAccepted != nil:
+		return StateNewProven
+	case p.Pass != passNone:
+		return StateProbing
+	case p.Candidate != 0:
+		return StateStored
+	}
+	return StatePlanned
+}
+
+const selectOverdue = `
+select workspace_id, id from rotations
+where finished is null and next_attempt < @before and (lease_until is null or lease_until < @before) and (swept is null or swept < @swept)
+order by next_attempt limit 100`
+
+const markSwept = `update rotations set swept = @now, wake = wake + 1 where workspace_id = @workspace and id = @id and finished is null
+returning priority, wake`
+
+// Sweep queues again the rotations, of all workspaces, that should have gone on some time ago, and
+// returns how many. The queue brings back the jobs of a worker that died by itself; this is for a
+// job that got lost in any other way. Call it every now and then, from as many processes as you like.
+func (r *Rotations) Sweep(ctx context.Context) (int, error) {
+	now, options := r.now(), r.Options.withDefaults()
+	rows, err := r.DB.Query(ctx, selectOverdue, pgx.StrictNamedArgs{
+		"before": now.Add(-options.SweepAfter), "swept": now.Add(-10 * options.SweepAfter),
+	})
+	if err != nil {
+		return 0, postgres.Classify(err)
+	}
+	type key struct{ Workspace, ID core.ID }
+	overdue, err := pgx.CollectRows(rows, pgx.RowToStructByPos[key])
+	if err != nil {
+		return 0, postgres.Classify(err)
+	}
+	for swept, one := range overdue {
+		err := r.DB.Tx(ctx, func(tx pgx.Tx) error {
+			job := step{Workspace: one.Workspace, Rotation: one.ID}
+			var priority int
+			args := pgx.StrictNamedArgs{"workspace": one.Workspace, "id": one.ID, "now": now}
+			if err := tx.QueryRow(ctx, markSwept, args).Scan(&priority, &job.Wake); err != nil {
+				return err
+			}
+			return r.Queue.Add(ctx, tx, job, jobOptions(priority))
+		})
+		if err != nil && core.KindOf(err) != core.KindNotFound {
+			return swept, err
+		}
+	}
+	return len(overdue), nil
+}

@@ -1,0 +1,101 @@
+package rotation
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"time"
+
+	"postern/core/seal"
+)
+
+// evidence is what a step keeps of a connector's report.
+type evidence struct {
+	Outcome    Outcome         `json:"outcome"`
+	Detail     string          `json:"detail,omitempty"`
+	Stage      string          `json:"stage,omitempty"`
+	Version    int             `json:"version"` // of the password that was tried
+	Started    time.Time       `json:"started,omitzero"`
+	Finished   time.Time       `json:"finished,omitzero"`
+	Hosts      []string        `json:"hosts,omitempty"`
+	Released   bool            `json:"released,omitempty"`
+	Agent      string          `json:"agent,omitempty"`
+	Fence      int64           `json:"fence"`
+	Screenshot []byte          `json:"screenshot,omitempty"`
+	Model      json.RawMessage `json:"model,omitempty"`
+}
+
+// What is kept of a report, at most.
+const (
+	maxDetail     = 500
+	maxModel      = 64 << 10
+	maxScreenshot = 512 << 10
+)
+
+// cleaned makes a report fit to be stored: bounded, in a form PostgreSQL takes, and without the
+// passwords that were used, should a connector have quoted an app that quotes them.
+func cleaned(report Report, started, finished time.Time, secrets ...seal.Secret) Report {
+	for _, secret := range secrets {
+		if text := secret.Reveal(); text != "" {
+			report.Detail = strings.ReplaceAll(report.Detail, text, "[redacted]")
+			if bytes.Contains(report.Model, []byte(text)) {
+				report.Model = nil
+			}
+		}
+	}
+	report.Detail = strings.ReplaceAll(strings.ToValidUTF8(report.Detail, "?"), "\x00", "")
+	if len(report.Detail) > maxDetail {
+		report.Detail = strings.ToValidUTF8(report.Detail[:maxDetail], "") + "…"
+	}
+	if len(report.Model) > maxModel || !json.Valid(report.Model) || bytes.Contains(report.Model, []byte(`\u0000`)) {
+		report.Model = nil
+	}
+	if len(report.Screenshot) > maxScreenshot {
+		report.Screenshot = nil
+	}
+	if report.Started.IsZero() {
+		report.Started = started
+	}
+	if report.Finished.IsZero() {
+		report.Finished = finished
+	}
+	report.Started = report.Started.UTC().Truncate(time.Microsecond)
+	report.Finished = report.Finished.UTC().Truncate(time.Microsecond)
+	return report
+}
+
+// words says what an outcome means and what a person can do about it.
+func words(report Report) string {
+	text := ""
+	switch report.Outcome {
+	case Rejected:
+		text = "The app refused the stored password."
+	case Refused:
+		text = "The app does not take the new password."
+	case NotSent:
+		text = "The new password was not sent: the page would have sent something else, or nothing."
+	case FormNotFound:
+		text = "The form was not found. Open the app's page and correct its sign-in or change address, or its settings."
+	case Challenge:
+		text = "The app asks something only a person can answer. Sign in by hand, or have the app let Postern in without it, then try again."
+	case Locked:
+		text = "The app says that the account is locked or disabled. Unlock it in the app, then try again."
+	case MustChange:
+		text = "The app wants the password changed at sign-in. Sign in by hand once, store the new password, then try again."
+	case Unreachable:
+		text = "The app cannot be reached."
+	case TimedOut:
+		text = "The app did not answer in time."
+	case Accepted, Applied, Unknown:
+		text = "The app's answer could not be understood."
+	default:
+		text = "The app's answer could not be understood."
+	}
+	if report.Detail != "" {
+		text += " " + report.Detail
+	}
+	return text
+}
+
+func versionWords(version int) string { return fmt.Sprintf("password version %d", version) }
