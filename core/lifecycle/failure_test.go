@@ -1,0 +1,94 @@
+package lifecycle_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/directory"
+	"postern/core/lifecycle"
+)
+
+// Wherever a command fails, nothing of it is left and nobody is woken.
+func TestAFailureInsideLeavesNothing(t *testing.T) {
+	h, _ := pair(t)
+	ctx := t.Context()
+	h.share(t, 0, accounts.Subject{Team: h.team.ID})
+	h.share(t, 1, accounts.Subject{User: h.bob.ID})
+	must(t, h.fill(t, h.bob, 1))
+	_, err := h.signIn(t, h.bob.ID, time.Now())
+	must(t, err)
+	_, err = h.DB.Exec(ctx, `create function refuse() returns trigger language plpgsql as $$ begin raise 'the disk is full'; end $$`)
+	must(t, err)
+
+	deprovision := func() error { _, err := h.Deprovision(ctx, h.cause, h.workspace, h.bob.ID); return err }
+	remove := func() error { return h.Remove(ctx, h.cause, h.workspace, h.bob.ID) }
+	put := func() error {
+		_, err := h.Change(ctx, h.cause, h.workspace, h.bob.ID, func(u *directory.User) error {
+			u.Active, u.DisplayName = false, "gone"
+			return nil
+		})
+		return err
+	}
+	logout := func() error {
+		_, err := h.Logout(ctx, h.cause, h.workspace, h.bob.ID, h.tokenUse("jti", "bob"))
+		return err
+	}
+	edit := func() error {
+		_, err := h.ChangeTeam(ctx, h.cause, h.workspace, h.team.ID, func(e *lifecycle.TeamEdit) error {
+			e.DisplayName, e.Replace = "Field", &[]core.ID{h.ana.ID}
+			return nil
+		})
+		return err
+	}
+	removeTeam := func() error { return h.DeleteTeam(ctx, h.cause, h.workspace, h.team.ID) }
+	leaving := map[string]func() error{"deprovision": deprovision, "remove": remove, "put": put}
+	for table, commands := range map[string]map[string]func() error{
+		"users":          leaving,
+		"sessions":       {"deprovision": deprovision, "logout": logout},
+		"team_members":   {"deprovision": deprovision, "remove": remove, "edit": edit, "remove team": removeTeam},
+		"grants":         {"deprovision": deprovision, "remove team": removeTeam},
+		"rotations":      {"deprovision": deprovision, "remove": remove, "put": put, "logout": logout},
+		"rotation_steps": {"deprovision": deprovision, "logout": logout},
+		"river_job":      {"deprovision": deprovision, "logout": logout},
+		"audit_outbox":   {"deprovision": deprovision, "remove": remove, "put": put, "logout": logout, "edit": edit, "remove team": removeTeam},
+		"teams":          {"edit": edit, "remove team": removeTeam},
+	} {
+		for name, command := range commands {
+			t.Run(name+" without "+table, func(t *testing.T) {
+				before, woken := h.snapshot(t), h.woken.Load()
+				_, err := h.DB.Exec(ctx, `create trigger refuse before insert or update or delete on `+table+` for each row execute function refuse()`)
+				must(t, err)
+				err = command()
+				if _, undo := h.DB.Exec(ctx, `drop trigger refuse on `+table); undo != nil {
+					t.Fatal(undo)
+				}
+				wants(t, err, core.KindInternal, "")
+				if diff := cmp.Diff(before, h.snapshot(t)); diff != "" {
+					t.Fatal(diff)
+				}
+				if h.woken.Load() != woken {
+					t.Fatal("somebody was woken for nothing")
+				}
+			})
+		}
+	}
+
+	// A caller who gives up gets nothing either.
+	before := h.snapshot(t)
+	gone, cancel := context.WithCancel(ctx)
+	_, err = h.Change(gone, h.cause, h.workspace, h.bob.ID, func(u *directory.User) error { u.Active = false; cancel(); return nil })
+	if err == nil {
+		t.Fatal("a command without a caller went through")
+	}
+	if diff := cmp.Diff(before, h.snapshot(t)); diff != "" {
+		t.Fatal(diff)
+	}
+	// And without a fault all of it works.
+	must(t, logout())
+	must(t, put())
+}

@@ -1,0 +1,237 @@
+package lifecycle_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/directory"
+	"postern/core/jobs"
+	"postern/core/lifecycle"
+	"postern/core/postgres/postgrestest"
+	"postern/core/rotation"
+	"postern/core/seal"
+	"postern/core/vault"
+)
+
+// world is a whole lifecycle on a real database, without workers: what is planned stays planned.
+type world struct {
+	*lifecycle.Lifecycle
+	woken atomic.Int64
+}
+
+// house is one workspace: an app with three accounts, Ana who owns them all, Bob, and a team.
+type house struct {
+	*world
+	workspace  core.ID
+	connection directory.Connection
+	cause      core.Cause // the connection's
+	system     core.Cause
+	ana, bob   directory.User
+	team       directory.Team
+	accounts   []accounts.Account
+}
+
+func open(t testing.TB) *world {
+	t.Helper()
+	db := postgrestest.Open(t, jobs.Migrate)
+	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
+	must(t, err)
+	queue, err := jobs.NewQueue(db, nil)
+	must(t, err)
+	people := &directory.Directory{DB: db}
+	logins := &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: key}, Directory: people}
+	w := &world{}
+	w.Lifecycle = &lifecycle.Lifecycle{
+		DB: db, Directory: people, Accounts: logins, Rotations: &rotation.Rotations{DB: db, Accounts: logins, Queue: queue},
+		Wake: func() { w.woken.Add(1) },
+	}
+	return w
+}
+
+// pair is a workspace to work in and another one, with the same names in it, that nothing may touch.
+func pair(t testing.TB) (house, house) {
+	t.Helper()
+	w := open(t)
+	other := w.house(t, "other")
+	return w.house(t, "acme"), other
+}
+
+func (w *world) house(t testing.TB, slug string) house {
+	t.Helper()
+	ctx := t.Context()
+	h := house{world: w, system: core.NewCause(core.System, time.Now())}
+	must(t, w.DB.Tx(ctx, func(tx pgx.Tx) error {
+		made, err := w.Directory.CreateWorkspace(ctx, tx, h.system, slug, slug)
+		if err != nil {
+			return err
+		}
+		h.workspace = made.ID
+		if _, err := w.Accounts.Vault.Prepare(ctx, tx, h.workspace); err != nil {
+			return err
+		}
+		h.connection, err = w.Directory.CreateConnection(ctx, tx, h.system, h.workspace, directory.NewConnection{Name: "Okta", Kind: directory.Okta})
+		return err
+	}))
+	h.cause = core.NewCause(h.connection.Actor(), time.Now())
+	h.ana, h.bob = h.join(t, "ana@example.com"), h.join(t, "bob@example.com")
+	var err error
+	h.team, err = w.CreateTeam(ctx, h.cause, directory.Team{
+		Workspace: h.workspace, Connection: h.connection.ID, DisplayName: "Sales", ExternalID: "00g1",
+	}, []core.ID{h.bob.ID})
+	must(t, err)
+	must(t, w.DB.Tx(ctx, func(tx pgx.Tx) error {
+		h.accounts = nil
+		app, err := w.Accounts.CreateApp(ctx, tx, h.system, h.workspace, accounts.NewApp{
+			Name: "Wiki", Domains: []string{"wiki.example.com"}, SignInURL: "https://wiki.example.com/", Connector: "browser",
+		})
+		if err != nil {
+			return err
+		}
+		for i := range 3 {
+			account, err := w.Accounts.CreateAccount(ctx, tx, h.system, h.workspace, accounts.NewAccount{
+				App: app.ID, Username: fmt.Sprint("shared", i), Password: seal.NewSecret(fmt.Sprint("first password ", i)), Owner: h.ana.ID,
+			})
+			if err != nil {
+				return err
+			}
+			h.accounts = append(h.accounts, account)
+		}
+		return nil
+	}))
+	return h
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func wants(t testing.TB, err error, kind core.Kind, field string) {
+	t.Helper()
+	if err == nil {
+		t.Fatalf("nothing was refused, want %v %q", kind, field)
+	}
+	if got := core.AsError(err); got.Kind != kind || got.Field != field {
+		t.Fatalf("got %v %q (%v), want %v %q", got.Kind, got.Field, err, kind, field)
+	}
+}
+
+func (h house) join(t testing.TB, name string) directory.User {
+	t.Helper()
+	user, err := h.Provision(t.Context(), h.cause, directory.User{
+		Workspace: h.workspace, Connection: h.connection.ID, UserName: name, ExternalID: "ext-" + name, Email: name, Active: true,
+	})
+	must(t, err)
+	return user
+}
+
+// read is the user as stored.
+func (h house) read(t testing.TB, user core.ID) directory.User {
+	t.Helper()
+	found, err := h.Directory.User(t.Context(), h.DB, h.workspace, user)
+	must(t, err)
+	return found
+}
+
+// own makes a user an owner of the workspace, which only a person or the system can.
+func (h house) own(t testing.TB, user core.ID) {
+	t.Helper()
+	_, err := h.Change(t.Context(), h.system, h.workspace, user, func(u *directory.User) error {
+		u.Role = directory.RoleOwner
+		return nil
+	})
+	must(t, err)
+}
+
+func (h house) share(t testing.TB, account int, subject accounts.Subject) {
+	t.Helper()
+	must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+		_, err := h.Accounts.Share(t.Context(), tx, h.system, h.workspace, h.accounts[account].ID, subject, accounts.Collaborator, nil)
+		return err
+	}))
+}
+
+func (h house) fill(t testing.TB, user directory.User, account int) error {
+	t.Helper()
+	_, _, err := h.Accounts.Fill(t.Context(), core.NewCause(user.Actor(), time.Now()), h.workspace, user.ID, h.accounts[account].ID)
+	return err
+}
+
+func (h house) signIn(t testing.TB, user core.ID, authenticated time.Time) (seal.Secret, error) {
+	t.Helper()
+	var token seal.Secret
+	err := h.DB.Tx(t.Context(), func(tx pgx.Tx) (err error) {
+		_, token, err = h.Directory.StartSession(t.Context(), tx, h.system, directory.NewSession{
+			Workspace: h.workspace, User: user, Connection: h.connection.ID, Authenticated: authenticated,
+		})
+		return err
+	})
+	return token, err
+}
+
+// count runs a query whose parameters are @workspace and whatever args add.
+func (h house) count(t testing.TB, query string, args pgx.StrictNamedArgs) int {
+	t.Helper()
+	all := pgx.StrictNamedArgs{"workspace": h.workspace}
+	for name, value := range args {
+		all[name] = value
+	}
+	var number int
+	must(t, h.DB.QueryRow(t.Context(), query, all).Scan(&number))
+	return number
+}
+
+func (h house) events(t testing.TB, kind core.EventType) int {
+	t.Helper()
+	return h.count(t, `select count(*) from audit_outbox where workspace_id = @workspace and event ->> 'type' = @type`,
+		pgx.StrictNamedArgs{"type": kind})
+}
+
+func (h house) rotations(t testing.TB) int {
+	t.Helper()
+	return h.count(t, `select count(*) from rotations where workspace_id = @workspace`, nil)
+}
+
+// kept are the tables a command may write to.
+var kept = []string{"users", "sessions", "team_members", "teams", "grants", "accounts", "rotations", "rotation_steps", "audit_outbox"}
+
+// snapshot is everything the workspace holds, table by table, and how many jobs there are in all.
+func (h house) snapshot(t testing.TB) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, table := range kept {
+		var rows string
+		must(t, h.DB.QueryRow(t.Context(), `select coalesce(string_agg(r::text, e'\n' order by r::text), '') from `+table+` r where workspace_id = @workspace`,
+			pgx.StrictNamedArgs{"workspace": h.workspace}).Scan(&rows))
+		found[table] = rows
+	}
+	for _, table := range []string{"river_job", "signed_token_uses"} {
+		var rows string
+		must(t, h.DB.QueryRow(t.Context(), `select count(*)::text from `+table).Scan(&rows))
+		found[table] = rows
+	}
+	return found
+}
+
+// together starts all functions at once and waits for them.
+func together(work ...func()) {
+	var all sync.WaitGroup
+	start := make(chan struct{})
+	for _, one := range work {
+		all.Go(func() { <-start; one() })
+	}
+	close(start)
+	all.Wait()
+}
+
+var errEdit = errors.New("the edit failed")

@@ -1,0 +1,266 @@
+package lifecycle_test
+
+import (
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/directory"
+	"postern/core/lifecycle"
+	"postern/core/seal"
+)
+
+// One person is deprovisioned by everybody at once: one effect, one event, one rotation.
+func TestTwoDeprovisionsAreOne(t *testing.T) {
+	h, _ := pair(t)
+	ctx := t.Context()
+	for round := range 25 {
+		user := h.join(t, fmt.Sprintf("u%02d@example.com", round))
+		h.share(t, 0, accounts.Subject{User: user.ID})
+		_, err := h.signIn(t, user.ID, time.Now())
+		must(t, err)
+		events, rotations := h.events(t, core.UserDeprovisioned), h.events(t, core.RotationPlanned)
+		var sessions, grants atomic.Int64
+		deprovision := func() {
+			effect, err := h.Deprovision(ctx, h.cause, h.workspace, user.ID)
+			if err != nil {
+				t.Error(err)
+			}
+			sessions.Add(int64(effect.SessionsEnded))
+			grants.Add(int64(effect.GrantsRevoked))
+		}
+		put := func() {
+			_, err := h.Change(ctx, h.cause, h.workspace, user.ID, func(u *directory.User) error { u.Active = false; return nil })
+			if err != nil {
+				t.Error(err)
+			}
+		}
+		if round%2 == 0 {
+			together(deprovision, deprovision)
+			if sessions.Load() != 1 || grants.Load() != 1 {
+				t.Fatalf("%d sessions ended, %d grants revoked", sessions.Load(), grants.Load())
+			}
+		} else {
+			together(deprovision, put, deprovision, put)
+		}
+		if got := h.events(t, core.UserDeprovisioned); got != events+1 {
+			t.Fatalf("%d events", got-events)
+		}
+		if got := h.events(t, core.RotationPlanned); got != rotations+1 {
+			t.Fatalf("%d rotations", got-rotations)
+		}
+		if got := h.read(t, user.ID); got.Version != 2 {
+			t.Fatalf("version %d", got.Version)
+		}
+	}
+}
+
+// Whatever a person does, or is given, while they are deprovisioned: afterwards they have nothing,
+// and what they saw is rotated.
+func TestNothingSlipsPastADeprovision(t *testing.T) {
+	h, _ := pair(t)
+	ctx := t.Context()
+	var signedIn, filled, shared, added atomic.Int64
+	tally := func(counter *atomic.Int64, err error) {
+		switch kind := core.KindOf(err); {
+		case err == nil:
+			counter.Add(1)
+		case kind != core.KindDenied && kind != core.KindInvalid && kind != core.KindConflict:
+			t.Error(err)
+		}
+	}
+	const rounds = 120
+	for round := range rounds {
+		user := h.join(t, fmt.Sprintf("u%03d@example.com", round))
+		h.share(t, 0, accounts.Subject{User: user.ID})
+		authenticated := time.Now()
+		var token seal.Secret
+		together(
+			func() {
+				time.Sleep(time.Duration(round%6) * 400 * time.Microsecond)
+				if _, err := h.Deprovision(ctx, h.cause, h.workspace, user.ID); err != nil {
+					t.Error(err)
+				}
+			},
+			func() {
+				var err error
+				token, err = h.signIn(t, user.ID, authenticated)
+				tally(&signedIn, err)
+			},
+			func() {
+				time.Sleep(time.Duration(round%3) * 300 * time.Microsecond)
+				tally(&filled, h.fill(t, user, 0))
+			},
+			func() {
+				tally(&shared, h.DB.Tx(ctx, func(tx pgx.Tx) error {
+					_, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[1].ID, accounts.Subject{User: user.ID}, accounts.Collaborator, nil)
+					return err
+				}))
+			},
+			func() {
+				_, err := h.ChangeTeam(ctx, h.cause, h.workspace, h.team.ID, func(e *lifecycle.TeamEdit) error { e.Add = []core.ID{user.ID}; return nil })
+				tally(&added, err)
+			},
+		)
+		if _, _, err := h.Directory.Authenticate(ctx, token); core.KindOf(err) != core.KindUnauthenticated {
+			t.Fatalf("round %d: the session lives: %v", round, err)
+		}
+		h.mustHaveNothing(t, user.ID)
+		if n := h.count(t, `
+			select count(*) from exposures e where e.workspace_id = @workspace and e.user_id = @user and not exists (
+				select from rotations r where r.workspace_id = e.workspace_id and r.account_id = e.account_id and r.finished is null)`,
+			pgx.StrictNamedArgs{"user": user.ID}); n != 0 {
+			t.Fatalf("round %d: something seen is not rotated", round)
+		}
+		// Being back gives nothing back either.
+		must(t, h.Reactivate(ctx, h.cause, h.workspace, user.ID))
+		h.mustHaveNothing(t, user.ID)
+	}
+	t.Logf("of %d rounds the deprovision came second to %d sign-ins, %d fills, %d shares; %d were added to a team",
+		rounds, signedIn.Load(), filled.Load(), shared.Load(), added.Load())
+}
+
+// mustHaveNothing requires that a user has no session, no grant of their own and no team that counts.
+func (h house) mustHaveNothing(t testing.TB, user core.ID) {
+	t.Helper()
+	for name, query := range map[string]string{
+		"session":    `select count(*) from sessions where workspace_id = @workspace and user_id = @user and ended is null`,
+		"grant":      `select count(*) from grants where workspace_id = @workspace and user_id = @user and revoked is null`,
+		"membership": `select count(*) from team_members where workspace_id = @workspace and user_id = @user and suspended is null`,
+	} {
+		if n := h.count(t, query, pgx.StrictNamedArgs{"user": user}); n != 0 {
+			t.Fatalf("a %s is left", name)
+		}
+	}
+}
+
+// A sign-in the IdP vouched for before the logout, racing with it, is dead once the logout has
+// returned and stays dead.
+func TestALoginRacingALogoutNeverSurvives(t *testing.T) {
+	h, _ := pair(t)
+	ctx := t.Context()
+	var started, refused atomic.Int64
+	for round := range 250 {
+		authenticated := time.Now()
+		tokens := make([]seal.Secret, 2)
+		login := func(i int) func() {
+			return func() {
+				time.Sleep(time.Duration((round*(i+1))%9) * 250 * time.Microsecond)
+				token, err := h.signIn(t, h.bob.ID, authenticated)
+				switch {
+				case err == nil:
+					tokens[i] = token
+					started.Add(1)
+				case core.AsError(err).Code == "signed_out_meanwhile":
+					refused.Add(1)
+				default:
+					t.Error(err)
+				}
+			}
+		}
+		together(login(0), login(1), func() {
+			time.Sleep(time.Duration(round%4) * 250 * time.Microsecond)
+			if _, err := h.Logout(ctx, h.cause, h.workspace, h.bob.ID, h.tokenUse(fmt.Sprint("jti-", round), "bob")); err != nil {
+				t.Error(err)
+			}
+		})
+		for _, token := range tokens {
+			if _, _, err := h.Directory.Authenticate(ctx, token); core.KindOf(err) != core.KindUnauthenticated {
+				t.Fatalf("round %d: a sign-in survived: %v", round, err)
+			}
+		}
+	}
+	if started.Load() == 0 || refused.Load() == 0 {
+		t.Fatalf("%d before and %d after the logout: this was no race", started.Load(), refused.Load())
+	}
+}
+
+// The same signed request arriving many times at once works once.
+func TestOneTokenLogsOutOnce(t *testing.T) {
+	h, _ := pair(t)
+	var first, replays atomic.Int64
+	work := make([]func(), 10)
+	for i := range work {
+		work[i] = func() {
+			effect, err := h.Logout(t.Context(), h.cause, h.workspace, h.bob.ID, h.tokenUse("jti", "bob"))
+			if err != nil || effect.Status != 204 {
+				t.Errorf("got %+v, %v", effect, err)
+			}
+			if effect.Replayed {
+				replays.Add(1)
+			} else {
+				first.Add(1)
+			}
+		}
+	}
+	together(work...)
+	if first.Load() != 1 || replays.Load() != 9 || h.events(t, core.UserLoggedOut) != 1 {
+		t.Fatalf("%d first, %d replays, %d events", first.Load(), replays.Load(), h.events(t, core.UserLoggedOut))
+	}
+}
+
+// People who share every account leave at once: nobody waits for ever, and each account has one
+// rotation that all of them joined.
+func TestATeamLeavesAtOnce(t *testing.T) {
+	h, _ := pair(t)
+	var users []directory.User
+	for i := range 12 {
+		user := h.join(t, fmt.Sprintf("u%02d@example.com", i))
+		users = append(users, user)
+		for account := range h.accounts {
+			h.share(t, account, accounts.Subject{User: user.ID})
+		}
+		must(t, h.fill(t, user, i%3)) // each has something else to come first
+	}
+	work := make([]func(), len(users))
+	for i, user := range users {
+		work[i] = func() {
+			effect, err := h.Deprovision(t.Context(), h.cause, h.workspace, user.ID)
+			if err != nil || len(effect.Rotations) != 3 || effect.GrantsRevoked != 3 {
+				t.Errorf("got %+v, %v", effect, err)
+			}
+		}
+	}
+	together(work...)
+	if n := h.rotations(t); n != 3 {
+		t.Fatalf("%d rotations", n)
+	}
+	if n := h.events(t, core.UserDeprovisioned); n != len(users) {
+		t.Fatalf("%d events", n)
+	}
+}
+
+// The last two owners are taken away at once: one of them stays.
+func TestTwoOwnersLeaveAtOnce(t *testing.T) {
+	h, _ := pair(t)
+	ctx := t.Context()
+	for round := range 20 {
+		one, two := h.join(t, fmt.Sprintf("one%02d@example.com", round)), h.join(t, fmt.Sprintf("two%02d@example.com", round))
+		h.own(t, one.ID)
+		h.own(t, two.ID)
+		var denied atomic.Int64
+		leave := func(user core.ID) func() {
+			return func() {
+				_, err := h.Deprovision(ctx, h.cause, h.workspace, user)
+				if core.KindOf(err) == core.KindDenied {
+					denied.Add(1)
+				} else if err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		together(leave(one.ID), leave(two.ID))
+		if denied.Load() != 1 {
+			t.Fatalf("round %d: %d of two were refused", round, denied.Load())
+		}
+		for _, user := range []core.ID{one.ID, two.ID} {
+			_, err := h.Deprovision(ctx, h.system, h.workspace, user)
+			must(t, err)
+		}
+	}
+}
