@@ -88,7 +88,11 @@ func parseDomain(text string) (domain, error) {
 	case strings.ContainsAny(text, "/?#@ \t\r\n\\"):
 		return wrong("%q: write a host name or IP address, with a port if it needs one", shown)
 	}
-	if address, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")); err == nil && address.Zone() == "" {
+	bare := text
+	if inner, ok := strings.CutPrefix(text, "["); ok && strings.HasSuffix(inner, "]") {
+		bare = strings.TrimSuffix(inner, "]")
+	}
+	if address, err := netip.ParseAddr(bare); err == nil && address.Zone() == "" {
 		return domain{host: address.String()}, nil
 	}
 	host, port := text, ""
@@ -176,6 +180,9 @@ func checkURL(field, text string, domains []domain) error {
 	}
 	if port == "" {
 		port = map[string]string{"http": "80", "https": "443"}[address.Scheme]
+	}
+	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+		return core.Invalid(field, "a port is a number from 1 to 65535")
 	}
 	for _, domain := range domains {
 		if domain.host == host && (domain.port == "" || domain.port == port) {

@@ -130,6 +130,10 @@ func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 	if err != nil {
 		return Grant{}, err
 	}
+	owned, err := a.owned(ctx, tx, shared)
+	if err != nil {
+		return Grant{}, err
+	}
 	before, err := one[Grant](ctx, tx, "grant", selectSubjectGrant, pgx.StrictNamedArgs{
 		"workspace": workspace, "account": account, "user": subject.User, "team": subject.Team,
 	})
@@ -154,7 +158,7 @@ func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 	if err := audit.Append(ctx, tx, event); err != nil {
 		return Grant{}, err
 	}
-	return grant, a.keepOwner(ctx, tx, cause, shared)
+	return grant, a.keepOwner(ctx, tx, cause, shared, owned)
 }
 
 func (a *Accounts) insertGrant(ctx context.Context, tx pgx.Tx, grant Grant) (Grant, error) {
@@ -185,6 +189,10 @@ func (a *Accounts) Unshare(ctx context.Context, tx pgx.Tx, cause core.Cause, wor
 	if err != nil {
 		return err
 	}
+	owned, err := a.owned(ctx, tx, account)
+	if err != nil {
+		return err
+	}
 	now := a.now()
 	done, err := tx.Exec(ctx, revokeGrant, pgx.StrictNamedArgs{"workspace": workspace, "grant": grant, "now": now, "why": "unshared"})
 	if err != nil {
@@ -196,7 +204,7 @@ func (a *Accounts) Unshare(ctx context.Context, tx pgx.Tx, cause core.Cause, wor
 	if err := audit.Append(ctx, tx, unshared(workspace, cause, now, account.Target(), revoked)); err != nil {
 		return err
 	}
-	return a.keepOwner(ctx, tx, cause, account)
+	return a.keepOwner(ctx, tx, cause, account, owned)
 }
 
 func unshared(workspace core.ID, cause core.Cause, now time.Time, account core.Target, grant Grant) core.Event {

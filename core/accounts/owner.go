@@ -99,20 +99,26 @@ func (a *Accounts) lockAll(ctx context.Context, tx pgx.Tx, workspace core.ID, ac
 const selectHasOwner = `
 select ` + livingOwner + ` from accounts a where a.workspace_id = @workspace and a.id = @account`
 
-// keepOwner refuses a change that took a locked account's last living owner, unless it had none
-// before, and notes when it has one again.
-func (a *Accounts) keepOwner(ctx context.Context, tx pgx.Tx, cause core.Cause, account Account) error {
+// owned reports whether a locked account has a living owner.
+func (a *Accounts) owned(ctx context.Context, tx pgx.Tx, account Account) (bool, error) {
 	var owned bool
 	err := tx.QueryRow(ctx, selectHasOwner, pgx.StrictNamedArgs{
 		"workspace": account.Workspace, "account": account.ID, "now": a.now(), "except": core.ID{},
 	}).Scan(&owned)
+	return owned, postgres.Classify(err)
+}
+
+// keepOwner refuses a change that took a locked account's last living owner. An account that had
+// none before the change may be changed; whether it has one now is noted.
+func (a *Accounts) keepOwner(ctx context.Context, tx pgx.Tx, cause core.Cause, account Account, before bool) error {
+	after, err := a.owned(ctx, tx, account)
 	if err != nil {
-		return postgres.Classify(err)
+		return err
 	}
-	if !owned && !account.Orphaned {
+	if before && !after {
 		return core.Conflict("role", "this would leave the account without an owner; share it with another owner first").WithCode("last_owner")
 	}
-	if owned == account.Orphaned {
+	if after == account.Orphaned {
 		_, err = a.CheckOwners(ctx, tx, cause, account.Workspace, account.ID)
 	}
 	return err

@@ -1,0 +1,262 @@
+package accounts_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/seal"
+	"postern/core/vault/vaulttest"
+)
+
+func TestApps(t *testing.T) {
+	w := open(t)
+	acme, other := w.side(t), w.side(t)
+	wiki := accounts.NewApp{
+		Name: "Shop", Domains: []string{"Shop.example.com", "shop.example.com", "127.0.0.1:8080"}, SignInURL: "https://shop.example.com/login",
+		ChangeURL: "http://127.0.0.1:8080/password", Connector: "browser", Settings: json.RawMessage(`{"submit": "#go"}`),
+	}
+	create := func(s *side, cause core.Cause, wanted accounts.NewApp) (app accounts.App, err error) {
+		err = w.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+			app, err = w.CreateApp(t.Context(), tx, cause, s.workspace, wanted)
+			return err
+		})
+		return app, err
+	}
+	made, err := create(acme, acme.as("ada"), wiki)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"shop.example.com", "127.0.0.1:8080"}, made.Domains); diff != "" {
+		t.Error(diff)
+	}
+	got, err := w.App(t.Context(), w.DB, acme.workspace, made.ID)
+	if diff := cmp.Diff(made, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	if _, err := w.App(t.Context(), w.DB, other.workspace, made.ID); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("another workspace sees it: %v", err)
+	}
+	if list, err := w.Apps(t.Context(), w.DB, acme.workspace); err != nil || len(list) != 2 || list[0].Name != "Shop" || list[1].ID != acme.app.ID {
+		t.Errorf("got %v, %v", list, err)
+	}
+	equal(t, "events", acme.events(t, core.AppCreated), 2)
+	equal(t, "the neighbour's events", other.events(t, core.AppCreated), 1)
+
+	_, err = create(acme, acme.cause, wiki)
+	wants(t, err, core.KindConflict, "name")
+	if _, err := create(other, other.cause, wiki); err != nil {
+		t.Errorf("a name is taken in another workspace: %v", err)
+	}
+	for _, cause := range []core.Cause{acme.as("ana"), acme.as("gus"), other.as("ada"), core.NewCause(core.Actor{Kind: core.ActorConnection, ID: core.NewID()}, w.clock.now()), {}} {
+		_, err = create(acme, cause, accounts.NewApp{Name: "X", Domains: []string{"x.example"}, SignInURL: "https://x.example", Connector: "browser"})
+		wants(t, err, core.KindDenied, "")
+	}
+	for field, changes := range map[string][]func(*accounts.NewApp){
+		"name": {
+			func(a *accounts.NewApp) { a.Name = "" }, func(a *accounts.NewApp) { a.Name = " x" }, func(a *accounts.NewApp) { a.Name = "a\nb" },
+			func(a *accounts.NewApp) { a.Name = "\xff" }, func(a *accounts.NewApp) { a.Name = strings.Repeat("a", accounts.MaxName+1) },
+		},
+		"domains": {
+			func(a *accounts.NewApp) { a.Domains = nil }, func(a *accounts.NewApp) { a.Domains = []string{"https://shop.example.com"} },
+			func(a *accounts.NewApp) { a.Domains = append(a.Domains, "*.example.com") }, func(a *accounts.NewApp) { a.Domains = make([]string, accounts.MaxDomains+1) },
+		},
+		"sign_in_url": {func(a *accounts.NewApp) { a.SignInURL = "https://evil.example/" }, func(a *accounts.NewApp) { a.SignInURL = "" }},
+		"change_url":  {func(a *accounts.NewApp) { a.ChangeURL = "http://127.0.0.1:8081/" }},
+		"connector":   {func(a *accounts.NewApp) { a.Connector = "" }, func(a *accounts.NewApp) { a.Connector = "Browser!" }},
+		"settings": {
+			func(a *accounts.NewApp) { a.Settings = json.RawMessage(`[]`) }, func(a *accounts.NewApp) { a.Settings = json.RawMessage(`{`) },
+			func(a *accounts.NewApp) { a.Settings = json.RawMessage(`null`) },
+			func(a *accounts.NewApp) {
+				a.Settings = json.RawMessage(`{"a":"` + strings.Repeat("a", accounts.MaxSettings) + `"}`)
+			},
+		},
+	} {
+		for _, change := range changes {
+			wanted := wiki
+			wanted.Name = "Another"
+			change(&wanted)
+			_, err := create(acme, acme.cause, wanted)
+			wants(t, err, core.KindInvalid, field)
+		}
+	}
+}
+
+func TestCreateAccount(t *testing.T) {
+	w := open(t)
+	acme, other := w.side(t), w.side(t)
+	good := accounts.NewAccount{App: acme.app.ID, Username: "shared@example.com", Password: seal.NewSecret("Canary77first"), Owner: acme.user("ana")}
+	create := func(cause core.Cause, wanted accounts.NewAccount) (account accounts.Account, err error) {
+		err = w.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+			account, err = w.CreateAccount(t.Context(), tx, cause, acme.workspace, wanted)
+			return err
+		})
+		return account, err
+	}
+	twin := other.account(t, "shared@example.com", "ana")
+
+	made, err := create(acme.as("ana"), good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := w.Account(t.Context(), w.DB, acme.workspace, made.ID)
+	if diff := cmp.Diff(made, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	if got.State != accounts.Unvalidated || got.AppName != "Wiki" || got.Orphaned {
+		t.Errorf("got %+v", got)
+	}
+	versions, err := w.Versions(t.Context(), w.DB, acme.workspace, made.ID)
+	if err != nil || len(versions) != 1 || versions[0].Origin != accounts.OriginImported || versions[0].Label != accounts.LabelCurrent {
+		t.Errorf("got %+v, %v", versions, err)
+	}
+	password, err := w.Password(t.Context(), w.DB, acme.workspace, made.ID, 1)
+	if err != nil || !password.Equal(good.Password) {
+		t.Errorf("got %v", err)
+	}
+	grants, err := w.Grants(t.Context(), w.DB, acme.workspace, made.ID)
+	if err != nil || len(grants) != 1 || grants[0].User != acme.user("ana") || grants[0].Role != accounts.Owner || grants[0].Name != "ana" {
+		t.Errorf("got %+v, %v", grants, err)
+	}
+	equal(t, "events", acme.events(t, core.AccountCreated), 1)
+
+	_, err = create(acme.cause, good)
+	wants(t, err, core.KindConflict, "username")
+	for field, changes := range map[string][]func(*accounts.NewAccount){
+		"username": {
+			func(a *accounts.NewAccount) { a.Username = "" }, func(a *accounts.NewAccount) { a.Username = strings.Repeat("a", 321) },
+			func(a *accounts.NewAccount) { a.Username = "a\x00" }, func(a *accounts.NewAccount) { a.Username = "a " },
+		},
+		"password": {
+			func(a *accounts.NewAccount) { a.Password = seal.Secret{} }, func(a *accounts.NewAccount) { a.Password = seal.NewSecret(strings.Repeat("a", 1025)) },
+			func(a *accounts.NewAccount) { a.Password = seal.NewSecret("two\nlines") }, func(a *accounts.NewAccount) { a.Password = seal.NewSecret("\xff") },
+		},
+		"app": {
+			func(a *accounts.NewAccount) { a.App = core.ID{} }, func(a *accounts.NewAccount) { a.App = core.NewID() },
+			func(a *accounts.NewAccount) { a.App = other.app.ID },
+		},
+		"owner": {
+			func(a *accounts.NewAccount) { a.Owner = core.ID{} }, func(a *accounts.NewAccount) { a.Owner = core.NewID() },
+			func(a *accounts.NewAccount) { a.Owner = other.user("ana") },
+		},
+		"role": {func(a *accounts.NewAccount) { a.Owner = acme.user("gus") }},
+	} {
+		for _, change := range changes {
+			wanted := good
+			wanted.Username = "another"
+			change(&wanted)
+			_, err := create(acme.cause, wanted)
+			wants(t, err, core.KindInvalid, field)
+			if strings.Contains(err.Error(), "Canary77first") {
+				t.Error("the password is in the error")
+			}
+		}
+	}
+	for _, cause := range []core.Cause{acme.as("ben"), acme.as("gus"), other.as("ana"), other.as("ada")} {
+		wanted := good
+		wanted.Username = "another"
+		_, err := create(cause, wanted)
+		wants(t, err, core.KindDenied, "")
+	}
+	if _, err := acme.leave(t, "ben"); err != nil {
+		t.Fatal(err)
+	}
+	for _, cause := range []core.Cause{acme.cause, acme.as("ben")} {
+		wanted := good
+		wanted.Username, wanted.Owner = "another", acme.user("ben")
+		_, err := create(cause, wanted)
+		wants(t, err, core.KindInvalid, "owner")
+	}
+	if _, err := w.Account(t.Context(), w.DB, acme.workspace, twin.ID); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("the neighbour's account is seen: %v", err)
+	}
+	vaulttest.NotInClear(t, w.DB, "Canary77first")
+}
+
+func TestList(t *testing.T) {
+	w := open(t)
+	acme, other := w.side(t), w.side(t)
+	var all []accounts.Account
+	for _, name := range []string{"one", "two", "three", "four"} {
+		all = append(all, acme.account(t, name, "ana"))
+		other.account(t, name, "ana")
+	}
+	list := func(query accounts.ListQuery) string {
+		t.Helper()
+		found, err := w.List(t.Context(), w.DB, acme.workspace, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, account := range found {
+			if account.Workspace != acme.workspace {
+				t.Error("the neighbour's account is listed")
+			}
+		}
+		return names(found)
+	}
+	equal(t, "everything", list(accounts.ListQuery{}), "one: two: three: four: ")
+	equal(t, "a page", list(accounts.ListQuery{Limit: 2}), "one: two: ")
+	equal(t, "the next page", list(accounts.ListQuery{Limit: 2, After: all[1].ID}), "three: four: ")
+	equal(t, "ana's", list(accounts.ListQuery{User: acme.user("ana")}), "one:owner two:owner three:owner four:owner ")
+	equal(t, "ben's", list(accounts.ListQuery{User: acme.user("ben")}), "")
+
+	acme.add(t, "wiki", "ben")
+	acme.add(t, "wiki", "gus")
+	for _, give := range []struct {
+		account accounts.Account
+		subject accounts.Subject
+		role    accounts.Role
+	}{
+		{all[0], accounts.Subject{User: acme.user("ben")}, accounts.Collaborator},
+		{all[0], accounts.Subject{Team: acme.teams["wiki"].ID}, accounts.Owner},
+		{all[1], accounts.Subject{Team: acme.teams["wiki"].ID}, accounts.Collaborator},
+		{all[3], accounts.Subject{Team: acme.teams["ops"].ID}, accounts.Owner},
+	} {
+		if _, err := acme.share(t, acme.as("ana"), give.account.ID, give.subject, give.role, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	equal(t, "ben's", list(accounts.ListQuery{User: acme.user("ben")}), "one:owner two:collaborator ")
+	equal(t, "ben's second page", list(accounts.ListQuery{User: acme.user("ben"), After: all[0].ID, Limit: 1}), "two:collaborator ")
+	equal(t, "the guest's", list(accounts.ListQuery{User: acme.user("gus")}), "one:collaborator two:collaborator ")
+	equal(t, "the neighbour's user's", list(accounts.ListQuery{User: other.user("ana")}), "")
+	if _, err := acme.leave(t, "ben"); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "a leaver's", list(accounts.ListQuery{User: acme.user("ben")}), "")
+}
+
+func TestSetState(t *testing.T) {
+	w := open(t)
+	acme, other := w.side(t), w.side(t)
+	account := acme.account(t, "shared", "ana")
+	set := func(s *side, state accounts.State, reason string) error {
+		return w.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+			return w.SetState(t.Context(), tx, s.cause, s.workspace, account.ID, state, reason)
+		})
+	}
+	for _, step := range []struct {
+		state               accounts.State
+		validated, desynced int
+	}{
+		{accounts.Validated, 1, 0}, {accounts.Validated, 1, 0}, {accounts.Desynced, 1, 1}, {accounts.Desynced, 1, 1},
+		{accounts.AtRisk, 1, 1}, {accounts.Validated, 2, 1},
+	} {
+		if err := set(acme, step.state, "because"); err != nil {
+			t.Fatal(err)
+		}
+		got, err := w.Account(t.Context(), w.DB, acme.workspace, account.ID)
+		if err != nil || got.State != step.state || got.StateReason != "because" || got.Validated == nil {
+			t.Fatalf("got %+v, %v", got, err)
+		}
+		equal(t, "validated events", acme.events(t, core.AccountValidated), step.validated)
+		equal(t, "desynced events", acme.events(t, core.AccountDesynced), step.desynced)
+	}
+	wants(t, set(acme, "broken", ""), core.KindInvalid, "state")
+	wants(t, set(other, accounts.Desynced, ""), core.KindNotFound, "")
+}

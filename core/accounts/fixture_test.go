@@ -1,0 +1,245 @@
+package accounts_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/directory"
+	"postern/core/postgres/postgrestest"
+	"postern/core/seal"
+	"postern/core/vault"
+)
+
+// tester is what *testing.T, *testing.B and *rapid.T share.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+	Errorf(format string, args ...any)
+}
+
+type clock struct {
+	lock sync.Mutex
+	time time.Time
+}
+
+func (c *clock) now() time.Time {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	return c.time
+}
+
+func (c *clock) pass(d time.Duration) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	c.time = c.time.Add(d)
+}
+
+// world is one database with any number of workspaces that look alike.
+type world struct {
+	*accounts.Accounts
+	clock *clock
+}
+
+// side is one workspace: the same names in each, so that a query that forgets its workspace finds
+// the neighbour's rows.
+type side struct {
+	w         *world
+	workspace core.ID
+	cause     core.Cause // the system's
+	users     map[string]directory.User
+	teams     map[string]directory.Team
+	app       accounts.App
+}
+
+func open(t testing.TB) *world {
+	t.Helper()
+	db := postgrestest.Open(t)
+	local, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &clock{time: time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC)}
+	return &world{clock: c, Accounts: &accounts.Accounts{
+		DB: db, Now: c.now, Vault: &vault.Vault{DB: db, Keys: local, Now: c.now}, Directory: &directory.Directory{DB: db, Now: c.now},
+	}}
+}
+
+func (w *world) tx(t tester, work func(tx pgx.Tx) error) {
+	t.Helper()
+	if err := w.DB.Tx(ctx(t), work); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// side adds a workspace with the users ana, ben, cleo and the guest gus, an administrator ada, the
+// teams wiki and ops (empty), and the app Wiki.
+func (w *world) side(t tester) *side {
+	t.Helper()
+	s := &side{w: w, users: map[string]directory.User{}, teams: map[string]directory.Team{}, cause: core.NewCause(core.System, w.clock.now())}
+	w.tx(t, func(tx pgx.Tx) error {
+		made, err := w.Directory.CreateWorkspace(ctx(t), tx, s.cause, "w-"+core.NewID().String(), "Acme")
+		if err != nil {
+			return err
+		}
+		s.workspace = made.ID
+		for name, role := range map[string]directory.Role{
+			"ana": directory.RoleUser, "ben": directory.RoleUser, "cleo": directory.RoleUser, "gus": directory.RoleGuest, "ada": directory.RoleAdmin,
+		} {
+			user, err := w.Directory.InsertUser(ctx(t), tx, directory.User{
+				ID: core.NewID(), Workspace: made.ID, UserName: name + "@example.com", DisplayName: name, Active: true, Role: role,
+			})
+			if err != nil {
+				return err
+			}
+			s.users[name] = user
+		}
+		for _, name := range []string{"wiki", "ops"} {
+			team, err := w.Directory.InsertTeam(ctx(t), tx, directory.Team{ID: core.NewID(), Workspace: made.ID, DisplayName: name})
+			if err != nil {
+				return err
+			}
+			s.teams[name] = team
+		}
+		s.app, err = w.CreateApp(ctx(t), tx, s.cause, made.ID, accounts.NewApp{
+			Name: "Wiki", Domains: []string{"wiki.example.com"}, SignInURL: "https://wiki.example.com/login", Connector: "browser",
+		})
+		return err
+	})
+	return s
+}
+
+func (s *side) user(name string) core.ID { return s.users[name].ID }
+
+func (s *side) as(name string) core.Cause {
+	return core.NewCause(s.users[name].Actor(), s.w.clock.now())
+}
+
+func (s *side) account(t tester, username, owner string) accounts.Account {
+	t.Helper()
+	var made accounts.Account
+	s.w.tx(t, func(tx pgx.Tx) (err error) {
+		made, err = s.w.CreateAccount(ctx(t), tx, s.cause, s.workspace, accounts.NewAccount{
+			App: s.app.ID, Username: username, Password: seal.NewSecret("first password of " + username), Owner: s.user(owner),
+		})
+		return err
+	})
+	return made
+}
+
+func (s *side) share(t tester, cause core.Cause, account core.ID, subject accounts.Subject, role accounts.Role, expires *time.Time) (grant accounts.Grant, err error) {
+	t.Helper()
+	err = s.w.DB.Tx(ctx(t), func(tx pgx.Tx) (err error) {
+		grant, err = s.w.Share(ctx(t), tx, cause, s.workspace, account, subject, role, expires)
+		return err
+	})
+	return grant, err
+}
+
+func (s *side) unshare(t tester, cause core.Cause, grant core.ID) error {
+	return s.w.DB.Tx(ctx(t), func(tx pgx.Tx) error { return s.w.Unshare(ctx(t), tx, cause, s.workspace, grant) })
+}
+
+func (s *side) add(t tester, team, user string) {
+	t.Helper()
+	s.w.tx(t, func(tx pgx.Tx) error {
+		_, err := s.w.Directory.AddMembers(ctx(t), tx, s.workspace, s.teams[team].ID, []core.ID{s.user(user)})
+		return err
+	})
+}
+
+// leave does in one transaction what a deprovision does to a user's access.
+func (s *side) leave(t tester, name string) (exposed []accounts.Exposed, err error) {
+	t.Helper()
+	err = s.w.DB.Tx(ctx(t), func(tx pgx.Tx) error {
+		user, err := s.w.Directory.LockUser(ctx(t), tx, s.workspace, s.user(name))
+		if err != nil {
+			return err
+		}
+		if exposed, err = s.w.RevokeAll(ctx(t), tx, s.cause, s.workspace, user.ID); err != nil {
+			return err
+		}
+		user.Active = false
+		if _, err := s.w.Directory.UpdateUser(ctx(t), tx, user); err != nil {
+			return err
+		}
+		_, err = s.w.Directory.SuspendMemberships(ctx(t), tx, s.workspace, user.ID)
+		return err
+	})
+	return exposed, err
+}
+
+func (s *side) comeBack(t tester, name string) {
+	t.Helper()
+	s.w.tx(t, func(tx pgx.Tx) error {
+		user, err := s.w.Directory.LockUser(ctx(t), tx, s.workspace, s.user(name))
+		if err != nil {
+			return err
+		}
+		user.Active = true
+		_, err = s.w.Directory.UpdateUser(ctx(t), tx, user)
+		return err
+	})
+}
+
+// may is MayUse as a word: owner, collaborator, or "" when it is denied.
+func (s *side) may(t tester, user, account core.ID) accounts.Role {
+	t.Helper()
+	role, err := s.w.MayUse(ctx(t), s.w.DB, s.workspace, user, account)
+	if err != nil && core.KindOf(err) != core.KindDenied {
+		t.Fatal(err)
+	}
+	return role
+}
+
+// events counts a workspace's events of a type.
+func (s *side) events(t tester, kind core.EventType) (count int) {
+	t.Helper()
+	err := s.w.DB.QueryRow(ctx(t), `select count(*) from audit_outbox where workspace_id = @workspace and event ->> 'type' = @type`,
+		pgx.StrictNamedArgs{"workspace": s.workspace, "type": string(kind)}).Scan(&count)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return count
+}
+
+func wants(t tester, err error, kind core.Kind, fieldOrCode string) {
+	t.Helper()
+	classified := core.AsError(err)
+	if classified == nil || classified.Kind != kind || (fieldOrCode != "" && classified.Field != fieldOrCode && classified.Code != fieldOrCode) {
+		t.Fatalf("got %v, want %v %s", err, kind, fieldOrCode)
+	}
+	if classified.Message == "" {
+		t.Fatalf("%v says nothing to the client", err)
+	}
+}
+
+func equal[V comparable](t tester, what string, got, want V) {
+	t.Helper()
+	if got != want {
+		t.Fatalf("%s is %v, want %v", what, got, want)
+	}
+}
+
+func names(list []accounts.Account) string {
+	text := ""
+	for _, account := range list {
+		text += fmt.Sprintf("%s:%s ", account.Username, account.Role)
+	}
+	return text
+}
+
+// ctx is the test's context where it has one. rapid's T gives one that ends with the check.
+func ctx(t tester) context.Context {
+	if with, ok := t.(interface{ Context() context.Context }); ok {
+		return with.Context()
+	}
+	return context.Background()
+}
