@@ -1,0 +1,117 @@
+package ocsf
+
+import "postern/core"
+
+// The classes used, by their class_uid.
+const (
+	classAccountChange    = 3001
+	classAuthentication   = 3002
+	classEntityManagement = 3004
+	classUserAccess       = 3005
+	classGroupManagement  = 3006
+	classUserManagement   = 3007 // since 1.9, where it replaces Account Change
+	classAPIActivity      = 6003
+)
+
+var classNames = map[int]string{
+	classAccountChange: "Account Change", classAuthentication: "Authentication", classEntityManagement: "Entity Management",
+	classUserAccess: "User Access Management", classGroupManagement: "Group Management", classUserManagement: "User Management",
+	classAPIActivity: "API Activity",
+}
+
+var categoryNames = map[int]string{3: "Identity & Access Management", 6: "Application Activity"}
+
+// activityOther is the activity of a class for what it has no number for; its name says what.
+const activityOther = 99
+
+// The severities used.
+const (
+	severityInformational = 1
+	severityMedium        = 3
+	severityHigh          = 4
+)
+
+var severityNames = map[int]string{severityInformational: "Informational", severityMedium: "Medium", severityHigh: "High"}
+
+// kind is how one event type is told.
+type kind struct {
+	class    int
+	activity int
+	name     string // of the activity
+	severity int
+	subject  string // the kind of target the event is about
+}
+
+// kinds maps the whole catalogue.
+var kinds = map[core.EventType]kind{
+	core.WorkspaceCreated:       {classEntityManagement, 1, "Create", severityInformational, "workspace"},
+	core.ConnectionCreated:      {classEntityManagement, 1, "Create", severityInformational, "connection"},
+	core.ConnectionTokenCreated: {classEntityManagement, 3, "Update", severityInformational, "connection"},
+	core.ServiceAccountCreated:  {classEntityManagement, 1, "Create", severityInformational, "service_account"},
+
+	core.UserProvisioned:   {classAccountChange, 1, "Create", severityInformational, "user"},
+	core.UserUpdated:       {classAccountChange, activityOther, "Update", severityInformational, "user"},
+	core.UserDeprovisioned: {classAccountChange, 5, "Disable", severityInformational, "user"},
+	core.UserReactivated:   {classAccountChange, 2, "Enable", severityInformational, "user"},
+	core.UserDeleted:       {classAccountChange, 6, "Delete", severityInformational, "user"},
+	core.UserLoggedOut:     {classAuthentication, 2, "Logoff", severityInformational, "user"},
+
+	core.TeamCreated:       {classGroupManagement, 6, "Create", severityInformational, "team"},
+	core.TeamUpdated:       {classGroupManagement, activityOther, "Update", severityInformational, "team"},
+	core.TeamDeleted:       {classGroupManagement, 5, "Delete", severityInformational, "team"},
+	core.TeamMemberAdded:   {classGroupManagement, 3, "Add User", severityInformational, "team"},
+	core.TeamMemberRemoved: {classGroupManagement, 4, "Remove User", severityInformational, "team"},
+
+	core.SessionStarted: {classAuthentication, 1, "Logon", severityInformational, "user"},
+	core.SessionEnded:   {classAuthentication, 2, "Logoff", severityInformational, "user"},
+	core.SignInFailed:   {classAuthentication, 1, "Logon", severityMedium, "user"},
+
+	core.RequestRefused: {classAPIActivity, activityOther, "Refuse", severityMedium, "connection"},
+	core.SignalAccepted: {classAPIActivity, activityOther, "Accept", severityInformational, "connection"},
+	core.SignalRefused:  {classAPIActivity, activityOther, "Refuse", severityMedium, "connection"},
+
+	core.AppCreated:              {classEntityManagement, 1, "Create", severityInformational, "app"},
+	core.AccountCreated:          {classEntityManagement, 1, "Create", severityInformational, "account"},
+	core.AccountShared:           {classUserAccess, 1, "Assign Privileges", severityInformational, "account"},
+	core.AccountUnshared:         {classUserAccess, 2, "Revoke Privileges", severityInformational, "account"},
+	core.AccountPasswordRevealed: {classEntityManagement, 2, "Read", severityMedium, "account"},
+	core.AccountPasswordFilled:   {classEntityManagement, 2, "Read", severityInformational, "account"},
+	core.AccountValidated:        {classEntityManagement, 10, "Activate", severityInformational, "account"},
+	core.AccountDesynced:         {classEntityManagement, 11, "Deactivate", severityHigh, "account"},
+	core.AccountOrphaned:         {classEntityManagement, activityOther, "Orphan", severityHigh, "account"},
+
+	core.RotationPlanned:        {classAccountChange, activityOther, "Plan Rotation", severityInformational, "account"},
+	core.RotationStarted:        {classAccountChange, activityOther, "Start Rotation", severityInformational, "account"},
+	core.RotationDelayed:        {classAccountChange, activityOther, "Delay Rotation", severityMedium, "account"},
+	core.RotationBlocked:        {classAccountChange, activityOther, "Block Rotation", severityHigh, "account"},
+	core.AccountPasswordDrifted: {classAccountChange, activityOther, "Password Drift", severityHigh, "account"},
+	core.AccountPasswordRotated: {classAccountChange, 3, "Password Change", severityInformational, "account"},
+
+	core.SinkPaused:       {classEntityManagement, 12, "Suspend", severityHigh, "sink"},
+	core.SinkResumed:      {classEntityManagement, 13, "Resume", severityInformational, "sink"},
+	core.SinkDeadLettered: {classEntityManagement, activityOther, "Dead Letter", severityHigh, "sink"},
+
+	core.CheckpointSigned: {classEntityManagement, activityOther, "Sign Checkpoint", severityInformational, "audit_log"},
+}
+
+// userManagement is how 1.9 numbers the activities of Account Change in its successor.
+var userManagement = map[string]int{
+	"Create": 1, "Update": 2, "Delete": 3, "Enable": 4, "Disable": 5, "Password Change": 8,
+}
+
+// kindOf finds how an event is told in a version of the schema. A type that is not in the catalogue
+// of this program, one from a newer program, is told as an entity's Other activity.
+func kindOf(event core.EventType, version Version) kind {
+	found, known := kinds[event]
+	if !known {
+		return kind{classEntityManagement, activityOther, string(event), severityInformational, ""}
+	}
+	if version == Version19 && found.class == classAccountChange {
+		found.class = classUserManagement
+		found.activity = activityOther
+		if number, same := userManagement[found.name]; same {
+			found.activity = number
+		}
+	}
+	return found
+}
