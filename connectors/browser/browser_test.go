@@ -1,0 +1,284 @@
+package browser
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"postern/core"
+	"postern/core/rotation"
+	"postern/core/seal"
+	"postern/deploy/local/sampleapp"
+)
+
+// needed skips a test whose parts the machine lacks, or fails it where they are required.
+func needed(t testing.TB, name string, err error) {
+	t.Helper()
+	if err == nil {
+		return
+	}
+	if core.KindOf(err) == core.KindNotFound && os.Getenv("POSTERN_TEST_REQUIRE") != "1" {
+		t.Skipf("skipped: %s: %v", name, err)
+	}
+	t.Fatal(err)
+}
+
+var shared struct {
+	once    sync.Once
+	browser *Browser
+	log     *logged
+	err     error
+}
+
+// logged keeps what was logged, at every level.
+type logged struct {
+	mutex sync.Mutex
+	text  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logged) String() string {
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	return l.text.String()
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.browser != nil {
+		_ = shared.browser.Close()
+	}
+	os.Exit(code)
+}
+
+// connector is one browser for all tests, whose log every test may search.
+func connector(t testing.TB) *Browser {
+	t.Helper()
+	shared.once.Do(func() {
+		shared.log = &logged{}
+		shared.browser, shared.err = New(Options{
+			AllowPrivate: true, Timeout: 20 * time.Second, Log: slog.New(slog.NewTextHandler(shared.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		})
+	})
+	needed(t, "browser", shared.err)
+	return shared.browser
+}
+
+const (
+	first  = "Canary-first-4711"
+	second = "Canary-second-0815*x"
+)
+
+func harbour(t testing.TB) (*sampleapp.App, rotation.Target) {
+	t.Helper()
+	app, err := sampleapp.New(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := app.SetPassword("quay", first); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(app)
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return app, rotation.Target{AppName: "Harbour", Domains: []string{"127.0.0.1"}, SignInURL: server.URL + "/sign-in", ChangeURL: server.URL + "/account/password"}
+}
+
+func credential(username, password string) rotation.Credential {
+	return rotation.Credential{Username: username, Password: seal.NewSecret(password)}
+}
+
+type counter struct {
+	calls int
+	err   error
+}
+
+func (c *counter) release(context.Context) error {
+	c.calls++
+	return c.err
+}
+
+func short(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func expect(t testing.TB, report rotation.Report, outcome rotation.Outcome, stage string) {
+	t.Helper()
+	if report.Outcome != outcome || stage != "" && report.Stage != stage {
+		t.Errorf("%s at %s, expected %s at %s: %s\n%s", report.Outcome, report.Stage, outcome, stage, report.Detail, report.Model)
+	}
+	clean(t, report)
+}
+
+// clean looks for the canaries in everything a report holds and in everything logged so far.
+func clean(t testing.TB, report rotation.Report) {
+	t.Helper()
+	everything := fmt.Sprintf("%+v %s %s", report, report.Model, report.Detail)
+	if shared.log != nil {
+		everything += shared.log.String()
+	}
+	for _, canary := range []string{first, second, "Canary-"} {
+		if strings.Contains(everything, canary) || bytes.Contains(report.Screenshot, []byte(canary)) {
+			t.Errorf("a password shows: %s", everything)
+			return
+		}
+	}
+}
+
+func TestVerify(t *testing.T) {
+	b := connector(t)
+	app, target := harbour(t)
+	report := b.Verify(short(t), target, credential("quay", first))
+	expect(t, report, rotation.Accepted, rotation.StageVerify)
+	if len(report.Hosts) != 1 || report.Hosts[0] != "127.0.0.1" || !strings.Contains(report.Agent, "Chrome/") || report.Finished.Before(report.Started) || report.Released || report.Screenshot != nil {
+		t.Errorf("report: %+v", report)
+	}
+	expect(t, b.Verify(short(t), target, credential("quay", "wrong")), rotation.Rejected, rotation.StageVerify)
+	expect(t, b.Verify(short(t), target, credential("nobody", first)), rotation.Rejected, rotation.StageVerify)
+	if err := app.Disable("quay", true); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Locked, rotation.StageVerify)
+}
+
+func TestChange(t *testing.T) {
+	b := connector(t)
+	app, target := harbour(t)
+	var count counter
+	report := b.Change(short(t), target, credential("quay", first), seal.NewSecret(second), count.release)
+	expect(t, report, rotation.Applied, rotation.StageSubmit)
+	if !report.Released || count.calls != 1 || app.Changes() != 1 {
+		t.Errorf("released %v, release called %d times, %d changes", report.Released, count.calls, app.Changes())
+	}
+	expect(t, b.Verify(short(t), target, credential("quay", second)), rotation.Accepted, "")
+	expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Rejected, "")
+	if !app.Works("quay", second) {
+		t.Error("the app has another password")
+	}
+}
+
+func TestChangeCalledOff(t *testing.T) {
+	b := connector(t)
+	app, target := harbour(t)
+	count := counter{err: errors.New("the lease is lost")}
+	report := b.Change(short(t), target, credential("quay", first), seal.NewSecret(second), count.release)
+	expect(t, report, rotation.NotSent, rotation.StageSubmit)
+	if report.Released || count.calls != 1 || app.Changes() != 0 || !app.Works("quay", first) {
+		t.Errorf("released %v, release called %d times, %d changes", report.Released, count.calls, app.Changes())
+	}
+}
+
+func TestFailuresAreTyped(t *testing.T) {
+	b := connector(t)
+	app, target := harbour(t)
+	target.Settings = []byte(`{"timeout_seconds": 2}`)
+	verify := func() rotation.Report { return b.Verify(short(t), target, credential("quay", first)) }
+	changing := func() (rotation.Report, *counter) {
+		count := &counter{}
+		return b.Change(short(t), target, credential("quay", first), seal.NewSecret(second), count.release), count
+	}
+	for name, c := range map[string]struct {
+		behaviour sampleapp.Behaviour
+		outcome   rotation.Outcome
+		stage     string
+	}{
+		"hangs":         {sampleapp.Behaviour{Hang: true}, rotation.TimedOut, rotation.StageNavigate},
+		"down":          {sampleapp.Behaviour{Down: true}, rotation.Unreachable, rotation.StageNavigate},
+		"form has gone": {sampleapp.Behaviour{NoSignInForm: true}, rotation.FormNotFound, rotation.StageNavigate},
+		"captcha":       {sampleapp.Behaviour{Captcha: true}, rotation.Challenge, rotation.StageVerify},
+	} {
+		app.Behave(c.behaviour)
+		report := verify()
+		expect(t, report, c.outcome, c.stage)
+		if report.Screenshot == nil && name != "hangs" {
+			t.Errorf("%s: a failure without a picture", name)
+		}
+	}
+
+	app.Behave(sampleapp.Behaviour{NoChangeForm: true})
+	report, count := changing()
+	expect(t, report, rotation.FormNotFound, rotation.StageChangeForm)
+	if report.Released || count.calls != 0 {
+		t.Errorf("form gone: released %v after %d calls", report.Released, count.calls)
+	}
+	app.Behave(sampleapp.Behaviour{RefuseEveryPassword: true})
+	report, count = changing()
+	expect(t, report, rotation.Refused, rotation.StageSubmit)
+	if !report.Released || count.calls != 1 {
+		t.Errorf("refused: released %v after %d calls", report.Released, count.calls)
+	}
+	app.Behave(sampleapp.Behaviour{HangAfterChange: true})
+	report, count = changing()
+	expect(t, report, rotation.TimedOut, rotation.StageSubmit)
+	if !report.Released || count.calls != 1 || !app.Works("quay", second) {
+		t.Errorf("no answer: released %v after %d calls", report.Released, count.calls)
+	}
+	app.Behave(sampleapp.Behaviour{})
+	report, count = changing() // the first password is the old one now
+	expect(t, report, rotation.Rejected, rotation.StageSignIn)
+	if report.Released || count.calls != 0 {
+		t.Errorf("rejected: released %v after %d calls", report.Released, count.calls)
+	}
+
+	closed := httptest.NewServer(app)
+	closed.Close()
+	down := target
+	down.SignInURL = closed.URL + "/sign-in"
+	expect(t, b.Verify(short(t), down, credential("quay", first)), rotation.Unreachable, rotation.StageNavigate)
+	elsewhere := target
+	elsewhere.Domains = []string{"harbour.example"}
+	expect(t, b.Verify(short(t), elsewhere, credential("quay", first)), rotation.Unreachable, rotation.StageNavigate)
+	faulty := target
+	faulty.Settings = []byte(`{"sing_in": {}}`)
+	expect(t, b.Verify(short(t), faulty, credential("quay", first)), rotation.FormNotFound, rotation.StageNavigate)
+	long, count := target, &counter{}
+	long.Settings = nil
+	if err := app.SetPassword("quay", first); err != nil {
+		t.Fatal(err)
+	}
+	report = b.Change(short(t), long, credential("quay", first), seal.NewSecret(strings.Repeat("Canary-7", 12)), count.release)
+	expect(t, report, rotation.Refused, rotation.StageChangeForm)
+	if count.calls != 0 {
+		t.Error("a password that does not fit was released")
+	}
+}
+
+func TestPrivateAddressesAreRefused(t *testing.T) {
+	strict, err := New(Options{})
+	needed(t, "browser", err)
+	defer strict.Close()
+	_, target := harbour(t)
+	expect(t, strict.Verify(short(t), target, credential("quay", first)), rotation.Unreachable, rotation.StageNavigate)
+	target.AllowPrivate = true
+	expect(t, strict.Verify(short(t), target, credential("quay", first)), rotation.Accepted, rotation.StageVerify)
+}
+
+func TestTheCallersEndIsKept(t *testing.T) {
+	b := connector(t)
+	app, target := harbour(t)
+	app.Behave(sampleapp.Behaviour{Hang: true})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	expect(t, b.Verify(ctx, target, credential("quay", first)), rotation.TimedOut, rotation.StageNavigate)
+	canceled, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(500*time.Millisecond, cancel)
+	var count counter
+	expect(t, b.Change(canceled, target, credential("quay", first), seal.NewSecret(second), count.release), rotation.NotSent, rotation.StageNavigate)
+}

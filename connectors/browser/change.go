@@ -1,0 +1,304 @@
+package browser
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+	"time"
+
+	"postern/core/rotation"
+	"postern/core/seal"
+)
+
+// attempts is how often a form is filled in again when the page spoilt it before anything was sent.
+const attempts = 4
+
+func (j *job) changeOptions() lookOptions {
+	given := j.settings.Change
+	selectors := map[string]string{}
+	for part, selector := range map[string]string{"current": given.Current, "new": given.New, "confirm": given.Confirm, "submit": given.Submit} {
+		if selector != "" {
+			selectors[part] = selector
+		}
+	}
+	return lookOptions{Change: selectors, Texts: append(append([]string{}, given.Success...), given.Failure...), Lines: true, Ways: true}
+}
+
+// change signs in and sets the next password.
+func (j *job) change(ctx context.Context, current rotation.Credential, next seal.Secret) rotation.Outcome {
+	outcome := j.signIn(ctx, current)
+	if outcome != rotation.Accepted && outcome != rotation.MustChange {
+		return outcome
+	}
+	j.stage = rotation.StageChangeForm
+	if outcome == rotation.Accepted {
+		if outcome := j.reach(ctx, current); outcome != "" {
+			return outcome
+		}
+	}
+	form := j.last.form("change")
+	for _, field := range form.Fields {
+		if (field.Kind == "new" || field.Kind == "confirm") && field.Limit > 0 && len([]rune(next.Reveal())) > field.Limit {
+			return j.end(rotation.Refused, "The new password has %d characters and the app's field takes %d at most.", len([]rune(next.Reveal())), field.Limit)
+		}
+	}
+	return j.submit(ctx, form, current, next)
+}
+
+// reach opens the page with the change form: at its address, or by the app's own links.
+func (j *job) reach(ctx context.Context, current rotation.Credential) rotation.Outcome {
+	options := j.changeOptions()
+	usable := func(now view) bool { return now.loaded() && now.form("change") != nil }
+	// What a page may show before its change form: a button or a link that leads to it, or the
+	// question for the current password.
+	waypoint := func(now view) bool {
+		return usable(now) || now.loaded() && (len(now.Reveal) > 0 || now.form("password") != nil || len(j.settings.Change.Before) > 0)
+	}
+	address := j.target.ChangeURL
+	if address == "" {
+		now, err := j.tab.await(ctx, j.patience, options, func(now view) bool {
+			return now.loaded() && (len(now.Links) > 0 || now.form("change") != nil) || now.Ready == "complete"
+		})
+		if err != nil {
+			return j.missing(err, "the page after signing in did not load")
+		}
+		j.last = now
+		if len(now.Links) > 0 {
+			if _, err := ask[bool](ctx, j.tab, "follow", now.Links[0]); err != nil && !errors.Is(err, errMoving) {
+				return j.missing(err, "the link to the change-password page did not work")
+			}
+			if now, err = j.tab.await(ctx, j.patience, options, func(now view) bool { return waypoint(now) || !now.Same && now.Ready == "complete" }); err != nil {
+				return j.missing(err, "the change-password page did not come")
+			}
+			j.last = now
+		} else if parsed, err := url.Parse(j.target.SignInURL); err == nil && now.form("change") == nil {
+			// The address the web has agreed on for this.
+			address = parsed.Scheme + "://" + parsed.Host + "/.well-known/change-password"
+		}
+	}
+	if address != "" {
+		if outcome := j.open(ctx, address, "change-password form", options, waypoint); outcome != "" {
+			return outcome
+		}
+	}
+	if len(j.settings.Change.Before) > 0 {
+		if err := j.before(ctx, j.settings.Change.Before); err != nil {
+			return j.missing(err, "what the settings say to press before changing the password is not there")
+		}
+	}
+	for range 3 {
+		if usable(j.last) {
+			return ""
+		}
+		if form := j.last.form("password"); form != nil {
+			if outcome := j.again(ctx, form, current); outcome != "" {
+				return outcome
+			}
+		} else if len(j.last.Reveal) > 0 {
+			if _, err := ask[bool](ctx, j.tab, "follow", j.last.Reveal[0]); err != nil && !errors.Is(err, errMoving) {
+				return j.missing(err, "the button that shows the new-password field did not work")
+			}
+		}
+		now, err := j.tab.await(ctx, min(j.patience, 10*time.Second), options, func(now view) bool { return usable(now) || !now.Same && waypoint(now) })
+		if now.Ready != "" {
+			j.last = now
+		}
+		if err != nil {
+			return j.missing(err, "the page has no form with a new password")
+		}
+	}
+	if !usable(j.last) {
+		return j.end(rotation.FormNotFound, "The app's page has no form with a new password.")
+	}
+	return ""
+}
+
+// again answers the question for the current password that some apps ask before the change form.
+func (j *job) again(ctx context.Context, form *form, current rotation.Credential) rotation.Outcome {
+	var fields entries
+	fields.add(form.field("current"), current.Password.Reveal())
+	kept, err := j.fill(ctx, fields, 60*time.Millisecond)
+	if err == nil && !kept {
+		err = errFields
+	}
+	if err == nil {
+		err = j.send(ctx, form, fields)
+	}
+	if err != nil {
+		return j.missing(err, "the app's question for the current password could not be answered")
+	}
+	return ""
+}
+
+// submit fills the change form in and sends it through the gate.
+func (j *job) submit(ctx context.Context, form *form, current rotation.Credential, next seal.Secret) rotation.Outcome {
+	j.stage = rotation.StageSubmit
+	options := j.changeOptions()
+	spoilt := "the page did not send it"
+	for range attempts {
+		var fields entries
+		fields.add(form.field("current"), current.Password.Reveal())
+		fields.add(form.field("new"), next.Reveal())
+		fields.add(form.field("confirm"), next.Reveal())
+		j.gate.expect(form)
+		j.lines = j.last.Lines
+		kept, err := j.fill(ctx, fields, 300*time.Millisecond)
+		if err == nil && !kept {
+			err = errFields
+		}
+		if err == nil {
+			j.tab.forgetDialogs()
+			err = j.send(ctx, form, fields)
+		}
+		if err != nil && !j.gate.isReleased() {
+			if errors.Is(err, errFields) || errors.Is(err, errMoving) {
+				spoilt = errFields.Error()
+			} else {
+				return j.missing(err, "the change form could not be sent")
+			}
+		} else {
+			verdict, outcome := j.passed(ctx, options)
+			if outcome != "" {
+				return outcome
+			}
+			if verdict.released {
+				return j.answered(ctx, options)
+			}
+			spoilt = verdict.reason
+			if verdict.refusedByCaller {
+				return j.end(rotation.NotSent, "The change was called off before it was sent.")
+			}
+		}
+		now, err := j.tab.await(ctx, min(j.patience, 10*time.Second), options, func(now view) bool { return now.loaded() && now.form("change") != nil })
+		if err != nil {
+			break
+		}
+		j.last, form = now, now.form("change")
+	}
+	if j.gate.isReleased() {
+		return j.answered(ctx, options)
+	}
+	return j.end(rotation.NotSent, "The change was not sent: %s.", spoilt)
+}
+
+// passed waits for the gate's verdict on the change request. A page that shows its own complaint, or
+// does nothing, sends none.
+func (j *job) passed(ctx context.Context, options lookOptions) (verdict, rotation.Outcome) {
+	patience := time.NewTimer(min(j.patience, 12*time.Second))
+	defer patience.Stop()
+	var complained time.Time
+	for {
+		select {
+		case v := <-j.gate.verdicts:
+			return v, ""
+		case <-ctx.Done():
+			if j.gate.isReleased() {
+				return verdict{released: true}, ""
+			}
+			return verdict{}, j.failed(ctx.Err(), "the change was not sent")
+		case <-patience.C:
+			if j.gate.isReleased() {
+				return verdict{released: true}, ""
+			}
+			if j.tab.socketMessages() > 0 {
+				// What goes through a WebSocket passes no gate, so nothing is certain.
+				return verdict{}, j.end(rotation.Unknown, "The page sent no form, and talks to the app in a way that cannot be watched.")
+			}
+			return verdict{}, j.end(rotation.NotSent, "The page sent no change request when its button was pressed.")
+		case <-j.tab.wake:
+		case <-time.After(tick):
+		}
+		if j.tab.ctx.Err() != nil {
+			return verdict{}, j.failed(errLost, "")
+		}
+		if j.gate.holding() {
+			continue
+		}
+		now, err := ask[view](ctx, j.tab, "look", options)
+		if err != nil || j.gate.holding() {
+			continue
+		}
+		texts := append(append(append([]string{}, now.Errors...), j.tab.spoken()...), since(j.lines, now.Lines)...)
+		if said, ok := firstThat(saysRefused, texts); ok && now.Same {
+			if complained.IsZero() {
+				complained = time.Now()
+			}
+			// Its own complaint, if nothing is on its way after it.
+			if time.Since(complained) > 1500*time.Millisecond && !j.gate.isReleased() {
+				now.Status, _ = j.tab.network()
+				j.last = now
+				return verdict{}, j.end(rotation.Refused, "The page refuses the new password without asking the app: %s", said)
+			}
+		}
+	}
+}
+
+// answered waits for the app's answer to a change. What it says is evidence; proof is for Verify.
+func (j *job) answered(ctx context.Context, options lookOptions) rotation.Outcome {
+	var outcome rotation.Outcome
+	var detail string
+	var quiet time.Time
+	now, err := j.tab.await(ctx, j.patience, options, func(now view) bool {
+		outcome, detail = "", ""
+		if now.Pending || now.Ready == "loading" {
+			quiet = time.Time{}
+			return false
+		}
+		if outcome, detail = j.answer(now); outcome != "" {
+			return true
+		}
+		if now.Same || now.Ready != "complete" {
+			quiet = time.Time{}
+			return false
+		}
+		if quiet.IsZero() {
+			quiet = time.Now()
+		}
+		return time.Since(quiet) > min(time.Second, j.patience/2)
+	})
+	if now.Ready != "" {
+		j.last = now
+	}
+	if err == nil && outcome != "" {
+		return j.end(outcome, "%s", detail)
+	}
+	if now.Status >= 500 && !now.Same {
+		return j.end(rotation.Unknown, "The app answered the change with HTTP status %d.", now.Status)
+	}
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && now.Ready != "" && !now.Pending && !now.Same {
+			return j.end(rotation.Unknown, "Nothing on the page says whether the password was changed.")
+		}
+		return j.failed(err, "it never answered the change")
+	}
+	return j.end(rotation.Unknown, "Nothing on the page says whether the password was changed.")
+}
+
+// answer reads a page that answers a change.
+func (j *job) answer(now view) (rotation.Outcome, string) {
+	fresh := since(j.lines, now.Lines)
+	for _, text := range j.settings.Change.Success {
+		if slices.Contains(now.Present, text) {
+			return rotation.Applied, "The app says: " + text
+		}
+	}
+	for _, text := range j.settings.Change.Failure {
+		if slices.Contains(now.Present, text) {
+			return rotation.Refused, "The app says: " + text
+		}
+	}
+	if said, ok := firstThat(saysRefused, now.Errors); ok {
+		return rotation.Refused, "The app says: " + said
+	}
+	if said, ok := firstThat(saysChanged, append(append([]string{}, now.Notices...), fresh...)); ok && len(now.Errors) == 0 {
+		return rotation.Applied, "The app says: " + said
+	}
+	if said, ok := firstThat(saysRefused, fresh); ok && now.form("change") != nil {
+		return rotation.Refused, "The app says: " + said
+	}
+	if !now.Same && now.Ready == "complete" && now.form("change") == nil && len(now.Errors) == 0 && (now.Out || now.form("sign-in") != nil) {
+		return rotation.Applied, "The app went on to another page without a complaint."
+	}
+	return "", ""
+}

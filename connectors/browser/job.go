@@ -1,0 +1,360 @@
+package browser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/page"
+
+	"postern/core"
+	"postern/core/rotation"
+	"postern/core/seal"
+)
+
+// job is one attempt: one sign-in, and for a change what follows it.
+type job struct {
+	browser  *Browser
+	target   rotation.Target
+	settings Settings
+	patience time.Duration
+	secrets  []seal.Secret
+	hide     redactor
+	gate     *gate // of a change
+
+	tab     *tab
+	last    view
+	lines   []string // the page's text before a form was sent
+	stage   string
+	outcome rotation.Outcome
+	detail  string
+	report  rotation.Report
+}
+
+func (b *Browser) newJob(target rotation.Target, secrets ...seal.Secret) *job {
+	return &job{browser: b, target: target, secrets: secrets, hide: newRedactor(secrets), stage: rotation.StageNavigate}
+}
+
+// run gives the work a tab, and turns what came of it into the report.
+func (j *job) run(ctx context.Context, work func(ctx context.Context)) {
+	j.report = rotation.Report{Started: j.browser.options.Now()}
+	broken := j.within(ctx, work)
+	j.report.Outcome, j.report.Stage, j.report.Detail = j.outcome, j.stage, j.hide.text(j.detail)
+	j.report.Released = j.gate.isReleased()
+	j.report.Finished = j.browser.options.Now()
+	j.browser.options.Log.Debug("browser job", "app", j.target.AppName, "outcome", j.report.Outcome, "stage", j.report.Stage, "released", j.report.Released,
+		"broken", broken, "took", j.report.Finished.Sub(j.report.Started))
+}
+
+func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broken bool) {
+	settings, err := ParseSettings(j.target.Settings)
+	if err != nil {
+		j.end(rotation.FormNotFound, "%s", core.AsError(err).Message)
+		return false
+	}
+	j.settings, j.patience = settings, settings.timeout(j.browser.options.Timeout)
+	way, err := newProxy(j.domains(), j.browser.options.AllowPrivate || j.target.AllowPrivate)
+	if err != nil {
+		j.end(j.undecided(), "Postern could not make a way out for the browser.")
+		return false
+	}
+	process, err := j.browser.acquire(ctx)
+	if err != nil {
+		way.close()
+		j.end(j.undecided(), "The browser did not start.")
+		return false
+	}
+	j.report.Agent = process.agent
+	// The tab outlives the caller's deadline by a moment, in which the report is made.
+	tabContext, endTabContext := context.WithCancel(context.WithoutCancel(ctx))
+	defer endTabContext()
+	if j.gate != nil {
+		if err := process.gates.begin(); err != nil {
+			way.close()
+			j.browser.release(process, true)
+			j.end(rotation.NotSent, "The browser stopped.")
+			return true
+		}
+		defer process.gates.finish()
+	}
+	t, endTab, err := openTab(tabContext, process, way)
+	if err != nil {
+		way.close()
+		j.browser.release(process, true)
+		j.end(j.undecided(), "The browser stopped.")
+		return true
+	}
+	j.tab = t
+	if j.gate != nil {
+		j.gate.tab, j.gate.ctx = t, ctx
+		process.gates.arm(j.gate)
+	}
+	work(ctx)
+	if j.gate != nil {
+		j.gate.shut()
+	}
+	broken = process.lost()
+	if !broken {
+		j.picture(tabContext)
+	}
+	j.report.Hosts = way.hosts()
+	j.report.Model = j.last.model(way.refusedHosts(), j.hide)
+	endTab()
+	if j.gate != nil {
+		// A page that lives on for a moment must still meet its gate.
+		gate := j.gate
+		process.tabs.Go(func() { process.gates.disarm(gate) })
+	}
+	j.browser.release(process, broken)
+	return broken
+}
+
+// domains are the hosts the app may be reached at. Without any, those of its two addresses.
+func (j *job) domains() []string {
+	if len(j.target.Domains) > 0 {
+		return j.target.Domains
+	}
+	var list []string
+	for _, address := range []string{j.target.SignInURL, j.target.ChangeURL} {
+		if parsed, err := url.Parse(address); err == nil && parsed.Host != "" {
+			list = append(list, parsed.Host)
+		}
+	}
+	return list
+}
+
+func (j *job) end(outcome rotation.Outcome, format string, arguments ...any) rotation.Outcome {
+	j.outcome, j.detail = outcome, fmt.Sprintf(format, arguments...)
+	return outcome
+}
+
+// undecided is the outcome when the fault is ours: certain for a change that was not released.
+func (j *job) undecided() rotation.Outcome {
+	if j.gate != nil && !j.gate.isReleased() {
+		return rotation.NotSent
+	}
+	return rotation.Unknown
+}
+
+// failed is the outcome of a wait that ended without what it waited for.
+func (j *job) failed(err error, what string) rotation.Outcome {
+	switch {
+	case errors.Is(err, errLost):
+		return j.end(j.undecided(), "The browser stopped.")
+	case errors.Is(err, context.DeadlineExceeded):
+		return j.end(rotation.TimedOut, "The app did not answer in time: %s.", what)
+	case errors.Is(err, context.Canceled):
+		return j.end(j.undecided(), "The attempt was given up.")
+	}
+	return j.end(j.undecided(), "The page could not be read: %s.", what)
+}
+
+// open goes to an address and waits until ready is satisfied with what is there. An empty outcome
+// means that it is.
+func (j *job) open(ctx context.Context, address, what string, options lookOptions, ready func(view) bool) rotation.Outcome {
+	parsed, err := url.Parse(address)
+	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" {
+		return j.end(rotation.Unreachable, "The app's address of its %s is not a web address.", what)
+	}
+	limited, cancel := context.WithTimeout(ctx, j.patience)
+	defer cancel()
+	reason, err := j.tab.navigate(limited, address)
+	if err != nil && !errors.Is(err, errMoving) {
+		return j.failed(err, "its "+what+" did not come")
+	}
+	if reason != "" && reason != "net::ERR_ABORTED" || j.tab.proxy.failure(parsed.Hostname()) != "" {
+		return j.unreachable(parsed.Hostname())
+	}
+	// A page that has loaded and shows nothing of use gets a little longer, for scripts that build it.
+	var idle time.Time
+	view, err := j.tab.await(limited, j.patience, options, func(now view) bool {
+		if ready(now) {
+			return true
+		}
+		if now.Ready != "complete" || now.Pending {
+			idle = time.Time{}
+			return false
+		}
+		if idle.IsZero() {
+			idle = time.Now()
+		}
+		grace := 5 * time.Second
+		if now.Scripts == 0 || now.Status >= 400 {
+			grace = 300 * time.Millisecond
+		}
+		return time.Since(idle) > min(grace, j.patience/2)
+	})
+	j.last = view
+	switch {
+	case err == nil && ready(view):
+		return ""
+	case view.Status >= 500 || view.Status == 429:
+		return j.end(rotation.Unreachable, "The app answered with HTTP status %d.", view.Status)
+	case err != nil:
+		return j.failed(err, "its "+what+" did not load")
+	case view.Captcha:
+		return j.end(rotation.Challenge, "The app asks for a captcha.")
+	}
+	if view.Status >= 400 {
+		return j.end(rotation.FormNotFound, "The app has no %s there (HTTP status %d).", what, view.Status)
+	}
+	return j.end(rotation.FormNotFound, "The app's page has no %s.", what)
+}
+
+func (j *job) unreachable(host string) rotation.Outcome {
+	switch j.tab.proxy.failure(host) {
+	case "not_allowed":
+		return j.end(rotation.Unreachable, "%s is not one of the app's domains.", host)
+	case "private_address":
+		return j.end(rotation.Unreachable, "%s is at a private address, which is not allowed.", host)
+	case "timeout":
+		return j.end(rotation.TimedOut, "%s did not answer in time.", host)
+	}
+	return j.end(rotation.Unreachable, "%s cannot be reached.", host)
+}
+
+// entries are fields with what goes into them, as page.js takes them.
+type entries [][2]any
+
+func (e *entries) add(f *field, text string) {
+	if f != nil {
+		*e = append(*e, [2]any{f.Ref, text})
+	}
+}
+
+// fill types into every field, and waits until the page leaves them alone. Where scripts run that
+// wait is longer, since they may replace what was typed.
+func (j *job) fill(ctx context.Context, fields entries, quiet time.Duration) (bool, error) {
+	if j.last.Scripts == 0 {
+		quiet = 0
+	}
+	return ask[bool](ctx, j.tab, "type", fields, quiet.Milliseconds(), (5 * time.Second).Milliseconds())
+}
+
+var (
+	errFields = errors.New("the page does not keep what is typed into its fields")
+	errButton = errors.New("the form's button cannot be pressed")
+	errValid  = errors.New("the page's own rules refuse what was typed")
+)
+
+// send presses a form's button, after reading all its fields back in the same instant.
+func (j *job) send(ctx context.Context, f *form, fields entries) error {
+	ctx, cancel := context.WithTimeout(ctx, min(j.patience, 15*time.Second))
+	defer cancel()
+	if f.Submit == nil {
+		kept, err := ask[bool](ctx, j.tab, "send", fields[len(fields)-1][0], fields)
+		if err == nil && !kept {
+			err = errFields
+		}
+		return err
+	}
+	covered := time.Time{}
+	for {
+		aim, err := ask[struct {
+			X, Y                                 float64
+			Gone, Disabled, Covered, Kept, Valid bool
+		}](ctx, j.tab, "aim", f.Submit.Ref, fields)
+		switch {
+		case err != nil:
+			return err
+		case aim.Gone:
+			return errButton
+		case aim.Disabled: // while it checks what was typed
+		case !aim.Kept:
+			return errFields
+		case !aim.Valid:
+			return errValid
+		case aim.Covered:
+			// A banner may lie over the button for good; then the button is pressed from within.
+			if covered.IsZero() {
+				covered = time.Now()
+			}
+			if time.Since(covered) > 2*time.Second {
+				kept, err := ask[bool](ctx, j.tab, "press", f.Submit.Ref, fields)
+				if err == nil && !kept {
+					err = errFields
+				}
+				return err
+			}
+		default:
+			return j.click(ctx, aim.X, aim.Y)
+		}
+		select {
+		case <-ctx.Done():
+			return errButton
+		case <-time.After(tick):
+		}
+	}
+}
+
+func (j *job) click(ctx context.Context, x, y float64) error {
+	for _, kind := range []input.DispatchMouseEventType{input.DispatchMouseEventTypeMousePressed, input.DispatchMouseEventTypeMouseReleased} {
+		_, err := cdp.Call(ctx, j.tab.target, input.DispatchMouseEvent, input.DispatchMouseEventParams{Type: kind, X: x, Y: y, Button: input.MouseButtonLeft, ClickCount: 1})
+		if err != nil {
+			// The press itself may take the page away, and with it the answer.
+			if fault := j.tab.fault(ctx, err); !errors.Is(fault, errMoving) {
+				return fault
+			}
+		}
+	}
+	return nil
+}
+
+// before presses what the settings want pressed first.
+func (j *job) before(ctx context.Context, selectors []string) error {
+	for _, selector := range selectors {
+		limited, cancel := context.WithTimeout(ctx, min(j.patience, 10*time.Second))
+		err := func() error {
+			for {
+				ref, err := ask[int](limited, j.tab, "show", selector)
+				if err == nil && ref >= 0 {
+					_, err = ask[bool](limited, j.tab, "follow", ref)
+					return err
+				}
+				if err != nil && !errors.Is(err, errMoving) {
+					return err
+				}
+				select {
+				case <-limited.Done():
+					return limited.Err()
+				case <-j.tab.wake:
+				case <-time.After(tick):
+				}
+			}
+		}()
+		cancel()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// picture takes a masked screenshot of a failed attempt's last page.
+func (j *job) picture(ctx context.Context) {
+	switch j.outcome {
+	case rotation.Accepted, rotation.Rejected, rotation.Applied:
+		if !j.settings.Screenshot {
+			return
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	texts := []string{}
+	for _, secret := range j.secrets {
+		if !secret.IsZero() {
+			texts = append(texts, secret.Reveal())
+		}
+	}
+	if covered, err := ask[bool](ctx, j.tab, "cover", texts); err != nil || !covered {
+		return
+	}
+	shot, err := cdp.Call(ctx, j.tab.target, page.CaptureScreenshot, page.CaptureScreenshotParams{Format: page.CaptureScreenshotFormatPng})
+	if err == nil {
+		j.report.Screenshot = shot.Data
+	}
+}

@@ -1,0 +1,258 @@
+package browser
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	cdpbrowser "github.com/chromedp/cdproto/browser"
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/cdproto/target"
+	"github.com/chromedp/chromedp"
+)
+
+//go:embed page.js
+var pageScript string
+
+const worldName = "postern"
+
+// tab is one isolated page: a browser context of its own behind a proxy of its own.
+type tab struct {
+	ctx     context.Context // chromedp's
+	target  *chromedp.Target
+	context cdp.BrowserContextID
+	frame   cdp.FrameID // of the main document
+	proxy   *proxy
+	wake    chan struct{}
+
+	mutex    sync.Mutex
+	world    string // where our script runs, in the document now shown
+	status   int64  // of the main document; 0 while one is on its way
+	awaiting network.RequestID
+	dialogs  []string
+	sockets  int // messages sent through WebSockets
+}
+
+var (
+	// errLost: the browser or the tab is gone.
+	errLost = errors.New("the browser stopped")
+	// errMoving: the document went away in the middle of a question; ask the next one.
+	errMoving = errors.New("the page is changing")
+)
+
+// openTab makes a browser context and its page. It ends with ctx.
+func openTab(ctx context.Context, p *process, way *proxy) (*tab, func(), error) {
+	root, cancel := chromedp.NewContext(p.ctx, chromedp.WithNewBrowserContext(func(parameters *target.CreateBrowserContextParams) {
+		parameters.ProxyServer, parameters.ProxyBypassList = way.address(), "<-loopback>"
+		parameters.DisposeOnDetach = new(true)
+	}))
+	stop := context.AfterFunc(ctx, cancel)
+	end := sync.OnceFunc(func() {
+		stop()
+		p.tabs.Go(func() {
+			cancel()
+			way.close()
+		})
+	})
+	if err := chromedp.Do(root); err != nil {
+		end()
+		return nil, nil, errors.Join(errLost, err)
+	}
+	inner := chromedp.FromContext(root)
+	t := &tab{ctx: root, target: inner.Target, context: inner.BrowserContextID, frame: cdp.FrameID(inner.Target.TargetID), proxy: way, wake: make(chan struct{}, 1)}
+	if err := chromedp.Listen(root, t.event); err != nil {
+		end()
+		return nil, nil, errors.Join(errLost, err)
+	}
+	_, err := cdp.Call(root, inner.Target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: pageScript, WorldName: worldName})
+	if err == nil {
+		_, err = cdp.Call(root, inner.Browser, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
+			Behavior: cdpbrowser.SetDownloadBehaviorBehaviorDeny, BrowserContextID: t.context,
+		})
+	}
+	if err != nil {
+		end()
+		return nil, nil, errors.Join(errLost, err)
+	}
+	return t, end, nil
+}
+
+func (t *tab) nudge() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// event follows the page. It must not wait for the browser.
+func (t *tab) event(event any) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	switch event := event.(type) {
+	case *runtime.EventExecutionContextCreated:
+		var about struct {
+			FrameID cdp.FrameID `json:"frameId"`
+		}
+		if event.Context.Name == worldName && json.Unmarshal(event.Context.AuxData, &about) == nil && about.FrameID == t.frame {
+			t.world = event.Context.UniqueID
+		}
+	case *runtime.EventExecutionContextDestroyed:
+		if event.ExecutionContextUniqueID == t.world {
+			t.world = ""
+		}
+	case *runtime.EventExecutionContextsCleared:
+		t.world = ""
+	case *network.EventRequestWillBeSent:
+		if event.Type == network.ResourceTypeDocument && event.FrameID == t.frame {
+			t.awaiting = event.RequestID
+		}
+	case *network.EventResponseReceived:
+		if event.Type == network.ResourceTypeDocument && event.FrameID == t.frame {
+			t.status = event.Response.Status
+		}
+		if event.RequestID == t.awaiting {
+			t.awaiting = ""
+		}
+	case *network.EventLoadingFailed:
+		if event.RequestID == t.awaiting {
+			t.awaiting = ""
+		}
+		t.nudge()
+	case *network.EventLoadingFinished, *page.EventDomContentEventFired, *page.EventLoadEventFired, *page.EventFrameNavigated, *page.EventNavigatedWithinDocument:
+		t.nudge()
+	case *network.EventWebSocketFrameSent:
+		t.sockets++
+	case *page.EventJavascriptDialogOpening:
+		t.dialogs = append(t.dialogs, event.Message)
+		// Whoever pressed a button meant it; only a prompt has nothing to answer with.
+		accept := event.Type != page.DialogTypePrompt
+		go func() {
+			_, _ = cdp.Call(t.ctx, t.target, page.HandleJavaScriptDialog, page.HandleJavaScriptDialogParams{Accept: accept})
+			t.nudge()
+		}()
+	}
+}
+
+// navigate opens an address and returns when its document begins to arrive. The text is the
+// browser's reason when it could not.
+func (t *tab) navigate(ctx context.Context, address string) (string, error) {
+	t.mutex.Lock()
+	t.status, t.dialogs = 0, nil
+	t.mutex.Unlock()
+	answer, err := cdp.Call(ctx, t.target, page.Navigate, page.NavigateParams{URL: address})
+	if err != nil {
+		return "", t.fault(ctx, err)
+	}
+	return answer.ErrorText, nil
+}
+
+// fault sorts the errors of the protocol. Their texts may quote a page, so they go no further.
+func (t *tab) fault(ctx context.Context, err error) error {
+	switch {
+	case t.ctx.Err() != nil && ctx.Err() == nil:
+		return errLost
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, chromedp.ErrTargetDetached), strings.Contains(err.Error(), "lost the connection"), strings.Contains(err.Error(), "crashed"):
+		return errLost
+	}
+	return errMoving
+}
+
+// ask calls one function of page.js in the isolated world of the document now shown.
+func ask[T any](ctx context.Context, t *tab, function string, arguments ...any) (T, error) {
+	var answer T
+	t.mutex.Lock()
+	world := t.world
+	t.mutex.Unlock()
+	if world == "" {
+		return answer, errMoving
+	}
+	parameters := runtime.CallFunctionOnParams{
+		FunctionDeclaration: "(...a) => postern." + function + "(...a)", UniqueContextID: world, ReturnByValue: new(true), AwaitPromise: new(true), Silent: new(true),
+		UserGesture: new(true),
+	}
+	for _, argument := range arguments {
+		encoded, err := json.Marshal(argument)
+		if err != nil {
+			return answer, err
+		}
+		parameters.Arguments = append(parameters.Arguments, &runtime.CallArgument{Value: encoded})
+	}
+	result, err := cdp.Call(ctx, t.target, runtime.CallFunctionOn, parameters)
+	if err != nil {
+		return answer, t.fault(ctx, err)
+	}
+	if result.ExceptionDetails != nil {
+		return answer, errMoving
+	}
+	if err := json.Unmarshal(result.Result.Value, &answer); err != nil {
+		return answer, errMoving
+	}
+	return answer, nil
+}
+
+// tick is how long a wait goes without an event before it looks again.
+const tick = 100 * time.Millisecond
+
+// await looks at the page whenever something happens, until done is satisfied or the time is up; the
+// error is then context.DeadlineExceeded, and the view the last one there was.
+func (t *tab) await(ctx context.Context, patience time.Duration, options lookOptions, done func(view) bool) (view, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var last view
+	for {
+		now, err := ask[view](ctx, t, "look", options)
+		if err == nil {
+			now.Status, now.Pending = t.network()
+			now.Errors = append(now.Errors, t.spoken()...)
+			last = now
+			if done(now) {
+				return now, nil
+			}
+		} else if errors.Is(err, errLost) {
+			return last, err
+		}
+		select {
+		case <-ctx.Done():
+			if t.ctx.Err() != nil {
+				return last, errLost
+			}
+			return last, ctx.Err()
+		case <-t.wake:
+		case <-time.After(tick):
+		}
+	}
+}
+
+func (t *tab) network() (status int64, pending bool) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return t.status, t.awaiting != ""
+}
+
+// spoken are the texts of the dialogs since the last navigation of ours.
+func (t *tab) spoken() []string {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return append([]string(nil), t.dialogs...)
+}
+
+func (t *tab) forgetDialogs() {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	t.dialogs = nil
+}
+
+func (t *tab) socketMessages() int {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return t.sockets
+}

@@ -1,0 +1,73 @@
+package browser
+
+import (
+	"bytes"
+	"encoding/json"
+	"time"
+
+	"postern/core"
+)
+
+// Settings are an app's overrides: what the detection cannot find, or gets wrong. Everything is
+// optional. Selectors are CSS; "host >>> field" steps into an open shadow root or a frame.
+//
+//	{"sign_in": {"username": "#user", "before": ["#show-password-login"]},
+//	 "change":  {"before": ["button.wp-generate-pw"], "new": "#pass1", "success": ["Profile updated"]},
+//	 "timeout_seconds": 60}
+type Settings struct {
+	// SignIn is about the page at Target.SignInURL.
+	SignIn SignInSettings `json:"sign_in,omitzero"`
+	// Change is about the page at Target.ChangeURL.
+	Change ChangeSettings `json:"change,omitzero"`
+	// TimeoutSeconds bounds each wait for the app: for a page, and for the answer to a form.
+	// Default: what the connector was made with.
+	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
+	// Screenshot keeps a masked picture of the last page of every attempt, not only of failed ones.
+	Screenshot bool `json:"screenshot,omitempty"`
+}
+
+// SignInSettings describe a sign-in page.
+type SignInSettings struct {
+	Before   []string `json:"before,omitempty"` // pressed one after the other before the form is looked for
+	Username string   `json:"username,omitempty"`
+	Password string   `json:"password,omitempty"`
+	Submit   string   `json:"submit,omitempty"`
+	Success  []string `json:"success,omitempty"` // texts that only a signed-in visitor sees
+	Failure  []string `json:"failure,omitempty"` // texts that say the username or password is wrong
+}
+
+// ChangeSettings describe a change-password page.
+type ChangeSettings struct {
+	Before  []string `json:"before,omitempty"` // pressed one after the other before the form is looked for
+	Current string   `json:"current,omitempty"`
+	New     string   `json:"new,omitempty"`
+	Confirm string   `json:"confirm,omitempty"`
+	Submit  string   `json:"submit,omitempty"`
+	Success []string `json:"success,omitempty"` // texts that say the password was changed
+	Failure []string `json:"failure,omitempty"` // texts that say the new password was refused
+}
+
+// ParseSettings reads the settings of an app. An unknown member is Invalid, so that a misspelt one is
+// found when the app is set up and not when a person leaves.
+func ParseSettings(document json.RawMessage) (Settings, error) {
+	var settings Settings
+	if len(bytes.TrimSpace(document)) == 0 {
+		return settings, nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(document))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&settings); err != nil {
+		return Settings{}, core.Invalid("settings", "the settings of the app cannot be read: %v", err)
+	}
+	if settings.TimeoutSeconds < 0 || settings.TimeoutSeconds > 300 {
+		return Settings{}, core.Invalid("settings.timeout_seconds", "a timeout is between 1 and 300 seconds")
+	}
+	return settings, nil
+}
+
+func (s Settings) timeout(standard time.Duration) time.Duration {
+	if s.TimeoutSeconds > 0 {
+		return time.Duration(s.TimeoutSeconds) * time.Second
+	}
+	return standard
+}

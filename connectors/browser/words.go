@@ -1,0 +1,62 @@
+package browser
+
+import (
+	"regexp"
+	"slices"
+)
+
+// What applications say, in English, German, French, Spanish, Portuguese and Japanese.
+var (
+	saysLocked = regexp.MustCompile(`(?i)(account|user|profile|login|access).{0,40}(locked|disabled|suspended|blocked|deactivated|inactive|expired|banned)|(locked|disabled|suspended|deactivated).{0,30}(account|user)|too many (failed|unsuccessful|login|sign|incorrect|attempts|password)|temporarily (locked|blocked)|` +
+		`konto.{0,40}(gesperrt|deaktiviert|abgelaufen)|zu viele.{0,30}(versuche|anmeldungen)|` +
+		`compte.{0,40}(verrouill|désactiv|bloqu|suspendu|expir)|trop de tentatives|` +
+		`cuenta.{0,40}(bloquead|desactivad|deshabilitad|suspendid|inhabilitad)|demasiados intentos|` +
+		`conta.{0,40}(bloquead|desativad|desabilitad|suspens)|muitas tentativas|` +
+		`アカウント.{0,20}(ロック|無効|停止|凍結)|試行回数|ロックされ`)
+
+	saysWrong = regexp.MustCompile(`(?i)(wrong|invalid|incorrect|bad|unknown|unrecogni[sz]ed|not (valid|correct|recogni[sz]ed|registered|found)|did ?n.t match|does ?n.t match|do not match|mismatch|failed|failure).{0,80}(user|e-?mail|login|log in|sign|password|credential|passphrase|combination|account|authent)|` +
+		`(user|e-?mail|login|log in|sign.?in|password|credential|passphrase|account|authent).{0,80}(wrong|invalid|incorrect|unknown|not (valid|correct|recogni[sz]ed|registered|found)|did ?n.t match|does ?n.t match|do not match|failed|denied)|` +
+		`(falsch|ungültig|unbekannt|fehlgeschlagen|nicht korrekt|stimm).{0,60}|(incorrect|invalide|erroné|inconnu|échou|mauvais).{0,60}|(incorrect[oa]s?|inválid[oa]s?|errad[oa]s?|desconocid[oa]|desconhecid[oa]|no coincid|não confere|falhou|fallid)|` +
+		`(正しくありません|間違って|違います|誤り|一致しません|無効です|失敗)`)
+
+	saysMustChange = regexp.MustCompile(`(?i)(must|need to|have to|required to|please|should).{0,30}(change|reset|update|choose|set).{0,30}password|password.{0,30}(has |is )?expired|expired password|` +
+		`(kennwort|passwort).{0,40}(abgelaufen|geändert werden|ändern sie)|mot de passe.{0,40}(expiré|doit être (changé|modifié))|contraseña.{0,40}(caducad|expirad|debe (cambiar|ser))|debe cambiar.{0,20}contraseña|senha.{0,40}(expirad|expirou|deve ser alterada)|パスワード.{0,20}(期限切れ|有効期限|変更する必要|変更してください)`)
+
+	saysChallenge = regexp.MustCompile(`(?i)captcha|not a robot|unusual (activity|traffic|sign)|verify (it.s you|your identity|that you)|verification code|security code|one.?time (code|password)|two.?factor|authenticat(or|ion) (app|code)|letters of the picture|` +
+		`sicherheitscode|bestätigungscode|kein roboter|code de (vérification|sécurité)|pas un robot|código de (verificación|verificação|seguridad|segurança)|no soy un robot|não sou um robô|認証コード|確認コード|ロボットではありません`)
+
+	saysChanged = regexp.MustCompile(`(?i)(password|profile|settings|account|changes?|details).{0,60}(changed|updated|saved|reset|set successfully|successful)|(success|saved|updated).{0,60}(password|profile|settings|account|changes)|successfully (changed|updated|saved)|changes saved|` +
+		`(kennwort|passwort|profil|änderungen|benutzerprofil).{0,60}(geändert|aktualisiert|gespeichert)|erfolgreich (geändert|aktualisiert|gespeichert)|` +
+		`(mot de passe|profil|modifications).{0,60}(modifié|changé|mis à jour|enregistr)|(contraseña|perfil|cambios).{0,60}(cambiad|actualizad|guardad|modificad)|(senha|perfil|alterações).{0,60}(alterad|atualizad|salv|modificad)|` +
+		`(パスワード|プロフィール).{0,20}(変更しました|更新しました|変更されました|更新されました|保存しました)`)
+
+	saysRefused = regexp.MustCompile(`(?i)(too (short|long|weak|common|simple|similar)|at least \d+|at most \d+|minimum|maximum|must (contain|include|have|be|differ|not)|should (contain|have)|does ?n.t meet|do not meet|policy|requirements?|strength|previously used|used before|already (been )?used|reuse|history|not (allowed|accepted|strong)|same as|do not match|did ?n.t match|not the same|is required|wrong|incorrect|invalid|bad password)|` +
+		`(zu (kurz|lang|schwach|einfach)|mindestens|höchstens|muss .{0,30}(enthalten|haben|sein)|bereits verwendet|anforderungen|richtlinie|stimmen nicht|falsch|ungültig)|` +
+		`(trop (court|long|faible|simple)|au moins|au plus|doit (contenir|être|comporter)|déjà utilisé|ne correspond|incorrect|invalide)|` +
+		`(demasiado (corta|larga|débil)|al menos|como mínimo|debe (contener|tener|ser)|ya (ha sido )?utilizada|no coincid|incorrect|no cumple)|` +
+		`(muito (curta|longa|fraca)|pelo menos|no mínimo|deve (conter|ter|ser)|já (foi )?utilizada|não (coincid|confere|atende)|incorret)|` +
+		`(短すぎ|長すぎ|弱すぎ|文字以上|文字以下|含める必要|使用済み|一致しません|正しくありません)`)
+)
+
+// firstThat returns the first text a pattern matches.
+func firstThat(pattern *regexp.Regexp, texts []string) (string, bool) {
+	if at := slices.IndexFunc(texts, pattern.MatchString); at >= 0 {
+		return texts[at], true
+	}
+	return "", false
+}
+
+// since returns the lines that were not there before: what an application says in answer.
+func since(before, now []string) []string {
+	known := make(map[string]bool, len(before))
+	for _, line := range before {
+		known[line] = true
+	}
+	var fresh []string
+	for _, line := range now {
+		if !known[line] {
+			fresh = append(fresh, line)
+		}
+	}
+	return fresh
+}
