@@ -98,16 +98,10 @@ func (s *Server) showAdmin(w http.ResponseWriter, r *http.Request) {
 	s.render(w, http.StatusOK, "admin.html", page)
 }
 
-// runAction presses one of the administrator's buttons. What was sent, and what went wrong with it,
-// is in the records; only what never got that far is said on top of the page.
+// runAction presses one of the administrator's buttons.
 func (s *Server) runAction(w http.ResponseWriter, r *http.Request) {
 	ctx, target, name := r.Context(), r.PostFormValue("target"), r.PostFormValue("name")
 	var err error
-	before := len(s.Records())
-	var latest time.Time
-	if before > 0 {
-		latest = s.Records()[0].At
-	}
 	switch r.PathValue("action") {
 	case "push":
 		_, err = s.Push(ctx, target, name)
@@ -130,10 +124,7 @@ func (s *Server) runAction(w http.ResponseWriter, r *http.Request) {
 	address := "/"
 	if err != nil {
 		s.log.InfoContext(ctx, "an administrator's action failed", "action", r.PathValue("action"), "error", err)
-		records := s.Records()
-		if len(records) == before && (before == 0 || records[0].At.Equal(latest)) {
-			address += "?problem=" + url.QueryEscape(core.AsError(err).Message)
-		}
+		address += "?problem=" + url.QueryEscape(core.AsError(err).Message)
 	}
 	http.Redirect(w, r, address, http.StatusSeeOther)
 }

@@ -1,0 +1,150 @@
+package oidc
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/gin-gonic/gin"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/directory"
+	"postern/core/seal"
+)
+
+// callback is where the IdP sends the browser back to.
+func (s *Service) callback(c *gin.Context) {
+	ctx := c.Request.Context()
+	connection, err := s.connection(c)
+	if err != nil {
+		s.refuse(c, directory.Connection{}, "/", err)
+		return
+	}
+	state := c.Query("state")
+	over := core.Invalid("state", "this sign-in was begun in another browser, was used already, or has expired").WithCode(codeFlowOver)
+	if !begunHere(c, state) {
+		s.refuse(c, connection, "/", over)
+		return
+	}
+	flow, err := s.Directory.TakeFlow(ctx, s.DB, connection.Workspace, connection.ID, state)
+	if core.KindOf(err) == core.KindUnauthenticated {
+		err = over.Because(err)
+	}
+	if err != nil {
+		s.refuse(c, connection, "/", err)
+		return
+	}
+	returnTo := ReturnTo(flow.ReturnTo)
+	who, err := s.identify(c, connection, flow)
+	if err != nil {
+		s.fail(c, connection, returnTo, who, err)
+		return
+	}
+	token, err := s.signIn(c, connection, flow, who)
+	if err != nil {
+		s.fail(c, connection, returnTo, who, err)
+		return
+	}
+	setCookie(c, SessionCookie, token.Reveal(), 0)
+	setCookie(c, connectionCookie, connection.ID.String(), connectionLife)
+	c.Header("Cache-Control", "no-store")
+	c.Header("Referrer-Policy", "no-referrer")
+	c.Redirect(http.StatusSeeOther, returnTo)
+}
+
+// identify checks the IdP's answer and turns its code into an identity.
+func (s *Service) identify(c *gin.Context, connection directory.Connection, flow directory.Flow) (identity, error) {
+	provider, err := s.provider(c.Request.Context(), connection)
+	if err != nil {
+		return identity{}, err
+	}
+	// Before anything of the answer is used: an answer of another IdP must not have its code sent to
+	// this one (RFC 9207).
+	issuer, said := c.GetQuery("iss")
+	if said && issuer != connection.Issuer || !said && provider.saysIssuer {
+		return identity{}, core.Denied("the answer is not from this connection's identity provider").WithCode(codeWrongIssuer)
+	}
+	if refused := c.Query("error"); refused != "" {
+		return identity{}, answered(refused)
+	}
+	code := c.Query("code")
+	if code == "" {
+		return identity{}, core.Denied("the identity provider's answer holds no code").WithCode(codeTokenRefused)
+	}
+	var secret seal.Secret
+	if connection.ClientSecret != "" {
+		if s.OpenSecret == nil {
+			return identity{}, core.Internal(nil).WithCode(codeProviderWrong)
+		}
+		if secret, err = s.OpenSecret(connection.ClientSecret); err != nil {
+			return identity{}, core.Internal(err).WithCode(codeProviderWrong)
+		}
+	}
+	return provider.exchange(c.Request.Context(), code, flow, secret)
+}
+
+// answered says what an error of the IdP means. Only the registered words are told on; anything else
+// is somebody's text.
+func answered(word string) *core.Error {
+	switch word {
+	case "access_denied":
+		return core.Denied("the sign-in was cancelled or not allowed at the identity provider").WithCode(codeAccessDenied)
+	case "login_required", "interaction_required", "consent_required", "account_selection_required":
+		return core.Denied("the identity provider wants to see the person: %s", word).WithCode(codeAccessDenied)
+	case "temporarily_unavailable", "server_error":
+		return core.Unavailable(discoveryRetry, "the identity provider has a problem: %s", word).WithCode(codeProviderDown)
+	case "invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope", "request_not_supported":
+		return core.Denied("the identity provider does not accept this connection's settings: %s", word).WithCode(codeProviderWrong)
+	}
+	return core.Denied("the identity provider refused the sign-in").WithCode(codeAccessDenied)
+}
+
+// signIn begins the session: the link to the user, the session and their events commit together.
+func (s *Service) signIn(c *gin.Context, connection directory.Connection, flow directory.Flow, who identity) (seal.Secret, error) {
+	ctx := c.Request.Context()
+	before, _, replaces := s.Current(c)
+	var token seal.Secret
+	err := s.DB.Tx(ctx, func(tx pgx.Tx) error {
+		user, err := s.userOf(ctx, tx, connection, who)
+		if err != nil {
+			return err
+		}
+		cause := s.cause(c, user.Actor())
+		authenticated := who.authenticated
+		if authenticated.IsZero() {
+			authenticated = flow.Created
+		}
+		_, token, err = s.Directory.StartSession(ctx, tx, cause, directory.NewSession{
+			Workspace: connection.Workspace, User: user.ID, Connection: connection.ID, Issuer: who.issuer, Subject: who.subject,
+			SID: who.sid, Authenticated: authenticated, Begun: flow.Created,
+		})
+		if err != nil {
+			return err
+		}
+		// The browser forgets the old session's token now; nobody should find it usable later.
+		if replaces && before.Workspace == connection.Workspace && before.User == user.ID {
+			return s.Directory.EndSession(ctx, tx, cause, before.Workspace, before.ID, "replaced by a new sign-in")
+		}
+		return nil
+	})
+	return token, err
+}
+
+// fail records a sign-in that came back from the IdP and did not succeed, and says so.
+func (s *Service) fail(c *gin.Context, connection directory.Connection, returnTo string, who identity, err error) {
+	fault := core.AsError(err)
+	ctx := context.WithoutCancel(c.Request.Context())
+	event := core.NewEvent(core.SignInFailed, connection.Workspace, s.cause(c, connection.Actor()), s.now(),
+		core.Target{Kind: "connection", ID: connection.ID, Name: connection.Name}).Failed(fault.Message)
+	for key, value := range map[string]string{"code": fault.Code, "subject": who.subject, "user_name": who.userName} {
+		if value != "" {
+			event = event.With(key, strings.ToValidUTF8(value[:min(len(value), 200)], ""))
+		}
+	}
+	if failure := s.DB.Tx(ctx, func(tx pgx.Tx) error { return audit.Append(ctx, tx, event) }); failure != nil {
+		s.log().ErrorContext(ctx, "a failed sign-in could not be recorded", "connection", connection.ID, "error", failure)
+	}
+	s.refuse(c, connection, returnTo, err)
+}

@@ -1,0 +1,56 @@
+package oidc
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+)
+
+const (
+	fetchTimeout = 10 * time.Second
+	fetchMost    = 1 << 20
+)
+
+// fetchJSON reads one JSON document of an IdP. The error holds neither the token nor what was read.
+func fetchJSON(ctx context.Context, client *http.Client, address, bearer string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Accept", "application/json")
+	if bearer != "" {
+		request.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %d", address, response.StatusCode)
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, fetchMost+1))
+	if err != nil {
+		return fmt.Errorf("%s was cut off: %w", address, err)
+	}
+	if len(text) > fetchMost {
+		return fmt.Errorf("%s answered more than %d bytes", address, fetchMost)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s did not answer JSON as expected", address)
+	}
+	return nil
+}
+
+// direct is the client with redirects off: a request that carries a code or a secret goes where the
+// discovery document says and nowhere else.
+func direct(client *http.Client) *http.Client {
+	straight := *client
+	straight.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &straight
+}
