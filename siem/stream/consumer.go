@@ -1,0 +1,235 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// Consumer reads the topic as a member of a group. Members share the partitions; when one comes or
+// goes they are dealt anew.
+type Consumer struct {
+	Cluster Cluster
+	Group   string
+	Log     *slog.Logger // nil logs nothing
+
+	// SessionTimeout is after how long a member that fell silent loses its partitions. Default 10 s.
+	SessionTimeout time.Duration
+}
+
+// Handler serves one partition until ctx ends: the partition then goes to another member, or the
+// process stops. It should finish what is under way, commit it and return within seconds. If it
+// returns earlier, all partitions of this member are dealt anew.
+type Handler func(ctx context.Context, assignment *Assignment)
+
+// Run takes part in the group until ctx ends, then returns nil when every handler has returned. It
+// survives restarts of the brokers.
+func (c *Consumer) Run(ctx context.Context, handle Handler) error {
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	log = log.With("group", c.Group)
+	dialer, err := c.Cluster.dialer()
+	if err != nil {
+		return err
+	}
+	client, release, err := c.Cluster.client()
+	if err != nil {
+		return err
+	}
+	defer release()
+	timeout := c.SessionTimeout
+	if timeout <= 0 {
+		timeout = 10 * time.Second
+	}
+	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+		ID: c.Group, Brokers: c.Cluster.Brokers, Dialer: dialer, Topics: []string{c.Cluster.topic()},
+		SessionTimeout: timeout, HeartbeatInterval: min(time.Second, timeout/5), RebalanceTimeout: 20 * time.Second, JoinGroupBackoff: time.Second,
+		StartOffset: kafka.FirstOffset, GroupBalancers: []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
+	})
+	if err != nil {
+		return fmt.Errorf("stream: %w", err)
+	}
+	defer group.Close()
+	for {
+		generation, err := group.Next(ctx)
+		switch {
+		case ctx.Err() != nil, errors.Is(err, kafka.ErrGroupClosed):
+			return nil
+		case err != nil:
+			if !errors.Is(err, kafka.RebalanceInProgress) {
+				log.WarnContext(ctx, "the group cannot be joined, trying again", "error", err)
+			}
+			continue
+		}
+		for _, given := range generation.Assignments[c.Cluster.topic()] {
+			generation.Start(func(ctx context.Context) {
+				ctx, cancel := context.WithCancel(ctx)
+				defer cancel()
+				assignment, err := c.assign(ctx, client, dialer, generation, given, log)
+				if err != nil {
+					if ctx.Err() == nil {
+						log.WarnContext(ctx, "the partition cannot be read, trying again", "partition", given.ID, "error", err)
+						sleep(ctx, time.Second)
+					}
+					return
+				}
+				defer assignment.close()
+				handle(ctx, assignment)
+			})
+		}
+	}
+}
+
+// assign finds where to begin and starts reading.
+func (c *Consumer) assign(ctx context.Context, client *kafka.Client, dialer *kafka.Dialer, generation *kafka.Generation, given kafka.PartitionAssignment, log *slog.Logger) (*Assignment, error) {
+	bounds, err := c.Cluster.bounds(ctx, client, given.ID)
+	if err != nil {
+		return nil, err
+	}
+	bound := bounds[given.ID]
+	assignment := &Assignment{Partition: given.ID, topic: c.Cluster.topic(), generation: generation, next: given.Offset, messages: make(chan kafka.Message, 500), done: make(chan struct{}), log: log}
+	if given.Offset < bound.FirstOffset || given.Offset > bound.LastOffset {
+		// Never committed, or what was committed is gone, or the topic was made anew.
+		assignment.next, assignment.gap = bound.FirstOffset, true
+		assignment.empty = bound.FirstOffset == bound.LastOffset
+		log.InfoContext(ctx, "the log does not reach back to where the group stopped", "partition", given.ID, "committed", given.Offset, "first", bound.FirstOffset, "end", bound.LastOffset)
+	}
+	assignment.reader = kafka.NewReader(kafka.ReaderConfig{
+		Brokers: c.Cluster.Brokers, Topic: c.Cluster.topic(), Partition: given.ID, Dialer: dialer,
+		MinBytes: 1, MaxBytes: 8 << 20, MaxWait: 250 * time.Millisecond, QueueCapacity: 500, ReadLagInterval: -1,
+		ReadBackoffMin: 50 * time.Millisecond, ReadBackoffMax: time.Second,
+	})
+	if err := assignment.reader.SetOffset(assignment.next); err != nil {
+		_ = assignment.reader.Close()
+		return nil, err
+	}
+	go assignment.pump(ctx)
+	return assignment, nil
+}
+
+// Assignment is one partition for as long as this member owns it.
+type Assignment struct {
+	Partition int
+
+	topic      string
+	generation *kafka.Generation
+	reader     *kafka.Reader
+	messages   chan kafka.Message
+	done       chan struct{}
+	log        *slog.Logger
+
+	next  int64 // the offset expected next
+	gap   bool  // what comes next does not follow what the group committed last
+	empty bool  // and nothing may come for a while
+	held  *kafka.Message
+}
+
+// Batch is what Fetch found. With Gap, events are missing before the first message: Kafka does not
+// have them (any more), or the group has never committed. A batch with a gap may hold no message,
+// when Kafka has none.
+type Batch struct {
+	Messages []Message
+	Gap      bool
+}
+
+// pump moves messages from the client's reader to where Fetch can look without waiting.
+func (a *Assignment) pump(ctx context.Context) {
+	defer close(a.done)
+	for {
+		message, err := a.reader.FetchMessage(ctx)
+		switch {
+		case ctx.Err() != nil, errors.Is(err, io.EOF):
+			return
+		case err != nil:
+			a.log.WarnContext(ctx, "the partition cannot be read, trying again", "partition", a.Partition, "error", err)
+			sleep(ctx, 500*time.Millisecond)
+			continue
+		}
+		select {
+		case a.messages <- message:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (a *Assignment) close() {
+	_ = a.reader.Close()
+	<-a.done
+}
+
+// Fetch waits for messages until ctx ends and returns as many as there are at once, or come within
+// linger, up to a size in bytes. It does not commit them.
+func (a *Assignment) Fetch(ctx context.Context, size int, linger time.Duration) (Batch, error) {
+	if a.empty {
+		a.empty, a.gap = false, false
+		return Batch{Gap: true}, nil
+	}
+	var batch Batch
+	total := 0
+	// add takes a message, or keeps it for the next batch.
+	add := func(message kafka.Message) bool {
+		jump := a.gap || message.Offset != a.next
+		full := total > 0 && total+len(message.Value) > size
+		if len(batch.Messages) > 0 && (jump || full) {
+			a.held = &message
+			return false
+		}
+		batch.Gap = batch.Gap || jump
+		a.gap, a.next = false, message.Offset+1
+		batch.Messages = append(batch.Messages, read(message))
+		total += len(message.Value)
+		return true
+	}
+	if held := a.held; held != nil {
+		a.held = nil
+		add(*held)
+	} else {
+		select {
+		case message := <-a.messages:
+			add(message)
+		case <-ctx.Done():
+			return batch, ctx.Err()
+		}
+	}
+	timer := time.NewTimer(linger)
+	defer timer.Stop()
+	for {
+		select {
+		case message := <-a.messages:
+			if !add(message) {
+				return batch, nil
+			}
+			continue
+		default:
+		}
+		select {
+		case message := <-a.messages:
+			if !add(message) {
+				return batch, nil
+			}
+		case <-timer.C:
+			return batch, nil
+		case <-ctx.Done():
+			return batch, ctx.Err()
+		}
+	}
+}
+
+// Commit says that everything up to and with a message is done with. It fails when the partition
+// has meanwhile gone to another member.
+func (a *Assignment) Commit(message Message) error {
+	err := a.generation.CommitOffsets(map[string]map[int]int64{a.topic: {a.Partition: message.Offset + 1}})
+	if err != nil && strings.Contains(err.Error(), "use of closed network connection") {
+		return fmt.Errorf("stream: the partition %d is not ours any more", a.Partition)
+	}
+	return unavailable(err)
+}

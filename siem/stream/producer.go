@@ -1,0 +1,114 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
+)
+
+// Limits of one request: under what brokers accept (about 1 MiB) even if nothing compresses.
+const (
+	requestEvents = 1000
+	requestBytes  = 900 << 10
+)
+
+// Producer publishes events. It is safe for use by one goroutine at a time; the order of calls is
+// the order of events. It speaks to the brokers without the client's batching writer, which may
+// send a later batch after an earlier one has failed.
+type Producer struct {
+	cluster Cluster
+	client  *kafka.Client
+	release func()
+}
+
+// NewProducer connects on first use.
+func NewProducer(cluster Cluster) (*Producer, error) {
+	client, release, err := cluster.client()
+	if err != nil {
+		return nil, err
+	}
+	return &Producer{cluster: cluster, client: client, release: release}, nil
+}
+
+// Close gives the connections back.
+func (p *Producer) Close() { p.release() }
+
+// Publish returns nil once all in-sync replicas have all events. After an error any of them may or
+// may not be there: publish the same ones again before any later one.
+func (p *Producer) Publish(ctx context.Context, events []Event) error {
+	partitions := make([][]Event, p.cluster.partitions())
+	where := map[[16]byte]int{}
+	for _, event := range events {
+		partition, known := where[event.Workspace]
+		if !known {
+			partition = Partition(event.Workspace, len(partitions))
+			where[event.Workspace] = partition
+		}
+		partitions[partition] = append(partitions[partition], event)
+	}
+	var group errgroup.Group
+	for partition, events := range partitions {
+		if len(events) > 0 {
+			group.Go(func() error { return p.publish(ctx, partition, events) })
+		}
+	}
+	return unavailable(group.Wait())
+}
+
+// publish sends one partition's events, one request after the other.
+func (p *Producer) publish(ctx context.Context, partition int, events []Event) error {
+	for len(events) > 0 {
+		count, size := 0, 0
+		for count < len(events) && count < requestEvents && (count == 0 || size+len(events[count].Value) <= requestBytes) {
+			size += len(events[count].Value) + 400 // headers and framing
+			count++
+		}
+		if err := p.request(ctx, partition, events[:count]); err != nil {
+			return err
+		}
+		events = events[count:]
+	}
+	return nil
+}
+
+// request sends one request, again for a short while when a broker is changing hands.
+func (p *Producer) request(ctx context.Context, partition int, events []Event) error {
+	var err error
+	for attempt := range 4 {
+		if attempt > 0 {
+			sleep(ctx, 100*time.Millisecond<<attempt)
+		}
+		if ctx.Err() != nil {
+			return errors.Join(ctx.Err(), err)
+		}
+		if err = p.once(ctx, partition, events); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("partition %d: %w", partition, err)
+}
+
+func (p *Producer) once(ctx context.Context, partition int, events []Event) error {
+	records := make([]kafka.Record, len(events))
+	for i, event := range events {
+		records[i] = kafka.Record{Time: event.Occurred, Key: kafka.NewBytes([]byte(event.Workspace.String())), Value: kafka.NewBytes(event.Value), Headers: event.headers()}
+	}
+	response, err := p.client.Produce(ctx, &kafka.ProduceRequest{
+		Topic: p.cluster.topic(), Partition: partition, RequiredAcks: kafka.RequireAll, Compression: kafka.Snappy, Records: kafka.NewRecordReader(records...),
+	})
+	if err != nil {
+		return err
+	}
+	if response.Error != nil {
+		return response.Error
+	}
+	for i, err := range response.RecordErrors {
+		return fmt.Errorf("event %d of the request: %w", i, err)
+	}
+	return nil
+}
+
