@@ -235,3 +235,5 @@ func together(work ...func()) {
 }
 
 var errEdit = errors.New("the edit failed")
+
+func (h house) newPassword() seal.Secret { return seal.GeneratePassword(seal.PasswordPolicy{}) }
