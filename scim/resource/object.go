@@ -141,3 +141,30 @@ func Equal(a, b any) bool {
 	}
 	return a == b
 }
+
+// Check refuses an object that grew, by PATCH after PATCH, beyond what can be read back.
+func (o *Object) Check() error { return check(o, 1) }
+
+func check(value any, depth int) error {
+	switch value := value.(type) {
+	case *Object:
+		if value.Len() > MaxMembers || depth > MaxDepth {
+			return invalidValue("", "the resource would have more than %d attributes in one place, or nest deeper than %d", MaxMembers, MaxDepth)
+		}
+		for _, m := range value.members {
+			if err := check(m.value, depth+1); err != nil {
+				return err
+			}
+		}
+	case []any:
+		if depth > MaxDepth {
+			return invalidValue("", "the resource would nest deeper than %d", MaxDepth)
+		}
+		for _, element := range value {
+			if err := check(element, depth+1); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/elimity-com/scim/optional"
 	"github.com/elimity-com/scim/schema"
+
+	"postern/scim/filter"
 )
 
 // The URNs of the schemas a resource may be described by.
@@ -185,4 +187,21 @@ func (t *Type) lookup(urn, name string) (proper string, attribute *Attribute) {
 		}
 	}
 	return proper, attribute
+}
+
+// Locate gives the proper names of a filter's path. ok is false for attributes of extensions and for
+// those no schema knows.
+func (t *Type) Locate(path filter.Path) (attribute, sub string, ok bool) {
+	urn, found := t.lookup(path.URN, path.Name)
+	if found == nil || urn != "" {
+		return "", "", false
+	}
+	if path.Sub == "" {
+		return found.Name, "", true
+	}
+	inner := found.sub(path.Sub)
+	if inner == nil {
+		return "", "", false
+	}
+	return found.Name, inner.Name, true
 }

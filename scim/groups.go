@@ -1,0 +1,300 @@
+package scim
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"postern/core"
+	"postern/core/directory"
+	"postern/core/lifecycle"
+	"postern/scim/filter"
+	"postern/scim/resource"
+)
+
+func (s *Service) createGroup(r *request) (answer, error) {
+	wanted, members, _, err := r.group()
+	if err != nil {
+		return answer{}, err
+	}
+	team := directory.Team{Workspace: r.connection.Workspace, Connection: r.connection.ID}
+	if err := writeGroup(&team, wanted); err != nil {
+		return answer{}, err
+	}
+	made, err := s.Lifecycle.CreateTeam(r.Context(), r.cause, team, members)
+	if err != nil {
+		return answer{}, memberError(err)
+	}
+	return r.showGroup(http.StatusCreated, made)
+}
+
+// group reads a group from the body; mentioned says that it told of an externalId.
+func (r *request) group() (wanted *resource.Object, members []core.ID, mentioned bool, err error) {
+	sent, err := r.document()
+	if err != nil {
+		return nil, nil, false, err
+	}
+	value, _ := sent.Take("members")
+	if members, err = memberIDs(value, false); err != nil {
+		return nil, nil, false, err
+	}
+	_, mentioned = sent.Get("externalId")
+	wanted, err = groupType.Normalise(sent)
+	if err == nil {
+		wanted.Delete("members") // under the schema's URN; nobody sends them there
+	}
+	return wanted, members, mentioned, err
+}
+
+// memberError hides which ids of others exist.
+func memberError(err error) error {
+	if e := core.AsError(err); e.Kind == core.KindInvalid && e.Field == "members" {
+		return unknownMember()
+	}
+	return err
+}
+
+func (s *Service) getGroup(r *request) (answer, error) {
+	team, err := r.team()
+	if err != nil {
+		return answer{}, err
+	}
+	if r.unchanged(team.Version) {
+		return answer{status: http.StatusNotModified, header: map[string]string{"ETag": etag(team.Version)}}, nil
+	}
+	return r.showGroup(http.StatusOK, team)
+}
+
+// team is the one the address names, if the connection made it.
+func (r *request) team() (directory.Team, error) {
+	id, err := r.resourceID("group")
+	if err != nil {
+		return directory.Team{}, err
+	}
+	return r.ownTeam(id)
+}
+
+func (r *request) ownTeam(id core.ID) (directory.Team, error) {
+	team, err := r.Directory.Team(r.Context(), r.DB, r.connection.Workspace, id)
+	if core.KindOf(err) == core.KindNotFound || err == nil && team.Connection != r.connection.ID {
+		return directory.Team{}, core.NotFound("group")
+	}
+	return team, err
+}
+
+// replaceGroup is PUT: Okta's app from the wizard sends the whole group with every change. Members
+// that are not mentioned are gone.
+func (s *Service) replaceGroup(r *request) (answer, error) {
+	wanted, members, mentioned, err := r.group()
+	if err != nil {
+		return answer{}, err
+	}
+	after, err := r.changeGroup(func(team *lifecycle.TeamEdit) error {
+		o := wanted.Clone()
+		if !mentioned && team.ExternalID != "" {
+			o.Set("externalId", team.ExternalID)
+		}
+		team.Replace = &members
+		return writeGroup(&team.Team, o)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return r.showGroup(http.StatusOK, after)
+}
+
+// patchGroup answers without a body: a group may be large, and neither Okta nor Entra ID reads it.
+func (s *Service) patchGroup(r *request) (answer, error) {
+	body, err := r.document()
+	if err != nil {
+		return answer{}, err
+	}
+	changes, err := groupType.Changes(body, r.profile)
+	if err != nil {
+		return answer{}, err
+	}
+	members := newMembership()
+	others := changes[:0:0]
+	for _, change := range changes {
+		if change.Attribute != nil && change.Attribute.Name == "members" {
+			err = members.apply(change)
+		} else {
+			others = append(others, change)
+		}
+		if err != nil {
+			return answer{}, err
+		}
+	}
+	after, err := r.changeGroup(func(team *lifecycle.TeamEdit) error {
+		members.edit(team)
+		o, err := editableGroup(team.Team)
+		if err != nil {
+			return err
+		}
+		if err := groupType.Patch(o, others, r.profile); err != nil {
+			return err
+		}
+		return writeGroup(&team.Team, o)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	if r.projection(groupType).Narrowed() {
+		return r.showGroup(http.StatusOK, after)
+	}
+	return answer{status: http.StatusNoContent, header: map[string]string{"ETag": etag(after.Version)}}, nil
+}
+
+func (r *request) changeGroup(edit func(*lifecycle.TeamEdit) error) (directory.Team, error) {
+	id, err := r.resourceID("group")
+	if err != nil {
+		return directory.Team{}, err
+	}
+	after, err := r.Lifecycle.ChangeTeam(r.Context(), r.cause, r.connection.Workspace, id, func(team *lifecycle.TeamEdit) error {
+		if team.Connection != r.connection.ID {
+			return core.NotFound("group")
+		}
+		if err := r.precondition(team.Version); err != nil {
+			return err
+		}
+		return edit(team)
+	})
+	if core.KindOf(err) == core.KindNotFound {
+		return directory.Team{}, core.NotFound("group")
+	}
+	if err != nil {
+		return directory.Team{}, memberError(err)
+	}
+	return after, nil
+}
+
+func (s *Service) deleteGroup(r *request) (answer, error) {
+	team, err := r.team()
+	if err != nil {
+		return answer{}, err
+	}
+	if err := r.precondition(team.Version); err != nil {
+		return answer{}, err
+	}
+	if err := s.Lifecycle.DeleteTeam(r.Context(), r.cause, r.connection.Workspace, team.ID); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusNoContent}, nil
+}
+
+// showGroup answers with a group.
+func (r *request) showGroup(status int, team directory.Team) (answer, error) {
+	projection := r.projection(groupType)
+	o, err := r.fullGroup(team, projection)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{
+		status: status, body: projection.Apply(o).Append(make([]byte, 0, 1024)),
+		header: r.headers(groupType, team.ID, team.Version, status),
+	}, nil
+}
+
+func (s *Service) listGroups(r *request) (answer, error) {
+	page, err := r.page()
+	if err != nil {
+		return answer{}, err
+	}
+	search, err := r.groupSearch()
+	if err != nil {
+		return answer{}, err
+	}
+	found, total, err := r.searchGroups(search, page)
+	if err != nil {
+		return answer{}, err
+	}
+	projection := r.projection(groupType)
+	list := newList(total, page, len(found))
+	for _, team := range found {
+		o, err := r.fullGroup(team, projection)
+		if err != nil {
+			return answer{}, err
+		}
+		list.add(projection.Apply(o))
+	}
+	return list.answer(), nil
+}
+
+// groupSearch is a filter as the directory can answer it.
+type groupSearch struct {
+	query      directory.TeamQuery
+	id         core.ID
+	impossible bool
+}
+
+// groupSearch compiles the filter: id, displayName, externalId and a member, each once, joined by and.
+func (r *request) groupSearch() (groupSearch, error) {
+	e, err := r.parseFilter()
+	if err != nil {
+		return groupSearch{}, err
+	}
+	search := groupSearch{query: directory.TeamQuery{Connection: r.connection.ID}}
+	for _, part := range conditions(e) {
+		attribute, value, ok := equality(groupType, part)
+		if has, isPath := part.(filter.Has); isPath {
+			attribute, value, ok = memberInside(has)
+		}
+		search.impossible = search.impossible || value == ""
+		switch {
+		case ok && attribute == "id" && search.id.IsZero():
+			if search.id, err = core.ParseID(value); err != nil {
+				search.impossible = true
+			}
+		case ok && attribute == "displayName" && search.query.DisplayName == "":
+			search.query.DisplayName = value
+		case ok && attribute == "externalId" && search.query.ExternalID == "":
+			search.query.ExternalID = value
+		case ok && attribute == "members" && search.query.Member.IsZero():
+			if search.query.Member, err = core.ParseID(value); err != nil {
+				search.impossible = true
+			}
+		default:
+			return groupSearch{}, core.Invalid("filter",
+				"id, displayName, externalId and members can be compared with eq, each once, joined by and").WithCode("invalidFilter")
+		}
+	}
+	return search, nil
+}
+
+func memberInside(e filter.Has) (attribute, value string, ok bool) {
+	attribute, _, ok = groupType.Locate(filter.Path{URN: e.Path.URN, Name: e.Path.Name})
+	c, isComparison := e.Path.Filter.(filter.Comparison)
+	if !ok || attribute != "members" || !isComparison || c.Operator != filter.Equal || !c.Path.Is("value") {
+		return "", "", false
+	}
+	return attribute, c.Value.Text, true
+}
+
+// searchGroups finds a page of the groups that match, and how many match in all.
+func (r *request) searchGroups(search groupSearch, p page) ([]directory.Team, int, error) {
+	if search.impossible {
+		return nil, 0, nil
+	}
+	if search.id.IsZero() {
+		search.query.Offset, search.query.Limit = p.offset(), p.limit()
+		return r.Directory.Teams(r.Context(), r.DB, r.connection.Workspace, search.query)
+	}
+	team, err := r.ownTeam(search.id)
+	if core.KindOf(err) == core.KindNotFound {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	if !search.query.Member.IsZero() {
+		teams, err := r.Directory.TeamsOf(r.Context(), r.DB, r.connection.Workspace, search.query.Member)
+		if err != nil || !slices.ContainsFunc(teams, func(one directory.Team) bool { return one.ID == team.ID }) {
+			return nil, 0, err
+		}
+	}
+	name, external := search.query.DisplayName, search.query.ExternalID
+	if name != "" && !strings.EqualFold(name, team.DisplayName) || external != "" && external != team.ExternalID {
+		return nil, 0, nil
+	}
+	return window([]directory.Team{team}, p), 1, nil
+}

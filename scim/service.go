@@ -1,0 +1,144 @@
+package scim
+
+import (
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"postern/core/directory"
+	"postern/core/lifecycle"
+	"postern/core/postgres"
+	"postern/scim/resource"
+)
+
+// root is where the endpoint is, under the public URL.
+const root = "/scim/v2"
+
+// What a resource of either kind is made of. They do not change.
+var (
+	userType  = resource.User()
+	groupType = resource.Group()
+)
+
+// Service answers SCIM requests. DB, Directory, Lifecycle and PublicURL are needed. Once mounted it
+// is safe for concurrent use.
+type Service struct {
+	DB        *postgres.DB
+	Directory *directory.Directory
+	Lifecycle *lifecycle.Lifecycle
+	PublicURL string           // https://postern.example.com, where identity providers reach the gateway
+	Now       func() time.Time // nil: time.Now
+	Log       *slog.Logger     // nil: nothing is logged
+}
+
+// Mount adds the endpoint to a router, under /scim/v2. The router gives addresses it does not know to
+// nobody else there, so that they too are answered in SCIM.
+func (s *Service) Mount(router gin.IRouter) {
+	routes := s.routes()
+	router.Any(root, func(c *gin.Context) { s.serve(c, routes, "") })
+	router.Any(root+"/*path", func(c *gin.Context) { s.serve(c, routes, c.Param("path")) })
+}
+
+// handler answers one request: a result, or an error that errorOf turns into one.
+type handler func(r *request) (answer, error)
+
+// route is what one address takes. An address with {id} is the one without it and an id behind.
+type route map[string]handler
+
+func (s *Service) routes() map[string]route {
+	catalogue := newDiscovery(s.base())
+	return map[string]route{
+		"/Users":                 {http.MethodGet: s.listUsers, http.MethodPost: s.createUser},
+		"/Users/{id}":            {http.MethodGet: s.getUser, http.MethodPut: s.replaceUser, http.MethodPatch: s.patchUser, http.MethodDelete: s.deleteUser},
+		"/Groups":                {http.MethodGet: s.listGroups, http.MethodPost: s.createGroup},
+		"/Groups/{id}":           {http.MethodGet: s.getGroup, http.MethodPut: s.replaceGroup, http.MethodPatch: s.patchGroup, http.MethodDelete: s.deleteGroup},
+		"/ServiceProviderConfig": {http.MethodGet: catalogue.configuration},
+		"/Schemas":               {http.MethodGet: catalogue.listSchemas},
+		"/Schemas/{id}":          {http.MethodGet: catalogue.schema},
+		"/ResourceTypes":         {http.MethodGet: catalogue.listTypes},
+		"/ResourceTypes/{id}":    {http.MethodGet: catalogue.resourceType},
+		"/Me":                    {},
+		"/Bulk":                  {},
+		"/.search":               {},
+		"/Users/.search":         {},
+		"/Groups/.search":        {},
+	}
+}
+
+// find gives the route of a path and the id in it.
+func find(routes map[string]route, path string) (address, id string, methods route, found bool) {
+	path = strings.TrimSuffix(path, "/")
+	if methods, found = routes[path]; found {
+		return path, "", methods, true
+	}
+	slash := strings.LastIndexByte(path, '/')
+	if slash <= 0 {
+		return "", "", nil, false
+	}
+	address = path[:slash] + "/{id}"
+	methods, found = routes[address]
+	return address, path[slash+1:], methods, found
+}
+
+// allowed lists the methods of a route for the Allow header.
+func (r route) allowed() string {
+	methods := make([]string, 0, len(r)+1)
+	for method := range r {
+		methods = append(methods, method)
+		if method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}
+
+// serve carries one request through: who asks, what for, the handler, the answer.
+func (s *Service) serve(c *gin.Context, routes map[string]route, path string) {
+	r := &request{Service: s, Request: c.Request, writer: c.Writer, received: s.now()}
+	a, err := r.handle(routes, path, c.ClientIP())
+	if err != nil {
+		_ = c.Error(err) // for the access log
+		a = r.refuse(err)
+	}
+	header := c.Writer.Header()
+	for name, value := range a.header {
+		header.Set(name, value)
+	}
+	if !r.cause.Correlation.IsZero() {
+		header.Set("X-Correlation-Id", r.cause.Correlation.String())
+	}
+	if a.body == nil {
+		c.Status(a.status)
+		c.Writer.WriteHeaderNow()
+		return
+	}
+	if c.Request.Method == http.MethodHead {
+		header.Set("Content-Type", contentType)
+		c.Status(a.status)
+		c.Writer.WriteHeaderNow()
+		return
+	}
+	c.Data(a.status, contentType, a.body)
+}
+
+// base is the absolute address of the endpoint.
+func (s *Service) base() string { return strings.TrimSuffix(s.PublicURL, "/") + root }
+
+func (s *Service) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
+	}
+	return s.Now()
+}
+
+func (s *Service) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log
+}

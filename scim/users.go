@@ -1,0 +1,210 @@
+package scim
+
+import (
+	"net/http"
+
+	"postern/core"
+	"postern/core/directory"
+	"postern/scim/resource"
+)
+
+func (s *Service) createUser(r *request) (answer, error) {
+	sent, err := r.document()
+	if err != nil {
+		return answer{}, err
+	}
+	o, err := userType.Normalise(sent)
+	if err != nil {
+		return answer{}, err
+	}
+	if _, found := o.Get("active"); !found {
+		o.Set("active", true)
+	}
+	user := directory.User{Workspace: r.connection.Workspace, Connection: r.connection.ID}
+	if err := write(&user, o); err != nil {
+		return answer{}, err
+	}
+	made, err := s.Lifecycle.Provision(r.Context(), r.cause, user)
+	if err != nil {
+		return answer{}, err
+	}
+	return r.showUser(http.StatusCreated, made)
+}
+
+func (s *Service) getUser(r *request) (answer, error) {
+	user, err := r.user()
+	if err != nil {
+		return answer{}, err
+	}
+	if r.unchanged(user.Version) {
+		return answer{status: http.StatusNotModified, header: map[string]string{"ETag": etag(user.Version)}}, nil
+	}
+	return r.showUser(http.StatusOK, user)
+}
+
+// user is the one the address names, if the connection provisioned them.
+func (r *request) user() (directory.User, error) {
+	id, err := r.resourceID("user")
+	if err != nil {
+		return directory.User{}, err
+	}
+	user, err := r.Directory.User(r.Context(), r.DB, r.connection.Workspace, id)
+	if err != nil {
+		return directory.User{}, err
+	}
+	return user, r.own(user)
+}
+
+func (r *request) own(user directory.User) error {
+	if user.Connection != r.connection.ID {
+		return core.NotFound("user")
+	}
+	return nil
+}
+
+// replaceUser is PUT. What the request does not mention is removed, but for two attributes whose loss
+// would be a different act: being active, and the id the identity provider knows the person by.
+func (s *Service) replaceUser(r *request) (answer, error) {
+	sent, err := r.document()
+	if err != nil {
+		return answer{}, err
+	}
+	wanted, err := userType.Normalise(sent)
+	if err != nil {
+		return answer{}, err
+	}
+	_, mentioned := sent.Get("externalId")
+	return r.changeUser(func(user *directory.User) error {
+		o := wanted.Clone()
+		if _, found := o.Get("active"); !found {
+			o.Set("active", user.Active)
+		}
+		if !mentioned && user.ExternalID != "" {
+			o.Set("externalId", user.ExternalID)
+		}
+		return write(user, o)
+	})
+}
+
+func (s *Service) patchUser(r *request) (answer, error) {
+	body, err := r.document()
+	if err != nil {
+		return answer{}, err
+	}
+	changes, err := userType.Changes(body, r.profile)
+	if err != nil {
+		return answer{}, err
+	}
+	return r.changeUser(func(user *directory.User) error {
+		o, err := editable(*user)
+		if err != nil {
+			return err
+		}
+		if err := userType.Patch(o, changes, r.profile); err != nil {
+			return err
+		}
+		return write(user, o)
+	})
+}
+
+// changeUser edits the user the address names, in one transaction with all that follows from it.
+func (r *request) changeUser(edit func(*directory.User) error) (answer, error) {
+	id, err := r.resourceID("user")
+	if err != nil {
+		return answer{}, err
+	}
+	after, err := r.Lifecycle.Change(r.Context(), r.cause, r.connection.Workspace, id, func(user *directory.User) error {
+		if err := r.own(*user); err != nil {
+			return err
+		}
+		if err := r.precondition(user.Version); err != nil {
+			return err
+		}
+		return edit(user)
+	})
+	if err != nil {
+		return answer{}, err
+	}
+	return r.showUser(http.StatusOK, after)
+}
+
+func (s *Service) deleteUser(r *request) (answer, error) {
+	user, err := r.user()
+	if err != nil {
+		return answer{}, err
+	}
+	if err := r.precondition(user.Version); err != nil {
+		return answer{}, err
+	}
+	if err := s.Lifecycle.Remove(r.Context(), r.cause, r.connection.Workspace, user.ID); err != nil {
+		return answer{}, err
+	}
+	return answer{status: http.StatusNoContent}, nil
+}
+
+// showUser answers with a user.
+func (r *request) showUser(status int, user directory.User) (answer, error) {
+	projection := r.projection(userType)
+	o, err := r.fullUser(user, projection)
+	if err != nil {
+		return answer{}, err
+	}
+	return answer{
+		status: status, body: projection.Apply(o).Append(make([]byte, 0, 1024)),
+		header: r.headers(userType, user.ID, user.Version, status),
+	}, nil
+}
+
+// fullUser is a user with the groups they are in, if those are wanted.
+func (r *request) fullUser(user directory.User, projection resource.Projection) (*resource.Object, error) {
+	o, err := r.userResource(user)
+	if err != nil || !projection.Wants("groups") {
+		return o, err
+	}
+	teams, err := r.Directory.TeamsOf(r.Context(), r.DB, user.Workspace, user.ID)
+	if err != nil {
+		return nil, err
+	}
+	groups := make([]any, 0, len(teams))
+	for _, team := range teams {
+		if team.Connection == r.connection.ID {
+			groups = append(groups, resource.NewObject("value", team.ID.String(), "$ref", r.location(groupType, team.ID), "display", team.DisplayName, "type", "direct"))
+		}
+	}
+	o.Set("groups", groups)
+	return o, nil
+}
+
+// headers belong to the answer with one resource.
+func (r *request) headers(kind *resource.Type, id core.ID, version int64, status int) map[string]string {
+	header := map[string]string{"ETag": etag(version)}
+	if status == http.StatusCreated {
+		header["Location"] = r.location(kind, id)
+	}
+	return header
+}
+
+func (s *Service) listUsers(r *request) (answer, error) {
+	page, err := r.page()
+	if err != nil {
+		return answer{}, err
+	}
+	search, err := r.userSearch()
+	if err != nil {
+		return answer{}, err
+	}
+	projection := r.projection(userType)
+	found, total, err := r.searchUsers(search, page)
+	if err != nil {
+		return answer{}, err
+	}
+	list := newList(total, page, len(found))
+	for _, user := range found {
+		o, err := r.fullUser(user, projection)
+		if err != nil {
+			return answer{}, err
+		}
+		list.add(projection.Apply(o))
+	}
+	return list.answer(), nil
+}
