@@ -111,4 +111,3 @@ func (p *Producer) once(ctx context.Context, partition int, events []Event) erro
 	}
 	return nil
 }
-
