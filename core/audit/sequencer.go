@@ -37,6 +37,10 @@ type Sequencer struct {
 	// events here, so a quiet workspace stays quiet.
 	CheckpointEvery int
 
+	// Moved, if set, is called after events have reached the log: to nudge who reads it. It must not
+	// block.
+	Moved func()
+
 	once sync.Once
 	wake chan struct{}
 }
@@ -92,6 +96,9 @@ func (s *Sequencer) lead(ctx context.Context, connection *pgx.Conn) error {
 		moved, err := s.step(ctx, session, &quiet)
 		if err != nil {
 			return err
+		}
+		if moved > 0 && s.Moved != nil {
+			s.Moved()
 		}
 		switch {
 		case moved >= batchSize:

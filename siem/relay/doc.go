@@ -1,0 +1,10 @@
+// Package relay publishes the log to Kafka.
+//
+//	audit_log ── After(cursor) ──► ocsf ──► stream.Producer ──yes──► cursor moves ──► again
+//
+// Every record is published at least once, in order, and the cursor moves only once Kafka has it
+// on all in-sync replicas. Any number of relays may run; one leads. It outlasts a Kafka or a
+// PostgreSQL that is away, and goes on where it stopped.
+//
+// It changes no record and skips none.
+package relay

@@ -1,0 +1,162 @@
+package relay
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
+
+	"postern/core/audit"
+	"postern/core/postgres"
+	"postern/siem/ocsf"
+	"postern/siem/stream"
+)
+
+// How the relay works when nothing else is said.
+const (
+	batchSize    = 1000
+	shortestWait = 5 * time.Millisecond
+	longestWait  = 250 * time.Millisecond
+	longestPause = 5 * time.Second
+)
+
+// Publisher is where the relay publishes: a stream.Producer.
+type Publisher interface {
+	Publish(ctx context.Context, events []stream.Event) error
+}
+
+// Relay publishes the log.
+type Relay struct {
+	DB        *postgres.DB
+	Publisher Publisher
+	Mapper    ocsf.Mapper
+	Log       *slog.Logger // nil logs nothing
+
+	once sync.Once
+	wake chan struct{}
+}
+
+// Run publishes until ctx ends, then returns nil.
+func (r *Relay) Run(ctx context.Context) error {
+	leader := audit.Leader{DB: r.DB, Lock: audit.LockRelay, Name: "relay", Log: r.Log}
+	return leader.Run(ctx, r.lead)
+}
+
+// Wake says that the log has grown, so that it need not wait for the next look. It fits
+// audit.Sequencer's Moved.
+func (r *Relay) Wake() {
+	select {
+	case r.waker() <- struct{}{}:
+	default:
+	}
+}
+
+func (r *Relay) waker() chan struct{} {
+	r.once.Do(func() { r.wake = make(chan struct{}, 1) })
+	return r.wake
+}
+
+// Lag is how many records of the log are not published yet.
+func (r *Relay) Lag(ctx context.Context) (int64, error) {
+	backlog, err := audit.ReadBacklog(ctx, r.DB, time.Now())
+	return backlog.Unpublished, err
+}
+
+// lead reads and translates the next batch while the one before is being published.
+func (r *Relay) lead(ctx context.Context, connection *pgx.Conn) error {
+	position, err := audit.Cursor(ctx, connection, audit.CursorRelay)
+	if err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	batches := make(chan []stream.Event)
+	group.Go(func() error {
+		defer close(batches)
+		return r.read(ctx, position, batches)
+	})
+	group.Go(func() error {
+		for batch := range batches {
+			if err := r.publish(ctx, connection, batch); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return group.Wait()
+}
+
+func (r *Relay) read(ctx context.Context, position int64, batches chan<- []stream.Event) error {
+	wait := shortestWait
+	for {
+		records, err := audit.After(ctx, r.DB, position, batchSize)
+		if err != nil {
+			return err
+		}
+		if len(records) > 0 {
+			events := make([]stream.Event, len(records))
+			for i, record := range records {
+				value, err := r.Mapper.Map(record)
+				if err != nil {
+					return err
+				}
+				events[i] = stream.NewEvent(record, value)
+			}
+			position = records[len(records)-1].Position
+			select {
+			case batches <- events:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+			wait = shortestWait
+			if len(records) == batchSize {
+				continue
+			}
+		} else {
+			wait = min(wait*2, longestWait)
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-r.waker():
+			timer.Stop()
+			wait = shortestWait
+		case <-timer.C:
+		}
+	}
+}
+
+// publish tries until Kafka has the batch, then moves the cursor.
+func (r *Relay) publish(ctx context.Context, connection *pgx.Conn, batch []stream.Event) error {
+	log := r.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	last := batch[len(batch)-1].Position
+	for pause := 250 * time.Millisecond; ; pause = min(2*pause, longestPause) {
+		// A leader that lost its connection is none any more, and must not publish beside the next.
+		if err := connection.Ping(ctx); err != nil {
+			return err
+		}
+		err := r.Publisher.Publish(ctx, batch)
+		if err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		log.WarnContext(ctx, "events cannot be published, trying again", "position", batch[0].Position, "events", len(batch), "in", pause, "error", err)
+		timer := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+	return audit.MoveCursor(ctx, connection, audit.CursorRelay, last)
+}
