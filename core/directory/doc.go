@@ -12,5 +12,5 @@
 // that a sign-in under way when its user is logged out does not become a session.
 //
 // It never decides what a change of a person means for accounts and rotations: that is lifecycle's.
-// Functions that take a cause append their event; those without one leave the event to their caller.
+// What takes a cause appends its event; what takes none leaves the event to its caller.
 package directory

@@ -75,8 +75,9 @@ insert into service_account_tokens (id, workspace_id, service_account_id, hash, 
 values (@id, @workspace, @account, @hash, @now, @expires)`
 
 // CreateServiceAccountToken gives a service account one more token, "pst_api_…", and returns it: the
-// only time it can be seen. expires may be nil. A third live token is a Conflict.
-func (d *Directory) CreateServiceAccountToken(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, expires *time.Time) (seal.Secret, error) {
+// only time it can be seen. expires may be nil. A third live token is a Conflict. The catalogue has no
+// event for it, so none is appended.
+func (d *Directory) CreateServiceAccountToken(ctx context.Context, tx pgx.Tx, _ core.Cause, workspace, account core.ID, expires *time.Time) (seal.Secret, error) {
 	now := d.now()
 	// The row lock makes two creations count one after the other.
 	var name string
