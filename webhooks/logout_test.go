@@ -1,0 +1,311 @@
+package webhooks_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/jobs"
+	"postern/core/postgres"
+	"postern/core/rotation"
+	"postern/core/seal"
+	"postern/deploy/local/postgresql"
+)
+
+// vector is one case of testdata: requests sent one after the other, and what must come of each.
+type vector struct {
+	Name  string `json:"name"`
+	Why   string `json:"why"`
+	Steps []struct {
+		Connection  string    `json:"connection"` // default: the right one
+		Query       string    `json:"query"`
+		Token       tokenSpec `json:"token"`
+		ContentType *string   `json:"content_type"`
+		Body        string    `json:"body"`
+		Expect      struct {
+			Status int      `json:"status"`
+			Error  string   `json:"error"`
+			Code   string   `json:"code"` // of the refusal's event
+			Ends   []string `json:"ends"` // whose sessions end; everybody else's live on
+		} `json:"expect"`
+	} `json:"steps"`
+}
+
+func TestVectors(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.json")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var vectors []vector
+			if err := json.Unmarshal(text, &vectors); err != nil {
+				t.Fatal(err)
+			}
+			w := newWorld(t)
+			for _, one := range vectors {
+				t.Run(one.Name, func(t *testing.T) { w.play(t, one) })
+			}
+		})
+	}
+}
+
+func (w *world) play(t *testing.T, one vector) {
+	connections := map[string]core.ID{"": w.okta.ID, "other": w.other.ID, "theirs": w.theirs.ID, "none": core.NewID()}
+	var token string
+	for number, step := range one.Steps {
+		w.signIn(t)
+		w.ahead += 11 * time.Second // events of refusals are limited to one in ten seconds
+		connection := connections[step.Connection]
+		workspace := w.acme.ID
+		if step.Connection == "theirs" {
+			workspace = w.globex.ID
+		}
+		accepted, refused := len(w.events(t, workspace, core.SignalAccepted)), len(w.events(t, workspace, core.SignalRefused))
+		switch {
+		case step.Token.Omit:
+			token = ""
+		case step.Token.Raw != "":
+			token = step.Token.Raw
+		case !step.Token.Same:
+			token = w.mint(t, step.Token)
+		}
+		contentType := "application/json"
+		if step.ContentType != nil {
+			contentType = *step.ContentType
+		}
+		body := w.expand(step.Body).(string)
+		if body == "LARGE" {
+			body = `{"sub_id":{"format":"email","email":"ana.ito@example.com"},"pad":"` + strings.Repeat("a", 64<<10) + `"}`
+		}
+		answer, text := w.send(t, connection, step.Query, contentType, token, body)
+		if answer.StatusCode != step.Expect.Status {
+			t.Fatalf("step %d: %d %s, want %d", number, answer.StatusCode, text, step.Expect.Status)
+		}
+		if answer.Header.Get("Cache-Control") != "no-store" {
+			t.Errorf("step %d: the answer may be stored", number)
+		}
+		var got struct {
+			Error       string `json:"error"`
+			Description string `json:"error_description"`
+		}
+		if step.Expect.Status == 204 {
+			if text != "" {
+				t.Errorf("step %d: a body with 204: %s", number, text)
+			}
+		} else if err := json.Unmarshal([]byte(text), &got); err != nil || got.Error != step.Expect.Error || got.Description == "" {
+			t.Errorf("step %d: %s, %v; want error %q", number, text, err, step.Expect.Error)
+		}
+		if challenge := answer.Header.Get("WWW-Authenticate"); (step.Expect.Status == 401) != strings.HasPrefix(challenge, "Bearer ") {
+			t.Errorf("step %d: %d with WWW-Authenticate %q", number, step.Expect.Status, challenge)
+		}
+		for key := range w.people {
+			if ends := slices.Contains(step.Expect.Ends, key); w.signedIn(t, key) == ends {
+				t.Errorf("step %d: session of %s alive: %v", number, key, !ends)
+			}
+		}
+		if got, want := len(w.events(t, workspace, core.SignalAccepted))-accepted, min(1, len(step.Expect.Ends)); got != want {
+			t.Errorf("step %d: %d signals accepted, want %d", number, got, want)
+		}
+		told := w.events(t, workspace, core.SignalRefused)[refused:]
+		repeats := step.Token.Same && step.Expect.Code != "replayed"
+		switch {
+		case step.Expect.Status == 204, step.Connection == "none", repeats:
+			if len(told) != 0 {
+				t.Errorf("step %d: told %v", number, told)
+			}
+		case len(told) != 1:
+			t.Errorf("step %d: %d refusals told", number, len(told))
+		case step.Expect.Code != "" && told[0].Data["code"] != step.Expect.Code:
+			t.Errorf("step %d: refused by %q, want %q", number, told[0].Data["code"], step.Expect.Code)
+		case told[0].Outcome != core.Failure || told[0].Reason == "":
+			t.Errorf("step %d: told %+v", number, told[0])
+		}
+	}
+}
+
+// TestLogoutHasItsWholeEffect looks behind the 204: sessions, epoch, rotations and events, under one
+// correlation.
+func TestLogoutHasItsWholeEffect(t *testing.T) {
+	w := newWorld(t)
+	w.signIn(t)
+	ana := w.people["ana"]
+	var account accounts.Account
+	w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		cause := core.NewCause(core.System, time.Now())
+		app, err := w.accounts.CreateApp(ctx, tx, cause, w.acme.ID, accounts.NewApp{
+			Name: "Wiki", Domains: []string{"wiki.example.com"}, SignInURL: "https://wiki.example.com/login", Connector: "browser",
+		})
+		if err != nil {
+			return err
+		}
+		account, err = w.accounts.CreateAccount(ctx, tx, cause, w.acme.ID, accounts.NewAccount{
+			App: app.ID, Username: "team", Password: seal.NewSecret("canary-password"), Owner: ana.ID,
+		})
+		return err
+	})
+	answer, text := w.send(t, w.okta.ID, "", "application/json", w.mint(t, tokenSpec{}), emailBody("ana.ito@example.com"))
+	if answer.StatusCode != 204 {
+		t.Fatal(answer.StatusCode, text)
+	}
+	accepted := w.events(t, w.acme.ID, core.SignalAccepted)
+	loggedOut := w.events(t, w.acme.ID, core.UserLoggedOut)
+	ended := w.events(t, w.acme.ID, core.SessionEnded)
+	planned := w.events(t, w.acme.ID, core.RotationPlanned)
+	if len(accepted) != 1 || len(loggedOut) != 1 || len(ended) != 1 || len(planned) != 1 {
+		t.Fatalf("events: %d %d %d %d", len(accepted), len(loggedOut), len(ended), len(planned))
+	}
+	for _, event := range []core.Event{loggedOut[0], ended[0], planned[0]} {
+		if event.Correlation != accepted[0].Correlation || event.Actor != w.okta.Actor() {
+			t.Errorf("%s: correlation %v, actor %v", event.Type, event.Correlation, event.Actor)
+		}
+	}
+	if diff := cmp.Diff([]core.Target{ana.Target(), {Kind: "connection", ID: w.okta.ID, Name: "Okta"}}, accepted[0].Targets); diff != "" {
+		t.Error(diff)
+	}
+	rotations := &rotation.Rotations{DB: w.db}
+	found, err := rotations.List(t.Context(), w.db, w.acme.ID, account.ID, 10)
+	if err != nil || len(found) != 1 || found[0].Reason != rotation.ReasonLogout {
+		t.Errorf("rotations: %+v, %v", found, err)
+	}
+}
+
+// TestSameTokenAtOnce sends one request many times in parallel: one effect, one answer.
+func TestSameTokenAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.signIn(t)
+	token := w.mint(t, tokenSpec{})
+	var wait sync.WaitGroup
+	for range 8 {
+		wait.Go(func() {
+			if answer, text := w.send(t, w.okta.ID, "", "application/json", token, emailBody("ana.ito@example.com")); answer.StatusCode != 204 {
+				t.Errorf("%d %s", answer.StatusCode, text)
+			}
+		})
+	}
+	wait.Wait()
+	if told := len(w.events(t, w.acme.ID, core.UserLoggedOut)); told != 1 {
+		t.Errorf("logged out %d times", told)
+	}
+}
+
+// TestForgedKeyIDsCostNothing counts what a stranger can make us do: fetches and events.
+func TestForgedKeyIDsCostNothing(t *testing.T) {
+	w := newWorld(t)
+	for number := range 25 {
+		answer, text := w.send(t, w.okta.ID, "", "application/json",
+			w.mint(t, tokenSpec{Key: "stranger", Header: map[string]any{"kid": fmt.Sprint("forged-", number)}}), emailBody("ana.ito@example.com"))
+		if answer.StatusCode != 401 {
+			t.Fatal(answer.StatusCode, text)
+		}
+	}
+	if fetches := w.idp.fetches.Load(); fetches != 1 {
+		t.Errorf("%d fetches", fetches)
+	}
+	if told := w.events(t, w.acme.ID, core.SignalRefused); len(told) != 5 {
+		t.Errorf("%d events", len(told))
+	}
+	w.ahead = 11 * time.Second
+	w.send(t, w.okta.ID, "", "application/json", "forged", "")
+	told := w.events(t, w.acme.ID, core.SignalRefused)
+	if len(told) != 6 || told[5].Data["suppressed"] != "20" {
+		t.Errorf("the suppressed ones are not told: %+v", told[len(told)-1])
+	}
+	// And the one who is right is served all the same.
+	w.signIn(t)
+	if answer, text := w.send(t, w.okta.ID, "", "application/json", w.mint(t, tokenSpec{}), emailBody("ana.ito@example.com")); answer.StatusCode != 204 {
+		t.Error(answer.StatusCode, text)
+	}
+}
+
+// TestIdentityProviderDown: a token nobody can judge is neither accepted nor refused.
+func TestIdentityProviderDown(t *testing.T) {
+	w := newWorld(t)
+	w.signIn(t)
+	token := w.mint(t, tokenSpec{})
+	w.idp.Close()
+	answer, text := w.send(t, w.okta.ID, "", "application/json", token, emailBody("ana.ito@example.com"))
+	if answer.StatusCode != 503 || answer.Header.Get("Retry-After") == "" || !strings.Contains(text, "temporarily_unavailable") {
+		t.Errorf("%d %q %s", answer.StatusCode, answer.Header.Get("Retry-After"), text)
+	}
+	if told := len(w.events(t, w.acme.ID, core.SignalRefused)); told != 0 || !w.signedIn(t, "ana") {
+		t.Errorf("%d refusals, signed in %v", told, w.signedIn(t, "ana"))
+	}
+}
+
+// TestDatabaseDown stops PostgreSQL under a request: 503, and the very same request works later.
+func TestDatabaseDown(t *testing.T) {
+	folder := t.TempDir()
+	for path := folder; path != filepath.Dir(path); path = filepath.Dir(path) {
+		if path != os.TempDir() {
+			_ = os.Chmod(path, 0o711) // PostgreSQL does not run as root
+		}
+		if filepath.Dir(path) == os.TempDir() {
+			break
+		}
+	}
+	server, err := postgresql.Start(t.Context(), postgresql.Options{Folder: filepath.Join(folder, "postgresql")})
+	if core.KindOf(err) == core.KindNotFound && os.Getenv("POSTERN_TEST_REQUIRE") != "1" {
+		t.Skipf("skipped: PostgreSQL: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	url, err := server.Database(t.Context(), "postern")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := postgres.Open(t.Context(), url, postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	if _, err := postgres.Migrate(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	if err := jobs.Migrate(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldOn(t, db)
+	w.signIn(t)
+	token := w.mint(t, tokenSpec{})
+	if err := server.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	answer, text := w.send(t, w.okta.ID, "", "application/json", token, emailBody("ana.ito@example.com"))
+	if answer.StatusCode != 503 || answer.Header.Get("Retry-After") == "" {
+		t.Errorf("%d %q %s", answer.StatusCode, answer.Header.Get("Retry-After"), text)
+	}
+	if err := server.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	db.Reset() // connections the old server closed
+	if !w.signedIn(t, "ana") {
+		t.Fatal("signed out by a request that failed")
+	}
+	answer, text = w.send(t, w.okta.ID, "", "application/json", token, emailBody("ana.ito@example.com"))
+	if answer.StatusCode != 204 || w.signedIn(t, "ana") {
+		t.Errorf("%d %s, signed in %v", answer.StatusCode, text, w.signedIn(t, "ana"))
+	}
+}
+
+func emailBody(address string) string {
+	return `{"sub_id":{"format":"email","email":"` + address + `"}}`
+}
