@@ -38,7 +38,7 @@ func (s *Service) userOf(ctx context.Context, tx pgx.Tx, connection directory.Co
 		if name == "" {
 			continue
 		}
-		user, err := s.Directory.UserByName(ctx, tx, workspace, name)
+		user, err := s.Directory.UserByName(ctx, tx, workspace, connection.ID, name)
 		if err != nil {
 			if core.KindOf(err) == core.KindNotFound {
 				continue

@@ -23,7 +23,7 @@ func (s *Service) resolve(ctx context.Context, q postgres.Querier, connection di
 		}
 		found.fail(err)
 		// Identity providers use the address as userName, and some send no e-mail attribute at all.
-		found.add(s.Directory.UserByName(ctx, q, connection.Workspace, subject.Email))
+		found.add(s.Directory.UserByName(ctx, q, connection.Workspace, connection.ID, subject.Email))
 	case FormatIssSub:
 		for _, issuer := range s.issuersMeant(connection, subject.Issuer) {
 			found.identity(issuer, subject.Subject)

@@ -39,7 +39,7 @@ func TestUserRoundTrip(t *testing.T) {
 		t.Fatalf("got %+v", made)
 	}
 	for name, find := range map[string]func() (directory.User, error){
-		"name": func() (directory.User, error) { return w.UserByName(ctx, w.DB, acme, "BOB@example.COM") },
+		"name": func() (directory.User, error) { return w.UserByName(ctx, w.DB, acme, w.acme.connection.ID, "BOB@example.COM") },
 		"external": func() (directory.User, error) {
 			return w.UserByExternalID(ctx, w.DB, acme, w.acme.connection.ID, "00U1")
 		},
@@ -85,7 +85,7 @@ func TestUserCollisionsNameTheField(t *testing.T) {
 	w.tx(t, insert("eve@example.com", "00U1")) // case matters in an external id
 	w.tx(t, insert("fay@example.com", ""))
 	w.tx(t, insert("gil@example.com", "")) // many may have none
-	eve, err := w.UserByName(ctx, w.DB, acme, "eve@example.com")
+	eve, err := w.UserByName(ctx, w.DB, acme, w.acme.connection.ID, "eve@example.com")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestADeletedUserIsFoundNowhere(t *testing.T) {
 	})
 	_, err := w.User(ctx, w.DB, acme, w.acme.ana.ID)
 	wants(t, err, core.KindNotFound, "")
-	_, err = w.UserByName(ctx, w.DB, acme, w.acme.ana.UserName)
+	_, err = w.UserByName(ctx, w.DB, acme, w.acme.connection.ID, w.acme.ana.UserName)
 	wants(t, err, core.KindNotFound, "")
 	_, err = w.UserByExternalID(ctx, w.DB, acme, connection, "00u1")
 	wants(t, err, core.KindNotFound, "")

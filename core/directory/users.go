@@ -30,11 +30,12 @@ func (d *Directory) LockUser(ctx context.Context, tx pgx.Tx, workspace, id core.
 const selectUserByName = `
 select id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, active, role,
        attributes, version, epoch, created, updated, deleted
-from users where workspace_id = @workspace and lower(user_name) = lower(@name) and deleted is null`
+from users
+where workspace_id = @workspace and connection_id = @connection and lower(user_name) = lower(@name) and deleted is null`
 
-// UserByName finds a user by userName, whatever its case.
-func (d *Directory) UserByName(ctx context.Context, q postgres.Querier, workspace core.ID, name string) (User, error) {
-	return one[User](ctx, q, "user", selectUserByName, pgx.StrictNamedArgs{"workspace": workspace, "name": name})
+// UserByName finds a connection's user by userName, whatever its case.
+func (d *Directory) UserByName(ctx context.Context, q postgres.Querier, workspace, connection core.ID, name string) (User, error) {
+	return one[User](ctx, q, "user", selectUserByName, pgx.StrictNamedArgs{"workspace": workspace, "connection": connection, "name": name})
 }
 
 const selectUsersByEmail = `
