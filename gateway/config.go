@@ -35,7 +35,7 @@ type Config struct {
 	AuditKey string `help:"Reference to the Ed25519 seed that signs audit checkpoints: 32 bytes, raw, hex or base64." env:"POSTERN_AUDIT_KEY" placeholder:"REF"`
 
 	Kafka      []string `help:"Kafka brokers." env:"POSTERN_KAFKA" placeholder:"HOST:PORT,…"`
-	KafkaTopic string   `help:"Topic of the audit stream." default:"postern.events" env:"POSTERN_KAFKA_TOPIC" placeholder:"TOPIC"`
+	KafkaTopic string   `help:"Topic of the audit stream." default:"postern.audit" env:"POSTERN_KAFKA_TOPIC" placeholder:"TOPIC"`
 
 	SplunkURL   string `help:"Splunk HTTP Event Collector, for example https://splunk.example.com:8088." env:"POSTERN_SPLUNK_URL" placeholder:"URL"`
 	SplunkToken string `help:"Reference to the HEC token." env:"POSTERN_SPLUNK_TOKEN" placeholder:"REF"`

@@ -1,6 +1,14 @@
 package local
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"postern/core"
+)
 
 // Descriptor tells scripts where everything is: dev.json in the data folder, written when the stack
 // is ready and removed when it stops. It holds the secrets of a development stack and is readable by
@@ -35,4 +43,23 @@ func (f *Folder) Announce(descriptor Descriptor) error {
 		return err
 	}
 	return f.Write(descriptorName, append(text, '\n'))
+}
+
+// Withdraw removes the descriptor: the stack is not, or no longer, ready.
+func (f *Folder) Withdraw() error {
+	err := os.Remove(f.In(descriptorName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// ReadDescriptor reads the descriptor of the stack that runs in a folder.
+func ReadDescriptor(folder string) (Descriptor, error) {
+	var descriptor Descriptor
+	text, err := os.ReadFile(filepath.Join(folder, descriptorName))
+	if err != nil {
+		return descriptor, core.NotFound("running stack in " + folder + "; start one with 'postern dev' or 'make run'").Because(err)
+	}
+	return descriptor, json.Unmarshal(text, &descriptor)
 }

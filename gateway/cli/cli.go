@@ -17,11 +17,11 @@ import (
 
 // commands is the whole command line.
 type commands struct {
-	Serve   serve   `cmd:"" help:"Run Postern. Configuration comes from flags and POSTERN_… variables."`
-	Dev     dev     `cmd:"" help:"Run everything on this machine with nothing configured: database, Kafka, development IdP, sample app, event receiver and Postern."`
-	Demo    demo    `cmd:"" help:"Play the main job against a running 'postern dev' and verify each step from outside."`
-	Migrate migrate `cmd:"" help:"Bring the database schema up to date."`
-	Key     key     `cmd:"" help:"Print a fresh 32-byte key for --key or --audit-key."`
+	Serve   serve       `cmd:"" help:"Run Postern. Configuration comes from flags and POSTERN_… variables."`
+	Dev     dev         `cmd:"" help:"Run everything on this machine with nothing configured: database, Kafka, development IdP, sample app, event receiver and Postern."`
+	Demo    demoCommand `cmd:"" help:"Play the main job against a running 'postern dev' and verify each step from outside."`
+	Migrate migrate     `cmd:"" help:"Bring the database schema up to date."`
+	Key     key         `cmd:"" help:"Print a fresh 32-byte key for --key or --audit-key."`
 }
 
 // terminal is where a command speaks: results on out, everything else on err.
