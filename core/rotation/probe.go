@@ -74,7 +74,7 @@ func (a *attempt) suspects(versions []accounts.Version, current int) []int {
 	}
 	return slices.DeleteFunc(order, func(number int) bool {
 		at := slices.IndexFunc(versions, func(v accounts.Version) bool { return v.Version == number })
-		return at >= 0 && versions[at].Refused != nil && !versions[at].Refused.Before(*p.Probed)
+		return at >= 0 && versions[at].Refused != nil && versions[at].Refused.After(*p.Probed)
 	})
 }
 
