@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -42,6 +43,18 @@ type house struct {
 	acme, other directory.Connection
 }
 
+// logBook is everything logged during a test: no secret may be in it.
+type logBook struct {
+	lock sync.Mutex
+	text strings.Builder
+}
+
+func (l *logBook) Write(line []byte) (int, error) {
+	l.lock.Lock()
+	defer l.lock.Unlock()
+	return l.text.Write(line)
+}
+
 const clientSecret = "canary-client-secret"
 
 func newHouse(t *testing.T) *house {
@@ -72,8 +85,17 @@ func newHouse(t *testing.T) *house {
 	gateway := httptest.NewServer(engine)
 	t.Cleanup(gateway.Close)
 	h.gateway = gateway.URL
+	book := &logBook{}
+	t.Cleanup(func() {
+		for _, secret := range []string{"canary", "pst_session_", "eyJ"} {
+			if strings.Contains(book.text.String(), secret) {
+				t.Errorf("the log holds %q:\n%s", secret, book.text.String())
+			}
+		}
+	})
 	h.service = &Service{
-		DB: h.db, Directory: h.directory, HTTP: &http.Client{Timeout: 5 * time.Second}, PublicURL: h.gateway, Now: now,
+		Log: slog.New(slog.NewTextHandler(book, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		DB:  h.db, Directory: h.directory, HTTP: &http.Client{Timeout: 5 * time.Second}, PublicURL: h.gateway, Now: now,
 		OpenSecret: func(string) (seal.Secret, error) { return seal.NewSecret(clientSecret), nil },
 	}
 	h.service.Mount(engine)

@@ -1,10 +1,14 @@
 package oidc
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
+
+	"postern/core/directory"
+	"postern/oidc/devidp/push"
 )
 
 func TestProviderIsDown(t *testing.T) {
@@ -76,6 +80,32 @@ func TestTokenEndpointFaults(t *testing.T) {
 				t.Error("the code and the secret followed a redirect")
 			}
 		})
+	}
+}
+
+func TestNamesFromUserinfo(t *testing.T) {
+	h := newHouse(t)
+	generic := h.connect("generic", directory.Generic, push.Okta)
+	person := h.person("ana.lima@acme.example")
+	user := h.provision(generic, directory.User{UserName: person.UserName})
+	for _, test := range []struct {
+		subject string
+		works   bool
+	}{{"somebody-else", false}, {person.ID, true}} {
+		meddle := func(w http.ResponseWriter, r *http.Request) bool {
+			if r.URL.Path != "/userinfo" {
+				return false
+			}
+			_, _ = fmt.Fprintf(w, `{"sub":%q,"preferred_username":%q}`, test.subject, person.UserName)
+			return true
+		}
+		h.meddle.Store(&meddle)
+		b := newBrowser(t)
+		// An ID token without names, as some IdPs send when they also send an access token.
+		done := b.get(h.prove(b, with(t, h.begin(b, generic, ""), "scope", "openid"), person))
+		if got := h.signedInAs(b) == user.UserName; got != test.works {
+			t.Errorf("userinfo about %s: %d, signed in %v", test.subject, done.status, got)
+		}
 	}
 }
 

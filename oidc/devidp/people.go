@@ -45,10 +45,12 @@ type PushedTeam struct {
 func (t Team) Has(person Person) bool { return slices.Contains(t.Members, person.ID) }
 
 func newPerson(given, family, title, email string) Person {
+	name, _, _ := strings.Cut(email, "@")
+	name, _, _ = strings.Cut(strings.ToLower(name), ".")
 	return Person{
 		ID: oktaID("00u"), ObjectID: uuid.NewString(), UserName: email, Email: email, GivenName: given, FamilyName: family,
 		DisplayName: given + " " + family, Title: title, Active: true,
-		Password: strings.ToLower(given) + "-" + strings.ToLower(rand.Text()[:6]),
+		Password: name + "-" + strings.ToLower(rand.Text()[:6]),
 	}
 }
 
