@@ -39,7 +39,7 @@ with could as (
 	) given
 	group by given.account_id
 ), saw as (
-	select e.account_id, bool_or(v.label is not distinct from 'current' or v.refused is null or v.proven > v.refused) as alive
+	select e.account_id, bool_or(v.label is not distinct from 'current' or v.refused is null or coalesce(v.proven > v.refused, false)) as alive
 	from exposures e
 	join credential_versions v on v.workspace_id = e.workspace_id and v.account_id = e.account_id
 		and v.field = 'password' and v.version = e.version
