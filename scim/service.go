@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -79,9 +80,10 @@ func find(routes map[string]route, path string) (address, id string, methods rou
 	if slash <= 0 {
 		return "", "", nil, false
 	}
-	address = path[:slash] + "/{id}"
-	methods, found = routes[address]
-	return address, path[slash+1:], methods, found
+	if methods, found = routes[path[:slash]+"/{id}"]; !found {
+		return "", "", nil, false
+	}
+	return path[:slash] + "/{id}", path[slash+1:], methods, true
 }
 
 // allowed lists the methods of a route for the Allow header.
@@ -119,6 +121,7 @@ func (s *Service) serve(c *gin.Context, routes map[string]route, path string) {
 	}
 	if c.Request.Method == http.MethodHead {
 		header.Set("Content-Type", contentType)
+		header.Set("Content-Length", strconv.Itoa(len(a.body)))
 		c.Status(a.status)
 		c.Writer.WriteHeaderNow()
 		return
