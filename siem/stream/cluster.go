@@ -19,6 +19,9 @@ import (
 	"postern/core/seal"
 )
 
+// DefaultPartitions is how many partitions the topic has when nothing else is said.
+const DefaultPartitions = 6
+
 // Cluster is a Kafka cluster and the topic Postern keeps there. It is a value: copy it freely.
 type Cluster struct {
 	Brokers []string // host:port, any of them
@@ -45,7 +48,7 @@ type Login struct {
 }
 
 func (c Cluster) topic() string   { return cmp.Or(c.Topic, "postern.audit") }
-func (c Cluster) partitions() int { return cmp.Or(c.Partitions, 6) }
+func (c Cluster) partitions() int { return cmp.Or(c.Partitions, DefaultPartitions) }
 
 func (c Cluster) mechanism() (sasl.Mechanism, error) {
 	switch c.Login.Mechanism {

@@ -166,8 +166,11 @@ func (a *Assignment) close() {
 	<-a.done
 }
 
+// Overhead is what sizes count for each event beside its value: envelopes, separators.
+const Overhead = 256
+
 // Fetch waits for messages until ctx ends and returns as many as there are at once, or come within
-// linger, up to a size in bytes. It does not commit them.
+// linger, up to a size in bytes, but at least one. It does not commit them.
 func (a *Assignment) Fetch(ctx context.Context, size int, linger time.Duration) (Batch, error) {
 	if a.empty {
 		a.empty, a.gap = false, false
@@ -178,7 +181,7 @@ func (a *Assignment) Fetch(ctx context.Context, size int, linger time.Duration) 
 	// add takes a message, or keeps it for the next batch.
 	add := func(message kafka.Message) bool {
 		jump := a.gap || message.Offset != a.next
-		full := total > 0 && total+len(message.Value) > size
+		full := total > 0 && total+len(message.Value)+Overhead > size
 		if len(batch.Messages) > 0 && (jump || full) {
 			a.held = &message
 			return false
@@ -186,7 +189,7 @@ func (a *Assignment) Fetch(ctx context.Context, size int, linger time.Duration) 
 		batch.Gap = batch.Gap || jump
 		a.gap, a.next = false, message.Offset+1
 		batch.Messages = append(batch.Messages, read(message))
-		total += len(message.Value)
+		total += len(message.Value) + Overhead
 		return true
 	}
 	if held := a.held; held != nil {

@@ -1,0 +1,260 @@
+package sink
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/postgres"
+	"postern/siem/ocsf"
+	"postern/siem/stream"
+)
+
+// How a sink works when nothing else is said.
+const (
+	linger          = 5 * time.Millisecond
+	drain           = 5 * time.Second
+	shortestBackoff = 500 * time.Millisecond
+	longestBackoff  = time.Minute
+	probeEvery      = 30 * time.Second
+)
+
+// Sink delivers to one receiver. Any number of processes may run the same sink: they share the
+// partitions.
+type Sink struct {
+	Name     string // names the consumer group and the state: letters, digits and dashes
+	DB       *postgres.DB
+	Cluster  stream.Cluster
+	Receiver Receiver
+	Mapper   ocsf.Mapper      // for what is refilled from PostgreSQL: the relay's
+	Now      func() time.Time // nil is time.Now
+	Log      *slog.Logger     // nil logs nothing
+
+	// Waits between attempts. A busy receiver is asked again after a random part of Backoff, doubled
+	// each time up to LongestBackoff; a paused one every ProbeEvery. Defaults 500 ms, 1 min, 30 s.
+	Backoff, LongestBackoff, ProbeEvery time.Duration
+
+	once    sync.Once
+	retries chan struct{} // closed and made anew by Retry
+	mutex   sync.Mutex
+	states  map[int]state
+	told    state
+	failed  time.Time
+	done    map[int]int64 // delivered positions not yet written
+}
+
+// Group is the name of the consumer group.
+func (s *Sink) Group() string { return "postern-sink-" + s.Name }
+
+// Run delivers until ctx ends, then finishes what is under way for a few seconds and returns nil.
+func (s *Sink) Run(ctx context.Context) error {
+	s.prepare()
+	consumer := &stream.Consumer{Cluster: s.Cluster, Group: s.Group(), Log: s.log()}
+	flushing, stop := context.WithCancel(ctx)
+	var flusher sync.WaitGroup
+	flusher.Go(func() {
+		for flushing.Err() == nil {
+			sleep(flushing, time.Second)
+			s.flush(flushing)
+		}
+	})
+	err := consumer.Run(ctx, s.serve)
+	stop()
+	flusher.Wait()
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer cancel()
+	s.flush(last)
+	return err
+}
+
+// Retry asks a receiver that is paused or busy again now: after its configuration was changed.
+func (s *Sink) Retry() {
+	s.prepare()
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	close(s.retries)
+	s.retries = make(chan struct{})
+}
+
+// Lag is how many events wait in Kafka for this sink.
+func (s *Sink) Lag(ctx context.Context) (int64, error) { return s.Cluster.Lag(ctx, s.Group()) }
+
+func (s *Sink) prepare() {
+	s.once.Do(func() {
+		s.retries, s.states, s.done = make(chan struct{}), map[int]state{}, map[int]int64{}
+	})
+}
+
+func (s *Sink) log() *slog.Logger {
+	if s.Log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return s.Log.With("sink", s.Name)
+}
+
+func (s *Sink) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+// serve delivers one partition.
+func (s *Sink) serve(ctx context.Context, assignment *stream.Assignment) {
+	s.begin()
+	defer s.end(assignment.Partition)
+	delivery := &delivery{sink: s, partition: assignment.Partition}
+	for {
+		batch, err := assignment.Fetch(ctx, s.Receiver.Limit(), linger)
+		if err != nil && len(batch.Messages) == 0 && !batch.Gap {
+			return
+		}
+		if batch.Gap {
+			if err := s.refill(ctx, delivery, batch.Messages); err != nil {
+				return
+			}
+		}
+		if len(batch.Messages) == 0 {
+			continue
+		}
+		if err := delivery.messages(ctx, batch.Messages); err != nil {
+			return
+		}
+		last := batch.Messages[len(batch.Messages)-1]
+		if err := assignment.Commit(last); err != nil {
+			s.log().InfoContext(ctx, "delivered events could not be committed, they will come again", "partition", assignment.Partition, "error", err)
+			return
+		}
+		s.delivered(assignment.Partition, last.Position)
+	}
+}
+
+// cursor names how far the sink has delivered of a partition, as a position in the log. Kafka keeps
+// the exact offset; this is for when Kafka has forgotten, and may lag behind by a second.
+func (s *Sink) cursor(partition int) string { return fmt.Sprintf("sink/%s/%d", s.Name, partition) }
+
+func (s *Sink) delivered(partition int, position int64) {
+	if position == 0 {
+		return
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.done[partition] = max(s.done[partition], position)
+}
+
+// flush writes the cursors that moved. What cannot be written is written later.
+func (s *Sink) flush(ctx context.Context) {
+	s.mutex.Lock()
+	done := s.done
+	s.done = map[int]int64{}
+	s.mutex.Unlock()
+	for partition, position := range done {
+		if err := audit.MoveCursor(ctx, s.DB, s.cursor(partition), position); err != nil {
+			s.delivered(partition, position)
+		}
+	}
+}
+
+// refill delivers what Kafka does not have (any more) from PostgreSQL: everything of the partition
+// between the last delivered position and the first message that Kafka has, or, when it has none,
+// the last position the relay has published.
+func (s *Sink) refill(ctx context.Context, delivery *delivery, first []stream.Message) error {
+	s.flush(ctx)
+	partitions := cmp.Or(s.Cluster.Partitions, stream.DefaultPartitions)
+	count := 0
+	var after, until int64
+	// Reads are tried until they succeed: going on without them would be a loss.
+	err := s.patiently(ctx, func() error {
+		var err error
+		if after, err = audit.Cursor(ctx, s.DB, s.cursor(delivery.partition)); err != nil {
+			return err
+		}
+		if len(first) > 0 && first[0].Fault == nil {
+			until = first[0].Position
+			return nil
+		}
+		until, err = audit.Cursor(ctx, s.DB, audit.CursorRelay)
+		until++
+		return err
+	})
+	for err == nil && after+1 < until {
+		var records []audit.Record
+		if err = s.patiently(ctx, func() error {
+			var err error
+			records, err = audit.After(ctx, s.DB, after, 500)
+			return err
+		}); err != nil || len(records) == 0 {
+			break
+		}
+		var events []stream.Event
+		for _, record := range records {
+			if record.Position >= until {
+				break
+			}
+			after = record.Position
+			if stream.Partition(record.Event.Workspace, partitions) != delivery.partition {
+				continue
+			}
+			value, err := s.Mapper.Map(record)
+			if err != nil {
+				return err
+			}
+			events = append(events, stream.NewEvent(record, value))
+		}
+		if err = delivery.events(ctx, events); err != nil {
+			break
+		}
+		count += len(events)
+		s.delivered(delivery.partition, after)
+		if records[len(records)-1].Position >= until {
+			break
+		}
+	}
+	if count > 0 {
+		s.log().WarnContext(ctx, "Kafka no longer had events, they were delivered from PostgreSQL", "partition", delivery.partition, "events", count)
+	}
+	return err
+}
+
+// patiently tries work until it succeeds or ctx ends.
+func (s *Sink) patiently(ctx context.Context, work func() error) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := work()
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.log().WarnContext(ctx, "the database is needed, trying again", "in", wait, "error", err)
+		sleep(ctx, wait)
+	}
+}
+
+// workspacesOf lists whose events these are, each once.
+func workspacesOf(events []stream.Event) []core.ID {
+	seen := map[core.ID]bool{}
+	var workspaces []core.ID
+	for _, event := range events {
+		if !event.Workspace.IsZero() && !seen[event.Workspace] {
+			seen[event.Workspace] = true
+			workspaces = append(workspaces, event.Workspace)
+		}
+	}
+	return workspaces
+}
+
+// sleep waits for a while, or until ctx ends.
+func sleep(ctx context.Context, wait time.Duration) {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
