@@ -121,6 +121,7 @@ func short(t testing.TB) context.Context {
 
 func expect(t testing.TB, report rotation.Report, outcome rotation.Outcome, stage string) {
 	t.Helper()
+	t.Logf("%s at %s after %s", report.Outcome, report.Stage, report.Finished.Sub(report.Started).Round(time.Millisecond))
 	if report.Outcome != outcome || stage != "" && report.Stage != stage {
 		t.Errorf("%s at %s, expected %s at %s: %s\n%s", report.Outcome, report.Stage, outcome, stage, report.Detail, report.Model)
 	}

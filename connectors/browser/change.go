@@ -12,7 +12,7 @@ import (
 )
 
 // attempts is how often a form is filled in again when the page spoilt it before anything was sent.
-const attempts = 4
+const attempts = 3
 
 func (j *job) changeOptions() lookOptions {
 	given := j.settings.Change
@@ -142,7 +142,7 @@ func (j *job) submit(ctx context.Context, form *form, current rotation.Credentia
 		fields.add(form.field("new"), next.Reveal())
 		fields.add(form.field("confirm"), next.Reveal())
 		j.gate.expect(form)
-		j.lines = j.last.Lines
+		j.remember()
 		kept, err := j.fill(ctx, fields, 300*time.Millisecond)
 		if err == nil && !kept {
 			err = errFields
@@ -219,7 +219,8 @@ func (j *job) passed(ctx context.Context, options lookOptions) (verdict, rotatio
 		if err != nil || j.gate.holding() {
 			continue
 		}
-		texts := append(append(append([]string{}, now.Errors...), j.tab.spoken()...), since(j.lines, now.Lines)...)
+		now.Errors = append(now.Errors, j.tab.spoken()...)
+		texts := append(j.complaints(now), j.fresh(now)...)
 		if said, ok := firstThat(saysRefused, texts); ok && now.Same {
 			if complained.IsZero() {
 				complained = time.Now()
@@ -277,7 +278,7 @@ func (j *job) answered(ctx context.Context, options lookOptions) rotation.Outcom
 
 // answer reads a page that answers a change.
 func (j *job) answer(now view) (rotation.Outcome, string) {
-	fresh := since(j.lines, now.Lines)
+	fresh, complaints := j.fresh(now), j.complaints(now)
 	for _, text := range j.settings.Change.Success {
 		if slices.Contains(now.Present, text) {
 			return rotation.Applied, "The app says: " + text
@@ -288,16 +289,16 @@ func (j *job) answer(now view) (rotation.Outcome, string) {
 			return rotation.Refused, "The app says: " + text
 		}
 	}
-	if said, ok := firstThat(saysRefused, now.Errors); ok {
+	if said, ok := firstThat(saysRefused, complaints); ok {
 		return rotation.Refused, "The app says: " + said
 	}
-	if said, ok := firstThat(saysChanged, append(append([]string{}, now.Notices...), fresh...)); ok && len(now.Errors) == 0 {
+	if said, ok := firstThat(saysChanged, append(append([]string{}, now.Notices...), fresh...)); ok && len(complaints) == 0 {
 		return rotation.Applied, "The app says: " + said
 	}
 	if said, ok := firstThat(saysRefused, fresh); ok && now.form("change") != nil {
 		return rotation.Refused, "The app says: " + said
 	}
-	if !now.Same && now.Ready == "complete" && now.form("change") == nil && len(now.Errors) == 0 && (now.Out || now.form("sign-in") != nil) {
+	if !now.Same && now.Ready == "complete" && now.form("change") == nil && len(complaints) == 0 && (now.Out || now.form("sign-in") != nil) {
 		return rotation.Applied, "The app went on to another page without a complaint."
 	}
 	return "", ""

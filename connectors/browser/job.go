@@ -29,6 +29,7 @@ type job struct {
 	tab     *tab
 	last    view
 	lines   []string // the page's text before a form was sent
+	errors  []string // and what looked like an error on it already
 	stage   string
 	outcome rotation.Outcome
 	detail  string
@@ -217,6 +218,15 @@ func (j *job) unreachable(host string) rotation.Outcome {
 	return j.end(rotation.Unreachable, "%s cannot be reached.", host)
 }
 
+// remember keeps what the page says before a form is sent, to know afterwards what is new.
+func (j *job) remember() { j.lines, j.errors = j.last.Lines, j.last.Errors }
+
+// complaints are the errors a page shows that it did not show before, and fresh all its new lines.
+// Secrets that the page repeats are out before anybody looks for words in the texts.
+func (j *job) complaints(now view) []string { return j.hide.within(since(j.errors, now.Errors)) }
+
+func (j *job) fresh(now view) []string { return j.hide.within(since(j.lines, now.Lines)) }
+
 // entries are fields with what goes into them, as page.js takes them.
 type entries [][2]any
 
@@ -232,7 +242,7 @@ func (j *job) fill(ctx context.Context, fields entries, quiet time.Duration) (bo
 	if j.last.Scripts == 0 {
 		quiet = 0
 	}
-	return ask[bool](ctx, j.tab, "type", fields, quiet.Milliseconds(), (5 * time.Second).Milliseconds())
+	return ask[bool](ctx, j.tab, "type", fields, quiet.Milliseconds(), (3 * time.Second).Milliseconds())
 }
 
 var (

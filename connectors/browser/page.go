@@ -130,7 +130,9 @@ func (t *tab) event(event any) {
 	case *network.EventWebSocketFrameSent:
 		t.sockets++
 	case *page.EventJavascriptDialogOpening:
-		t.dialogs = append(t.dialogs, event.Message)
+		if event.Type == page.DialogTypeAlert {
+			t.dialogs = append(t.dialogs, event.Message)
+		}
 		// Whoever pressed a button meant it; only a prompt has nothing to answer with.
 		accept := event.Type != page.DialogTypePrompt
 		go func() {
@@ -238,7 +240,7 @@ func (t *tab) network() (status int64, pending bool) {
 	return t.status, t.awaiting != ""
 }
 
-// spoken are the texts of the dialogs since the last navigation of ours.
+// spoken are the texts of the alerts since the last navigation of ours.
 func (t *tab) spoken() []string {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()

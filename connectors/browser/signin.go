@@ -62,7 +62,7 @@ func (j *job) signIn(ctx context.Context, credential rotation.Credential) rotati
 	var fields entries
 	fields.add(form.field("username"), credential.Username)
 	fields.add(form.field("current"), credential.Password.Reveal())
-	j.lines = j.last.Lines
+	j.remember()
 	kept, err := j.fill(ctx, fields, 60*time.Millisecond)
 	if err == nil && !kept {
 		err = errFields
@@ -82,7 +82,7 @@ func (j *job) usernameFirst(ctx context.Context, credential rotation.Credential,
 	form := j.last.form("username")
 	var fields entries
 	fields.add(form.field("username"), credential.Username)
-	j.lines = j.last.Lines
+	j.remember()
 	kept, err := j.fill(ctx, fields, 60*time.Millisecond)
 	if err == nil && !kept {
 		err = errFields
@@ -164,7 +164,8 @@ func (j *job) admitted(ctx context.Context, options lookOptions) rotation.Outcom
 // verdict reads a page that answers a sign-in. An empty outcome means that it tells nothing yet.
 func (j *job) verdict(now view) (rotation.Outcome, string) {
 	asks := now.form("sign-in")
-	fresh := append(append([]string{}, now.Errors...), since(j.lines, now.Lines)...)
+	complaints := j.complaints(now)
+	fresh := append(append([]string{}, complaints...), j.fresh(now)...)
 	for _, text := range j.settings.SignIn.Success {
 		if slices.Contains(now.Present, text) && asks == nil {
 			return rotation.Accepted, ""
@@ -202,8 +203,8 @@ func (j *job) verdict(now view) (rotation.Outcome, string) {
 		if said, ok := firstThat(saysWrong, fresh); ok {
 			return rotation.Rejected, "The app says: " + said
 		}
-		if !now.Same && now.Ready == "complete" && len(now.Errors) > 0 {
-			return rotation.Unknown, "The app asks to sign in again and says: " + now.Errors[0]
+		if !now.Same && now.Ready == "complete" && len(complaints) > 0 {
+			return rotation.Unknown, "The app asks to sign in again and says: " + complaints[0]
 		}
 	}
 	return "", ""

@@ -145,6 +145,14 @@ func newRedactor(secrets []seal.Secret) redactor {
 	return redactor{strings.NewReplacer(pairs...)}
 }
 
+// within redacts a list in place.
+func (r redactor) within(texts []string) []string {
+	for i, text := range texts {
+		texts[i] = r.replacer.Replace(text)
+	}
+	return texts
+}
+
 // text redacts first and cuts afterwards, so that no half of a secret is left.
 func (r redactor) text(text string) string {
 	text = r.replacer.Replace(text)
