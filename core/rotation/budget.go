@@ -59,10 +59,8 @@ func settle(ctx context.Context, tx pgx.Tx, p *progress, attempt core.ID, outcom
 		query = rejectAttempt
 	case NotSent, FormNotFound, Challenge, Unreachable:
 		query = withdrawAttempt
-	case Unknown, TimedOut:
-		return nil
 	default:
-		return nil
+		return nil // Unknown, TimedOut
 	}
 	_, err := tx.Exec(ctx, query, pgx.StrictNamedArgs{"workspace": p.Workspace, "account": p.Account, "id": attempt})
 	return err

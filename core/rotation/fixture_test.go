@@ -233,7 +233,7 @@ func (s *subject) states(id core.ID) []rotation.State {
 func (s *subject) events() []core.EventType {
 	s.t.Helper()
 	rows, err := s.db.Query(context.Background(), `select event->>'type' from audit_outbox
-		where workspace_id = $1 and event->'targets' @> jsonb_build_array(jsonb_build_object('id', $2::text)) order by xid, number`, s.workspace, s.account.String())
+		where workspace_id = $1 and event::jsonb->'targets' @> jsonb_build_array(jsonb_build_object('id', $2::text)) order by xid, number`, s.workspace, s.account.String())
 	if err != nil {
 		s.t.Fatal(err)
 	}

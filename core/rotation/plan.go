@@ -93,7 +93,7 @@ func (r *Rotations) join(ctx context.Context, tx pgx.Tx, p *progress, wanted wis
 	}
 	p.Priority = min(p.Priority, wanted.Priority)
 	if p.State == StateBlocked {
-		p.Attempts, p.Refusals, p.Probed = 0, 0, &now
+		p.Attempts, p.Refusals, p.Probed, p.Delay = 0, 0, &now, ""
 		if err := p.step(ctx, tx, now, p.resting(), "asked for again", nil); err != nil {
 			return Rotation{}, err
 		}

@@ -25,24 +25,26 @@ func (a *attempt) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, version := range a.suspects(versions, current.Version) {
-		return a.signIn(ctx, StateProbing, version, func(ctx context.Context, tx pgx.Tx, p *progress, report Report, kept evidence) error {
-			switch report.Outcome {
-			case Accepted:
-				if err := a.Accounts.MarkProven(ctx, tx, p.Workspace, p.Account, version, report.Finished); err != nil {
-					return err
-				}
-				return a.found(ctx, tx, p, report, kept, version, current.Version)
-			case Rejected:
-				if err := a.Accounts.MarkRefused(ctx, tx, p.Workspace, p.Account, version, report.Finished); err != nil {
-					return err
-				}
-				return p.step(ctx, tx, a.now(), StateProbing, "The app refused "+versionWords(version)+".", kept)
-			}
-			return a.hindered(ctx, tx, p, StateProbing, report, kept)
-		})
+	suspects := a.suspects(versions, current.Version)
+	if len(suspects) == 0 {
+		return a.commit(ctx, a.exhausted)
 	}
-	return a.commit(ctx, a.exhausted)
+	version := suspects[0]
+	return a.signIn(ctx, StateProbing, version, func(ctx context.Context, tx pgx.Tx, p *progress, report Report, kept evidence) error {
+		switch report.Outcome {
+		case Accepted:
+			if err := a.Accounts.MarkProven(ctx, tx, p.Workspace, p.Account, version, report.Finished); err != nil {
+				return err
+			}
+			return a.found(ctx, tx, p, report, kept, version, current.Version)
+		case Rejected:
+			if err := a.Accounts.MarkRefused(ctx, tx, p.Workspace, p.Account, version, report.Finished); err != nil {
+				return err
+			}
+			return p.step(ctx, tx, a.now(), StateProbing, "The app refused "+versionWords(version)+".", kept)
+		}
+		return a.hindered(ctx, tx, p, StateProbing, report, kept)
+	})
 }
 
 // suspects lists the versions still to be tried in this pass, in order: the candidate if it was

@@ -10,13 +10,13 @@ import (
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/audit"
-	"postern/core/postgres"
 )
 
 // progress is a rotation's whole row: all that the next worker goes by.
 type progress struct {
 	Rotation
 	Steps       int
+	Delay       string
 	Candidate   int // 0: none yet
 	Previous    int
 	Submitted   *time.Time
@@ -49,7 +49,7 @@ type wish struct {
 	Priority int        `json:"priority"`
 }
 
-const progressColumns = columns + `, steps, coalesce(candidate, 0) as candidate, coalesce(previous, 0) as previous, submitted, answer,
+const progressColumns = columns + `, steps, delay, coalesce(candidate, 0) as candidate, coalesce(previous, 0) as previous, submitted, answer,
 	refusals, pass, probed, new_accepted, old_refused, hosts, agent, events, follow, fence, lease_until, wake`
 
 const lockProgress = `select ` + progressColumns + ` from rotations where workspace_id = @workspace and id = @id for update`
@@ -71,7 +71,7 @@ values (@id, @workspace, @account, @reason, @cause, @priority, 'planned', @now, 
 on conflict (workspace_id, account_id) where finished is null do nothing`
 
 const updateProgress = `
-update rotations set reason = @reason, cause = @cause, priority = @priority, state = @state, detail = @detail, steps = @steps,
+update rotations set reason = @reason, cause = @cause, priority = @priority, state = @state, detail = @detail, steps = @steps, delay = @delay,
 	candidate = nullif(@candidate, 0), previous = nullif(@previous, 0), submitted = @submitted, answer = @answer, refusals = @refusals,
 	pass = @pass, probed = @probed, new_accepted = @new_accepted, old_refused = @old_refused, hosts = @hosts, agent = @agent,
 	events = @events, follow = @follow, fence = @fence, lease_until = @lease_until, wake = @wake, attempts = @attempts,
@@ -83,7 +83,7 @@ func (p *progress) save(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	p.Updated = now
 	_, err := tx.Exec(ctx, updateProgress, pgx.StrictNamedArgs{
 		"workspace": p.Workspace, "id": p.ID, "reason": p.Reason, "cause": p.Cause, "priority": p.Priority, "state": p.State,
-		"detail": p.Detail, "steps": p.Steps, "candidate": p.Candidate, "previous": p.Previous, "submitted": p.Submitted,
+		"detail": p.Detail, "steps": p.Steps, "delay": p.Delay, "candidate": p.Candidate, "previous": p.Previous, "submitted": p.Submitted,
 		"answer": p.Answer, "refusals": p.Refusals, "pass": p.Pass, "probed": p.Probed, "new_accepted": p.NewAccepted,
 		"old_refused": p.OldRefused, "hosts": p.Hosts, "agent": p.Agent, "events": p.Events, "follow": p.Follow, "fence": p.Fence,
 		"lease_until": p.LeaseUntil, "wake": p.Wake, "attempts": p.Attempts, "next_attempt": p.NextAttempt, "updated": p.Updated,
@@ -139,45 +139,4 @@ func (p *progress) resting() State {
 		return StateStored
 	}
 	return StatePlanned
-}
-
-const selectOverdue = `
-select workspace_id, id from rotations
-where finished is null and next_attempt < @before and (lease_until is null or lease_until < @before) and (swept is null or swept < @swept)
-order by next_attempt limit 100`
-
-const markSwept = `update rotations set swept = @now, wake = wake + 1 where workspace_id = @workspace and id = @id and finished is null
-returning priority, wake`
-
-// Sweep queues again the rotations, of all workspaces, that should have gone on some time ago, and
-// returns how many. The queue brings back the jobs of a worker that died by itself; this is for a
-// job that got lost in any other way. Call it every now and then, from as many processes as you like.
-func (r *Rotations) Sweep(ctx context.Context) (int, error) {
-	now, options := r.now(), r.Options.withDefaults()
-	rows, err := r.DB.Query(ctx, selectOverdue, pgx.StrictNamedArgs{
-		"before": now.Add(-options.SweepAfter), "swept": now.Add(-10 * options.SweepAfter),
-	})
-	if err != nil {
-		return 0, postgres.Classify(err)
-	}
-	type key struct{ Workspace, ID core.ID }
-	overdue, err := pgx.CollectRows(rows, pgx.RowToStructByPos[key])
-	if err != nil {
-		return 0, postgres.Classify(err)
-	}
-	for swept, one := range overdue {
-		err := r.DB.Tx(ctx, func(tx pgx.Tx) error {
-			job := step{Workspace: one.Workspace, Rotation: one.ID}
-			var priority int
-			args := pgx.StrictNamedArgs{"workspace": one.Workspace, "id": one.ID, "now": now}
-			if err := tx.QueryRow(ctx, markSwept, args).Scan(&priority, &job.Wake); err != nil {
-				return err
-			}
-			return r.Queue.Add(ctx, tx, job, jobOptions(priority))
-		})
-		if err != nil && core.KindOf(err) != core.KindNotFound {
-			return swept, err
-		}
-	}
-	return len(overdue), nil
 }

@@ -14,11 +14,11 @@ import (
 
 // wait gives the lease back until a time. The event is told once per reason, not once per try.
 func (a *attempt) wait(ctx context.Context, tx pgx.Tx, p *progress, state State, until time.Time, why string, kept any) error {
-	told := p.Detail == why
+	told := p.Delay == why
 	if err := p.step(ctx, tx, a.now(), state, why, kept); err != nil {
 		return err
 	}
-	p.NextAttempt, p.LeaseUntil = &until, nil
+	p.NextAttempt, p.LeaseUntil, p.Delay = &until, nil, why
 	if told {
 		return nil
 	}
@@ -77,7 +77,6 @@ func (a *attempt) hindered(ctx context.Context, tx pgx.Tx, p *progress, state St
 		return a.blockAs(ctx, tx, p, accounts.AppDisabled, words(report), kept)
 	case FormNotFound, Challenge, MustChange:
 		return a.block(ctx, tx, p, words(report), kept)
-	case NotSent, Unknown, Accepted, Rejected, Applied, Refused:
 	}
 	return a.retryFew(ctx, tx, p, state, words(report), kept)
 }

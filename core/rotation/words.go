@@ -87,8 +87,6 @@ func words(report Report) string {
 		text = "The app cannot be reached."
 	case TimedOut:
 		text = "The app did not answer in time."
-	case Accepted, Applied, Unknown:
-		text = "The app's answer could not be understood."
 	default:
 		text = "The app's answer could not be understood."
 	}

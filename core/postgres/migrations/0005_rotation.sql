@@ -11,6 +11,7 @@ create table rotations (
 	                                            'not_sent', 'unchanged', 'drifted', 'unknown', 'blocked')),
 	detail       text not null default '',      -- for a person: why it is where it is
 	steps        integer not null default 0,    -- number of the latest step
+	delay        text not null default '',      -- why it waited last, as told in an event
 
 	-- Facts the next worker goes by; the state is their name for people.
 	candidate    integer,                       -- version of the candidate credential
