@@ -1,0 +1,132 @@
+package rotation
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/jobs"
+)
+
+// errFenced: another worker has the rotation now, or nobody needs it any more.
+var errFenced = errors.New("rotation: another worker took over")
+
+// busy is how soon a rotation that another worker drives is looked at again.
+const busy = time.Second
+
+// take takes the lease. If it is not to be had, err is what the job is to answer.
+func (a *attempt) take(ctx context.Context, workspace, id core.ID) (held bool, err error) {
+	var answer error
+	err = a.DB.Tx(ctx, func(tx pgx.Tx) error {
+		held, answer = false, nil
+		p, err := lock(ctx, tx, lockProgress, workspace, id)
+		if noRows(err) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		now := a.now()
+		latest := a.wake == 0 || a.wake >= p.Wake
+		switch {
+		case p.Finished != nil || p.NextAttempt == nil:
+			return nil
+		case p.LeaseUntil != nil && p.LeaseUntil.After(now):
+			if latest {
+				answer = jobs.Snooze(min(busy, p.LeaseUntil.Sub(now)))
+			}
+			return nil
+		case p.NextAttempt.After(now):
+			if latest {
+				answer = jobs.Snooze(p.NextAttempt.Sub(now))
+			}
+			return nil
+		}
+		p.Fence++
+		p.LeaseUntil = new(now.Add(a.options.Lease))
+		a.progress, a.fence, held = p, p.Fence, true
+		return a.progress.save(ctx, tx, now)
+	})
+	if err != nil {
+		return false, err
+	}
+	return held, answer
+}
+
+const extendLease = `
+update rotations set lease_until = @until
+where workspace_id = @workspace and id = @id and fence = @fence and finished is null and lease_until is not null`
+
+// beat extends the lease while the worker lives, and stops the work when the lease is lost.
+func (a *attempt) beat(ctx context.Context, stop context.CancelCauseFunc, workspace, id core.ID) {
+	ticker := time.NewTicker(a.options.Lease / 4)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		tag, err := a.DB.Exec(ctx, extendLease, pgx.StrictNamedArgs{
+			"until": a.now().Add(a.options.Lease), "workspace": workspace, "id": id, "fence": a.fence,
+		})
+		if err == nil && tag.RowsAffected() == 0 {
+			stop(errFenced)
+			return
+		}
+	}
+}
+
+const dropLease = `update rotations set lease_until = null where workspace_id = @workspace and id = @id and fence = @fence`
+
+// leave gives the lease back when the work is broken off, so that the next worker need not wait.
+func (a *attempt) leave(ctx context.Context) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+	defer stop()
+	_, _ = a.DB.Exec(ctx, dropLease, pgx.StrictNamedArgs{"workspace": a.progress.Workspace, "id": a.progress.ID, "fence": a.fence})
+}
+
+// commitTimeout bounds one transaction of the engine.
+const commitTimeout = 10 * time.Second
+
+// commit is a transaction on the rotation's row, made only if this worker still holds the lease.
+// What the app did is recorded even when the worker is being stopped.
+func (a *attempt) commit(ctx context.Context, work func(ctx context.Context, tx pgx.Tx, p *progress) error) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer stop()
+	return a.commitNow(ctx, work)
+}
+
+// lockAccount comes before the rotation's own row, as in the commands that revoke grants of an
+// account and plan its rotation in one transaction: the same order cannot deadlock.
+const lockAccount = `select id from accounts where workspace_id = @workspace and id = @account for no key update`
+
+// commitNow is commit, but not after ctx has ended.
+func (a *attempt) commitNow(ctx context.Context, work func(ctx context.Context, tx pgx.Tx, p *progress) error) error {
+	var p progress
+	err := a.DB.Tx(ctx, func(tx pgx.Tx) (err error) {
+		if _, err := tx.Exec(ctx, lockAccount, pgx.StrictNamedArgs{"workspace": a.progress.Workspace, "account": a.progress.Account}); err != nil {
+			return err
+		}
+		if p, err = lock(ctx, tx, lockProgress, a.progress.Workspace, a.progress.ID); err != nil {
+			return err
+		}
+		if p.Fence != a.fence || p.Finished != nil || p.LeaseUntil == nil {
+			return errFenced
+		}
+		now := a.now()
+		p.LeaseUntil = new(now.Add(a.options.Lease))
+		if err := work(ctx, tx, &p); err != nil {
+			return err
+		}
+		return p.save(ctx, tx, now)
+	})
+	if err != nil {
+		return err
+	}
+	a.progress = p
+	a.ended = p.LeaseUntil == nil
+	return nil
+}
