@@ -136,6 +136,14 @@ func openAuditKey(reference string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed([]byte(seed.Reveal())), nil
 }
 
+// publicKey verifies the checkpoints; nil in a process that was not given the key.
+func (g *Gateway) publicKey() ed25519.PublicKey {
+	if g.auditKey == nil {
+		return nil
+	}
+	return g.auditKey.Public().(ed25519.PublicKey)
+}
+
 func (g *Gateway) plays(role string) bool { return slices.Contains(g.config.Roles, role) }
 
 // guarded is the client for addresses that customers and IdPs choose.

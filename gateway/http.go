@@ -12,6 +12,7 @@ import (
 
 	"postern/core"
 	"postern/core/seal"
+	"postern/gateway/api"
 	"postern/gateway/problem"
 	"postern/oidc"
 	"postern/scim"
@@ -84,6 +85,9 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	(&scim.Service{DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log}).Mount(engine)
 	(&webhooks.Service{
 		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, HTTP: g.guarded(), PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
+	}).Mount(engine)
+	(&api.Service{
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}).Mount(engine)
 	return engine, nil
 }

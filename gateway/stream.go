@@ -2,13 +2,21 @@ package gateway
 
 import (
 	"context"
+	"net/http"
 	"runtime/debug"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"postern/connectors/guard"
+	"postern/core"
+	"postern/core/seal"
 	"postern/siem/ocsf"
 	"postern/siem/relay"
+	"postern/siem/sink"
+	"postern/siem/splunk"
 	"postern/siem/stream"
+	"postern/siem/sumologic"
 )
 
 func (g *Gateway) cluster() stream.Cluster {
@@ -22,13 +30,76 @@ func (g *Gateway) relay(ctx context.Context) error {
 		return err
 	}
 	defer producer.Close()
-	publish := &relay.Relay{DB: g.db, Publisher: producer, Mapper: ocsf.Mapper{Release: release()}, Log: g.log}
+	publish := &relay.Relay{DB: g.db, Publisher: producer, Mapper: mapper(), Log: g.log}
 	g.sequencer.Moved = publish.Wake
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return g.sequencer.Run(ctx) })
 	group.Go(func() error { return publish.Run(ctx) })
 	return group.Wait()
 }
+
+// receivers lists where events go, by the name of the sink.
+func (g *Gateway) receivers() map[string]sink.Receiver {
+	open := func(reference string) func() (seal.Secret, error) {
+		return func() (seal.Secret, error) { return OpenReference(reference) }
+	}
+	receivers := map[string]sink.Receiver{}
+	if g.config.SplunkURL != "" {
+		receivers["splunk"] = &splunk.Receiver{
+			URL: g.config.SplunkURL, Token: open(g.config.SplunkToken), HTTP: g.outgoing(90 * time.Second), Index: g.config.SplunkIndex,
+		}
+	}
+	if g.config.SumoURL != "" {
+		receivers["sumologic"] = &sumologic.Receiver{URL: open(g.config.SumoURL), HTTP: g.outgoing(time.Minute)}
+	}
+	return receivers
+}
+
+// sink delivers to every receiver. A receiver that is down holds up no other.
+func (g *Gateway) sink(ctx context.Context) error {
+	receivers := g.receivers()
+	if len(receivers) == 0 {
+		g.log.WarnContext(ctx, "no receiver is configured: events stay in Kafka", "hint", "--splunk-url, --sumo-url")
+		<-ctx.Done()
+		return nil
+	}
+	if err := g.ensureTopic(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for name, receiver := range receivers {
+		deliver := &sink.Sink{Name: name, DB: g.db, Cluster: g.cluster(), Receiver: receiver, Mapper: mapper(), Now: g.now, Log: g.log}
+		group.Go(func() error { return deliver.Run(ctx) })
+	}
+	return group.Wait()
+}
+
+// ensureTopic waits for Kafka: a cluster that is away at the start comes back, a topic that is wrong
+// does not.
+func (g *Gateway) ensureTopic(ctx context.Context) error {
+	for {
+		err := g.cluster().Ensure(ctx)
+		if err == nil || core.KindOf(err) == core.KindConflict {
+			return err
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		g.log.WarnContext(ctx, "Kafka is not ready", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(2 * time.Second):
+		}
+	}
+}
+
+// outgoing is the guarded client for receivers, whose answers are short.
+func (g *Gateway) outgoing(timeout time.Duration) *http.Client {
+	return guard.Client(guard.Options{AllowPrivate: g.config.AllowPrivate, MaxBody: 64 << 10, Timeout: timeout})
+}
+
+func mapper() ocsf.Mapper { return ocsf.Mapper{Release: release()} }
 
 // release is the version this binary was built as.
 func release() string {

@@ -14,15 +14,15 @@ import (
 	"postern/core/audit"
 )
 
-// Event is an immutable fact, with its place in the workspace's chain.
-type Event struct {
+// Entry is an immutable fact, with its place in the workspace's chain.
+type Entry struct {
 	Sequence int64      `json:"sequence" doc:"Gap-free within the workspace, from 1"`
 	Hash     string     `json:"hash" doc:"SHA-256 over the previous hash, the sequence and the event; hexadecimal"`
 	Event    core.Event `json:"event"`
 }
 
-func eventOf(record audit.Record) Event {
-	return Event{record.Sequence, hex.EncodeToString(record.Hash), record.Event}
+func entryOf(record audit.Record) Entry {
+	return Entry{record.Sequence, hex.EncodeToString(record.Hash), record.Event}
 }
 
 // Checkpoint is a signed statement of how long the log was and what its chain ended in.
@@ -62,7 +62,7 @@ func (s *Service) activity(api huma.API) {
 	tags := []string{"Activity"}
 	add(api, huma.Operation{OperationID: "listEvents", Method: http.MethodGet, Path: "/events", Tags: tags, Summary: "List events in the order of their sequence",
 		Description: "In ascending order there is always a next: ask again with it to follow the log. An empty page means nothing new yet."},
-		ActivityRead, func(ctx context.Context, by caller, in *eventList) (*listed[Event], error) {
+		ActivityRead, func(ctx context.Context, by caller, in *eventList) (*listed[Entry], error) {
 			query := audit.Query{Target: in.Target, Correlation: in.Correlation, Limit: in.Limit, Descending: in.Order == "desc"}
 			for _, name := range in.Type {
 				query.Types = append(query.Types, core.EventType(name))
@@ -76,7 +76,7 @@ func (s *Service) activity(api huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			answer := listing(found, eventOf)
+			answer := listing(found, entryOf)
 			last := in.Cursor
 			if len(found) > 0 {
 				last = found[len(found)-1].Sequence

@@ -107,7 +107,7 @@ func (d dev) prepare(ctx context.Context, folder *local.Folder, stack *local.Sta
 		Listen:    fmt.Sprintf("127.0.0.1:%d", stack.Gateway),
 		PublicURL: address, Key: "file:" + folder.In("secrets", "key"), AuditKey: "file:" + folder.In("secrets", "audit-key"),
 		Kafka: []string{stack.Kafka}, KafkaTopic: "postern.audit",
-		SplunkURL: stack.HEC, SplunkToken: stack.HECToken,
+		SplunkURL: stack.HEC, SplunkToken: stack.HECToken, SumoURL: stack.SumoURL,
 		Browser: os.Getenv("POSTERN_BROWSER"), Concurrency: 3, AllowPrivate: true, Grace: 10 * time.Second,
 		Rotation: devPace,
 	}
@@ -198,10 +198,10 @@ func own(ctx context.Context, db *postgres.DB, id core.ID) error {
 	}
 	return db.Tx(ctx, func(tx pgx.Tx) error {
 		user, err := people.LockUser(ctx, tx, workspaces[0].ID, id)
-		if err != nil || user.Role == directory.Owner {
+		if err != nil || user.Role == directory.RoleOwner {
 			return err
 		}
-		user.Role = directory.Owner
+		user.Role = directory.RoleOwner
 		_, err = people.UpdateUser(ctx, tx, user)
 		return err
 	})
