@@ -195,8 +195,9 @@ func compareText(left, right string, operator filter.Operator, kind filter.Kind,
 		return strings.HasPrefix(left, right)
 	case filter.EndsWith:
 		return strings.HasSuffix(left, right)
+	default:
+		return orderable && ordered(left, right, operator)
 	}
-	return orderable && ordered(left, right, operator)
 }
 
 func ordered[Value int64 | float64 | string](left, right Value, operator filter.Operator) bool {
@@ -213,6 +214,7 @@ func ordered[Value int64 | float64 | string](left, right Value, operator filter.
 		return left < right
 	case filter.LessOrEqual:
 		return left <= right
+	default:
+		return false
 	}
-	return false
 }

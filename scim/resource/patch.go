@@ -419,12 +419,14 @@ func (c Change) fromFilter(element *Object, e filter.Expression) error {
 }
 
 func (c Change) fromComparison(element *Object, e filter.Comparison) error {
-	var value any = e.Value.Text
+	var value any
 	switch e.Value.Kind {
 	case filter.Boolean:
 		value = e.Value.Text == "true"
 	case filter.Number:
 		value = Number(e.Value.Text)
+	default:
+		value = e.Value.Text
 	}
 	sub := c.Attribute.sub(e.Path.Name)
 	if sub == nil {

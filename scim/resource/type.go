@@ -65,11 +65,14 @@ func named(attributes []*Attribute, name string) *Attribute {
 }
 
 // User is the type of people: the core schema with the enterprise extension. The password is not in
-// it, since none is kept; groups are returned when asked for, since they cost a query of their own.
+// it, since none is kept; active is always there, so it cannot be removed; groups are returned when
+// asked for, since they cost a query of their own.
 func User() *Type {
 	core := schema.CoreUserSchema()
-	core.Attributes = slices.DeleteFunc(core.Attributes, func(a schema.CoreAttribute) bool { return a.Name() == "password" || a.Name() == "groups" })
-	core.Attributes = append(core.Attributes, groupsAttribute())
+	core.Attributes = slices.DeleteFunc(core.Attributes, func(a schema.CoreAttribute) bool {
+		return a.Name() == "password" || a.Name() == "active" || a.Name() == "groups"
+	})
+	core.Attributes = append(core.Attributes, activeAttribute(), groupsAttribute())
 	return newType(Type{
 		Name: "User", Endpoint: "/Users", Description: "A person the identity provider manages",
 		Core: core, Extensions: []schema.Schema{schema.ExtensionEnterpriseUser()},
@@ -82,6 +85,13 @@ func Group() *Type {
 	core.Attributes = slices.DeleteFunc(core.Attributes, func(a schema.CoreAttribute) bool { return a.Name() == "members" })
 	core.Attributes = append(core.Attributes, membersAttribute())
 	return newType(Type{Name: "Group", Endpoint: "/Groups", Description: "A team of people", Core: core})
+}
+
+func activeAttribute() schema.CoreAttribute {
+	return schema.SimpleCoreAttribute(schema.SimpleBooleanParams(schema.BooleanParams{
+		Name: "active", Required: true,
+		Description: optional.NewString("Whether the person may sign in and use anything. True unless a new person is created with false."),
+	}))
 }
 
 func groupsAttribute() schema.CoreAttribute {
