@@ -1,0 +1,126 @@
+package console
+
+import (
+	"strconv"
+	"time"
+
+	"postern/core"
+	"postern/core/audit"
+)
+
+// line is an event as a sentence: who, did what, to what.
+type line struct {
+	Sequence int64
+	Event    core.Event
+	Tone     string
+	Actor    string
+	Verb     string
+	Object   core.Target
+	Tail     string // between object and second
+	Second   core.Target
+	Note     string
+}
+
+// saying is how the events of a type are told.
+type saying struct {
+	verb   string
+	object string // kind of the target that is the object
+	tail   string
+	second string // kind of a second target
+	tone   string
+}
+
+var sayings = map[core.EventType]saying{
+	core.WorkspaceCreated:       {"created the workspace", "workspace", "", "", "calm"},
+	core.ConnectionCreated:      {"connected", "connection", "", "", "calm"},
+	core.ConnectionTokenCreated: {"made a token for", "connection", "", "", "calm"},
+	core.ServiceAccountCreated:  {"created the service account", "service_account", "", "", "calm"},
+
+	core.UserProvisioned:   {"provisioned", "user", "", "", "calm"},
+	core.UserUpdated:       {"updated", "user", "", "", "calm"},
+	core.UserDeprovisioned: {"deprovisioned", "user", "", "", "warn"},
+	core.UserReactivated:   {"reactivated", "user", "", "", "calm"},
+	core.UserDeleted:       {"deleted", "user", "", "", "warn"},
+	core.UserLoggedOut:     {"logged out", "user", "everywhere", "", "warn"},
+
+	core.TeamCreated:       {"created the team", "team", "", "", "calm"},
+	core.TeamUpdated:       {"updated the team", "team", "", "", "calm"},
+	core.TeamDeleted:       {"deleted the team", "team", "", "", "calm"},
+	core.TeamMemberAdded:   {"added", "user", "to", "team", "calm"},
+	core.TeamMemberRemoved: {"removed", "user", "from", "team", "calm"},
+
+	core.SessionStarted: {"signed in", "", "", "", "calm"},
+	core.SessionEnded:   {"ended a session of", "user", "", "", "calm"},
+	core.SignInFailed:   {"could not sign somebody in", "", "", "", "bad"},
+
+	core.RequestRefused: {"sent a request that was refused", "", "", "", "bad"},
+	core.SignalAccepted: {"asked to log out", "user", "", "", "warn"},
+	core.SignalRefused:  {"refused a signal for", "connection", "", "", "bad"},
+
+	core.AppCreated:              {"added the app", "app", "", "", "calm"},
+	core.AccountCreated:          {"added the account", "account", "", "", "calm"},
+	core.AccountShared:           {"shared", "account", "with", "grantee", "calm"},
+	core.AccountUnshared:         {"took", "account", "from", "grantee", "calm"},
+	core.AccountPasswordRevealed: {"saw the password of", "account", "", "", "warn"},
+	core.AccountPasswordFilled:   {"used", "account", "", "", "calm"},
+	core.AccountValidated:        {"proved the password of", "account", "", "", "good"},
+	core.AccountDesynced:         {"found out of sync", "account", "", "", "bad"},
+	core.AccountOrphaned:         {"left without an owner", "account", "", "", "bad"},
+
+	core.RotationPlanned:        {"asked for a rotation of", "account", "", "", "busy"},
+	core.RotationStarted:        {"began to rotate", "account", "", "", "busy"},
+	core.RotationDelayed:        {"will try again to rotate", "account", "", "", "warn"},
+	core.RotationBlocked:        {"needs a person to rotate", "account", "", "", "bad"},
+	core.AccountPasswordDrifted: {"found an older password on", "account", "", "", "warn"},
+	core.AccountPasswordRotated: {"rotated the password of", "account", "", "", "good"},
+
+	core.SinkPaused:       {"paused the sink", "sink", "", "", "bad"},
+	core.SinkResumed:      {"resumed the sink", "sink", "", "", "good"},
+	core.SinkDeadLettered: {"set an event aside from the sink", "sink", "", "", "bad"},
+
+	core.CheckpointSigned: {"signed a checkpoint of the log", "", "", "", "calm"},
+}
+
+// ours are the events that Postern itself makes happen, whoever is the cause: the sentence begins
+// with Postern, and the cause is in the correlation.
+var ours = map[core.EventType]bool{
+	core.RotationStarted: true, core.RotationDelayed: true, core.RotationBlocked: true, core.AccountPasswordDrifted: true,
+	core.AccountPasswordRotated: true, core.AccountValidated: true, core.AccountDesynced: true, core.AccountOrphaned: true,
+	core.SignalRefused: true,
+}
+
+func lineOf(record audit.Record) line {
+	event := record.Event
+	said, ok := sayings[event.Type]
+	if !ok {
+		said = saying{verb: string(event.Type), tone: "calm"}
+	}
+	told := line{Sequence: record.Sequence, Event: event, Tone: said.tone, Actor: event.Actor.Name, Verb: said.verb, Tail: said.tail, Note: event.Reason}
+	if told.Actor == "" || ours[event.Type] {
+		told.Actor = core.System.Name
+	}
+	told.Object, _ = targetOf(event, said.object)
+	switch said.second {
+	case "":
+	case "grantee":
+		if target, found := targetOf(event, "user"); found {
+			told.Second = target
+		} else {
+			told.Second, _ = targetOf(event, "team")
+		}
+	default:
+		told.Second, _ = targetOf(event, said.second)
+	}
+	if event.Type == core.SessionEnded && event.Actor.ID == told.Object.ID {
+		told.Verb, told.Object = "signed out", core.Target{}
+	}
+	if event.Type == core.AccountPasswordRotated {
+		if millis, err := strconv.ParseInt(event.Data["time_to_lockout_ms"], 10, 64); err == nil {
+			told.Note = "locked out after " + span(time.Duration(millis)*time.Millisecond)
+		}
+	}
+	if told.Note == "" {
+		told.Note = event.Data["changed"]
+	}
+	return told
+}

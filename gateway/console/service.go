@@ -1,0 +1,151 @@
+package console
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/directory"
+	"postern/core/postgres"
+	"postern/core/rotation"
+	"postern/gateway/problem"
+	"postern/oidc"
+)
+
+// Service is the console. Every field is needed except Now and Wake. Use it by pointer.
+type Service struct {
+	DB        *postgres.DB
+	Directory *directory.Directory
+	Accounts  *accounts.Accounts
+	Rotations *rotation.Rotations
+	OIDC      *oidc.Service
+	Log       *slog.Logger
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	// Wake tells the sequencer that events were committed.
+	Wake func()
+
+	once    sync.Once
+	closing chan struct{}
+	closed  sync.Once
+	streams streams
+	names   sync.Map // of workspaces, by id
+	pages   map[string]*template.Template
+	assets  map[string]asset
+}
+
+// StreamRoute is the route of the live activity, as gin knows it: it must not be given a timeout.
+const StreamRoute = "/activity/stream"
+
+//go:embed templates/*.html
+var templates embed.FS
+
+//go:embed static/*
+var static embed.FS
+
+// asset is an embedded file and the address that changes with its content.
+type asset struct {
+	address string
+	kind    string
+	content []byte
+}
+
+// Mount adds the routes.
+func (s *Service) Mount(router gin.IRouter) {
+	s.prepare()
+	router.GET("/sign-in", s.signIn)
+	router.GET("/console/:file", s.file)
+	router.GET("/favicon.ico", func(c *gin.Context) { c.Redirect(http.StatusFound, s.assets["icon.svg"].address) })
+	inside := router.Group("", s.OIDC.Require(), s.annotate)
+	inside.GET("/", s.listAccounts)
+	inside.GET("/accounts/:id", s.showAccount)
+	inside.POST("/accounts/:id/fill", s.fill)
+	inside.POST("/accounts/:id/reveal", s.reveal)
+	inside.POST("/accounts/:id/rotate", s.rotate)
+	inside.POST("/accounts/:id/verify", s.verify)
+	inside.POST("/accounts/:id/share", s.share)
+	inside.POST("/accounts/:id/unshare", s.unshare)
+	inside.GET("/activity", s.showActivity)
+	inside.GET(StreamRoute, s.stream)
+	inside.GET("/users", s.listUsers)
+}
+
+// Close ends the live streams, so that a server can shut down without waiting for browsers. Their
+// pages connect again by themselves.
+func (s *Service) Close() {
+	s.prepare()
+	s.closed.Do(func() { close(s.closing) })
+}
+
+// prepare reads what is embedded. A fault there is a fault of the build.
+func (s *Service) prepare() {
+	s.once.Do(func() {
+		s.closing = make(chan struct{})
+		s.assets = map[string]asset{}
+		entries, err := fs.ReadDir(static, "static")
+		if err != nil {
+			panic(err)
+		}
+		for _, entry := range entries {
+			content, err := fs.ReadFile(static, "static/"+entry.Name())
+			if err != nil {
+				panic(err)
+			}
+			sum := sha256.Sum256(content)
+			extension := path.Ext(entry.Name())
+			address := "/console/" + strings.TrimSuffix(entry.Name(), extension) + "-" + hex.EncodeToString(sum[:6]) + extension
+			kind := map[string]string{".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}[extension]
+			s.assets[entry.Name()] = asset{address, kind, content}
+		}
+		s.pages = map[string]*template.Template{}
+		base := template.Must(template.New("base.html").Funcs(s.words()).ParseFS(templates, "templates/base.html", "templates/parts.html"))
+		for _, name := range []string{"accounts", "account", "activity", "users", "sign-in", "problem"} {
+			s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templates, "templates/"+name+".html"))
+		}
+	})
+}
+
+// file serves an embedded file. Its address names its content, so it may be kept for ever.
+func (s *Service) file(c *gin.Context) {
+	for _, file := range s.assets {
+		if file.address == c.Request.URL.Path {
+			c.Header("Cache-Control", "public, max-age=31536000, immutable")
+			c.Data(http.StatusOK, file.kind, file.content)
+			return
+		}
+	}
+	problem.Write(c, core.NotFound("file"))
+}
+
+// annotate puts who asks into the request's log line.
+func (s *Service) annotate(c *gin.Context) {
+	if session, user, ok := oidc.Session(c); ok {
+		problem.Add(c, slog.String("workspace", session.Workspace.String()), slog.String("actor", user.ID.String()))
+	}
+	c.Next()
+}
+
+func (s *Service) now() time.Time {
+	if s.Now == nil {
+		return time.Now()
+	}
+	return s.Now()
+}
+
+func (s *Service) wake() {
+	if s.Wake != nil {
+		s.Wake()
+	}
+}

@@ -1,0 +1,180 @@
+// Everything here improves pages that work without it, except handing out a password.
+"use strict";
+
+const $ = (selector, from = document) => from.querySelector(selector);
+const all = (selector, from = document) => [...from.querySelectorAll(selector)];
+
+// Times: relative ones go on counting, clock times are in the reader's own zone.
+function say(milliseconds) {
+  const future = milliseconds < 0, s = Math.abs(milliseconds) / 1000;
+  if (!future && s < 5) return "just now";
+  const text = s < 60 ? Math.floor(s) + " s" : s < 3600 ? Math.floor(s / 60) + " min"
+    : s < 172800 ? Math.floor(s / 3600) + " h" : Math.floor(s / 86400) + " days";
+  return future ? "in " + text : text + " ago";
+}
+function times(from = document) {
+  for (const time of all("time[data-when]", from)) time.textContent = say(Date.now() - Date.parse(time.dateTime));
+  for (const time of all("time[data-clock]", from)) {
+    const at = new Date(time.dateTime);
+    time.textContent = at.toLocaleTimeString([], { hour12: false }) + "." + String(at.getMilliseconds()).padStart(3, "0");
+  }
+}
+
+// Handing out a password: it is fetched when asked for, kept in this dialog alone, and forgotten.
+const dialog = $("#hand");
+let held = null, forgetting = 0;
+
+function forget() {
+  clearInterval(forgetting);
+  held = null;
+  for (const output of all("output", dialog)) output.textContent = "";
+  $("[data-hand=fields]", dialog).hidden = true;
+  $("[data-hand=clock]", dialog).textContent = "";
+}
+async function expose(button) {
+  const part = (name) => $(`[data-hand=${name}]`, dialog);
+  const shown = "show" in button.dataset;
+  forget();
+  $("#hand-title").textContent = button.dataset.name;
+  part("note").textContent = "Asking…";
+  part("problem").hidden = true;
+  dialog.showModal();
+  let answer, body;
+  try {
+    answer = await fetch(button.dataset.expose, { method: "POST", headers: { "X-Postern-Console": "1", Accept: "application/json" } });
+    body = await answer.json();
+  } catch {
+    answer = { ok: false };
+    body = { detail: "Postern cannot be reached." };
+  }
+  if (!dialog.open) return;
+  if (answer.status === 401) { location.reload(); return; }
+  if (!answer.ok) {
+    part("note").textContent = "";
+    part("problem").textContent = body.detail || "That did not work.";
+    part("problem").hidden = false;
+    return;
+  }
+  held = body;
+  part("note").textContent = shown ? "It is on record that you saw this password." : "It is on record that you used this account. Paste the password where you sign in.";
+  part("username").textContent = body.username;
+  part("password").textContent = shown ? body.password : "•".repeat(12);
+  part("fields").hidden = false;
+  $("[data-copy=password]", dialog).focus();
+  let left = 60;
+  const tick = () => {
+    part("clock").textContent = `Forgotten here in ${left} s.`;
+    if (left-- <= 0) dialog.close();
+  };
+  tick();
+  forgetting = setInterval(tick, 1000);
+}
+if (dialog) {
+  dialog.addEventListener("close", forget);
+  dialog.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button || !held) return;
+    try {
+      await navigator.clipboard.writeText(held[button.dataset.copy]);
+      button.textContent = "Copied";
+    } catch {
+      const output = $(`[data-hand=${button.dataset.copy}]`, dialog);
+      output.textContent = held[button.dataset.copy];
+      getSelection().selectAllChildren(output);
+      button.textContent = "Press Ctrl C";
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 2000);
+  });
+}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-expose]");
+  if (button) expose(button);
+});
+
+// Finding in a list.
+const filter = $("[data-filter]");
+function find() {
+  if (!filter) return;
+  const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+  let found = 0;
+  for (const row of all(filter.dataset.filter)) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+    if (!row.hidden) found++;
+  }
+  const none = $("[data-filter-none]");
+  if (none) none.hidden = found > 0;
+}
+if (filter) {
+  filter.addEventListener("input", find);
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "/" && !event.target.closest("input, textarea, select, dialog")) { event.preventDefault(); filter.focus(); }
+  });
+}
+
+function ready(from = document) {
+  times(from);
+  for (const button of all("[data-expose]", from)) button.hidden = false;
+  for (const tools of all("[data-filter-tools]", from)) tools.hidden = false;
+  find();
+}
+
+// A part of the page that changes by itself is asked for again, and replaced unless somebody is busy
+// in it.
+async function refresh(part) {
+  let wait = Number(part.dataset.refresh);
+  try {
+    const busy = dialog?.open || part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, summary");
+    if (document.visibilityState === "visible" && !busy) {
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      if (answer.redirected) { location.reload(); return; }
+      if (answer.ok) {
+        const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
+        if (fresh) {
+          const open = all("details", part).map((details) => details.open);
+          const focus = document.activeElement && part.contains(document.activeElement) ? [...part.querySelectorAll("a, button")].indexOf(document.activeElement) : -1;
+          part.replaceChildren(...fresh.childNodes);
+          part.dataset.refresh = fresh.dataset.refresh;
+          all("details", part).forEach((details, i) => { details.open = open[i] || false; });
+          if (focus >= 0) part.querySelectorAll("a, button")[focus]?.focus();
+          ready(part);
+          wait = Number(part.dataset.refresh);
+        }
+      } else if (answer.status === 401) { location.reload(); return; }
+    }
+  } catch { wait = 5000; }
+  setTimeout(refresh, wait, part);
+}
+
+// Activity as it happens. Without a stream the page is loaded again now and then.
+function follow(list) {
+  const state = $("[data-live]"), text = $("[data-live-text]");
+  const tell = (word, on) => { if (state) { state.hidden = false; state.classList.toggle("on", on); text.textContent = word; } };
+  let failures = 0;
+  const source = new EventSource(list.dataset.stream);
+  source.onopen = () => { failures = 0; tell("Live", true); };
+  source.addEventListener("line", (event) => {
+    const fresh = new DOMParser().parseFromString("<ol>" + event.data + "</ol>", "text/html").querySelector("li");
+    if (!fresh || document.getElementById(fresh.id)) return;
+    times(fresh);
+    fresh.classList.add("fresh");
+    list.prepend(fresh);
+    $("#no-lines")?.remove();
+    while (list.children.length > 500) list.lastElementChild.remove();
+  });
+  source.onerror = () => {
+    tell("Reconnecting…", false);
+    if (source.readyState === EventSource.CLOSED || ++failures > 5) {
+      source.close();
+      tell("Not live; loads again by itself", false);
+      setTimeout(() => location.reload(), 15000);
+    }
+  };
+  addEventListener("pagehide", () => source.close());
+}
+
+ready();
+setInterval(times, 10000);
+for (const part of all("[data-refresh]")) setTimeout(refresh, Number(part.dataset.refresh), part);
+const stream = $("[data-stream]");
+if (stream) follow(stream);

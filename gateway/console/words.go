@@ -1,0 +1,160 @@
+package console
+
+import (
+	"fmt"
+	"html/template"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/rotation"
+)
+
+// badge is a state as a person reads it: a word, and a tone that also has a sign, for nobody should
+// have to tell colours apart.
+type badge struct {
+	Word  string
+	Tone  string // good, busy, warn, bad, calm
+	Hint  string
+	Event bool
+}
+
+var accountStates = map[accounts.State]badge{
+	accounts.Unvalidated:     {Word: "Not proven yet", Tone: "calm", Hint: "No sign-in has proved the stored password yet"},
+	accounts.Validated:       {Word: "In sync", Tone: "good", Hint: "A sign-in proved the stored password"},
+	accounts.DesyncSuspected: {Word: "Perhaps out of sync", Tone: "warn", Hint: "The app may have another password"},
+	accounts.Desynced:        {Word: "Out of sync", Tone: "bad", Hint: "The app refuses the stored password"},
+	accounts.Unmanaged:       {Word: "Unmanaged", Tone: "warn", Hint: "Nobody keeps the password up to date"},
+	accounts.AppDisabled:     {Word: "Locked by the app", Tone: "bad", Hint: "The app has locked or disabled the login"},
+	accounts.AtRisk:          {Word: "At risk", Tone: "bad", Hint: "Somebody who left may still know the password"},
+}
+
+var rotationStates = map[rotation.State]badge{
+	rotation.StatePlanned:   {Word: "Planned", Tone: "busy", Hint: "Waits for a worker"},
+	rotation.StateStored:    {Word: "Next password sealed", Tone: "busy", Hint: "It is in the vault before the app sees it"},
+	rotation.StateArmed:     {Word: "At the app", Tone: "busy", Hint: "A browser signs in and fills in the form"},
+	rotation.StateSubmitted: {Word: "Change sent", Tone: "busy", Hint: "The request left; from here on only sign-ins tell"},
+	rotation.StateProbing:   {Word: "Finding out", Tone: "busy", Hint: "Which password does the app have?"},
+	rotation.StateNewProven: {Word: "New password accepted", Tone: "busy", Hint: "A fresh sign-in with it worked"},
+	rotation.StateOldDead:   {Word: "Old password refused", Tone: "busy", Hint: "A fresh sign-in with it was turned away"},
+	rotation.StateDone:      {Word: "Done", Tone: "good", Hint: "Both proofs are in the receipt"},
+	rotation.StateNotSent:   {Word: "Nothing was sent", Tone: "warn", Hint: "Certain: no request left"},
+	rotation.StateUnchanged: {Word: "Unchanged", Tone: "warn", Hint: "The old password still works; tried again later"},
+	rotation.StateDrifted:   {Word: "Drifted", Tone: "warn", Hint: "A password from history works"},
+	rotation.StateUnknown:   {Word: "Unknown", Tone: "bad", Hint: "No stored password works"},
+	rotation.StateBlocked:   {Word: "Needs a person", Tone: "bad", Hint: "Ask again once what it says is settled"},
+}
+
+var reasons = map[rotation.Reason]string{
+	rotation.ReasonDeprovision: "somebody left", rotation.ReasonRevocation: "access was revoked", rotation.ReasonLogout: "universal logout",
+	rotation.ReasonManual: "asked for", rotation.ReasonSignIn: "after a sign-in", rotation.ReasonSchedule: "on schedule", rotation.ReasonVerify: "verification",
+}
+
+// words are what the templates say things with.
+func (s *Service) words() template.FuncMap {
+	return template.FuncMap{
+		"asset":    func(name string) string { return s.assets[name].address },
+		"account":  func(state accounts.State) badge { return known(accountStates, state) },
+		"rotation": func(state rotation.State) badge { return known(rotationStates, state) },
+		"reason":   func(reason rotation.Reason) string { return reasons[reason] },
+		"ago":      s.ago,
+		"stamp":    func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"clock":    func(at time.Time) string { return at.UTC().Format("15:04:05.000") },
+		"machine":  func(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) },
+		"span":     span,
+		"initial":  initial,
+		"tint":     tint,
+		"join":     strings.Join,
+		"plural":   plural,
+		"level": func(level string) string {
+			return map[string]string{"injected": "signed in for them", "filled": "used it", "revealed": "saw it"}[level]
+		},
+		"role": func(role any) string { return strings.ReplaceAll(fmt.Sprint(role), "_", " ") },
+	}
+}
+
+func known[State ~string](words map[State]badge, state State) badge {
+	if word, ok := words[state]; ok {
+		return word
+	}
+	return badge{Word: string(state), Tone: "calm"}
+}
+
+// ago is a time as one would say it. Pages refine it in the reader's own time zone.
+func (s *Service) ago(at time.Time) string {
+	passed := s.now().Sub(at)
+	if passed < 0 {
+		return "in " + about(-passed)
+	}
+	if passed < 5*time.Second {
+		return "just now"
+	}
+	return about(passed) + " ago"
+}
+
+func about(passed time.Duration) string {
+	switch {
+	case passed < time.Minute:
+		return fmt.Sprintf("%d s", int(passed.Seconds()))
+	case passed < time.Hour:
+		return fmt.Sprintf("%d min", int(passed.Minutes()))
+	case passed < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(passed.Hours()))
+	}
+	return fmt.Sprintf("%d days", int(passed.Hours()/24))
+}
+
+// span is a duration with the precision one cares for.
+func span(passed time.Duration) string {
+	switch {
+	case passed < 0:
+		return "–"
+	case passed < time.Second:
+		return fmt.Sprintf("%d ms", passed.Milliseconds())
+	case passed < time.Minute:
+		return fmt.Sprintf("%.1f s", passed.Seconds())
+	case passed < time.Hour:
+		return fmt.Sprintf("%d min %02d s", int(passed.Minutes()), int(passed.Seconds())%60)
+	}
+	return about(passed)
+}
+
+func initial(name string) string {
+	first, _ := utf8.DecodeRuneInString(strings.TrimSpace(name))
+	if first == utf8.RuneError {
+		return "·"
+	}
+	return string(unicode.ToUpper(first))
+}
+
+// tint gives a name one of a few colours, always the same.
+func tint(name string) string {
+	sum := 0
+	for _, r := range name {
+		sum = sum*31 + int(r)
+	}
+	if sum < 0 {
+		sum = -sum
+	}
+	return fmt.Sprintf("tint-%d", sum%6)
+}
+
+func plural(count int, one, many string) string {
+	if count == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", count, many)
+}
+
+// targetOf finds what an event tells of, by kind.
+func targetOf(event core.Event, kind string) (core.Target, bool) {
+	for _, target := range event.Targets {
+		if target.Kind == kind {
+			return target, true
+		}
+	}
+	return core.Target{}, false
+}

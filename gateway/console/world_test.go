@@ -1,0 +1,231 @@
+package console_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/audit"
+	"postern/core/directory"
+	"postern/core/jobs"
+	"postern/core/lifecycle"
+	"postern/core/postgres"
+	"postern/core/postgres/postgrestest"
+	"postern/core/rotation"
+	"postern/core/seal"
+	"postern/core/vault"
+	"postern/gateway/console"
+	"postern/gateway/problem"
+	"postern/oidc"
+)
+
+const canary = "canary-Pa55word!"
+
+// world is two workspaces with people, accounts and a console in front of them.
+type world struct {
+	db        *postgres.DB
+	directory *directory.Directory
+	accounts  *accounts.Accounts
+	rotations *rotation.Rotations
+	lifecycle *lifecycle.Lifecycle
+	console   *console.Service
+	server    *httptest.Server
+
+	acme, globex directory.Workspace
+	okta         directory.Connection
+	people       map[string]directory.User
+	cookies      map[string]string
+	wiki, mail   accounts.Account // of acme: ana owns wiki, ben collaborates; zoe owns mail
+	theirs       accounts.Account // of globex
+}
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	gin.SetMode(gin.ReleaseMode)
+	db := postgrestest.Open(t, jobs.Migrate)
+	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	queue, err := jobs.NewQueue(db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{db: db, people: map[string]directory.User{}, cookies: map[string]string{}}
+	w.directory = &directory.Directory{DB: db}
+	w.accounts = &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: key}, Directory: w.directory}
+	w.rotations = &rotation.Rotations{DB: db, Accounts: w.accounts, Queue: queue}
+	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}
+	engine := gin.New()
+	problem.Install(engine, problem.Options{Log: slog.New(slog.DiscardHandler), Streams: []string{console.StreamRoute}})
+	w.server = httptest.NewServer(engine)
+	signIn := &oidc.Service{DB: db, Directory: w.directory, HTTP: http.DefaultClient, PublicURL: w.server.URL}
+	signIn.Mount(engine)
+	w.console = &console.Service{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, OIDC: signIn, Log: slog.New(slog.DiscardHandler)}
+	w.console.Mount(engine)
+	t.Cleanup(func() {
+		w.console.Close()
+		w.server.Close()
+	})
+	w.fill(t)
+	return w
+}
+
+func (w *world) tx(t testing.TB, work func(ctx context.Context, tx pgx.Tx) error) {
+	t.Helper()
+	if err := w.db.Tx(t.Context(), func(tx pgx.Tx) error { return work(t.Context(), tx) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *world) fill(t testing.TB) {
+	t.Helper()
+	system := core.NewCause(core.System, time.Now())
+	var theirConnection directory.Connection
+	w.tx(t, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if w.acme, err = w.directory.CreateWorkspace(ctx, tx, system, "acme", "Acme"); err != nil {
+			return err
+		}
+		if w.globex, err = w.directory.CreateWorkspace(ctx, tx, system, "globex", "Globex"); err != nil {
+			return err
+		}
+		if w.okta, err = w.directory.CreateConnection(ctx, tx, system, w.acme.ID, directory.NewConnection{Name: "Okta", Kind: directory.Okta}); err != nil {
+			return err
+		}
+		theirConnection, err = w.directory.CreateConnection(ctx, tx, system, w.globex.ID, directory.NewConnection{Name: "Entra", Kind: directory.Entra})
+		return err
+	})
+	for _, person := range []struct {
+		key, userName, name string
+		role                directory.Role
+		connection          directory.Connection
+	}{
+		{"zoe", "zoe@acme.example", "Zoe Adler", directory.RoleOwner, w.okta},
+		{"ana", "ana@acme.example", "Ana Ito", directory.RoleUser, w.okta},
+		{"ben", "ben@acme.example", "Ben <b>Okoye</b>", directory.RoleUser, w.okta},
+		{"eve", "eve@acme.example", "Eve Moreau", directory.RoleUser, w.okta},
+		{"gus", "gus@globex.example", "Gus Globex", directory.RoleOwner, theirConnection},
+	} {
+		user, err := w.lifecycle.Provision(t.Context(), core.NewCause(person.connection.Actor(), time.Now()), directory.User{
+			Workspace: person.connection.Workspace, Connection: person.connection.ID, UserName: person.userName, Email: person.userName,
+			DisplayName: person.name, Active: true, Role: person.role,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.people[person.key] = user
+		w.signIn(t, person.key)
+	}
+	w.wiki = w.account(t, w.acme, "Wiki", "team-wiki", "ana")
+	w.mail = w.account(t, w.acme, "Newsletter", "press@acme.example", "zoe")
+	w.theirs = w.account(t, w.globex, "Wiki", "globex-wiki", "gus")
+	w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := w.accounts.Share(ctx, tx, core.NewCause(w.people["ana"].Actor(), time.Now()), w.acme.ID, w.wiki.ID, accounts.Subject{User: w.people["ben"].ID}, accounts.Collaborator, nil)
+		return err
+	})
+}
+
+func (w *world) account(t testing.TB, workspace directory.Workspace, app, username, owner string) (made accounts.Account) {
+	t.Helper()
+	system := core.NewCause(core.System, time.Now())
+	w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		created, err := w.accounts.CreateApp(ctx, tx, system, workspace.ID, accounts.NewApp{
+			Name: app, Domains: []string{strings.ToLower(app) + ".example.com"}, SignInURL: "https://" + strings.ToLower(app) + ".example.com/login", Connector: "browser",
+		})
+		if err != nil {
+			return err
+		}
+		made, err = w.accounts.CreateAccount(ctx, tx, system, workspace.ID, accounts.NewAccount{
+			App: created.ID, Username: username, Password: seal.NewSecret(canary), Owner: w.people[owner].ID,
+		})
+		return err
+	})
+	return made
+}
+
+func (w *world) signIn(t testing.TB, key string) {
+	t.Helper()
+	user := w.people[key]
+	w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		_, token, err := w.directory.StartSession(ctx, tx, core.NewCause(user.Actor(), time.Now()), directory.NewSession{
+			Workspace: user.Workspace, User: user.ID, Connection: user.Connection, Authenticated: time.Now(),
+		})
+		w.cookies[key] = oidc.SessionCookie + "=" + token.Reveal()
+		return err
+	})
+}
+
+// sequence runs the sequencer until nothing waits any more.
+func (w *world) sequence(t testing.TB) {
+	t.Helper()
+	_, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = (&audit.Sequencer{DB: w.db, Key: key, Log: slog.New(slog.DiscardHandler)}).Run(ctx)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	w.settle(t)
+}
+
+func (w *world) settle(t testing.TB) {
+	t.Helper()
+	for range 600 {
+		backlog, err := audit.ReadBacklog(t.Context(), w.db, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if backlog.Unsequenced == 0 {
+			return
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Fatal("the events were not sequenced")
+}
+
+// ask sends a request as a person, the way a browser's page or our script does.
+func (w *world) ask(t testing.TB, who, method, path string, form url.Values, headers ...string) (*http.Response, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), method, w.server.URL+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if form != nil {
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	request.Header.Set("Accept", "text/html")
+	request.Header.Set("Sec-Fetch-Site", "same-origin")
+	if cookie := w.cookies[who]; cookie != "" {
+		request.Header.Set("Cookie", cookie)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	answer, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	body, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer, string(body)
+}
