@@ -176,14 +176,14 @@ func (s *side) leave(t tester, name string) (exposed []accounts.Exposed, err err
 	return exposed, err
 }
 
-func (s *side) comeBack(t tester, name string) {
+func (s *side) activate(t tester, name string, active bool) {
 	t.Helper()
 	s.w.tx(t, func(tx pgx.Tx) error {
 		user, err := s.w.Directory.LockUser(ctx(t), tx, s.workspace, s.user(name))
 		if err != nil {
 			return err
 		}
-		user.Active = true
+		user.Active = active
 		_, err = s.w.Directory.UpdateUser(ctx(t), tx, user)
 		return err
 	})

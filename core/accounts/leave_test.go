@@ -118,7 +118,7 @@ func TestExposedAndRevokeAll(t *testing.T) {
 	for _, account := range all {
 		equal(t, "the leaver on "+account.Username, acme.may(t, ana.User, account.ID), "")
 	}
-	acme.comeBack(t, "ana")
+	acme.activate(t, "ana", true)
 	for _, account := range all {
 		equal(t, "the returned on "+account.Username, acme.may(t, ana.User, account.ID), "")
 	}

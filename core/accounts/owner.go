@@ -10,15 +10,16 @@ import (
 	"postern/core/postgres"
 )
 
-// livingOwner is true of an account a that somebody active owns, directly or through a team. @except
-// is a user who is about to leave, or NULL.
+// livingOwner is true of an account a that somebody active owns, directly or through a team. What
+// teams give to the user @except (NULL is nobody) does not count: they are about to leave, and their
+// own grants are revoked already.
 const livingOwner = `(
 	exists (
 		select from grants g
 		join users u on u.workspace_id = g.workspace_id and u.id = g.user_id
 		where g.workspace_id = a.workspace_id and g.account_id = a.id and g.role = 'owner'
 			and g.revoked is null and (g.expires is null or g.expires > @now)
-			and u.active and u.deleted is null and u.role not in ('login_only', 'guest') and u.id is distinct from @except::uuid
+			and u.active and u.deleted is null and u.role not in ('login_only', 'guest')
 	) or exists (
 		select from grants g
 		join team_members m on m.workspace_id = g.workspace_id and m.team_id = g.team_id and m.suspended is null
