@@ -118,14 +118,7 @@ func (j *job) reach(ctx context.Context, current rotation.Credential) rotation.O
 func (j *job) again(ctx context.Context, form *form, current rotation.Credential) rotation.Outcome {
 	var fields entries
 	fields.add(form.field("current"), current.Password.Reveal())
-	kept, err := j.fill(ctx, fields, 60*time.Millisecond)
-	if err == nil && !kept {
-		err = errFields
-	}
-	if err == nil {
-		err = j.send(ctx, form, fields)
-	}
-	if err != nil {
+	if err := j.enter(ctx, form, fields); err != nil {
 		return j.missing(err, "the app's question for the current password could not be answered")
 	}
 	return ""
@@ -143,12 +136,8 @@ func (j *job) submit(ctx context.Context, form *form, current rotation.Credentia
 		fields.add(form.field("confirm"), next.Reveal())
 		j.gate.expect(form)
 		j.remember()
-		kept, err := j.fill(ctx, fields, 300*time.Millisecond)
-		if err == nil && !kept {
-			err = errFields
-		}
+		err := j.fill(ctx, fields, 150*time.Millisecond)
 		if err == nil {
-			j.tab.forgetDialogs()
 			err = j.send(ctx, form, fields)
 		}
 		if err != nil && !j.gate.isReleased() {
@@ -240,6 +229,7 @@ func (j *job) answered(ctx context.Context, options lookOptions) rotation.Outcom
 	var outcome rotation.Outcome
 	var detail string
 	var quiet time.Time
+	options.Early, options.Ways = true, false
 	now, err := j.tab.await(ctx, j.patience, options, func(now view) bool {
 		outcome, detail = "", ""
 		if now.Pending || now.Ready == "loading" {

@@ -236,13 +236,31 @@ func (e *entries) add(f *field, text string) {
 	}
 }
 
-// fill types into every field, and waits until the page leaves them alone. Where scripts run that
-// wait is longer, since they may replace what was typed.
-func (j *job) fill(ctx context.Context, fields entries, quiet time.Duration) (bool, error) {
+// fill types into every field, and waits until the page has left them alone for a while where
+// scripts run, since they may replace what was typed.
+func (j *job) fill(ctx context.Context, fields entries, quiet time.Duration) error {
 	if j.last.Scripts == 0 {
 		quiet = 0
 	}
-	return ask[bool](ctx, j.tab, "type", fields, quiet.Milliseconds(), (3 * time.Second).Milliseconds())
+	kept, err := ask[bool](ctx, j.tab, "type", fields, quiet.Milliseconds(), (3 * time.Second).Milliseconds())
+	if err == nil && !kept {
+		err = errFields
+	}
+	return err
+}
+
+// enter fills a sign-in form in and sends it. There is no gate for that, and no harm in filling it in
+// again when a script has spoilt a field in between.
+func (j *job) enter(ctx context.Context, f *form, fields entries) error {
+	for attempt := 1; ; attempt++ {
+		err := j.fill(ctx, fields, 0)
+		if err == nil {
+			err = j.send(ctx, f, fields)
+		}
+		if !errors.Is(err, errFields) || attempt == attempts {
+			return err
+		}
+	}
 }
 
 var (
@@ -255,6 +273,7 @@ var (
 func (j *job) send(ctx context.Context, f *form, fields entries) error {
 	ctx, cancel := context.WithTimeout(ctx, min(j.patience, 15*time.Second))
 	defer cancel()
+	j.tab.forgetDialogs()
 	if f.Submit == nil {
 		kept, err := ask[bool](ctx, j.tab, "send", fields[len(fields)-1][0], fields)
 		if err == nil && !kept {

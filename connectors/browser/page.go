@@ -125,7 +125,7 @@ func (t *tab) event(event any) {
 			t.awaiting = ""
 		}
 		t.nudge()
-	case *network.EventLoadingFinished, *page.EventDomContentEventFired, *page.EventLoadEventFired, *page.EventFrameNavigated, *page.EventNavigatedWithinDocument:
+	case *page.EventDomContentEventFired, *page.EventLoadEventFired, *page.EventFrameNavigated, *page.EventNavigatedWithinDocument:
 		t.nudge()
 	case *network.EventWebSocketFrameSent:
 		t.sockets++

@@ -290,6 +290,12 @@
   let marked = false;
 
   const look = (options) => {
+    const ready = readyState(document), scripts = all(document, 'script').length;
+    const address = location.protocol + '//' + location.host + location.pathname;
+    // A page that is still being built is not searched: it would be searched again anyway.
+    if (ready === 'loading' || (ready === 'interactive' && scripts && !options.early)) {
+      return { ready, same: marked, scripts, address, forms: [], errors: [], notices: [], lines: [], reveal: [], links: [], present: [] };
+    }
     const among = roots();
     const found = forms(among);
     if (options.change && (options.change.new)) { const form = given('change', options.change); if (form) found.unshift(form); }
@@ -303,8 +309,7 @@
       return localName(element) !== 'form' && words.out.test(words_(localName(element) === 'input' ? inputValue(element) : textContent(element), 40));
     });
     const view = {
-      ready: readyState(document), same: marked, scripts: all(document, 'script').length, address: location.protocol + '//' + location.host + location.pathname,
-      forms: found, out, captcha: found.some((form) => form.captcha) || everywhere(captchaFrame, among).some(visible),
+      ready, same: marked, scripts, address, forms: found, out, captcha: found.some((form) => form.captcha) || everywhere(captchaFrame, among).some(visible),
       errors: told(errorSelector, among), notices: told(noticeSelector, among), lines: [], reveal: [], links: [],
       present: (options.texts || []).length ? matching(options.texts) : [],
     };

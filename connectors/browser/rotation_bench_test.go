@@ -20,11 +20,14 @@ type flow struct {
 	in, refused                       string // shown when signed in, shown when not
 	reveal, current, new, repeat, set string // selectors of the change page
 	changed                           string // shown when changed
+
+	reset func(ctx context.Context, username, password string) error
 }
 
 // BenchmarkRotation compares a whole rotation (sign in, change, prove the new password, prove the old
 // one dead) with a bare script that walks the same pages of the same app in the same run: no proxy,
-// no gate, no detection, no evidence, only the selectors it needs. "ratio" is ours by the script's.
+// no gate, no detection, no evidence, only the selectors it needs. "ratio" is ours by the script's;
+// a rotation the script fails is not counted, but told.
 func BenchmarkRotation(b *testing.B) {
 	b.Run("Harbour", func(b *testing.B) {
 		_, target := harbour(b)
@@ -54,6 +57,7 @@ func BenchmarkRotation(b *testing.B) {
 				},
 			}[name]
 			known.target = rotation.Target{AppName: name, Domains: []string{"127.0.0.1"}, SignInURL: site.SignInURL, ChangeURL: site.ChangeURL}
+			known.reset = site.SetPassword
 			benchmark(b, "shared", known)
 		})
 	}
@@ -69,7 +73,7 @@ func benchmark(b *testing.B, username string, f flow) {
 	if err := script.signIn(b.Context(), f, username, old, true); err != nil {
 		b.Fatal(err)
 	}
-	number := 0
+	number, spoilt := 0, 0
 	for b.Loop() {
 		number++
 		next := fmt.Sprintf("Canary-next-number-%05d-a", number)
@@ -80,9 +84,19 @@ func benchmark(b *testing.B, username string, f flow) {
 		oursTook += time.Since(begun)
 
 		old, next = next, fmt.Sprintf("Canary-next-number-%05d-b", number)
-		begun = time.Now()
-		if err := script.rotate(b.Context(), f, username, old, next); err != nil {
-			b.Fatal(err)
+		for {
+			begun = time.Now()
+			err := script.rotate(b.Context(), f, username, old, next)
+			if err == nil {
+				break
+			}
+			// Without a gate and a read-back it now and then sets a password nobody knows.
+			if spoilt++; f.reset == nil || spoilt > 5 {
+				b.Fatal(err)
+			}
+			if err := f.reset(b.Context(), username, old); err != nil {
+				b.Fatal(err)
+			}
 		}
 		scriptTook += time.Since(begun)
 		old = next
@@ -90,6 +104,7 @@ func benchmark(b *testing.B, username string, f flow) {
 	b.ReportMetric(0, "ns/op")
 	b.ReportMetric(oursTook.Seconds()/float64(number), "ours-s/op")
 	b.ReportMetric(scriptTook.Seconds()/float64(number), "script-s/op")
+	b.ReportMetric(float64(spoilt), "script-failures")
 	b.ReportMetric(oursTook.Seconds()/scriptTook.Seconds(), "ratio")
 }
 
@@ -123,7 +138,7 @@ func (s *script) page(steps ...chromedp.Action[chromedp.Void]) error {
 	if err := chromedp.Do(page); err != nil {
 		return err
 	}
-	limited, cancelLimit := context.WithTimeout(page, time.Minute)
+	limited, cancelLimit := context.WithTimeout(page, 15*time.Second)
 	defer cancelLimit()
 	return chromedp.Do(limited, steps...)
 }

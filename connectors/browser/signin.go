@@ -63,15 +63,7 @@ func (j *job) signIn(ctx context.Context, credential rotation.Credential) rotati
 	fields.add(form.field("username"), credential.Username)
 	fields.add(form.field("current"), credential.Password.Reveal())
 	j.remember()
-	kept, err := j.fill(ctx, fields, 60*time.Millisecond)
-	if err == nil && !kept {
-		err = errFields
-	}
-	if err == nil {
-		j.tab.forgetDialogs()
-		err = j.send(ctx, form, fields)
-	}
-	if err != nil {
+	if err := j.enter(ctx, form, fields); err != nil {
 		return j.missing(err, "the sign-in form could not be filled in")
 	}
 	return j.admitted(ctx, options)
@@ -83,14 +75,7 @@ func (j *job) usernameFirst(ctx context.Context, credential rotation.Credential,
 	var fields entries
 	fields.add(form.field("username"), credential.Username)
 	j.remember()
-	kept, err := j.fill(ctx, fields, 60*time.Millisecond)
-	if err == nil && !kept {
-		err = errFields
-	}
-	if err == nil {
-		err = j.send(ctx, form, fields)
-	}
-	if err != nil {
+	if err := j.enter(ctx, form, fields); err != nil {
 		return j.missing(err, "the username could not be filled in")
 	}
 	var said rotation.Outcome
@@ -120,6 +105,7 @@ func (j *job) admitted(ctx context.Context, options lookOptions) rotation.Outcom
 	var outcome rotation.Outcome
 	var detail string
 	var quiet time.Time
+	options.Early = true
 	now, err := j.tab.await(ctx, j.patience, options, func(now view) bool {
 		outcome, detail = "", ""
 		if now.Pending || now.Ready == "loading" {

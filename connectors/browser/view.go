@@ -13,6 +13,7 @@ type lookOptions struct {
 	Change map[string]string `json:"change,omitempty"`
 	Texts  []string          `json:"texts,omitempty"` // which of these does the page show?
 	Lines  bool              `json:"lines,omitempty"` // the text of the page, line by line
+	Early  bool              `json:"early,omitempty"` // look also while the page still loads
 	Ways   bool              `json:"ways,omitempty"`  // buttons and links that lead to a new-password field
 }
 
