@@ -2,6 +2,7 @@ package rotation_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -138,7 +139,7 @@ func TestAStoppedWorkerLeavesNoLease(t *testing.T) {
 	s.connector.beforeVerify = nil
 	engine := s.engine()
 	engine.Connectors = rotation.Connectors{"simulated": interrupted{s.connector, stop}}
-	if err := engine.Advance(ctx, s.workspace, id); err != context.Canceled {
+	if err := engine.Advance(ctx, s.workspace, id); !errors.Is(err, context.Canceled) {
 		t.Fatalf("got %v", err)
 	}
 	if err := s.engine().Advance(t.Context(), s.workspace, id); err != nil {
