@@ -53,9 +53,26 @@ type Config struct {
 	LogLevel     string        `help:"debug, info, warn or error." default:"info" env:"POSTERN_LOG_LEVEL" enum:"debug,info,warn,error"`
 	LogFormat    string        `help:"json or text." default:"json" env:"POSTERN_LOG_FORMAT" enum:"json,text"`
 
-	// Rotation sets the waits of the rotation engine. Production keeps the defaults, which protect
-	// accounts from being locked out; development and tests shorten them.
-	Rotation rotation.Options `kong:"-"`
+	Rotation Pace `embed:"" prefix:"rotation-" envprefix:"POSTERN_ROTATION_"`
+}
+
+// Pace sets how patiently apps are treated; zero keeps the engine's default. The defaults protect
+// accounts from being locked out: shorten them for development and tests alone.
+type Pace struct {
+	Lease         time.Duration `help:"How long a worker may be silent before another takes over (default 15s)." env:"LEASE" placeholder:"TIME"`
+	FirstRetry    time.Duration `help:"Wait before an app that is down is tried again; doubles (default 10s)." env:"FIRST_RETRY" placeholder:"TIME"`
+	LastRetry     time.Duration `help:"Longest such wait (default 30m)." env:"LAST_RETRY" placeholder:"TIME"`
+	Quiet         time.Duration `help:"How long an app may take to apply a change late (default 10m)." env:"QUIET" placeholder:"TIME"`
+	Settle        time.Duration `help:"Pause before everything is tried a second time (default 1m)." env:"SETTLE" placeholder:"TIME"`
+	FailedSignIns int           `help:"Failed sign-ins Postern allows itself per account and window (default 2)." env:"FAILED_SIGN_INS" placeholder:"N"`
+	FailedWindow  time.Duration `help:"That window (default 15m)." env:"FAILED_WINDOW" placeholder:"TIME"`
+}
+
+func (p Pace) options() rotation.Options {
+	return rotation.Options{
+		Lease: p.Lease, FirstRetry: p.FirstRetry, LastRetry: p.LastRetry, Quiet: p.Quiet, Settle: p.Settle,
+		FailedSignIns: p.FailedSignIns, FailedWindow: p.FailedWindow,
+	}
 }
 
 // Validate reports every fault at once, each naming its flag, as one Invalid error; nil when the

@@ -21,6 +21,7 @@ import (
 	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/core/vault"
+	"postern/gateway/console"
 )
 
 // Gateway is one process: the slices wired together, and the roles it plays.
@@ -42,6 +43,7 @@ type Gateway struct {
 
 	metrics *metrics
 	health  *health
+	console *console.Service // set by Handler
 }
 
 // New opens the database and wires everything; nothing runs yet. The configuration must be valid
@@ -101,7 +103,7 @@ func (g *Gateway) wire() error {
 		return err
 	}
 	g.rotations = &rotation.Rotations{
-		DB: g.db, Accounts: g.accounts, Queue: g.queue, Connectors: connectors, Now: g.now, Log: g.log, Options: g.config.Rotation,
+		DB: g.db, Accounts: g.accounts, Queue: g.queue, Connectors: connectors, Now: g.now, Log: g.log, Options: g.config.Rotation.options(),
 		AllowPrivate: g.config.AllowPrivate,
 	}
 	g.lifecycle = &lifecycle.Lifecycle{
@@ -183,7 +185,10 @@ func (g *Gateway) work(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return worker.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return worker.Run(ctx) })
+	group.Go(func() error { return g.rotations.Run(ctx) })
+	return group.Wait()
 }
 
 // Migrate brings the schema of a database up to date and returns the names of the migrations it

@@ -13,6 +13,7 @@ import (
 	"postern/core"
 	"postern/core/seal"
 	"postern/gateway/api"
+	"postern/gateway/console"
 	"postern/gateway/problem"
 	"postern/oidc"
 	"postern/scim"
@@ -46,6 +47,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	g.health.stop()
+	g.console.Close()
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.Grace)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -73,7 +75,7 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	engine.Use(g.metrics.observe)
 	problem.Install(engine, problem.Options{
 		Log: g.log, Now: g.now, HTTPS: strings.HasPrefix(g.config.PublicURL, "https:"),
-		Streams: []string{"/activity/stream"}, Quiet: []string{"/healthz", "/readyz", "/metrics"},
+		Streams: []string{console.StreamRoute}, Quiet: []string{"/healthz", "/readyz", "/metrics"},
 	})
 	g.health.mount(engine)
 	g.metrics.mount(engine, metricsToken)
@@ -89,5 +91,9 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	(&api.Service{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}).Mount(engine)
+	g.console = &console.Service{
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, OIDC: signIn, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+	}
+	g.console.Mount(engine)
 	return engine, nil
 }

@@ -221,24 +221,24 @@ func (s *Stack) open(name string, port int, handler http.Handler) (string, error
 	return opened.address, nil
 }
 
-// Introduce tells the IdP of the connections that were planted: their clients sign people in there,
+// Introduce tells an IdP of the connections that were planted: their clients sign people in there,
 // and people are pushed to them.
-func (s *Stack) Introduce(descriptor Descriptor) error {
+func Introduce(folder *Folder, people *devidp.Server, descriptor Descriptor) error {
 	for _, kind := range connectionKinds {
 		name := string(kind)
-		secret, err := s.folder.Secret(clientSecretName(kind), newToken("pst_client"))
+		secret, err := folder.Secret(clientSecretName(kind), newToken("pst_client"))
 		if err != nil {
 			return err
 		}
 		style := map[directory.ConnectionKind]push.Style{directory.Okta: push.Okta, directory.Entra: push.Entra}[kind]
-		if err := s.People.AddClient(devidp.Client{
+		if err := people.AddClient(devidp.Client{
 			ID: ClientID(kind), Secret: secret, Style: style,
 			RedirectURIs:  []string{strings.TrimSuffix(descriptor.SignIn[name], "/start") + "/callback"},
 			SignedOutURIs: []string{descriptor.Gateway + "/sso/signed-out"},
 		}); err != nil {
 			return err
 		}
-		if err := s.People.AddTarget(devidp.Target{
+		if err := people.AddTarget(devidp.Target{
 			Name: name, Style: style, SCIMURL: descriptor.SCIM[name].URL, SCIMToken: seal.NewSecret(descriptor.SCIM[name].Token),
 			LogoutEndpoint: descriptor.Logout[name], Client: ClientID(kind),
 		}); err != nil {

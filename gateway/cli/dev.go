@@ -14,7 +14,6 @@ import (
 	"postern/core"
 	"postern/core/directory"
 	"postern/core/postgres"
-	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/deploy/local"
 	"postern/deploy/local/demo"
@@ -144,13 +143,13 @@ func (d dev) prepare(ctx context.Context, folder *local.Folder, stack *local.Sta
 	}
 	descriptor.IdP, descriptor.App, descriptor.HEC = stack.IdP, stack.App, stack.HEC
 	descriptor.Kafka, descriptor.Database, descriptor.Owner = stack.Kafka, stack.Database, local.OwnerName
-	return config, descriptor, stack.Introduce(descriptor)
+	return config, descriptor, local.Introduce(folder, stack.People, descriptor)
 }
 
 // devPace lets a developer see in seconds what production does in minutes.
-var devPace = rotation.Options{
+var devPace = gateway.Pace{
 	Lease: 5 * time.Second, FirstRetry: 2 * time.Second, LastRetry: 30 * time.Second, Quiet: 5 * time.Second, Settle: 3 * time.Second,
-	FailedSignIns: 6, FailedWindow: time.Minute, SweepAfter: 5 * time.Second,
+	FailedSignIns: 6, FailedWindow: time.Minute,
 }
 
 // open waits until Postern is ready, furnishes the workspace, announces it, and plays if asked.

@@ -2,9 +2,12 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 
+	"postern/core"
 	"postern/deploy/local/visitor"
 )
 
@@ -60,4 +63,21 @@ func opens(ctx context.Context, app, username, password string) (bool, error) {
 	}
 	_, again := page.Form("username", "password")
 	return page.Status == 200 && !again, nil
+}
+
+// fill asks Postern for the password of an account to be typed into the app, as the console's page
+// does when a person presses "Use".
+func fill(ctx context.Context, guest *visitor.Visitor, gateway string, account core.ID) (string, error) {
+	page, err := guest.Post(ctx, gateway+"/accounts/"+account.String()+"/fill", http.Header{"X-Postern-Console": {"1"}})
+	if err != nil {
+		return "", err
+	}
+	var given struct {
+		Password string `json:"password"`
+		Detail   string `json:"detail"`
+	}
+	if err := json.Unmarshal([]byte(page.Text), &given); err != nil || given.Password == "" {
+		return "", fmt.Errorf("Postern gave no password: status %d %s", page.Status, given.Detail)
+	}
+	return given.Password, nil
 }

@@ -45,6 +45,10 @@ type Behaviour struct {
 	Delay time.Duration
 	// Poison refuses a delivery that holds an event this reports true for, as invalid data.
 	Poison func(event json.RawMessage) bool
+	// Partly keeps the events before the refused one, as Splunk may.
+	Partly bool
+	// Nameless does not say which event was refused.
+	Nameless bool
 	// Body is what a Sumo delivery is answered with beside status 200.
 	Body string
 }

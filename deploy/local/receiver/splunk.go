@@ -98,6 +98,14 @@ func (r *Receiver) collect(w http.ResponseWriter, request *http.Request) {
 			code = 6
 		}
 		if code != 0 {
+			if behaviour.Partly && r.store.add(events) != nil {
+				say(w, http.StatusInternalServerError, 8)
+				return
+			}
+			if behaviour.Nameless {
+				say(w, http.StatusBadRequest, code)
+				return
+			}
 			say(w, http.StatusBadRequest, code, number)
 			return
 		}

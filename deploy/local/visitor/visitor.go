@@ -37,7 +37,12 @@ type Page struct {
 
 // Get opens an address.
 func (v *Visitor) Get(ctx context.Context, address string) (*Page, error) {
-	return v.do(ctx, http.MethodGet, address, nil)
+	return v.do(ctx, http.MethodGet, address, nil, nil)
+}
+
+// Post sends what a page's script would: no form, but a header of its own.
+func (v *Visitor) Post(ctx context.Context, address string, header http.Header) (*Page, error) {
+	return v.do(ctx, http.MethodPost, address, url.Values{}, header)
 }
 
 // Submit fills in a form and sends it. Values replace the fields of the same name; the others go as
@@ -56,25 +61,25 @@ func (v *Visitor) Submit(ctx context.Context, page *Page, form Form, values map[
 	}
 	if form.Method == http.MethodGet {
 		action.RawQuery = fields.Encode()
-		return v.do(ctx, http.MethodGet, action.String(), nil)
+		return v.do(ctx, http.MethodGet, action.String(), nil, nil)
 	}
-	return v.do(ctx, http.MethodPost, action.String(), fields)
+	return v.do(ctx, http.MethodPost, action.String(), fields, nil)
 }
 
 const maxRedirects = 12
 
-func (v *Visitor) do(ctx context.Context, method, address string, fields url.Values) (*Page, error) {
+func (v *Visitor) do(ctx context.Context, method, address string, fields url.Values, header http.Header) (*Page, error) {
 	for range maxRedirects {
-		page, next, err := v.once(ctx, method, address, fields)
+		page, next, err := v.once(ctx, method, address, fields, header)
 		if err != nil || next == "" {
 			return page, err
 		}
-		method, address, fields = http.MethodGet, next, nil
+		method, address, fields, header = http.MethodGet, next, nil, nil
 	}
 	return nil, fmt.Errorf("%s redirects too often", address)
 }
 
-func (v *Visitor) once(ctx context.Context, method, address string, fields url.Values) (*Page, string, error) {
+func (v *Visitor) once(ctx context.Context, method, address string, fields url.Values, header http.Header) (*Page, string, error) {
 	var body io.Reader
 	if fields != nil {
 		body = strings.NewReader(fields.Encode())
@@ -89,6 +94,9 @@ func (v *Visitor) once(ctx context.Context, method, address string, fields url.V
 		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		request.Header.Set("Origin", request.URL.Scheme+"://"+request.URL.Host)
 		request.Header.Set("Sec-Fetch-Site", "same-origin")
+	}
+	for name, values := range header {
+		request.Header[name] = values
 	}
 	for name, value := range v.cookies[request.URL.Host] {
 		request.AddCookie(&http.Cookie{Name: name, Value: value})
