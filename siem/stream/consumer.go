@@ -45,6 +45,17 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 		return err
 	}
 	defer release()
+	// A group that joins before there is a topic is dealt no partition.
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		if err = c.Cluster.Ensure(ctx); err == nil {
+			break
+		}
+		if ctx.Err() != nil {
+			return nil
+		}
+		log.WarnContext(ctx, "the topic is not ready, trying again", "in", wait, "error", err)
+		sleep(ctx, wait)
+	}
 	timeout := c.SessionTimeout
 	if timeout <= 0 {
 		timeout = 10 * time.Second
@@ -52,6 +63,8 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 	group, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
 		ID: c.Group, Brokers: c.Cluster.Brokers, Dialer: dialer, Topics: []string{c.Cluster.topic()},
 		SessionTimeout: timeout, HeartbeatInterval: min(time.Second, timeout/5), RebalanceTimeout: 20 * time.Second, JoinGroupBackoff: time.Second,
+		// The number of partitions never changes, but a broker that lost its data begins without the topic.
+		WatchPartitionChanges: true, PartitionWatchInterval: 2 * time.Second,
 		StartOffset: kafka.FirstOffset, GroupBalancers: []kafka.GroupBalancer{kafka.RangeGroupBalancer{}},
 	})
 	if err != nil {

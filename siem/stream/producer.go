@@ -23,6 +23,7 @@ type Producer struct {
 	cluster Cluster
 	client  *kafka.Client
 	release func()
+	ensured bool
 }
 
 // NewProducer connects on first use.
@@ -38,8 +39,15 @@ func NewProducer(cluster Cluster) (*Producer, error) {
 func (p *Producer) Close() { p.release() }
 
 // Publish returns nil once all in-sync replicas have all events. After an error any of them may or
-// may not be there: publish the same ones again before any later one.
+// may not be there: publish the same ones again before any later one. The topic is made and checked
+// before the first event, and again when the brokers have forgotten it (see Cluster.Ensure).
 func (p *Producer) Publish(ctx context.Context, events []Event) error {
+	if !p.ensured {
+		if err := p.cluster.Ensure(ctx); err != nil {
+			return err
+		}
+		p.ensured = true
+	}
 	partitions := make([][]Event, p.cluster.partitions())
 	where := map[[16]byte]int{}
 	for _, event := range events {
@@ -56,7 +64,11 @@ func (p *Producer) Publish(ctx context.Context, events []Event) error {
 			group.Go(func() error { return p.publish(ctx, partition, events) })
 		}
 	}
-	return unavailable(group.Wait())
+	err := group.Wait()
+	if errors.Is(err, kafka.UnknownTopicOrPartition) {
+		p.ensured = false
+	}
+	return unavailable(err)
 }
 
 // publish sends one partition's events, one request after the other.

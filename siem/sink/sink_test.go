@@ -1,0 +1,411 @@
+package sink_test
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/postgres"
+	"postern/core/seal"
+	"postern/deploy/local/broker"
+	"postern/deploy/local/postgresql"
+	"postern/deploy/local/receiver"
+	"postern/siem/sumologic"
+)
+
+func TestEverythingArrivesAndVerifies(t *testing.T) {
+	onBrokers(t, func(t *testing.T, running *broker.Broker) {
+		l := start(t, nil, running)
+		client := &http.Client{Transport: &http.Transport{}}
+		t.Cleanup(client.CloseIdleConnections)
+		sumo := l.splunk(t)
+		sumo.Name = "sumo"
+		sumo.Receiver = &sumologic.Receiver{HTTP: client, URL: func() (seal.Secret, error) {
+			return seal.NewSecret(l.url + "/receiver/v1/http/canarysumocode"), nil
+		}}
+		l.run(t, l.splunk(t).Run)
+		l.run(t, sumo.Run)
+		for range 10 {
+			l.append(t, 60)
+		}
+		l.all(t, "splunk")
+		l.all(t, "sumologic")
+		if again := l.duplicates("splunk"); again > 0 {
+			t.Errorf("%d events came twice though nothing failed", again)
+		}
+		for _, event := range l.receiver.Events() {
+			if event.Door == "splunk" && (event.Fields["event_id"] == "" || event.Fields["workspace"] == "" || event.Fields["sequence"] == "" || event.Time == "") {
+				t.Fatalf("not searchable: %+v", event)
+			}
+		}
+		eventually(t, "the sink is running", func() bool { return l.state(t).State == audit.SinkRunning })
+		noSecret(t, l.logs.String())
+	})
+}
+
+func TestKafkaAwayAndBack(t *testing.T) {
+	onBrokers(t, func(t *testing.T, running *broker.Broker) {
+		l := start(t, nil, running)
+		l.run(t, l.splunk(t).Run)
+		l.append(t, 20)
+		l.all(t, "splunk")
+		if err := running.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		l.append(t, 20) // commands go on
+		time.Sleep(2 * time.Second)
+		l.append(t, 20)
+		if err := running.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		l.append(t, 20)
+		l.all(t, "splunk")
+		t.Logf("%d came twice", l.duplicates("splunk"))
+	})
+}
+
+func TestReceiverBusyForAWhile(t *testing.T) {
+	l := start(t, nil, embedded(t))
+	l.run(t, l.splunk(t).Run)
+	l.receiver.Behave(receiver.Behaviour{Status: http.StatusServiceUnavailable, Code: 9})
+	l.append(t, 100)
+	eventually(t, "the sink says it is retrying", func() bool {
+		state := l.state(t)
+		return state.State == audit.SinkRetrying && strings.Contains(state.Reason, "Server is busy")
+	})
+	l.receiver.Behave(receiver.Behaviour{Status: http.StatusTooManyRequests, Code: 26, RetryAfter: 1})
+	l.append(t, 10)
+	time.Sleep(300 * time.Millisecond)
+	l.receiver.Behave(receiver.Behaviour{})
+	l.all(t, "splunk")
+	eventually(t, "the sink is running", func() bool { return l.state(t).State == audit.SinkRunning })
+	if count := l.told(t, l.workspaces[0], core.SinkPaused); count > 0 {
+		t.Fatal("a busy receiver paused the sink")
+	}
+}
+
+func TestAWrongTokenPausesAndARightOneResumes(t *testing.T) {
+	l := start(t, nil, embedded(t))
+	l.workspaces = l.workspaces[:1] // only one of the two has events waiting
+	quiet := core.NewID()
+	l.setToken("not-the-" + token)
+	delivering := l.splunk(t)
+	delivering.ProbeEvery = time.Hour // only Retry asks again
+	l.run(t, delivering.Run)
+	l.append(t, 30)
+	eventually(t, "the sink is paused", func() bool { return l.state(t).State == audit.SinkPaused })
+	if state := l.state(t); !strings.Contains(state.Reason, "does not know the token") {
+		t.Fatalf("the reason does not help: %s", state.Reason)
+	}
+	eventually(t, "the pause is told", func() bool { return l.told(t, l.workspaces[0], core.SinkPaused) == 1 })
+	if len(l.receiver.Events()) > 0 {
+		t.Fatal("something was delivered")
+	}
+	l.append(t, 30)
+	l.setToken(token)
+	delivering.Retry()
+	l.all(t, "splunk")
+	eventually(t, "the end of the pause is told", func() bool { return l.told(t, l.workspaces[0], core.SinkResumed) == 1 })
+	if l.told(t, quiet, core.SinkPaused) > 0 {
+		t.Fatal("it was told to whom it does not concern")
+	}
+	noSecret(t, l.logs.String())
+}
+
+func TestPauseEndsByItself(t *testing.T) {
+	for name, behaviour := range map[string]receiver.Behaviour{
+		"disabled token": {Status: http.StatusForbidden, Code: 1},
+		"no token":       {Status: http.StatusUnauthorized, Code: 2},
+		"index":          {Status: http.StatusBadRequest, Code: 7},
+		"not a receiver": {Status: http.StatusNotFound, Code: 404},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := start(t, nil, embedded(t))
+			l.receiver.Behave(behaviour)
+			l.run(t, l.splunk(t).Run)
+			l.append(t, 10)
+			eventually(t, "the sink is paused", func() bool { return l.state(t).State == audit.SinkPaused })
+			l.receiver.Behave(receiver.Behaviour{})
+			l.all(t, "splunk")
+			eventually(t, "the sink is running", func() bool { return l.state(t).State == audit.SinkRunning })
+		})
+	}
+}
+
+func TestAPoisonEventGoesAloneToTheDeadLetters(t *testing.T) {
+	for name, behaviour := range map[string]receiver.Behaviour{
+		"named":            {},
+		"named and partly": {Partly: true},
+		"nameless":         {Nameless: true, Partly: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := start(t, nil, embedded(t))
+			behaviour.Poison = isUser("user 7")
+			l.receiver.Behave(behaviour)
+			l.run(t, l.splunk(t).Run)
+			l.append(t, 40)
+			eventually(t, "one event of each workspace is dead", func() bool {
+				letters := 0
+				for _, workspace := range l.workspaces {
+					found, err := audit.DeadLetters(t.Context(), l.db, workspace, 10)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, letter := range found {
+						if !strings.Contains(letter.Record, "user 7") || !strings.Contains(letter.Answer, "code 6") || letter.Sink != "splunk" {
+							t.Fatalf("%+v", letter)
+						}
+					}
+					letters += len(found)
+				}
+				return letters == 2
+			})
+			distinct := func() int {
+				seen := map[string]bool{}
+				for _, event := range l.receiver.Events() {
+					seen[event.Fields["event_id"]] = true
+				}
+				arrived := 0
+				for id := range l.appended {
+					if seen[id.String()] {
+						arrived++
+					}
+				}
+				return arrived
+			}
+			eventually(t, "all others have arrived", func() bool { return distinct() == len(l.appended)-2 })
+			eventually(t, "it is told", func() bool {
+				return l.told(t, l.workspaces[0], core.SinkDeadLettered) == 1 && l.told(t, l.workspaces[1], core.SinkDeadLettered) == 1
+			})
+		})
+	}
+}
+
+func TestAReceiverThatRefusesEverythingPauses(t *testing.T) {
+	l := start(t, nil, embedded(t))
+	l.receiver.Behave(receiver.Behaviour{Status: http.StatusBadRequest, Code: 6})
+	l.run(t, l.splunk(t).Run)
+	l.append(t, 100)
+	eventually(t, "the sink is paused", func() bool {
+		state := l.state(t)
+		return state.State == audit.SinkPaused && strings.Contains(state.Reason, "one event after the other")
+	})
+	dead := map[core.ID]bool{}
+	for _, workspace := range l.workspaces {
+		letters, err := audit.DeadLetters(t.Context(), l.db, workspace, 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, letter := range letters {
+			dead[letter.Event] = true
+		}
+	}
+	if len(dead) > 60 {
+		t.Fatalf("%d dead letters before anybody thought twice", len(dead))
+	}
+	l.receiver.Behave(receiver.Behaviour{})
+	eventually(t, "all others have arrived", func() bool {
+		for _, event := range l.receiver.Events() {
+			id, err := core.ParseID(event.Fields["event_id"])
+			if err != nil {
+				t.Fatal(err)
+			}
+			dead[id] = true
+		}
+		for id := range l.appended {
+			if !dead[id] {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func TestWhatKafkaForgotIsRefilledFromPostgreSQL(t *testing.T) {
+	onBrokers(t, func(t *testing.T, running *broker.Broker) {
+		l := start(t, nil, running)
+		stop := l.run(t, l.splunk(t).Run)
+		l.append(t, 30)
+		l.all(t, "splunk")
+		stop()
+		l.append(t, 50)
+		eventually(t, "the relay has published", func() bool {
+			backlog, err := audit.ReadBacklog(t.Context(), l.db, time.Now())
+			return err == nil && backlog.Unsequenced == 0 && backlog.Unpublished == 0
+		})
+		forget(t, running)
+		l.append(t, 10)
+		l.run(t, l.splunk(t).Run)
+		l.all(t, "splunk")
+		if !strings.Contains(l.logs.String(), "delivered from PostgreSQL") {
+			t.Fatal("nothing was refilled")
+		}
+	})
+}
+
+// forget deletes everything that is in the topic.
+func forget(t *testing.T, running *broker.Broker) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(running.Address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	topic := kmsg.NewDeleteRecordsRequestTopic()
+	topic.Topic = "postern.audit"
+	for partition := range int32(3) {
+		all := kmsg.NewDeleteRecordsRequestTopicPartition()
+		all.Partition, all.Offset = partition, -1
+		topic.Partitions = append(topic.Partitions, all)
+	}
+	request := kmsg.NewPtrDeleteRecordsRequest()
+	request.Topics = append(request.Topics, topic)
+	for _, shard := range client.RequestSharded(t.Context(), request) {
+		if shard.Err != nil {
+			t.Fatal(shard.Err)
+		}
+		for _, topic := range shard.Resp.(*kmsg.DeleteRecordsResponse).Topics {
+			for _, partition := range topic.Partitions {
+				if partition.ErrorCode != 0 {
+					t.Fatalf("partition %d: error %d", partition.Partition, partition.ErrorCode)
+				}
+			}
+		}
+	}
+}
+
+func TestABrokerThatLostEverythingLosesNothing(t *testing.T) {
+	first := embedded(t)
+	l := start(t, nil, first)
+	stop := l.run(t, l.splunk(t).Run)
+	l.append(t, 30)
+	l.all(t, "splunk")
+	stop()
+	l.append(t, 30)
+	eventually(t, "the relay has published", func() bool {
+		backlog, err := audit.ReadBacklog(t.Context(), l.db, time.Now())
+		return err == nil && backlog.Unsequenced == 0 && backlog.Unpublished == 0
+	})
+	if err := first.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(first.Address, ":")
+	second, err := broker.Embedded(t.Context(), t.TempDir(), number(t, port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = second.Stop() })
+	l.append(t, 1) // the relay makes the topic again
+	l.run(t, l.splunk(t).Run)
+	l.all(t, "splunk")
+}
+
+func TestARecordThatPosternDidNotWrite(t *testing.T) {
+	l := start(t, nil, embedded(t))
+	l.append(t, 5)
+	l.run(t, l.splunk(t).Run)
+	l.all(t, "splunk")
+	client, err := kgo.NewClient(kgo.SeedBrokers(l.broker.Address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.ProduceSync(t.Context(), &kgo.Record{Topic: "postern.audit", Value: []byte("who \x00\xff knows")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	l.append(t, 5)
+	l.all(t, "splunk")
+	eventually(t, "it is among the dead letters", func() bool {
+		letters, err := audit.DeadLetters(t.Context(), l.db, core.ID{}, 10)
+		return err == nil && len(letters) == 1 && strings.HasPrefix(letters[0].Record, "who ")
+	})
+}
+
+func TestPostgreSQLRestarts(t *testing.T) {
+	server, err := postgresql.Start(t.Context(), postgresql.Options{Folder: openFolder(t)})
+	if err != nil {
+		if core.KindOf(err) == core.KindNotFound {
+			t.Skipf("skipped: PostgreSQL: %v", err)
+		}
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Stop() })
+	url, err := server.Database(t.Context(), "postern")
+	if err != nil {
+		t.Fatal(err)
+	}
+	db, err := postgres.Open(t.Context(), url, postgres.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	if _, err := postgres.Migrate(t.Context(), db); err != nil {
+		t.Fatal(err)
+	}
+	l := start(t, db, embedded(t))
+	l.run(t, l.splunk(t).Run)
+	l.append(t, 50)
+	l.all(t, "splunk")
+	for _, end := range []func() error{server.Stop, server.Kill} {
+		l.append(t, 50)
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if err := server.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "commands work again", func() bool { return db.Ping(context.Background()) == nil })
+		l.append(t, 50)
+		l.all(t, "splunk")
+	}
+}
+
+func TestStoppingLosesNothingAndRepeatsNothing(t *testing.T) {
+	l := start(t, nil, embedded(t))
+	l.receiver.Behave(receiver.Behaviour{Delay: 50 * time.Millisecond})
+	for range 4 {
+		l.append(t, 100)
+		stop := l.run(t, l.splunk(t).Run)
+		l.append(t, 100)
+		eventually(t, "something has arrived", func() bool { return l.receiver.Posts() > 0 })
+		stop()
+	}
+	l.run(t, l.splunk(t).Run)
+	l.all(t, "splunk")
+	if again := l.duplicates("splunk"); again > 0 {
+		t.Errorf("%d events came twice over orderly stops", again)
+	}
+}
+
+// openFolder is a temporary folder that an unprivileged server may enter.
+func openFolder(t *testing.T) string {
+	t.Helper()
+	folder, err := os.MkdirTemp("", "postern-sink-test-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	if err := os.Chmod(folder, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+func number(t *testing.T, text string) int {
+	t.Helper()
+	value, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
