@@ -147,6 +147,22 @@ func (s *side) unshare(t tester, cause core.Cause, grant core.ID) error {
 	return s.w.DB.Tx(ctx(t), func(tx pgx.Tx) error { return s.w.Unshare(ctx(t), tx, cause, s.workspace, grant) })
 }
 
+// take unshares an account from a user by name.
+func (s *side) take(t tester, account core.ID, user string) {
+	t.Helper()
+	grants, err := s.w.Grants(ctx(t), s.w.DB, s.workspace, account)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, grant := range grants {
+		if grant.User == s.user(user) {
+			if err := s.unshare(t, s.cause, grant.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 func (s *side) add(t tester, team, user string) {
 	t.Helper()
 	s.w.tx(t, func(tx pgx.Tx) error {

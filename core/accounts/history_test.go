@@ -135,12 +135,13 @@ func TestHistories(t *testing.T) {
 			if _, err := s.share(t, s.cause, made["two"].ID, accounts.Subject{Team: s.teams["wiki"].ID}, accounts.Owner, nil); err != nil {
 				t.Fatal(err)
 			}
-			m.grants["two"]["wiki"] = modelGrant{role: accounts.Owner}
 			s.add(t, "wiki", "ben")
 			m.member[[2]string{"wiki", "ben"}] = true
+			s.take(t, made["two"].ID, "ana")
+			m.grants["two"] = map[string]modelGrant{"wiki": {role: accounts.Owner}}
 			h.sides, h.models, h.accounts = append(h.sides, s), append(h.models, m), append(h.accounts, made)
 		}
-		steps := rapid.IntRange(1, 25).Draw(t, "steps")
+		steps := rapid.IntRange(1, 30).Draw(t, "steps")
 		for range steps {
 			h.step(t)
 		}
