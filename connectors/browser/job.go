@@ -222,10 +222,9 @@ func (j *job) unreachable(host string) rotation.Outcome {
 func (j *job) remember() { j.lines, j.errors = j.last.Lines, j.last.Errors }
 
 // complaints are the errors a page shows that it did not show before, and fresh all its new lines.
-// Secrets that the page repeats are out before anybody looks for words in the texts.
-func (j *job) complaints(now view) []string { return j.hide.within(since(j.errors, now.Errors)) }
+func (j *job) complaints(now view) []string { return j.hide.both(since(j.errors, now.Errors)) }
 
-func (j *job) fresh(now view) []string { return j.hide.within(since(j.lines, now.Lines)) }
+func (j *job) fresh(now view) []string { return j.hide.both(since(j.lines, now.Lines)) }
 
 // entries are fields with what goes into them, as page.js takes them.
 type entries [][2]any

@@ -146,10 +146,14 @@ func newRedactor(secrets []seal.Secret) redactor {
 	return redactor{strings.NewReplacer(pairs...)}
 }
 
-// within redacts a list in place.
-func (r redactor) within(texts []string) []string {
-	for i, text := range texts {
-		texts[i] = r.replacer.Replace(text)
+// both returns the texts and, where they hold a secret, their redacted forms as well. Words are looked
+// for in both: a secret a page repeats must not stand between them, nor one that is a word itself
+// take the word away. What is shown of them goes through text.
+func (r redactor) both(texts []string) []string {
+	for _, text := range texts {
+		if redacted := r.replacer.Replace(text); redacted != text {
+			texts = append(texts, redacted)
+		}
 	}
 	return texts
 }
