@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humagin"
+	"github.com/danielgtaylor/huma/v2/validation"
 	"github.com/gin-gonic/gin"
 	"github.com/jackc/pgx/v5"
 
@@ -132,13 +133,20 @@ func asProblem(ctx huma.Context, _ string, body any) (any, error) {
 	return answer, nil
 }
 
-// faultOf reads huma's location: body.domains[0], query.limit.
+// faultOf reads huma's location: body.domains[0], query.limit. A member that is missing is told at the
+// object around it; the pointer here names the member.
 func faultOf(detail *huma.ErrorDetail) problem.Fault {
 	where, name, _ := strings.Cut(detail.Location, ".")
-	if where == "body" {
-		return problem.Fault{Detail: detail.Message, Pointer: problem.Pointer(name)}
+	if where != "body" {
+		return problem.Fault{Detail: detail.Message, Parameter: name}
 	}
-	return problem.Fault{Detail: detail.Message, Parameter: name}
+	if before, after, ok := strings.Cut(validation.MsgExpectedRequiredProperty, "%s"); ok {
+		missing, began := strings.CutPrefix(detail.Message, before)
+		if missing, ended := strings.CutSuffix(missing, after); began && ended {
+			name = strings.TrimPrefix(name+"."+missing, ".")
+		}
+	}
+	return problem.Fault{Detail: detail.Message, Pointer: problem.Pointer(name)}
 }
 
 // page is one page of a list.

@@ -16,10 +16,9 @@ import (
 // badge is a state as a person reads it: a word, and a tone that also has a sign, for nobody should
 // have to tell colours apart.
 type badge struct {
-	Word  string
-	Tone  string // good, busy, warn, bad, calm
-	Hint  string
-	Event bool
+	Word string
+	Tone string // good, busy, warn, bad, calm
+	Hint string
 }
 
 var accountStates = map[accounts.State]badge{
@@ -48,9 +47,11 @@ var rotationStates = map[rotation.State]badge{
 	rotation.StateBlocked:   {Word: "Needs a person", Tone: "bad", Hint: "Ask again once what it says is settled"},
 }
 
+// reasons say why a rotation began, as the beginning of a sentence.
 var reasons = map[rotation.Reason]string{
-	rotation.ReasonDeprovision: "somebody left", rotation.ReasonRevocation: "access was revoked", rotation.ReasonLogout: "universal logout",
-	rotation.ReasonManual: "asked for", rotation.ReasonSignIn: "after a sign-in", rotation.ReasonSchedule: "on schedule", rotation.ReasonVerify: "verification",
+	rotation.ReasonDeprovision: "Because somebody left", rotation.ReasonRevocation: "Because access was revoked",
+	rotation.ReasonLogout: "Because of a universal logout", rotation.ReasonManual: "On request", rotation.ReasonSignIn: "After a sign-in",
+	rotation.ReasonSchedule: "On schedule", rotation.ReasonVerify: "To prove the stored password",
 }
 
 // words are what the templates say things with.
@@ -59,6 +60,8 @@ func (s *Service) words() template.FuncMap {
 		"asset":    func(name string) string { return s.assets[name].address },
 		"account":  func(state accounts.State) badge { return known(accountStates, state) },
 		"rotation": func(state rotation.State) badge { return known(rotationStates, state) },
+		"step":     step,
+		"sentence": sentence,
 		"reason":   func(reason rotation.Reason) string { return reasons[reason] },
 		"ago":      s.ago,
 		"stamp":    func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
@@ -74,6 +77,28 @@ func (s *Service) words() template.FuncMap {
 		},
 		"role": func(role any) string { return strings.ReplaceAll(fmt.Sprint(role), "_", " ") },
 	}
+}
+
+// step is a state as an entry of the history: a proof is good for ever, though the rotation goes on.
+func step(state rotation.State) badge {
+	told := known(rotationStates, state)
+	if state == rotation.StateNewProven || state == rotation.StateOldDead {
+		told.Tone = "good"
+	}
+	return told
+}
+
+// sentence begins a text with a capital letter and ends it with a full stop.
+func sentence(text string) string {
+	if text == "" {
+		return ""
+	}
+	first, size := utf8.DecodeRuneInString(text)
+	text = string(unicode.ToUpper(first)) + text[size:]
+	if last, _ := utf8.DecodeLastRuneInString(text); !unicode.IsPunct(last) {
+		text += "."
+	}
+	return text
 }
 
 func known[State ~string](words map[State]badge, state State) badge {
