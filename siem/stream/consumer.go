@@ -103,7 +103,14 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 
 // assign finds where to begin and starts reading.
 func (c *Consumer) assign(ctx context.Context, client *kafka.Client, dialer *kafka.Dialer, generation *kafka.Generation, given kafka.PartitionAssignment, log *slog.Logger) (*Assignment, error) {
-	bounds, err := c.Cluster.bounds(ctx, client, given.ID)
+	var bounds map[int]kafka.PartitionOffsets
+	var err error
+	for range 5 { // connections from before a broker's restart fail first
+		if bounds, err = c.Cluster.bounds(ctx, client, given.ID); err == nil || ctx.Err() != nil {
+			break
+		}
+		sleep(ctx, 200*time.Millisecond)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +120,9 @@ func (c *Consumer) assign(ctx context.Context, client *kafka.Client, dialer *kaf
 		// Never committed, or what was committed is gone, or the topic was made anew.
 		assignment.next, assignment.gap = bound.FirstOffset, true
 		assignment.empty = bound.FirstOffset == bound.LastOffset
-		log.InfoContext(ctx, "the log does not reach back to where the group stopped", "partition", given.ID, "committed", given.Offset, "first", bound.FirstOffset, "end", bound.LastOffset)
+	}
+	if assignment.gap && (given.Offset >= 0 || bound.FirstOffset > 0) {
+		log.WarnContext(ctx, "the log does not reach back to where the group stopped", "partition", given.ID, "committed", given.Offset, "first", bound.FirstOffset, "end", bound.LastOffset)
 	}
 	assignment.reader = kafka.NewReader(kafka.ReaderConfig{
 		Brokers: c.Cluster.Brokers, Topic: c.Cluster.topic(), Partition: given.ID, Dialer: dialer,
