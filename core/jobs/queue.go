@@ -68,8 +68,9 @@ func (quiet) SupportsListener() bool     { return false }
 func (quiet) SupportsListenNotify() bool { return false }
 
 // lockMigrate keeps two processes that start together from migrating at once. It stands next to
-// the lock of postgres.Migrate.
-const lockMigrate = 0x706f7374_00000002
+// the locks of postgres.Migrate (…01) and of the leaders in core/audit (…02 and …03), which are held
+// for as long as a process runs: sharing one of theirs would have a migration wait for the end of it.
+const lockMigrate = 0x706f7374_00000004
 
 // Migrate brings River's tables up to date. It runs after postgres.Migrate and may run often.
 func Migrate(ctx context.Context, db *postgres.DB) error {
