@@ -75,7 +75,7 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	engine.Use(g.metrics.observe)
 	problem.Install(engine, problem.Options{
 		Log: g.log, Now: g.now, HTTPS: strings.HasPrefix(g.config.PublicURL, "https:"),
-		Streams: []string{console.StreamRoute}, Quiet: []string{"/healthz", "/readyz", "/metrics"},
+		OwnLimits: []string{"/scim/", "/webhooks/"}, Streams: []string{console.StreamRoute}, Quiet: []string{"/healthz", "/readyz", "/metrics"},
 	})
 	g.health.mount(engine)
 	g.metrics.mount(engine, metricsToken)

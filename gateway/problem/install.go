@@ -19,6 +19,9 @@ type Options struct {
 	HTTPS bool
 	// MaxBody bounds a request body in bytes. Default 1 MiB.
 	MaxBody int64
+	// OwnLimits are the beginnings of paths whose handlers bound bodies themselves, because their
+	// protocol has its own words for one that is too large.
+	OwnLimits []string
 	// Timeout bounds a request. Default 30 s.
 	Timeout time.Duration
 	// Streams are the routes without a timeout, as gin knows them.
@@ -47,7 +50,7 @@ func Install(engine *gin.Engine, options Options) {
 		AccessLog(options.Log, options.Now, options.Quiet...),
 		Recover(options.Log),
 		Headers(options.HTTPS),
-		Limit(options.MaxBody),
+		Limit(options.MaxBody, options.OwnLimits...),
 		Deadline(options.Timeout, options.Streams...),
 	)
 	engine.NoRoute(func(c *gin.Context) { Write(c, core.NotFound("page")) })

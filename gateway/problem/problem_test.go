@@ -28,9 +28,10 @@ func serve(t *testing.T, request *http.Request, handler gin.HandlerFunc) (*http.
 	var log bytes.Buffer
 	engine := gin.New()
 	problem.Install(engine, problem.Options{
-		Log: slog.New(slog.NewJSONHandler(&log, nil)), MaxBody: 32, Timeout: 20 * time.Millisecond, HTTPS: true, Quiet: []string{"/quiet"},
+		Log: slog.New(slog.NewJSONHandler(&log, nil)), MaxBody: 32, OwnLimits: []string{"/own/"}, Timeout: 20 * time.Millisecond, HTTPS: true, Quiet: []string{"/quiet"},
 	})
 	engine.Any("/x", handler)
+	engine.Any("/own/x", handler)
 	engine.GET("/quiet", handler)
 	recorder := httptest.NewRecorder()
 	engine.ServeHTTP(recorder, request)
@@ -168,13 +169,16 @@ func TestBodyLimit(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		body   io.Reader
+		path   string
 		status int
 	}{
-		{"at the limit", strings.NewReader(strings.Repeat("a", 32)), 200},
-		{"above", strings.NewReader(strings.Repeat("a", 33)), 413},
-		{"above, length not told", io.MultiReader(strings.NewReader(strings.Repeat("a", 33))), 413},
+		{"at the limit", strings.NewReader(strings.Repeat("a", 32)), "/x", 200},
+		{"above", strings.NewReader(strings.Repeat("a", 33)), "/x", 413},
+		{"above, length not told", io.MultiReader(strings.NewReader(strings.Repeat("a", 33))), "/x", 413},
+		{"above, where the handler has a limit", strings.NewReader(strings.Repeat("a", 33)), "/own/x", 200},
+		{"above, length not told, where the handler has a limit", io.MultiReader(strings.NewReader(strings.Repeat("a", 33))), "/own/x", 200},
 	} {
-		answer, _, _ := serve(t, httptest.NewRequest("POST", "/x", test.body), reads)
+		answer, _, _ := serve(t, httptest.NewRequest("POST", test.path, test.body), reads)
 		if answer.StatusCode != test.status {
 			t.Errorf("%s: %d", test.name, answer.StatusCode)
 		}

@@ -2,6 +2,7 @@ package problem
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -76,9 +77,15 @@ func cut(text string, size int) string {
 }
 
 // Limit refuses a body of more than size bytes: at once when the request says its length, else when
-// the handler reads past the limit (Classify then makes it TooLarge).
-func Limit(size int64) gin.HandlerFunc {
+// the handler reads past the limit (Classify then makes it TooLarge). Paths that begin with one of
+// own are left alone: their handlers have a limit, and a way to say so, of their own.
+func Limit(size int64, own ...string) gin.HandlerFunc {
 	return func(c *gin.Context) {
+		within := func(prefix string) bool { return strings.HasPrefix(c.Request.URL.Path, prefix) }
+		if slices.ContainsFunc(own, within) {
+			c.Next()
+			return
+		}
 		if c.Request.ContentLength > size {
 			Write(c, core.TooLarge("a request body may have at most %d bytes", size))
 			return
