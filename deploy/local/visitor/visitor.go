@@ -12,6 +12,9 @@ import (
 
 // Visitor is one person with one cookie jar. It is not safe for concurrent use.
 type Visitor struct {
+	// Watch, if set, is shown every answer as it came, redirects too, before its body is read.
+	Watch func(answer *http.Response)
+
 	client  *http.Client
 	cookies map[string]map[string]string // host:port → name → value
 }
@@ -106,6 +109,9 @@ func (v *Visitor) once(ctx context.Context, method, address string, fields url.V
 		return nil, "", err
 	}
 	defer response.Body.Close()
+	if v.Watch != nil {
+		v.Watch(response)
+	}
 	v.remember(request.URL.Host, response.Cookies())
 	if location := response.Header.Get("Location"); location != "" && response.StatusCode/100 == 3 {
 		next, err := request.URL.Parse(location)
