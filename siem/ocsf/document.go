@@ -1,6 +1,6 @@
 package ocsf
 
-import "encoding/json"
+import "github.com/go-json-experiment/json/jsontext"
 
 // document is one OCSF event. Fields a class does not have stay empty for it.
 type document struct {
@@ -16,24 +16,24 @@ type document struct {
 	Severity     string `json:"severity"`
 	StatusID     int    `json:"status_id"`
 	Status       string `json:"status"`
-	StatusDetail string `json:"status_detail,omitempty"`
+	StatusDetail string `json:"status_detail,omitzero"`
 	Time         int64  `json:"time"`
 	Message      string `json:"message"`
 
 	Metadata    metadata     `json:"metadata"`
-	Actor       *actor       `json:"actor,omitempty"`
-	SrcEndpoint *endpoint    `json:"src_endpoint,omitempty"`
-	HTTPRequest *httpRequest `json:"http_request,omitempty"`
+	Actor       *actor       `json:"actor,omitzero"`
+	SrcEndpoint *endpoint    `json:"src_endpoint,omitzero"`
+	HTTPRequest *httpRequest `json:"http_request,omitzero"`
 
-	User       *user      `json:"user,omitempty"`
-	Group      *group     `json:"group,omitempty"`
-	Entity     *entity    `json:"entity,omitempty"`
-	Session    *session   `json:"session,omitempty"`
-	Service    *service   `json:"service,omitempty"`
-	API        *api       `json:"api,omitempty"`
-	Privileges []string   `json:"privileges,omitempty"`
-	Resource   *resource  `json:"resource,omitempty"`
-	Resources  []resource `json:"resources,omitempty"`
+	User       *user      `json:"user,omitzero"`
+	Group      *group     `json:"group,omitzero"`
+	Entity     *entity    `json:"entity,omitzero"`
+	Session    *session   `json:"session,omitzero"`
+	Service    *service   `json:"service,omitzero"`
+	API        *api       `json:"api,omitzero"`
+	Privileges []string   `json:"privileges,omitzero"`
+	Resource   *resource  `json:"resource,omitzero"`
+	Resources  []resource `json:"resources,omitzero"`
 
 	Unmapped unmapped `json:"unmapped"`
 }
@@ -44,36 +44,36 @@ type metadata struct {
 	UID            string  `json:"uid"`
 	EventCode      string  `json:"event_code"`
 	Sequence       int64   `json:"sequence"`
-	CorrelationUID string  `json:"correlation_uid,omitempty"`
+	CorrelationUID string  `json:"correlation_uid,omitzero"`
 	TenantUID      string  `json:"tenant_uid"`
 	LogName        string  `json:"log_name"`
-	LoggedTime     int64   `json:"logged_time,omitempty"`
+	LoggedTime     int64   `json:"logged_time,omitzero"`
 	OriginalTime   string  `json:"original_time"`
-	IsTruncated    bool    `json:"is_truncated,omitempty"`
+	IsTruncated    bool    `json:"is_truncated,omitzero"`
 }
 
 type product struct {
 	Name       string `json:"name"`
 	VendorName string `json:"vendor_name"`
-	Version    string `json:"version,omitempty"`
+	Version    string `json:"version,omitzero"`
 }
 
 type user struct {
-	UID    string `json:"uid,omitempty"`
-	Name   string `json:"name,omitempty"`
+	UID    string `json:"uid,omitzero"`
+	Name   string `json:"name,omitzero"`
 	TypeID int    `json:"type_id"`
-	Type   string `json:"type,omitempty"`
+	Type   string `json:"type,omitzero"`
 }
 
 type actor struct {
-	User    *user  `json:"user,omitempty"`
-	AppName string `json:"app_name,omitempty"`
-	AppUID  string `json:"app_uid,omitempty"`
+	User    *user  `json:"user,omitzero"`
+	AppName string `json:"app_name,omitzero"`
+	AppUID  string `json:"app_uid,omitzero"`
 }
 
 type endpoint struct {
-	IP   string `json:"ip,omitempty"`
-	Name string `json:"name,omitempty"`
+	IP   string `json:"ip,omitzero"`
+	Name string `json:"name,omitzero"`
 }
 
 type httpRequest struct {
@@ -81,13 +81,13 @@ type httpRequest struct {
 }
 
 type group struct {
-	UID  string `json:"uid,omitempty"`
-	Name string `json:"name,omitempty"`
+	UID  string `json:"uid,omitzero"`
+	Name string `json:"name,omitzero"`
 }
 
 type entity struct {
-	UID  string `json:"uid,omitempty"`
-	Name string `json:"name,omitempty"`
+	UID  string `json:"uid,omitzero"`
+	Name string `json:"name,omitzero"`
 	Type string `json:"type"`
 }
 
@@ -105,14 +105,14 @@ type api struct {
 }
 
 type resource struct {
-	UID  string `json:"uid,omitempty"`
-	Name string `json:"name,omitempty"`
+	UID  string `json:"uid,omitzero"`
+	Name string `json:"name,omitzero"`
 	Type string `json:"type"`
 }
 
 // unmapped is what OCSF has no field for: the event as it was hashed and its link in the chain.
 type unmapped struct {
-	Event    json.RawMessage `json:"event,omitempty"`
-	Previous string          `json:"previous"` // hexadecimal
-	Hash     string          `json:"hash"`     // hexadecimal
+	Event    jsontext.Value `json:"event,omitzero"`
+	Previous string         `json:"previous"` // hexadecimal
+	Hash     string         `json:"hash"`     // hexadecimal
 }
