@@ -15,6 +15,7 @@ import (
 	"github.com/gin-gonic/gin"
 	"github.com/jackc/pgx/v5"
 
+	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/audit"
 	"postern/core/directory"
@@ -101,10 +102,7 @@ func durable(b *testing.B) *postgres.DB {
 	must(b, os.Chmod(folder, 0o711))
 	b.Cleanup(func() { _ = os.RemoveAll(folder) })
 	server, err := postgresql.Start(context.Background(), postgresql.Options{Folder: filepath.Join(folder, "data")})
-	if core.KindOf(err) == core.KindNotFound && os.Getenv("POSTERN_TEST_REQUIRE") != "1" {
-		b.Skipf("skipped: PostgreSQL: %v", err)
-	}
-	must(b, err)
+	partstest.Need(b, "PostgreSQL", err)
 	b.Cleanup(func() { _ = server.Stop() })
 	db, err := postgres.Open(b.Context(), server.URL, postgres.Options{Name: "bench", MaxConnections: 16})
 	must(b, err)

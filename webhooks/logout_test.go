@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/jobs"
@@ -261,12 +262,7 @@ func TestDatabaseDown(t *testing.T) {
 		}
 	}
 	server, err := postgresql.Start(t.Context(), postgresql.Options{Folder: filepath.Join(folder, "postgresql")})
-	if core.KindOf(err) == core.KindNotFound && os.Getenv("POSTERN_TEST_REQUIRE") != "1" {
-		t.Skipf("skipped: PostgreSQL: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	partstest.Need(t, "PostgreSQL", err)
 	t.Cleanup(func() { _ = server.Stop() })
 	url, err := server.Database(t.Context(), "postern")
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"postern/conformance/partstest"
 	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/deploy/local/apps"
@@ -11,11 +12,12 @@ import (
 
 // TestRealApps rotates a password in applications somebody else wrote, with no setting at all.
 func TestRealApps(t *testing.T) {
+	partstest.Long(t, "web application")
 	for name, start := range map[string]func(context.Context, string, apps.Options) (*apps.Site, error){"DokuWiki": apps.StartDokuWiki, "WordPress": apps.StartWordPress} {
 		t.Run(name, func(t *testing.T) {
 			b := connector(t)
 			site, err := start(t.Context(), t.TempDir(), apps.Options{Username: "shared", Password: first})
-			needed(t, name, err)
+			partstest.Need(t, name, err)
 			defer func() {
 				if err := site.Stop(); err != nil {
 					t.Error(err)

@@ -13,23 +13,11 @@ import (
 	"testing"
 	"time"
 
-	"postern/core"
+	"postern/conformance/partstest"
 	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/deploy/local/sampleapp"
 )
-
-// needed skips a test whose parts the machine lacks, or fails it where they are required.
-func needed(t testing.TB, name string, err error) {
-	t.Helper()
-	if err == nil {
-		return
-	}
-	if core.KindOf(err) == core.KindNotFound && os.Getenv("POSTERN_TEST_REQUIRE") != "1" {
-		t.Skipf("skipped: %s: %v", name, err)
-	}
-	t.Fatal(err)
-}
 
 var shared struct {
 	once    sync.Once
@@ -67,13 +55,14 @@ func TestMain(m *testing.M) {
 // connector is one browser for all tests, whose log every test may search.
 func connector(t testing.TB) *Browser {
 	t.Helper()
+	partstest.Long(t, "browser")
 	shared.once.Do(func() {
 		shared.log = &logged{}
 		shared.browser, shared.err = New(Options{
 			AllowPrivate: true, Timeout: 20 * time.Second, Log: slog.New(slog.NewTextHandler(shared.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		})
 	})
-	needed(t, "browser", shared.err)
+	partstest.Need(t, "browser", shared.err)
 	return shared.browser
 }
 
@@ -262,8 +251,9 @@ func TestFailuresAreTyped(t *testing.T) {
 }
 
 func TestPrivateAddressesAreRefused(t *testing.T) {
+	partstest.Long(t, "browser")
 	strict, err := New(Options{})
-	needed(t, "browser", err)
+	partstest.Need(t, "browser", err)
 	defer strict.Close()
 	_, target := harbour(t)
 	expect(t, strict.Verify(short(t), target, credential("quay", first)), rotation.Unreachable, rotation.StageNavigate)

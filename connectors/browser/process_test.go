@@ -18,6 +18,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"postern/conformance/partstest"
 	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/deploy/local/sampleapp"
@@ -57,8 +58,9 @@ func running(b *Browser) *process {
 }
 
 func TestAKilledBrowserIsReplaced(t *testing.T) {
+	partstest.Long(t, "browser")
 	b, err := New(Options{AllowPrivate: true})
-	needed(t, "browser", err)
+	partstest.Need(t, "browser", err)
 	defer b.Close()
 	app, target := harbour(t)
 	expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Accepted, "")
@@ -83,8 +85,9 @@ func TestAKilledBrowserIsReplaced(t *testing.T) {
 }
 
 func TestABrowserIsReplacedAfterItsShare(t *testing.T) {
+	partstest.Long(t, "browser")
 	b, err := New(Options{AllowPrivate: true, JobsPerProcess: 2})
-	needed(t, "browser", err)
+	partstest.Need(t, "browser", err)
 	_, target := harbour(t)
 	var profiles []string
 	for range 3 {
@@ -142,6 +145,7 @@ func TestSignInsShareNothing(t *testing.T) {
 // TestTheBrowserDiesWithUs runs this test binary again, kills it without warning, and looks for what
 // is left.
 func TestTheBrowserDiesWithUs(t *testing.T) {
+	partstest.Long(t, "browser")
 	if address := os.Getenv("POSTERN_BROWSER_CHILD"); address != "" {
 		b, err := New(Options{AllowPrivate: true})
 		if err != nil {
@@ -153,7 +157,7 @@ func TestTheBrowserDiesWithUs(t *testing.T) {
 		select {}
 	}
 	_, err := Find("")
-	needed(t, "browser", err)
+	partstest.Need(t, "browser", err)
 	_, target := harbour(t)
 	child := exec.Command(os.Args[0], "-test.run=TestTheBrowserDiesWithUs$")
 	child.Env = append(os.Environ(), "POSTERN_BROWSER_CHILD="+strings.TrimSuffix(target.SignInURL, "/sign-in"))

@@ -8,6 +8,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"postern/conformance/partstest"
 	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/deploy/local/apps"
@@ -40,7 +41,7 @@ func BenchmarkRotation(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			connector(b)
 			site, err := start(b.Context(), b.TempDir(), apps.Options{Username: "shared", Password: first})
-			needed(b, name, err)
+			partstest.Need(b, name, err)
 			defer func() {
 				if err := site.Stop(); err != nil {
 					b.Error(err)

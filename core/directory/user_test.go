@@ -39,7 +39,9 @@ func TestUserRoundTrip(t *testing.T) {
 		t.Fatalf("got %+v", made)
 	}
 	for name, find := range map[string]func() (directory.User, error){
-		"name": func() (directory.User, error) { return w.UserByName(ctx, w.DB, acme, w.acme.connection.ID, "BOB@example.COM") },
+		"name": func() (directory.User, error) {
+			return w.UserByName(ctx, w.DB, acme, w.acme.connection.ID, "BOB@example.COM")
+		},
 		"external": func() (directory.User, error) {
 			return w.UserByExternalID(ctx, w.DB, acme, w.acme.connection.ID, "00U1")
 		},

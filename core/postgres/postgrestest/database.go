@@ -11,7 +11,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"postern/core"
+	"postern/conformance/partstest"
 	"postern/core/postgres"
 	"postern/deploy/local/postgresql"
 )
@@ -67,12 +67,7 @@ func Open(t testing.TB, extra ...func(ctx context.Context, db *postgres.DB) erro
 func URL(t testing.TB, extra ...func(ctx context.Context, db *postgres.DB) error) string {
 	t.Helper()
 	admin, err := server()
-	if err != nil {
-		if core.KindOf(err) == core.KindNotFound && os.Getenv("POSTERN_TEST_REQUIRE") != "1" {
-			t.Skipf("skipped: PostgreSQL: %v", err)
-		}
-		t.Fatal(err)
-	}
+	partstest.Need(t, "PostgreSQL", err)
 	template := fmt.Sprintf("template_%s_%d", postgres.Fingerprint(), len(extra))
 	if err := ensureTemplate(admin, template, extra); err != nil {
 		t.Fatal(err)

@@ -10,27 +10,17 @@ import (
 	"testing"
 	"time"
 
-	"postern/core"
+	"postern/conformance/partstest"
 )
 
-func require(t *testing.T, name string, err error) {
-	t.Helper()
-	if err == nil {
-		return
-	}
-	if core.KindOf(err) == core.KindNotFound && os.Getenv("POSTERN_TEST_REQUIRE") != "1" {
-		t.Skipf("skipped: %s: %v", name, err)
-	}
-	t.Fatal(err)
-}
-
 func TestSites(t *testing.T) {
+	partstest.Long(t, "web application")
 	for name, start := range map[string]func(context.Context, string, Options) (*Site, error){"DokuWiki": StartDokuWiki, "WordPress": StartWordPress} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
 			begun := time.Now()
 			site, err := start(t.Context(), folder, Options{})
-			require(t, name, err)
+			partstest.Need(t, name, err)
 			t.Logf("first start: %s", time.Since(begun).Round(time.Millisecond))
 			defer func() {
 				if err := site.Stop(); err != nil {
@@ -78,6 +68,7 @@ func expect(t *testing.T, site *Site, username, password string, want bool) {
 
 // TestSitesEndWithUs runs this test binary again, kills it, and looks for what it left behind.
 func TestSitesEndWithUs(t *testing.T) {
+	partstest.Long(t, "web application")
 	if folder := os.Getenv("POSTERN_APPS_CHILD"); folder != "" {
 		site, err := StartWordPress(context.Background(), folder, Options{})
 		if err != nil {
@@ -88,8 +79,8 @@ func TestSitesEndWithUs(t *testing.T) {
 		select {}
 	}
 	_, err := findMariaDB()
-	require(t, "MariaDB", err)
-	require(t, "WordPress", needFolder(wordpressProgram, "wordpress"))
+	partstest.Need(t, "MariaDB", err)
+	partstest.Need(t, "WordPress", needFolder(wordpressProgram, "wordpress"))
 	folder := t.TempDir()
 	child := exec.Command(os.Args[0], "-test.run=TestSitesEndWithUs$")
 	child.Env = append(os.Environ(), "POSTERN_APPS_CHILD="+folder)
