@@ -54,6 +54,9 @@ func (s *Service) grants(api huma.API) {
 	add(api, huma.Operation{OperationID: "shareAccount", Method: http.MethodPost, Path: "/accounts/{id}/grants", Tags: tags, Summary: "Share an account",
 		Description: "A user or team has one grant per account: sharing again replaces role and expiry.", DefaultStatus: http.StatusCreated},
 		GrantsWrite, func(ctx context.Context, by caller, in *newGrant) (*single[Grant], error) {
+			if in.Body.User.IsZero() == in.Body.Team.IsZero() {
+				return nil, core.Invalid("user", "name either a user or a team")
+			}
 			var grant accounts.Grant
 			err := s.change(ctx, func(tx pgx.Tx) (err error) {
 				grant, err = s.Accounts.Share(ctx, tx, by.cause, by.Workspace, in.ID,

@@ -53,10 +53,8 @@ func add[Input, Output any](api huma.API, operation huma.Operation, scope string
 	operation.Security = []map[string][]string{{security: {scope}}}
 	operation.Description = strings.TrimSpace(operation.Description + "\n\nScope: `" + scope + "`.")
 	operation.MaxBodyBytes = 256 << 10
-	schema := api.OpenAPI().Components.Schemas.Schema(reflect.TypeFor[problem.Problem](), true, "Problem")
-	operation.Responses = map[string]*huma.Response{
-		"default": {Description: "A problem (RFC 9457)", Content: map[string]*huma.MediaType{problem.ContentType: {Schema: schema}}},
-	}
+	_, hasBody := reflect.TypeFor[Input]().FieldByName("Body")
+	operation.Responses = refusalsOf(operation, api.OpenAPI().Components.Schemas, hasBody)
 	huma.Register(api, operation, func(ctx context.Context, in *Input) (*Output, error) {
 		by := ctx.Value(callerKey{}).(caller)
 		out, err := handle(ctx, by, in)
@@ -105,6 +103,9 @@ func (s *Service) change(ctx context.Context, work func(tx pgx.Tx) error) error 
 	return err
 }
 
+// bodyBroken is what huma says, as a fault of the server, of a client that went away.
+const bodyBroken = "cannot read request body"
+
 // asProblem turns huma's own errors into ours. The faulty value itself is left out: it may be a
 // password.
 func asProblem(ctx huma.Context, _ string, body any) (any, error) {
@@ -119,6 +120,12 @@ func asProblem(ctx huma.Context, _ string, body any) (any, error) {
 		classified = core.TooLarge("the request body is too large")
 	case model.Status == http.StatusRequestTimeout:
 		classified = core.Unavailable(0, "the request body did not come in time")
+	case model.Detail == bodyBroken:
+		classified = core.Invalid("", "the request body could not be read to its end")
+		model.Status, model.Errors = http.StatusBadRequest, nil
+	case model.Status == http.StatusUnsupportedMediaType:
+		classified = core.Invalid("", "send the body as application/json").WithCode("unsupported_media_type")
+		model.Errors = nil
 	case model.Status < http.StatusInternalServerError:
 		classified = core.Invalid("", "%s", model.Detail)
 	}

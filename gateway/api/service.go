@@ -3,6 +3,8 @@ package api
 import (
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -39,7 +41,6 @@ const base = "/api/v1"
 
 // Mount adds the routes.
 func (s *Service) Mount(router gin.IRouter) {
-	registry := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	config := huma.Config{
 		OpenAPI: &huma.OpenAPI{
 			OpenAPI: "3.1.0",
@@ -48,13 +49,13 @@ func (s *Service) Mount(router gin.IRouter) {
 				Description: "Shared accounts, who may use them, and the proof of every rotation. Authenticate with a service account's token.",
 			},
 			Components: &huma.Components{
-				Schemas: registry,
+				Schemas: newRegistry(),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
 					security: {Type: "http", Scheme: "bearer", Description: "A service account's token, pst_api_…"},
 				},
 			},
 		},
-		Formats:       map[string]huma.Format{"application/json": huma.DefaultJSONFormat, "json": huma.DefaultJSONFormat},
+		Formats:       map[string]huma.Format{"application/json": format, "json": format},
 		DefaultFormat: "application/json",
 		Transformers:  []huma.Transformer{asProblem},
 	}
@@ -68,6 +69,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.people(api)
 	s.activity(api)
 	s.sinks(api)
+	tidy(api.OpenAPI())
 	document, err := json.MarshalIndent(api.OpenAPI(), "", "\t")
 	router.GET(base+"/openapi.json", func(c *gin.Context) {
 		if err != nil {
@@ -99,21 +101,46 @@ type adapter struct{ router gin.IRouter }
 func (a adapter) Handle(operation *huma.Operation, handler func(huma.Context)) {
 	path := strings.NewReplacer("{", ":", "}", "").Replace(operation.Path)
 	a.router.Handle(operation.Method, path, func(c *gin.Context) {
-		handler(&exchange{humagin.NewContext(operation, c)})
+		handler(&exchange{inner: humagin.NewContext(operation, c)})
 	})
 }
 
 // ServeHTTP implements huma.Adapter. The gin engine serves, not the adapter.
 func (a adapter) ServeHTTP(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) }
 
-// exchange answers faults of validation with 400 as every other part does; huma would say 422.
-type exchange struct{ inner }
+// exchange answers faults of validation with 400 as every other part does, where huma would say 422,
+// and so too a body that broke off, where huma would say 500.
+type exchange struct {
+	inner
+	broken bool
+}
 
 // inner is huma's context under a name that does not hide its own Context method.
 type inner = huma.Context
 
 // SetStatus implements huma.Context.
-func (e *exchange) SetStatus(status int) { e.inner.SetStatus(plain(status)) }
+func (e *exchange) SetStatus(status int) {
+	if e.broken && status == http.StatusInternalServerError {
+		status = http.StatusBadRequest
+	}
+	e.inner.SetStatus(plain(status))
+}
+
+// BodyReader implements huma.Context.
+func (e *exchange) BodyReader() io.Reader { return &body{e.inner.BodyReader(), e} }
+
+// body notes when the client's body cannot be read to its end.
+type body struct {
+	io.Reader
+	of *exchange
+}
+
+// Read implements io.Reader.
+func (b *body) Read(into []byte) (int, error) {
+	read, err := b.Reader.Read(into)
+	b.of.broken = b.of.broken || err != nil && !errors.Is(err, io.EOF)
+	return read, err
+}
 
 // Unwrap lets humagin find its own context.
 func (e *exchange) Unwrap() huma.Context { return e.inner }

@@ -62,6 +62,7 @@ func Status(kind core.Kind) int {
 		return http.StatusTooManyRequests
 	case core.KindUnavailable:
 		return http.StatusServiceUnavailable
+	case core.KindInternal:
 	}
 	return http.StatusInternalServerError
 }

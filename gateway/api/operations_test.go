@@ -1,0 +1,213 @@
+package api_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/directory"
+	"postern/gateway/api"
+)
+
+// bodies are what operations take; {app}, {user} and {other} stand for ids.
+var bodies = map[string]string{
+	"createApp":     `{"name":"Mail","domains":["mail.example.com"],"sign_in_url":"https://mail.example.com/login"}`,
+	"createAccount": `{"app":"{app}","username":"second","password":"` + canary + `","owner":"{user}"}`,
+	"shareAccount":  `{"user":"{other}","role":"collaborator"}`,
+}
+
+// things are the ids of one workspace, by the part of the address in front of them.
+type things struct{ apps, accounts, grants, rotations, users, other string }
+
+func (th things) fill(t *testing.T, text string) string {
+	t.Helper()
+	for prefix, id := range map[string]string{
+		"/apps/": th.apps, "/accounts/": th.accounts, "/grants/": th.grants, "/rotations/": th.rotations, "/users/": th.users,
+	} {
+		text = strings.Replace(text, prefix+"{id}", prefix+id, 1)
+	}
+	text = strings.NewReplacer("{app}", th.apps, "{user}", th.users, "{other}", th.other).Replace(text)
+	if strings.Contains(text, "{id}") {
+		t.Fatalf("whose id is it in %s? Say so in things", text)
+	}
+	return text
+}
+
+func (w *world) things(t *testing.T) things {
+	t.Helper()
+	app, account, created := w.account(t)
+	grant := items(w.must(t, 200, "GET", "/accounts/"+account+"/grants", ""))[0]["id"].(string)
+	return things{app, account, grant, created["verification"].(string), w.ana.ID.String(), w.ben.ID.String()}
+}
+
+// request is a complete one for an operation.
+func request(t *testing.T, one operation, with things) *http.Request {
+	t.Helper()
+	made := httptest.NewRequest(one.Method, with.fill(t, one.Path), nil)
+	if len(one.RequestBody) > 0 {
+		body, known := bodies[one.OperationID]
+		if !known {
+			t.Fatalf("what does %s take? Say so in bodies", one.OperationID)
+		}
+		made = httptest.NewRequest(one.Method, with.fill(t, one.Path), strings.NewReader(with.fill(t, body)))
+		made.Header.Set("Content-Type", "application/json")
+	}
+	return made
+}
+
+func TestEveryOperationAsksForALiveToken(t *testing.T) {
+	w := newWorld(t)
+	all := w.things(t)
+	cause := core.NewCause(core.System, time.Now())
+	var scim, expired string
+	err := w.db.Tx(t.Context(), func(tx pgx.Tx) error {
+		connection, err := w.directory.CreateConnection(t.Context(), tx, cause, w.acme.ID, directory.NewConnection{Name: "Okta", Kind: directory.Okta})
+		if err != nil {
+			return err
+		}
+		token, err := w.directory.CreateConnectionToken(t.Context(), tx, cause, w.acme.ID, connection.ID, nil)
+		if err != nil {
+			return err
+		}
+		scim = token.Reveal()
+		account, err := w.directory.CreateServiceAccount(t.Context(), tx, cause, w.acme.ID, "old", api.Scopes())
+		if err != nil {
+			return err
+		}
+		token, err = w.directory.CreateServiceAccountToken(t.Context(), tx, cause, w.acme.ID, account.ID, new(time.Now().Add(-time.Second)))
+		expired = token.Reveal()
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := w.tokens["acme"]
+	for _, one := range w.document.operations {
+		for name, authorization := range map[string]string{
+			"none": "", "an empty one": "Bearer ", "another scheme": "Basic " + good, "no scheme": good, "an unknown one": "Bearer pst_api_unknown",
+			"one letter more": "Bearer " + good + "x", "an expired one": "Bearer " + expired, "an IdP's": "Bearer " + scim,
+		} {
+			asked := request(t, one, all)
+			asked.Header.Set("Authorization", authorization)
+			if recorder, got := w.send(t, asked); recorder.Code != 401 || got["code"] != "unauthenticated" {
+				t.Errorf("%s with %s token: %d %v", one.OperationID, name, recorder.Code, got)
+			}
+		}
+	}
+}
+
+func TestEveryOperationAsksForItsScope(t *testing.T) {
+	w := newWorld(t)
+	all := w.things(t)
+	for _, one := range w.document.operations {
+		for _, scope := range api.Scopes() {
+			if scope == one.scope() {
+				continue
+			}
+			asked := request(t, one, all)
+			asked.Header.Set("Authorization", "Bearer "+w.tokens[scope])
+			if recorder, got := w.send(t, asked); recorder.Code != 403 || got["code"] != "missing_scope" || !strings.Contains(got["detail"].(string), one.scope()) {
+				t.Errorf("%s with %s alone: %d %v", one.OperationID, scope, recorder.Code, got)
+			}
+		}
+	}
+	// Taking a grant back ends what the others need, so it comes last.
+	var last []operation
+	for _, one := range w.document.operations {
+		if one.Method == http.MethodDelete {
+			last = append(last, one)
+			continue
+		}
+		w.allowed(t, one, all)
+	}
+	w.must(t, 201, "POST", "/accounts/"+all.accounts+"/grants", `{"user":"`+w.ben.ID.String()+`","role":"owner"}`)
+	for _, one := range last {
+		w.allowed(t, one, all)
+	}
+}
+
+// allowed asks with the operation's own scope and no other.
+func (w *world) allowed(t *testing.T, one operation, all things) {
+	t.Helper()
+	asked := request(t, one, all)
+	asked.Header.Set("Authorization", "bearer "+w.tokens[one.scope()])
+	if recorder, got := w.send(t, asked); recorder.Code >= 300 {
+		t.Errorf("%s with %s: %d %v", one.OperationID, one.scope(), recorder.Code, got)
+	}
+}
+
+func TestAnotherWorkspaceHasNoneOfIt(t *testing.T) {
+	w := newWorld(t)
+	mine := w.things(t)
+	gus := w.gus.ID.String()
+	for _, one := range w.document.operations {
+		asked := request(t, one, mine)
+		if len(one.RequestBody) > 0 && one.OperationID == "shareAccount" {
+			// A user of their own, so that only the account is another's.
+			asked = request(t, one, things{accounts: mine.accounts, other: gus})
+		}
+		asked.Header.Set("Authorization", "Bearer "+w.tokens["globex"])
+		recorder, got := w.send(t, asked)
+		switch {
+		case strings.Contains(one.Path, "{id}"):
+			if recorder.Code != 404 || got["code"] != "not_found" {
+				t.Errorf("%s of another workspace: %d %v", one.OperationID, recorder.Code, got)
+			}
+		case one.OperationID == "createAccount": // with an app and an owner of another workspace
+			if recorder.Code != 400 {
+				t.Errorf("%s: %d %v", one.OperationID, recorder.Code, got)
+			}
+		case one.Method == http.MethodGet:
+			if recorder.Code != 200 {
+				t.Errorf("%s: %d %v", one.OperationID, recorder.Code, got)
+			}
+			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users} {
+				if strings.Contains(recorder.Body.String(), id) {
+					t.Errorf("%s lists what is another workspace's: %v", one.OperationID, got)
+				}
+			}
+		}
+	}
+	// Nor can one point at it from one's own things, or ask about it.
+	for what, body := range map[string]string{
+		"#/app":   `{"app":"` + mine.apps + `","username":"x","password":"` + canary + `","owner":"` + gus + `"}`,
+		"#/owner": `{"app":"` + w.theirApp(t) + `","username":"x","password":"` + canary + `","owner":"` + mine.users + `"}`,
+	} {
+		if status, got := w.ask(t, "globex", "POST", "/accounts", body); status != 400 || pointers(got) != what {
+			t.Errorf("%s of another workspace: %d %v", what, status, got)
+		}
+	}
+	for _, path := range []string{"/accounts?user=" + mine.users, "/teams?member=" + mine.users, "/events?target=" + mine.accounts} {
+		if status, got := w.ask(t, "globex", "GET", path, ""); status != 200 || len(items(got)) != 0 {
+			t.Errorf("%s: %d %v", path, status, got)
+		}
+	}
+}
+
+func (w *world) theirApp(t *testing.T) string {
+	t.Helper()
+	status, got := w.ask(t, "globex", "POST", "/apps", newApp)
+	if status != 201 {
+		t.Fatal(status, got)
+	}
+	return got["id"].(string)
+}
+
+// pointers joins where an answer says the faults are.
+func pointers(answer map[string]any) string {
+	var places []string
+	faults, _ := answer["errors"].([]any)
+	for _, fault := range faults {
+		for _, kind := range []string{"pointer", "parameter"} {
+			if place, ok := fault.(map[string]any)[kind].(string); ok {
+				places = append(places, place)
+			}
+		}
+	}
+	return strings.Join(places, " ")
+}
