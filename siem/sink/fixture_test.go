@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
+	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/audit"
 	"postern/core/postgres"
@@ -95,13 +95,9 @@ func embedded(t testing.TB) *broker.Broker {
 
 func apache(t testing.TB) *broker.Broker {
 	t.Helper()
+	partstest.Long(t, "Apache Kafka")
 	jars, err := broker.Jars(t.Context())
-	if err != nil {
-		if core.KindOf(err) == core.KindNotFound && os.Getenv("POSTERN_TEST_REQUIRE") != "1" {
-			t.Skipf("skipped: Apache Kafka: %v", err)
-		}
-		t.Fatal(err)
-	}
+	partstest.Need(t, "Apache Kafka", err)
 	running, err := broker.Kafka(t.Context(), t.TempDir(), jars, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/audit"
 	"postern/core/postgres"
@@ -335,12 +336,7 @@ func TestARecordThatPosternDidNotWrite(t *testing.T) {
 
 func TestPostgreSQLRestarts(t *testing.T) {
 	server, err := postgresql.Start(t.Context(), postgresql.Options{Folder: openFolder(t)})
-	if err != nil {
-		if core.KindOf(err) == core.KindNotFound {
-			t.Skipf("skipped: PostgreSQL: %v", err)
-		}
-		t.Fatal(err)
-	}
+	partstest.Need(t, "PostgreSQL", err)
 	t.Cleanup(func() { _ = server.Stop() })
 	url, err := server.Database(t.Context(), "postern")
 	if err != nil {
