@@ -42,7 +42,7 @@ func (s screen) step(step demo.Step) {
 	if step.Failed {
 		mark = s.style("31", "✗")
 	}
-	s.say("  %7.2fs  %s %-52s %s", step.At.Seconds(), mark, step.What, s.style("2", step.Seen))
+	s.say("  %7.2fs  %s %-44s %s", step.At.Seconds(), mark, step.What, s.style("2", step.Seen))
 }
 
 func (s screen) lockout(took time.Duration) {

@@ -4,9 +4,9 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
-	"postern/core"
 	"postern/deploy/local"
 	"postern/deploy/local/visitor"
 )
@@ -22,6 +22,7 @@ type Step struct {
 // Scene is the main job with one person, through one kind of IdP.
 type Scene struct {
 	Title  string
+	Name   string // what people call the person
 	Kind   string // of the connection: okta or entra
 	Person string // user name at the IdP
 	Team   string
@@ -31,8 +32,8 @@ type Scene struct {
 // Scenes are the main job in Okta's shapes and in Entra's.
 func Scenes() []Scene {
 	return []Scene{
-		{"Ana leaves: Okta deactivates her", "okta", "ana.lima@acme.example", "Finance", "billing"},
-		{"Ben leaves: Entra ID disables him", "entra", "ben.okoro@acme.example", "Support", "operations"},
+		{"Ana leaves: Okta deactivates her", "Ana", "okta", "ana.lima@acme.example", "Finance", "billing"},
+		{"Ben leaves: Entra ID disables him", "Ben", "entra", "ben.okoro@acme.example", "Support", "operations"},
 	}
 }
 
@@ -61,18 +62,18 @@ func (s Scene) Play(ctx context.Context, stack local.Descriptor, tell func(Step)
 		what string
 		do   func(context.Context) (string, error)
 	}{
-		{"the IdP pushes " + s.Person, r.pushPerson},
+		{"the IdP pushes " + s.Name, r.pushPerson},
 		{"the IdP pushes the team " + s.Team, r.pushTeam},
-		{"an admin shares " + AppName + "'s login " + s.Login + " with the team", r.share},
-		{s.Person + " signs in at Postern through the IdP", r.signIn},
-		{"uses the shared login, and is in the app", r.use},
-		{"the IdP deactivates " + s.Person, r.leave},
-		{"the session at Postern is dead", r.sessionIsDead},
-		{"the account is no longer " + s.Person + "'s to use", r.grantIsGone},
-		{"the password is replaced in the app, by a browser", r.rotated},
-		{"the app refuses the password " + s.Person + " knew", r.oldIsRefused},
+		{"an admin shares a login with the team", r.share},
+		{s.Name + " signs in at Postern through the IdP", r.signIn},
+		{s.Name + " uses the login and is in the app", r.use},
+		{"the IdP deactivates " + s.Name, r.leave},
+		{s.Name + "'s session at Postern is dead", r.sessionIsDead},
+		{"nothing is left for " + s.Name + " to use", r.grantIsGone},
+		{"a browser replaces the password in the app", r.rotated},
+		{"the app refuses the password " + s.Name + " knew", r.oldIsRefused},
 		{"the app accepts the new one", r.newIsAccepted},
-		{"the SIEM holds the whole story, without a gap", r.told},
+		{"the SIEM holds the story, without a gap", r.told},
 	} {
 		seen, err := step.do(ctx)
 		tell(Step{At: time.Since(r.began), What: step.what, Seen: seen, Failed: err != nil})
@@ -100,18 +101,17 @@ func (r *run) pushPerson(ctx context.Context) (string, error) {
 	if !found.Active {
 		return "", fmt.Errorf("the user is there but not active")
 	}
-	return "SCIM, as " + r.Kind + " sends it: user " + short(found.ID), nil
+	return r.Person + ", by SCIM as " + map[string]string{"okta": "Okta", "entra": "Entra ID"}[r.Kind] + " sends it", nil
 }
 
 func (r *run) pushTeam(ctx context.Context) (string, error) {
 	if err := press(ctx, r.stack.IdP, "push-team", map[string]string{"target": r.Kind, "name": r.Team}); err != nil {
 		return "", err
 	}
-	team, err := r.team(ctx)
-	if err != nil {
+	if _, err := r.team(ctx); err != nil {
 		return "", err
 	}
-	return "team " + short(team.ID) + ", with its member", nil
+	return fmt.Sprintf("%s is in it", r.Name), nil
 }
 
 // team finds the person's own team.
@@ -131,7 +131,7 @@ func (r *run) share(ctx context.Context) (string, error) {
 		return "", err
 	}
 	err = r.api.Call(ctx, http.MethodPost, "/accounts/"+r.account.ID.String()+"/grants", map[string]any{"team": team.ID, "role": "collaborator"}, nil)
-	return "as collaborators", err
+	return AppName + ": " + r.Login + ", as collaborators", err
 }
 
 func (r *run) signIn(ctx context.Context) (string, error) {
@@ -190,7 +190,7 @@ func (r *run) grantIsGone(ctx context.Context) (string, error) {
 	if len(usable.Items) > 0 {
 		return "", fmt.Errorf("%d accounts are still open to the leaver", len(usable.Items))
 	}
-	return "nothing left to use", nil
+	return "grants and memberships give nothing any more", nil
 }
 
 // rotated waits for the rotation the leaver's request set off.
@@ -214,7 +214,7 @@ func (r *run) rotated(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return fmt.Sprintf("%s, which reached %v alone", r.rotation.Receipt.Agent, r.rotation.Receipt.Hosts), nil
+	return fmt.Sprintf("%s, which reached %s alone", r.rotation.Receipt.Agent, strings.Join(r.rotation.Receipt.Hosts, ", ")), nil
 }
 
 func (r *run) oldIsRefused(ctx context.Context) (string, error) {
@@ -243,9 +243,4 @@ func (r *run) newIsAccepted(ctx context.Context) (string, error) {
 		err = fmt.Errorf("the app refuses the new password")
 	}
 	return "its owner signed in with it", err
-}
-
-func short(id core.ID) string {
-	text := id.String()
-	return text[:8] + "…" + text[len(text)-4:]
 }
