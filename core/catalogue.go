@@ -3,10 +3,13 @@ package core
 // The catalogue: every event Postern records. A new one is added here, mapped in siem/ocsf, and
 // nowhere else.
 const (
-	WorkspaceCreated       EventType = "workspace.created"
-	ConnectionCreated      EventType = "connection.created"
-	ConnectionTokenCreated EventType = "connection.token_created"
-	ServiceAccountCreated  EventType = "service_account.created"
+	WorkspaceCreated           EventType = "workspace.created"
+	ConnectionCreated          EventType = "connection.created"
+	ConnectionTokenCreated     EventType = "connection.token_created"
+	ConnectionTokenRevoked     EventType = "connection.token_revoked"
+	ServiceAccountCreated      EventType = "service_account.created"
+	ServiceAccountTokenCreated EventType = "service_account.token_created"
+	ServiceAccountTokenRevoked EventType = "service_account.token_revoked"
 
 	UserProvisioned   EventType = "user.provisioned"
 	UserUpdated       EventType = "user.updated"

@@ -75,9 +75,8 @@ insert into service_account_tokens (id, workspace_id, service_account_id, hash, 
 values (@id, @workspace, @account, @hash, @now, @expires)`
 
 // CreateServiceAccountToken gives a service account one more token, "pst_api_…", and returns it: the
-// only time it can be seen. expires may be nil. A third live token is a Conflict. The catalogue has no
-// event for it, so none is appended.
-func (d *Directory) CreateServiceAccountToken(ctx context.Context, tx pgx.Tx, _ core.Cause, workspace, account core.ID, expires *time.Time) (seal.Secret, error) {
+// only time it can be seen. expires may be nil. A third live token is a Conflict.
+func (d *Directory) CreateServiceAccountToken(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, expires *time.Time) (seal.Secret, error) {
 	now := d.now()
 	// The row lock makes two creations count one after the other.
 	var name string
@@ -96,11 +95,19 @@ func (d *Directory) CreateServiceAccountToken(ctx context.Context, tx pgx.Tx, _ 
 	if live >= liveTokens {
 		return seal.Secret{}, core.Conflict("", "a service account has at most %d live tokens", liveTokens).WithCode("too_many_tokens")
 	}
-	token := seal.NewToken("pst_api")
+	id, token := core.NewID(), seal.NewToken("pst_api")
 	_, err = tx.Exec(ctx, insertServiceAccountToken, pgx.StrictNamedArgs{
-		"id": core.NewID(), "workspace": workspace, "account": account, "hash": seal.HashToken(token.Reveal()), "now": now, "expires": expires,
+		"id": id, "workspace": workspace, "account": account, "hash": seal.HashToken(token.Reveal()), "now": now, "expires": expires,
 	})
-	return token, err
+	if err != nil {
+		return seal.Secret{}, err
+	}
+	event := core.NewEvent(core.ServiceAccountTokenCreated, workspace, cause, now,
+		core.Target{Kind: "service_account", ID: account, Name: name}, core.Target{Kind: "token", ID: id})
+	if expires != nil {
+		event = event.With("expires", expires.UTC().Format(time.RFC3339))
+	}
+	return token, audit.Append(ctx, tx, event)
 }
 
 const selectServiceAccountByToken = `

@@ -44,10 +44,13 @@ type kind struct {
 
 // kinds maps the whole catalogue.
 var kinds = map[core.EventType]kind{
-	core.WorkspaceCreated:       {classEntityManagement, 1, "Create", severityInformational, "workspace"},
-	core.ConnectionCreated:      {classEntityManagement, 1, "Create", severityInformational, "connection"},
-	core.ConnectionTokenCreated: {classEntityManagement, 3, "Update", severityInformational, "connection"},
-	core.ServiceAccountCreated:  {classEntityManagement, 1, "Create", severityInformational, "service_account"},
+	core.WorkspaceCreated:           {classEntityManagement, 1, "Create", severityInformational, "workspace"},
+	core.ConnectionCreated:          {classEntityManagement, 1, "Create", severityInformational, "connection"},
+	core.ConnectionTokenCreated:     {classEntityManagement, 3, "Update", severityInformational, "connection"},
+	core.ConnectionTokenRevoked:     {classEntityManagement, 3, "Update", severityInformational, "connection"},
+	core.ServiceAccountCreated:      {classEntityManagement, 1, "Create", severityInformational, "service_account"},
+	core.ServiceAccountTokenCreated: {classEntityManagement, 3, "Update", severityInformational, "service_account"},
+	core.ServiceAccountTokenRevoked: {classEntityManagement, 3, "Update", severityInformational, "service_account"},
 
 	core.UserProvisioned:   {classAccountChange, 1, "Create", severityInformational, "user"},
 	core.UserUpdated:       {classAccountChange, activityOther, "Update", severityInformational, "user"},
