@@ -37,6 +37,20 @@ func (c *canaries) plant(what, secret string) {
 	}
 }
 
+// lacks names the kinds of secrets of which none was planted.
+func (c *canaries) lacks(kinds ...string) []string {
+	c.mutex.Lock()
+	defer c.mutex.Unlock()
+	return slices.DeleteFunc(kinds, func(kind string) bool {
+		for _, what := range c.known {
+			if strings.HasPrefix(what, kind) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
 // in names the secrets that a text holds in any form.
 func (c *canaries) in(text []byte) []string {
 	c.mutex.Lock()

@@ -95,7 +95,14 @@ func TestTheWholeLine(t *testing.T) {
 		}
 		t.Logf("%d events of one workspace, %d of the other", len(records), len(s.proven(t, stranger.workspace, stranger.API)))
 	})
-	t.Run("no secret anywhere", func(t *testing.T) { s.clean(t, finance.username) })
+	t.Run("no secret anywhere", func(t *testing.T) {
+		if lacks := s.secrets.lacks("the first password of", "a password given to", "the SCIM token of okta", "the SCIM token of entra", "the API token",
+			"the secret hec", "the secret key", "the bytes of the secret audit-key", "the secret idp-client-okta", "the database's password", "a session of",
+			"an authorization code for", "a logout token", "the placeholder password", "the other workspace's password"); len(lacks) > 0 {
+			t.Errorf("none was planted: %v", lacks)
+		}
+		s.clean(t, finance.username)
+	})
 	s.stop()
 	if left := s.secrets.in([]byte(s.log.String())); len(left) > 0 {
 		t.Errorf("the log of the stop holds %v", left)
@@ -122,6 +129,9 @@ func (s *stage) adds(t *testing.T, logins ...*login) {
 	made := map[*apps.Site]core.ID{}
 	for _, l := range logins {
 		l.password = `Tide&"` + rand.Text()[:10] + `"<é>100%+` + l.username
+		if l.site.Name == "WordPress" { // which hashes its form's quotes with a backslash before them
+			l.password = strings.ReplaceAll(l.password, `"`, "")
+		}
 		s.secrets.plant("the first password of "+l.username, l.password)
 		if err := l.site.SetPassword(t.Context(), l.username, l.password); err != nil {
 			t.Fatal(err)
@@ -134,6 +144,7 @@ func (s *stage) adds(t *testing.T, logins ...*login) {
 			}
 			made[l.site] = tell[struct{ ID core.ID }](t, s.API, "/apps", map[string]any{
 				"name": l.site.Name, "domains": []string{address.Host}, "sign_in_url": l.site.SignInURL, "change_url": l.site.ChangeURL,
+				"settings": map[string]any{"screenshot": true}, // more pictures than anybody needs, to look for secrets in
 			}).ID
 		}
 		l.account = tell[demo.Account](t, s.API, "/accounts", map[string]any{
@@ -289,9 +300,9 @@ func (s *stage) lockedOut(t *testing.T, l *colleague) {
 		switch site, _ := url.Parse(shared.site.URL); {
 		case done.Correlation != l.story:
 			t.Errorf("%s: the rotation belongs to the story %s, the IdP was told %s", shared.username, done.Correlation, l.story)
-		case receipt.Received.Before(l.left.Add(-time.Second)) || !receipt.NewAccepted.After(receipt.Received) || !receipt.OldRefused.After(receipt.NewAccepted):
+		case receipt.Received.Before(l.left) || !receipt.NewAccepted.After(receipt.Received) || !receipt.OldRefused.After(receipt.NewAccepted):
 			t.Errorf("%s: received %s, new accepted %s, old refused %s", shared.username, receipt.Received, receipt.NewAccepted, receipt.OldRefused)
-		case len(receipt.Hosts) != 1 || receipt.Hosts[0] != site.Host || !strings.Contains(receipt.Agent, "Chrome"):
+		case len(receipt.Hosts) != 1 || receipt.Hosts[0] != site.Hostname() || !strings.Contains(receipt.Agent, "Chrome"):
 			t.Errorf("%s: %s reached %v", shared.username, receipt.Agent, receipt.Hosts)
 		}
 		if why := ask[struct{ Reason string }](t, s.API, "/rotations/"+done.ID.String()).Reason; why != reason {
