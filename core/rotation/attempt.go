@@ -62,6 +62,9 @@ func (r *Rotations) advance(ctx context.Context, workspace, id core.ID, wake int
 	switch {
 	case err == nil:
 		log.Info("rotation rests", "state", a.progress.State, "detail", a.progress.Detail, "next_attempt", a.progress.NextAttempt)
+		if a.Rested != nil {
+			a.Rested(a.progress.Rotation)
+		}
 		return a.again()
 	case errors.Is(err, errFenced) || errors.Is(context.Cause(working), errFenced):
 		return jobs.Snooze(busy)

@@ -128,6 +128,9 @@ type Rotations struct {
 	Options      Options
 	Now          func() time.Time // default time.Now
 	Log          *slog.Logger     // default none
+	// Rested is told of each rotation that a worker here has brought to rest: finished, blocked, or
+	// waiting for its next attempt. It must not block. Default none.
+	Rested func(Rotation)
 }
 
 // Options tune how patiently apps are treated. Zero values are good.
