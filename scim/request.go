@@ -42,6 +42,7 @@ type request struct {
 	address    string // /Users/{id}
 	id         string // what stands for {id}
 	parameters url.Values
+	sight      *directory.Sight // of the user the address names; nil if it was not looked up on the way
 }
 
 // answer is what a request is answered with. A body of nil is none.
@@ -63,17 +64,17 @@ func (r *request) handle(routes map[string]route, path, client string) (a answer
 		r.log().ErrorContext(r.Context(), "panic", "address", r.address, "stack", string(debug.Stack()))
 		err = core.Internal(fmt.Errorf("scim: panic: %v", fault))
 	}()
-	if err := r.authenticate(client); err != nil {
-		return answer{}, err
-	}
 	address, id, methods, found := find(routes, path)
-	if !found {
-		return answer{}, core.NotFound("address")
-	}
 	r.address, r.id, r.parameters = address, id, r.URL.Query()
 	method := r.Method
 	if method == http.MethodHead {
 		method = http.MethodGet
+	}
+	if err := r.authenticate(client, method); err != nil {
+		return answer{}, err
+	}
+	if !found {
+		return answer{}, core.NotFound("address")
 	}
 	serve, takes := methods[method]
 	switch {
@@ -85,14 +86,14 @@ func (r *request) handle(routes map[string]route, path, client string) (a answer
 	return serve(r)
 }
 
-// authenticate finds whose token came with the request.
-func (r *request) authenticate(client string) error {
+// authenticate finds whose token came with the request. Nothing is told or done before that.
+func (r *request) authenticate(client, method string) error {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token = strings.TrimSpace(token)
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {
 		return core.Unauthenticated("send the connection's token: Authorization: Bearer …").WithCode("missing_token")
 	}
-	connection, err := r.Directory.AuthenticateConnection(r.Context(), seal.NewSecret(token))
+	connection, err := r.identify(seal.NewSecret(token), method)
 	if err != nil {
 		return err
 	}
@@ -101,6 +102,18 @@ func (r *request) authenticate(client string) error {
 	r.cause = core.NewCause(connection.Actor(), r.received)
 	r.cause.Origin = core.Origin{Address: client, UserAgent: cut(r.UserAgent(), maxUserAgent)}
 	return nil
+}
+
+// identify asks whose token it is. A read of one user, which identity providers send before every
+// update, takes the user along: one round trip to the database instead of three.
+func (r *request) identify(token seal.Secret, method string) (directory.Connection, error) {
+	user, err := core.ParseID(r.id)
+	if r.address != "/Users/{id}" || method != http.MethodGet || err != nil {
+		return r.Directory.AuthenticateConnection(r.Context(), token)
+	}
+	connection, sight, err := r.Directory.AuthenticateConnectionAndSee(r.Context(), token, user)
+	r.sight = &sight
+	return connection, err
 }
 
 // profileOf is how a kind of connection may depart from the RFC. The rest of what they send needs no

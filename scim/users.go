@@ -48,6 +48,12 @@ func (r *request) user() (directory.User, error) {
 	if err != nil {
 		return directory.User{}, err
 	}
+	if r.sight != nil {
+		if r.sight.User == nil {
+			return directory.User{}, core.NotFound("user")
+		}
+		return *r.sight.User, r.own(*r.sight.User)
+	}
 	user, err := r.Directory.User(r.Context(), r.DB, r.connection.Workspace, id)
 	if err != nil {
 		return directory.User{}, err
@@ -161,7 +167,7 @@ func (r *request) fullUser(user directory.User, projection resource.Projection) 
 	if err != nil || !projection.Wants("groups") {
 		return o, err
 	}
-	teams, err := r.Directory.TeamsOf(r.Context(), r.DB, user.Workspace, user.ID)
+	teams, err := r.teamsOf(user)
 	if err != nil {
 		return nil, err
 	}
@@ -173,6 +179,18 @@ func (r *request) fullUser(user directory.User, projection resource.Projection) 
 	}
 	o.Set("groups", groups)
 	return o, nil
+}
+
+func (r *request) teamsOf(user directory.User) ([]directory.TeamName, error) {
+	if r.sight != nil {
+		return r.sight.Teams, nil
+	}
+	teams, err := r.Directory.TeamsOf(r.Context(), r.DB, user.Workspace, user.ID)
+	names := make([]directory.TeamName, len(teams))
+	for i, team := range teams {
+		names[i] = team.Name()
+	}
+	return names, err
 }
 
 // headers belong to the answer with one resource.

@@ -78,19 +78,24 @@ where workspace_id = @workspace and id = (
 // Unauthenticated, and the two cannot be told apart.
 func (d *Directory) AuthenticateConnection(ctx context.Context, token seal.Secret) (Connection, error) {
 	now := d.now()
-	found, err := one[struct {
-		Connection
-		Token    core.ID    `db:"token_id"`
-		LastUsed *time.Time `db:"last_used"`
-	}](ctx, d.DB, "token", selectConnectionByToken, pgx.StrictNamedArgs{"hash": seal.HashToken(token.Reveal()), "now": now})
+	found, err := one[bearer](ctx, d.DB, "token", selectConnectionByToken, pgx.StrictNamedArgs{"hash": seal.HashToken(token.Reveal()), "now": now})
 	if core.KindOf(err) == core.KindNotFound {
-		return Connection{}, core.Unauthenticated("the token is not valid")
+		return Connection{}, unknownToken()
 	}
 	if err != nil {
 		return Connection{}, err
 	}
 	return found.Connection, d.touch(ctx, touchConnectionToken, found.Workspace, found.Token, found.LastUsed, now)
 }
+
+// bearer is a connection with the token that was shown for it.
+type bearer struct {
+	Connection
+	Token    core.ID    `db:"token_id"`
+	LastUsed *time.Time `db:"last_used"`
+}
+
+func unknownToken() error { return core.Unauthenticated("the token is not valid") }
 
 // touch writes that something was used, at most once per touchEvery. Whoever finds the row locked
 // by another request's touch leaves it to that one.
