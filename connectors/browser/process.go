@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,7 +49,7 @@ func startProcess(ctx context.Context, executable string, log *slog.Logger) (*pr
 		chromedp.UserDataDir(profile),
 		chromedp.WindowSize(1280, 1024),
 		chromedp.NoInheritEnv,
-		chromedp.Env("HOME="+profile, "TMPDIR="+profile, "XDG_CONFIG_HOME="+profile, "XDG_CACHE_HOME="+profile, "PATH="+os.Getenv("PATH"), "LANG=en_US.UTF-8", "TZ="+os.Getenv("TZ")),
+		chromedp.Env(environment(profile)...),
 		chromedp.Flag("proxy-server", "http://127.0.0.1:9"),
 		chromedp.Flag("proxy-bypass-list", "<-loopback>"),
 		// Names are resolved by the forward proxy alone; this also stops look-ahead resolving.
@@ -60,6 +61,9 @@ func startProcess(ctx context.Context, executable string, log *slog.Logger) (*pr
 		chromedp.Flag("no-pings", true),
 		chromedp.Flag("mute-audio", true),
 	)
+	if withoutSandbox() {
+		options = append(options, chromedp.NoSandbox)
+	}
 	allocator, endAllocator := chromedp.NewExecAllocator(context.WithoutCancel(ctx), options...)
 	// chromedp's messages may quote what the browser sent, so only their fixed part is kept.
 	quiet := func(format string, _ ...any) { log.Debug("browser", "message", format) }
@@ -92,12 +96,32 @@ func startProcess(ctx context.Context, executable string, log *slog.Logger) (*pr
 	}
 	if err != nil {
 		p.end()
-		return nil, core.Unavailable(10*time.Second, "the browser did not start").Because(err)
+		message := "the browser did not start"
+		if strings.Contains(err.Error(), "No usable sandbox") {
+			message = "the browser found no sandbox on this machine: let its user make user namespaces or, where something else contains it, set POSTERN_BROWSER_SANDBOX=off"
+		}
+		return nil, core.Unavailable(10*time.Second, "%s", message).Because(err)
 	}
 	p.browser, p.agent = chromedp.FromContext(root).Browser, version.Product
 	p.gates = newGates(p)
 	return p, nil
 }
+
+// environment is all a browser learns of ours: where its own files go, and what finds its libraries
+// and fonts when they are unpacked in a private folder.
+func environment(profile string) []string {
+	own := []string{"HOME=" + profile, "TMPDIR=" + profile, "XDG_CONFIG_HOME=" + profile, "XDG_CACHE_HOME=" + profile, "LANG=en_US.UTF-8"}
+	for _, name := range []string{"PATH", "TZ", "LD_LIBRARY_PATH", "FONTCONFIG_PATH"} {
+		if value, set := os.LookupEnv(name); set {
+			own = append(own, name+"="+value)
+		}
+	}
+	return own
+}
+
+// withoutSandbox reports whether the browser is to run without its sandbox: as root it has to, and a
+// container that allows no user namespaces contains it by itself.
+func withoutSandbox() bool { return os.Geteuid() == 0 || os.Getenv("POSTERN_BROWSER_SANDBOX") == "off" }
 
 // lost reports whether the process is gone.
 func (p *process) lost() bool { return p.ctx.Err() != nil }
@@ -116,6 +140,7 @@ func (b *Browser) acquire(ctx context.Context) (*process, error) {
 	if b.process == nil {
 		started, err := startProcess(ctx, b.executable, b.options.Log)
 		if err != nil {
+			b.options.Log.WarnContext(ctx, "the browser did not start", "executable", b.executable, "error", err)
 			return nil, err
 		}
 		b.process = started

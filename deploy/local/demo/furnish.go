@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -65,9 +66,20 @@ func Furnish(ctx context.Context, stack local.Descriptor, makeOwner func(context
 }
 
 func validated(ctx context.Context, api API, account Account) error {
-	return until(ctx, time.Minute, account.Username+" to be validated", func(ctx context.Context) (bool, error) {
-		err := api.Call(ctx, http.MethodGet, "/accounts/"+account.ID.String(), nil, &account)
-		return account.State == "validated", err
+	return until(ctx, time.Minute, "a browser to sign in as "+account.Username, func(ctx context.Context) (bool, error) {
+		if err := api.Call(ctx, http.MethodGet, "/accounts/"+account.ID.String(), nil, &account); err != nil || account.State == "validated" {
+			return account.State == "validated", err
+		}
+		var rotations page[Rotation]
+		if err := api.Call(ctx, http.MethodGet, "/accounts/"+account.ID.String()+"/rotations?limit=1", nil, &rotations); err != nil {
+			return false, err
+		}
+		for _, latest := range rotations.Items {
+			if latest.Detail != "" {
+				return false, errors.New(latest.Detail)
+			}
+		}
+		return false, nil
 	})
 }
 
