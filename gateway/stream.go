@@ -57,8 +57,7 @@ func (g *Gateway) receivers() map[string]sink.Receiver {
 
 // sink delivers to every receiver. A receiver that is down holds up no other.
 func (g *Gateway) sink(ctx context.Context) error {
-	receivers := g.receivers()
-	if len(receivers) == 0 {
+	if len(g.sinks) == 0 {
 		g.log.WarnContext(ctx, "no receiver is configured: events stay in Kafka", "hint", "--splunk-url, --sumo-url")
 		<-ctx.Done()
 		return nil
@@ -67,9 +66,8 @@ func (g *Gateway) sink(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	for name, receiver := range receivers {
-		deliver := &sink.Sink{Name: name, DB: g.db, Cluster: g.cluster(), Receiver: receiver, Mapper: mapper(), Now: g.now, Log: g.log}
-		group.Go(func() error { return deliver.Run(ctx) })
+	for _, one := range g.sinks {
+		group.Go(func() error { return one.Run(ctx) })
 	}
 	return group.Wait()
 }
@@ -77,21 +75,18 @@ func (g *Gateway) sink(ctx context.Context) error {
 // ensureTopic waits for Kafka: a cluster that is away at the start comes back, a topic that is wrong
 // does not.
 func (g *Gateway) ensureTopic(ctx context.Context) error {
-	for {
+	for ctx.Err() == nil {
 		err := g.cluster().Ensure(ctx)
 		if err == nil || core.KindOf(err) == core.KindConflict {
 			return err
 		}
-		if ctx.Err() != nil {
-			return nil
-		}
 		g.log.WarnContext(ctx, "Kafka is not ready", "error", err)
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(2 * time.Second):
 		}
 	}
+	return nil
 }
 
 // outgoing is the guarded client for receivers, whose answers are short.

@@ -19,9 +19,8 @@ import (
 
 // oddApp is an application with one user and a change page for every oddity of the web.
 type oddApp struct {
-	mutex    sync.Mutex
-	got      []string // passwords that reached the app, in order
-	requests []string
+	mutex sync.Mutex
+	got   []string // passwords that reached the app, in order
 }
 
 const oddForm = `<form id="f" method="post" action="/set"><label>Current password <input type="password" name="old"></label>

@@ -3,6 +3,7 @@ package browser
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -137,7 +138,7 @@ func parse(request *network.Request, content string) ([]parameter, error) {
 		reader := multipart.NewReader(strings.NewReader(content), options["boundary"])
 		for {
 			part, err := reader.NextRawPart()
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return list, nil
 			}
 			if err != nil {

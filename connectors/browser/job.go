@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/url"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/input"
@@ -66,7 +68,9 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 	process, err := j.browser.acquire(ctx)
 	if err != nil {
 		way.close()
-		j.end(j.undecided(), "The browser did not start.")
+		// Nothing is known of the app, and nothing is wrong with the account: as if the app were down,
+		// it is to be tried until the browser starts.
+		j.end(rotation.Unreachable, "%s.", capital(core.AsError(err).Message))
 		return false
 	}
 	j.report.Agent = process.agent
@@ -385,4 +389,10 @@ func (j *job) picture(ctx context.Context) {
 	if err == nil {
 		j.report.Screenshot = shot.Data
 	}
+}
+
+// capital begins a sentence with a message.
+func capital(message string) string {
+	first, size := utf8.DecodeRuneInString(message)
+	return string(unicode.ToUpper(first)) + message[size:]
 }

@@ -105,7 +105,7 @@ func TestABrowserIsReplacedAfterItsShare(t *testing.T) {
 			t.Errorf("%s is left", profile)
 		}
 	}
-	expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Unknown, "")
+	expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Unreachable, "")
 }
 
 func TestSignInsShareNothing(t *testing.T) {

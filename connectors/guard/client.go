@@ -131,7 +131,7 @@ func (b *cappedBody) Read(p []byte) (int, error) {
 		return n, tooLarge(b.host, b.limit)
 	}
 	b.left -= int64(n)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = classify(b.host, err)
 	}
 	return n, err

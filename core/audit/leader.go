@@ -36,11 +36,8 @@ func (l *Leader) Run(ctx context.Context, work func(ctx context.Context, connect
 	}
 	for failures := 0; ctx.Err() == nil; {
 		led, err := l.once(ctx, work)
-		if ctx.Err() != nil {
-			break
-		}
 		wait := time.Second
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			if led {
 				failures = 0
 			}

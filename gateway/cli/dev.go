@@ -61,7 +61,7 @@ func (d dev) Run(ctx context.Context, terminal terminal) (err error) {
 	if err != nil {
 		return err
 	}
-	defer folder.Close()
+	defer func() { _ = folder.Close() }()
 	if err := folder.Withdraw(); err != nil {
 		return err
 	}

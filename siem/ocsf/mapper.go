@@ -227,7 +227,7 @@ func Record(text []byte) (audit.Record, error) {
 		return record, core.Invalid("", "the document is not JSON").Because(err)
 	}
 	record.Sequence = doc.Metadata.Sequence
-	canonical := jsontext.Value(doc.Unmapped.Event)
+	canonical := doc.Unmapped.Event
 	if err := canonical.Canonicalize(); err != nil {
 		return record, core.Invalid("unmapped.event", "the document does not carry its event").Because(err)
 	}

@@ -70,7 +70,7 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 	if err != nil {
 		return fmt.Errorf("stream: %w", err)
 	}
-	defer group.Close()
+	defer func() { _ = group.Close() }()
 	for {
 		generation, err := group.Next(ctx)
 		switch {

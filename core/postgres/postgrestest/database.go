@@ -103,7 +103,7 @@ func makeTemplate(ctx context.Context, admin, template string, extra []func(cont
 	if err != nil {
 		return err
 	}
-	defer connection.Close(ctx)
+	defer func() { _ = connection.Close(ctx) }()
 	if _, err := connection.Exec(ctx, `select pg_advisory_lock($1)`, int64(lockTemplate)); err != nil {
 		return err
 	}
@@ -140,7 +140,7 @@ func execute(ctx context.Context, url, statement string) error {
 	if err != nil {
 		return err
 	}
-	defer connection.Close(ctx)
+	defer func() { _ = connection.Close(ctx) }()
 	_, err = connection.Exec(ctx, statement)
 	return err
 }

@@ -61,7 +61,7 @@ func Jars(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", core.Internal(err)
 	}
-	defer os.RemoveAll(half)
+	defer func() { _ = os.RemoveAll(half) }()
 	if err := os.WriteFile(filepath.Join(half, "pom.xml"), pom, 0o644); err != nil {
 		return "", core.Internal(err)
 	}

@@ -78,7 +78,7 @@ func (s *Server) Database(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer connection.Close(context.WithoutCancel(ctx))
+	defer func() { _ = connection.Close(context.WithoutCancel(ctx)) }()
 	var exists bool
 	if err := connection.QueryRow(ctx, `select exists (select from pg_database where datname = $1)`, name).Scan(&exists); err != nil {
 		return "", err

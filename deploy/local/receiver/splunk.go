@@ -157,7 +157,6 @@ func read(request *http.Request) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer unpacked.Close()
 		body = unpacked
 	default:
 		return nil, errors.New("unknown encoding")
