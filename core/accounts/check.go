@@ -1,7 +1,10 @@
 package accounts
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"net/url"
@@ -22,6 +25,7 @@ const (
 	MaxDomains  = 50
 	MaxURL      = 2048
 	MaxSettings = 64 << 10
+	MaxDepth    = 16 // of settings, in levels
 	MaxUsername = 320
 	MaxPassword = 1024
 )
@@ -203,7 +207,37 @@ func checkSettings(settings json.RawMessage) (json.RawMessage, error) {
 	if err := json.Unmarshal(settings, &members); err != nil || members == nil {
 		return nil, core.Invalid("settings", "the settings are not a JSON object").Because(err)
 	}
-	return settings, nil
+	return settings, checkTokens(settings)
+}
+
+// checkTokens refuses what no connector has a setting for, and what others who read the settings
+// could choke on: nesting without end, and zero characters, which PostgreSQL does not keep.
+func checkTokens(settings json.RawMessage) error {
+	depth := 0
+	for decoder := json.NewDecoder(bytes.NewReader(settings)); ; {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return core.Invalid("settings", "the settings are not a JSON object").Because(err)
+		}
+		switch token := token.(type) {
+		case json.Delim:
+			if token == '{' || token == '[' {
+				depth++
+			} else {
+				depth--
+			}
+			if depth > MaxDepth {
+				return core.Invalid("settings", "at most %d levels of objects and lists are kept", MaxDepth)
+			}
+		case string:
+			if strings.ContainsRune(token, 0) {
+				return core.Invalid("settings", "a text in the settings holds a zero character")
+			}
+		}
+	}
 }
 
 // connectorName is a word such as browser.

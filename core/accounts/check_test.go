@@ -104,3 +104,17 @@ func FuzzCheckURL(f *testing.F) {
 		}
 	})
 }
+
+func TestSettings(t *testing.T) {
+	deep := func(levels int) string { return strings.Repeat(`{"a":`, levels) + "1" + strings.Repeat("}", levels) }
+	for _, text := range []string{"", "{}", `{"a":[{"b":"\u0001"}],"c":null}`, deep(MaxDepth)} {
+		if _, err := checkSettings([]byte(text)); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	for _, text := range []string{"[]", "null", "1", `{"a":1}{}`, "{", deep(MaxDepth + 1), deep(9000), `{"a":` + strings.Repeat("[", 20_000), `{"a":"\u0000"}`, `{"a":["\u0000"]}`, `{"\u0000":1}`} {
+		if _, err := checkSettings([]byte(text)); core.KindOf(err) != core.KindInvalid || core.AsError(err).Field != "settings" {
+			t.Errorf("%.40s was taken: %v", text, err)
+		}
+	}
+}
