@@ -1,6 +1,9 @@
 package line
 
 import (
+	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -11,6 +14,7 @@ import (
 	"postern/core/directory"
 	"postern/core/seal"
 	"postern/core/vault"
+	"postern/deploy/local"
 	"postern/deploy/local/demo"
 	"postern/gateway/api"
 	"postern/oidc/devidp/push"
@@ -124,4 +128,157 @@ func (o *stranger) leave(t testing.TB, userName string) {
 	t.Helper()
 	result, err := o.idp().Deactivate(t.Context(), o.join(t, userName))
 	answered(t, result, err)
+}
+
+// logout is where the stranger's IdP sends Universal Logout.
+func (o *stranger) logout() string {
+	return o.s.Stack.Gateway + "/webhooks/" + o.connection.String() + "/universal-logout"
+}
+
+// strangerSeesNothing uses every right token of one workspace on the ids of the other, both ways.
+func (s *stage) strangerSeesNothing(t *testing.T, ana resident, other *stranger) {
+	gil, err := core.ParseID(other.join(t, "gil@globex.example"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.eventually(time.Minute, "the other workspace's log to rest", func() bool {
+		return strings.Contains(facts(t, other.API), string(core.UserProvisioned))
+	})
+	ours := side{
+		name: "ours", api: s.API, scim: s.Stack.SCIM["okta"].Token, user: ana.user, team: ana.team, account: ana.account,
+		app: s.appOf(t, ana.account), rotation: s.rotations(t, ana.account)[0].ID, userName: ana.name,
+	}
+	ours.grant = ask[listed[struct{ ID core.ID }]](t, s.API, "/accounts/"+ana.account.String()+"/grants").Items[0].ID
+	theirs := side{name: "theirs", api: other.API, scim: other.scim.Reveal(), user: gil, account: other.account, app: other.app, userName: "gil@globex.example"}
+	theirs.grant = ask[listed[struct{ ID core.ID }]](t, other.API, "/accounts/"+other.account.String()+"/grants").Items[0].ID
+	s.reaches(t, theirs, ours)
+	s.reaches(t, ours, theirs)
+
+	t.Run("their IdP logs out one of ours", func(t *testing.T) {
+		before := facts(t, s.API)
+		token := s.forge(t).sign(t, mint{}, other.logout(), strangerClient)
+		s.secrets.plant("a logout token", token)
+		s.send(t, sent{Path: other.logout(), Token: token, Type: jsonType, Body: `{"sub_id":{"format":"email","email":"` + ana.email + `"}}`}).
+			oauthError(t, http.StatusNotFound, "not_found")
+		unchanged(t, s.API, before)
+	})
+	t.Run("our owner opens their account", func(t *testing.T) {
+		before := facts(t, other.API)
+		owner := s.inside(t, "okta", local.OwnerName)
+		// Another workspace's id is answered as one that nobody has.
+		for _, out := range []struct{ method, path string }{{"GET", ""}, {"POST", "/fill"}, {"POST", "/reveal"}, {"POST", "/rotate"}, {"POST", "/verify"}} {
+			header := map[string]string{"Accept": "text/html", "X-Postern-Console": "1", "Sec-Fetch-Site": "same-origin"}
+			theirs, seen := owner.with(t, out.method, "/accounts/"+other.account.String()+out.path, header)
+			nobodys, text := owner.with(t, out.method, "/accounts/"+core.NewID().String()+out.path, header)
+			if theirs != nobodys || theirs/100 != 4 {
+				t.Errorf("%s %s: %d, and for an id nobody has %d: %s %s", out.method, out.path, theirs, nobodys, seen, text)
+			}
+			if strings.Contains(seen, "globex-shared") || strings.Contains(seen, other.password.Reveal()) {
+				t.Errorf("%s %s shows the account: %s", out.method, out.path, seen)
+			}
+		}
+		unchanged(t, other.API, before)
+	})
+}
+
+func (s *stage) appOf(t testing.TB, account core.ID) core.ID {
+	t.Helper()
+	return ask[struct{ App core.ID }](t, s.API, "/accounts/"+account.String()).App
+}
+
+// side is what a workspace has, and the tokens to reach it by.
+type side struct {
+	name                                      string
+	api                                       demo.API
+	scim                                      string
+	user, team, account, app, rotation, grant core.ID
+	userName                                  string
+}
+
+// reaches tries to get at what another workspace has. Each id is answered as one nobody has, and
+// nothing changes on either side.
+func (s *stage) reaches(t *testing.T, from, to side) {
+	before, own := facts(t, to.api), facts(t, from.api)
+	for name, test := range map[string]struct {
+		sent
+		status int
+	}{
+		"GET /Users/{id}":                      {sent{Method: "GET", Path: "/scim/v2/Users/" + to.user.String()}, 404},
+		"PUT /Users/{id}":                      {sent{Method: "PUT", Path: "/scim/v2/Users/" + to.user.String(), Body: `{"userName":"taken@over.example","active":false}`}, 404},
+		"PATCH /Users/{id}":                    {sent{Method: "PATCH", Path: "/scim/v2/Users/" + to.user.String(), Body: patchOps + `[{"op":"replace","path":"active","value":false}]}`}, 404},
+		"DELETE /Users/{id}":                   {sent{Method: "DELETE", Path: "/scim/v2/Users/" + to.user.String()}, 404},
+		"GET /Groups/{id}":                     {sent{Method: "GET", Path: "/scim/v2/Groups/" + to.team.String()}, 404},
+		"PATCH /Groups/{id}":                   {sent{Method: "PATCH", Path: "/scim/v2/Groups/" + to.team.String(), Body: patchOps + `[{"op":"remove","path":"members"}]}`}, 404},
+		"DELETE /Groups/{id}":                  {sent{Method: "DELETE", Path: "/scim/v2/Groups/" + to.team.String()}, 404},
+		"POST /Groups with a member of theirs": {sent{Path: "/scim/v2/Groups", Body: `{"displayName":"Spies","members":[{"value":"` + to.user.String() + `"}]}`}, 400},
+	} {
+		if to.team.IsZero() && strings.Contains(test.Path, "/Groups/") {
+			continue
+		}
+		t.Run("SCIM of "+from.name+": "+name, func(t *testing.T) {
+			out := test.sent
+			out.Token, out.Type = from.scim, scimType
+			kind := ""
+			if test.status == 400 {
+				kind = "invalidValue"
+			}
+			s.send(t, out).scimError(t, test.status, kind)
+			unchanged(t, to.api, before)
+			unchanged(t, from.api, own)
+		})
+	}
+	t.Run("SCIM of "+from.name+" finds nobody", func(t *testing.T) {
+		got := s.send(t, sent{Method: http.MethodGet, Path: "/scim/v2/Users?filter=" + url.QueryEscape(`userName eq "`+to.userName+`"`), Token: from.scim})
+		if got.status != http.StatusOK || !strings.Contains(got.text, `"totalResults":0`) {
+			t.Errorf("answered %d %s", got.status, got.text)
+		}
+	})
+	for name, test := range map[string]struct {
+		sent
+		status int
+		code   string
+	}{
+		"GET /accounts/{id}":               {sent{Method: "GET", Path: "/accounts/" + to.account.String()}, 404, "not_found"},
+		"GET /accounts/{id}/grants":        {sent{Method: "GET", Path: "/accounts/" + to.account.String() + "/grants"}, 404, "not_found"},
+		"GET /accounts/{id}/exposures":     {sent{Method: "GET", Path: "/accounts/" + to.account.String() + "/exposures"}, 404, "not_found"},
+		"GET /accounts/{id}/rotations":     {sent{Method: "GET", Path: "/accounts/" + to.account.String() + "/rotations"}, 404, "not_found"},
+		"POST /accounts/{id}/rotations":    {sent{Path: "/accounts/" + to.account.String() + "/rotations"}, 404, "not_found"},
+		"POST /accounts/{id}/verification": {sent{Path: "/accounts/" + to.account.String() + "/verification"}, 404, "not_found"},
+		"POST /accounts/{id}/grants":       {sent{Path: "/accounts/" + to.account.String() + "/grants", Body: `{"user":"` + from.user.String() + `","role":"owner"}`}, 404, "not_found"},
+		"POST grants to one of theirs":     {sent{Path: "/accounts/" + from.account.String() + "/grants", Body: `{"user":"` + to.user.String() + `","role":"owner"}`}, 400, "invalid"},
+		"DELETE /grants/{id}":              {sent{Method: "DELETE", Path: "/grants/" + to.grant.String()}, 404, "not_found"},
+		"GET /rotations/{id}":              {sent{Method: "GET", Path: "/rotations/" + to.rotation.String()}, 404, "not_found"},
+		"GET /users/{id}":                  {sent{Method: "GET", Path: "/users/" + to.user.String()}, 404, "not_found"},
+		"GET /apps/{id}":                   {sent{Method: "GET", Path: "/apps/" + to.app.String()}, 404, "not_found"},
+		"POST /accounts in their app":      {sent{Path: "/accounts", Body: `{"app":"` + to.app.String() + `","username":"x","password":"xxxxxxxx","owner":"` + from.user.String() + `"}`}, 400, "invalid"},
+		"POST /accounts for one of theirs": {sent{Path: "/accounts", Body: `{"app":"` + from.app.String() + `","username":"x","password":"xxxxxxxx","owner":"` + to.user.String() + `"}`}, 400, "invalid"},
+	} {
+		if to.rotation.IsZero() && strings.HasPrefix(test.Path, "/rotations/") {
+			continue
+		}
+		t.Run("API of "+from.name+": "+name, func(t *testing.T) {
+			out := test.sent
+			out.Path, out.Token = "/api/v1"+out.Path, from.api.Token
+			if out.Body != "" {
+				out.Type = jsonType
+			}
+			s.send(t, out).problem(t, test.status, test.code)
+			unchanged(t, to.api, before)
+			unchanged(t, from.api, own)
+		})
+	}
+	t.Run("API of "+from.name+" finds nothing", func(t *testing.T) {
+		for _, path := range []string{"/accounts?user=" + to.user.String(), "/teams?member=" + to.user.String(), "/users?user_name=" + url.QueryEscape(to.userName),
+			"/events?target=" + to.account.String(), "/events?target=" + to.user.String()} {
+			if found := ask[listed[any]](t, from.api, path); len(found.Items) != 0 {
+				t.Errorf("%s: %v", path, found.Items)
+			}
+		}
+		everything := facts(t, from.api)
+		for _, id := range []core.ID{to.user, to.account, to.app, to.grant} {
+			if strings.Contains(everything, id.String()) {
+				t.Errorf("%s is known in another workspace", id)
+			}
+		}
+	})
 }
