@@ -95,7 +95,7 @@ func (n *node) format(ctx context.Context, port, controller int) error {
 	cluster := make([]byte, 16)
 	_, _ = rand.Read(cluster)
 	format := exec.CommandContext(ctx, n.java, "-cp", n.classes, "kafka.tools.StorageTool", "format", "--standalone",
-		"-t", base64.RawURLEncoding.EncodeToString(cluster), "-c", n.settings())
+		"--cluster-id="+base64.RawURLEncoding.EncodeToString(cluster), "-c", n.settings()) // with "=": it may begin with a dash
 	if output, err := format.CombinedOutput(); err != nil {
 		return fmt.Errorf("formatting Kafka's folder: %w\n%s", err, bytes.TrimSpace(output))
 	}
