@@ -146,3 +146,21 @@ func TestAddressesThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+// What a parser quotes of a body that is none may be a piece of a password.
+func TestFaultsQuoteNothing(t *testing.T) {
+	w := newWorld(t)
+	for _, body := range []string{`{"name":"\ud800Zq7Zq7"}`, `{"name":"\Zq7Zq7"}`, `{"name":Zq7Zq7}`, `{"name":"a" Zq7Zq7}`, "{\"name\":\"\x01Zq7\"}", `{"name":"\uZq7Zq7"}`, `{"name":trZq7}`, `{"name":1Z}`} {
+		asked := httptest.NewRequest("POST", "/api/v1/apps", strings.NewReader(body))
+		asked.Header.Set("Authorization", "Bearer "+w.tokens["acme"])
+		asked.Header.Set("Content-Type", "application/json")
+		recorder, _ := w.send(t, asked)
+		answer := strings.ReplaceAll(recorder.Body.String(), recorder.Header().Get("X-Request-Id"), "")
+		if recorder.Code != 400 || strings.Contains(answer, "Z") || strings.Contains(answer, "q7") {
+			t.Errorf("%s: %d %s", body, recorder.Code, answer)
+		}
+	}
+	if log := w.log.String(); strings.Contains(log, "Zq7") {
+		t.Errorf("the log quotes a body: %s", log)
+	}
+}
