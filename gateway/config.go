@@ -4,15 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"postern/core"
 	"postern/core/rotation"
-	"postern/core/seal"
 )
 
 // Roles a process can play.
@@ -28,7 +27,7 @@ const (
 type Config struct {
 	Roles     []string `help:"What this process does: gateway, worker, relay, sink." default:"gateway,worker,relay,sink" env:"POSTERN_ROLES" placeholder:"ROLE,…"`
 	Database  string   `help:"PostgreSQL URL. One that holds a password must come as a reference." env:"POSTERN_DATABASE" placeholder:"URL|REF"`
-	Listen    string   `help:"Address to listen on." default:"127.0.0.1:8080" env:"POSTERN_LISTEN" placeholder:"HOST:PORT"`
+	Listen    string   `help:"Address to listen on. Without the role gateway, health and metrics alone are served there; nothing when empty." default:"127.0.0.1:8080" env:"POSTERN_LISTEN" placeholder:"HOST:PORT"`
 	PublicURL string   `help:"Address people and IdPs reach Postern at, without path." env:"POSTERN_PUBLIC_URL" placeholder:"URL"`
 
 	Key      string `help:"Reference to the key that wraps every workspace key: 32 bytes, raw, hex or base64. Make one with 'postern key'." env:"POSTERN_KEY" placeholder:"REF"`
@@ -50,6 +49,7 @@ type Config struct {
 
 	MetricsToken string        `help:"Reference to a bearer token that /metrics asks for; open when empty." env:"POSTERN_METRICS_TOKEN" placeholder:"REF"`
 	Grace        time.Duration `help:"How long requests and jobs under way may finish at a stop." default:"20s" env:"POSTERN_GRACE"`
+	Drain        time.Duration `help:"How long /readyz says 503 at a stop before the listener closes: longer than a load balancer takes to notice." default:"0s" env:"POSTERN_DRAIN"`
 	LogLevel     string        `help:"debug, info, warn or error." default:"info" env:"POSTERN_LOG_LEVEL" enum:"debug,info,warn,error"`
 	LogFormat    string        `help:"json or text." default:"json" env:"POSTERN_LOG_FORMAT" enum:"json,text"`
 
@@ -91,29 +91,27 @@ func (c Config) Validate() error {
 			fault("roles", "%q is none of %s", role, strings.Join(known, ", "))
 		}
 	}
-	if c.Database == "" {
-		fault("database", "a PostgreSQL URL is needed, for example postgres://postern@127.0.0.1:5432/postern")
-	} else if !isReference(c.Database) {
-		if parsed, err := url.Parse(c.Database); err != nil || !strings.HasPrefix(parsed.Scheme, "postgres") {
-			fault("database", "this is not a PostgreSQL URL")
-		} else if _, has := parsed.User.Password(); has {
-			fault("database", "the URL holds a password: put it in a file and give file:PATH, or in a variable and give env:NAME")
-		}
+	if _, err := databaseURL(c.Database); err != nil {
+		fault("database", "%s", core.AsError(err).Message)
 	}
-	c.reference(fault, "database", c.Database, !isReference(c.Database))
-	c.reference(fault, "key", c.Key, false)
+	c.key(fault, "key", c.Key)
 	if slices.Contains(c.Roles, RoleRelay) || slices.Contains(c.Roles, RoleGateway) {
-		c.reference(fault, "audit-key", c.AuditKey, false)
+		c.key(fault, "audit-key", c.AuditKey)
 	}
-	if slices.Contains(c.Roles, RoleGateway) {
+	if c.Listen != "" || slices.Contains(c.Roles, RoleGateway) {
 		if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 			fault("listen", "HOST:PORT is needed, for example 0.0.0.0:8080")
 		}
-		parsed, err := url.Parse(c.PublicURL)
-		if err != nil || (parsed.Scheme != "https" && parsed.Scheme != "http") || parsed.Host == "" || strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" {
-			fault("public-url", "the address IdPs reach is needed, for example https://postern.example.com")
-		} else if parsed.Scheme == "http" && !loopback(parsed.Hostname()) {
-			fault("public-url", "https is needed: sessions and tokens must not travel in clear")
+	}
+	if slices.Contains(c.Roles, RoleGateway) {
+		if err := CheckPublicURL(c.PublicURL); err != nil {
+			fault("public-url", "%s", core.AsError(err).Message)
+		}
+	}
+	for _, proxy := range c.TrustedProxies {
+		_, prefix := netip.ParsePrefix(proxy)
+		if _, address := netip.ParseAddr(proxy); prefix != nil && address != nil {
+			fault("trusted-proxies", "%q is no address and no network, such as 10.0.0.0/8", proxy)
 		}
 	}
 	if slices.Contains(c.Roles, RoleRelay) || slices.Contains(c.Roles, RoleSink) {
@@ -127,8 +125,10 @@ func (c Config) Validate() error {
 		}
 	}
 	if c.SplunkURL != "" {
-		if parsed, err := url.Parse(c.SplunkURL); err != nil || parsed.Host == "" {
+		if parsed, err := url.Parse(c.SplunkURL); err != nil || parsed.Host == "" || (parsed.Scheme != "https" && parsed.Scheme != "http") {
 			fault("splunk-url", "a URL is needed, for example https://splunk.example.com:8088")
+		} else if parsed.User != nil {
+			fault("splunk-url", "leave user name and password out: the token is all that is needed")
 		}
 		c.reference(fault, "splunk-token", c.SplunkToken, false)
 	} else if c.SplunkToken != "" {
@@ -141,6 +141,9 @@ func (c Config) Validate() error {
 	}
 	if c.Grace < 0 || c.Grace > 10*time.Minute {
 		fault("grace", "0s to 10m")
+	}
+	if c.Drain < 0 || c.Drain > time.Minute {
+		fault("drain", "0s to 1m")
 	}
 	if len(faults) == 0 {
 		return nil
@@ -162,31 +165,31 @@ func (c Config) reference(fault func(string, string, ...any), flag, value string
 	}
 }
 
-func isReference(value string) bool {
-	return strings.HasPrefix(value, "file:") || strings.HasPrefix(value, "env:")
+// key checks that a reference leads to a key.
+func (c Config) key(fault func(string, string, ...any), flag, value string) {
+	if value == "" {
+		fault(flag, "a reference is needed: file:PATH or env:NAME. 'postern key' makes a key")
+		return
+	}
+	if _, err := openKey(value); err != nil {
+		fault(flag, "%s", core.AsError(err).Message)
+	}
+}
+
+// CheckPublicURL refuses, as Invalid, what cannot be the address people and IdPs reach Postern at.
+func CheckPublicURL(text string) error {
+	parsed, err := url.Parse(text)
+	if err != nil || (parsed.Scheme != "https" && parsed.Scheme != "http") || parsed.Host == "" || parsed.User != nil ||
+		strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.Fragment != "" {
+		return core.Invalid("public-url", "the address IdPs reach is needed, without path, for example https://postern.example.com")
+	}
+	if parsed.Scheme == "http" && !loopback(parsed.Hostname()) {
+		return core.Invalid("public-url", "https is needed: sessions and tokens must not travel in clear")
+	}
+	return nil
 }
 
 func loopback(host string) bool {
 	address := net.ParseIP(host)
 	return host == "localhost" || (address != nil && address.IsLoopback())
-}
-
-// OpenReference resolves "file:PATH" (trailing line break cut) or "env:NAME" to the secret.
-func OpenReference(reference string) (seal.Secret, error) {
-	kind, name, _ := strings.Cut(reference, ":")
-	switch kind {
-	case "file":
-		text, err := os.ReadFile(name)
-		if err != nil {
-			return seal.Secret{}, core.Invalid("reference", "the file %s cannot be read", name).Because(err)
-		}
-		return seal.NewSecret(strings.TrimRight(string(text), "\r\n")), nil
-	case "env":
-		value, set := os.LookupEnv(name)
-		if !set {
-			return seal.Secret{}, core.Invalid("reference", "the variable %s is not set", name)
-		}
-		return seal.NewSecret(value), nil
-	}
-	return seal.Secret{}, core.Invalid("reference", "a secret is given as file:PATH or env:NAME, never itself")
 }

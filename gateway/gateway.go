@@ -19,9 +19,9 @@ import (
 	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/rotation"
-	"postern/core/seal"
 	"postern/core/vault"
 	"postern/gateway/console"
+	"postern/siem/sink"
 )
 
 // Gateway is one process: the slices wired together, and the roles it plays.
@@ -41,16 +41,18 @@ type Gateway struct {
 	auditKey  ed25519.PrivateKey
 	browser   *browser.Browser
 
+	sinks   []*sink.Sink
 	metrics *metrics
 	health  *health
-	console *console.Service // set by Handler
+	console *console.Service // set by Handler, where people and IdPs come in
 }
 
 // New opens the database and wires everything; nothing runs yet. The configuration must be valid
 // (Config.Validate). The schema must be up to date: see Migrate.
 func New(ctx context.Context, config Config, log *slog.Logger) (*Gateway, error) {
 	g := &Gateway{config: config, log: log, now: time.Now, metrics: newMetrics()}
-	db, err := openDatabase(ctx, config.Database, config.Concurrency)
+	// The pool is large enough for the workers of one process.
+	db, err := OpenDatabase(ctx, config.Database, postgres.Options{MaxConnections: int32(16 + 2*config.Concurrency)})
 	if err != nil {
 		return nil, err
 	}
@@ -60,29 +62,17 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Gateway, error)
 		return nil, err
 	}
 	g.health = &health{checks: []check{{"database", func(ctx context.Context) error { return db.Ping(ctx) }}}}
-	return g, nil
-}
-
-// openDatabase resolves a reference and opens a pool large enough for the workers of one process.
-func openDatabase(ctx context.Context, database string, concurrency int) (*postgres.DB, error) {
-	address := database
-	if isReference(database) {
-		secret, err := OpenReference(database)
-		if err != nil {
-			return nil, err
-		}
-		address = secret.Reveal()
+	figures := &collector{sources: []source{databaseSource(db, g.now)}}
+	for _, one := range g.sinks {
+		figures.sources = append(figures.sources, lagSource(one.Name, one.Lag))
 	}
-	return postgres.Open(ctx, address, postgres.Options{MaxConnections: int32(16 + 2*concurrency)})
+	g.metrics.registry.MustRegister(figures)
+	return g, nil
 }
 
 // wire builds the slices, lowest floor first.
 func (g *Gateway) wire() error {
-	material, err := OpenReference(g.config.Key)
-	if err != nil {
-		return err
-	}
-	keys, err := seal.NewLocalKey([]byte(material.Reveal()))
+	keys, err := OpenKeys(g.config.Key)
 	if err != nil {
 		return err
 	}
@@ -104,10 +94,15 @@ func (g *Gateway) wire() error {
 	}
 	g.rotations = &rotation.Rotations{
 		DB: g.db, Accounts: g.accounts, Queue: g.queue, Connectors: connectors, Now: g.now, Log: g.log, Options: g.config.Rotation.options(),
-		AllowPrivate: g.config.AllowPrivate,
+		AllowPrivate: g.config.AllowPrivate, Rested: g.metrics.rested,
 	}
 	g.lifecycle = &lifecycle.Lifecycle{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake,
+	}
+	if g.plays(RoleSink) {
+		for name, receiver := range g.receivers() {
+			g.sinks = append(g.sinks, &sink.Sink{Name: name, DB: g.db, Cluster: g.cluster(), Receiver: receiver, Mapper: mapper(), Now: g.now, Log: g.log})
+		}
 	}
 	return nil
 }
@@ -127,11 +122,7 @@ func (g *Gateway) connectors() (rotation.Connectors, error) {
 
 // openAuditKey reads the Ed25519 seed, in the same forms as a local key.
 func openAuditKey(reference string) (ed25519.PrivateKey, error) {
-	material, err := OpenReference(reference)
-	if err != nil {
-		return nil, err
-	}
-	seed, err := seal.ParseKey([]byte(material.Reveal()))
+	seed, err := openKey(reference)
 	if err != nil {
 		return nil, err
 	}
@@ -162,6 +153,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		defer g.browser.Close()
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	if !g.plays(RoleGateway) && g.config.Listen != "" {
+		group.Go(func() error { return g.serve(ctx) })
+	}
 	for role, run := range map[string]func(context.Context) error{
 		RoleGateway: g.serve, RoleWorker: g.work, RoleRelay: g.relay, RoleSink: g.sink,
 	} {
@@ -194,7 +188,11 @@ func (g *Gateway) work(ctx context.Context) error {
 // Migrate brings the schema of a database up to date and returns the names of the migrations it
 // applied. database is a URL or a reference.
 func Migrate(ctx context.Context, database string) ([]string, error) {
-	db, err := openDatabase(ctx, database, 0)
+	address, err := databaseURL(database)
+	if err != nil {
+		return nil, err
+	}
+	db, err := postgres.Open(ctx, address.Reveal(), postgres.Options{})
 	if err != nil {
 		return nil, err
 	}

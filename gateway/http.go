@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -30,13 +31,18 @@ func (g *Gateway) serve(ctx context.Context) error {
 	if err != nil {
 		return core.Invalid("listen", "%s cannot be listened on", g.config.Listen).Because(err)
 	}
+	// Requests outlive ctx, but not the grace period.
+	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
+	defer abandon()
 	server := &http.Server{
 		Handler:           handler,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
+		WriteTimeout:      time.Minute, // a live stream moves its own deadline on
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
-		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
+		BaseContext:       func(net.Listener) context.Context { return requests },
+		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
@@ -47,7 +53,10 @@ func (g *Gateway) serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	g.health.stop()
-	g.console.Close()
+	time.Sleep(g.config.Drain)
+	if g.console != nil {
+		g.console.Close()
+	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.Grace)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
@@ -56,30 +65,13 @@ func (g *Gateway) serve(ctx context.Context) error {
 	return server.Close()
 }
 
-// Handler is the whole HTTP surface, in one place.
+// Handler is the whole HTTP surface, in one place: for people and IdPs with the role gateway, and in
+// every process what an orchestrator asks.
 func (g *Gateway) Handler() (http.Handler, error) {
-	var metricsToken seal.Secret
-	if g.config.MetricsToken != "" {
-		opened, err := OpenReference(g.config.MetricsToken)
-		if err != nil {
-			return nil, err
-		}
-		metricsToken = opened
+	engine, err := g.engine()
+	if err != nil || !g.plays(RoleGateway) {
+		return engine, err
 	}
-	gin.SetMode(gin.ReleaseMode)
-	engine := gin.New()
-	engine.HandleMethodNotAllowed = true
-	if err := engine.SetTrustedProxies(g.config.TrustedProxies); err != nil {
-		return nil, core.Invalid("trusted-proxies", "an address or a network is needed").Because(err)
-	}
-	engine.Use(g.metrics.observe)
-	problem.Install(engine, problem.Options{
-		Log: g.log, Now: g.now, HTTPS: strings.HasPrefix(g.config.PublicURL, "https:"),
-		OwnLimits: []string{"/scim/", "/webhooks/"}, Streams: []string{console.StreamRoute}, Quiet: []string{"/healthz", "/readyz", "/metrics"},
-	})
-	g.health.mount(engine)
-	g.metrics.mount(engine, metricsToken)
-
 	signIn := &oidc.Service{
 		DB: g.db, Directory: g.directory, HTTP: g.guarded(), PublicURL: g.config.PublicURL, Now: g.now, Log: g.log, OpenSecret: OpenReference,
 	}
@@ -95,5 +87,30 @@ func (g *Gateway) Handler() (http.Handler, error) {
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, OIDC: signIn, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}
 	g.console.Mount(engine)
+	return engine, nil
+}
+
+// engine treats every request the same, whatever answers it, and answers health and metrics.
+func (g *Gateway) engine() (*gin.Engine, error) {
+	var metricsToken seal.Secret
+	if g.config.MetricsToken != "" {
+		opened, err := OpenReference(g.config.MetricsToken)
+		if err != nil {
+			return nil, err
+		}
+		metricsToken = opened
+	}
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	if err := engine.SetTrustedProxies(g.config.TrustedProxies); err != nil {
+		return nil, core.Invalid("trusted-proxies", "an address or a network is needed").Because(err)
+	}
+	engine.Use(g.metrics.observe)
+	problem.Install(engine, problem.Options{
+		Log: g.log, Now: g.now, HTTPS: strings.HasPrefix(g.config.PublicURL, "https:"),
+		OwnLimits: []string{"/scim/", "/webhooks/"}, Streams: []string{console.StreamRoute}, Quiet: []string{"/healthz", "/readyz", "/metrics"},
+	})
+	g.health.mount(engine)
+	g.metrics.mount(engine, metricsToken)
 	return engine, nil
 }

@@ -2,6 +2,8 @@ package gateway
 
 import (
 	"crypto/subtle"
+	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,15 +13,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"postern/core"
+	"postern/core/rotation"
 	"postern/core/seal"
+	"postern/gateway/console"
 	"postern/gateway/problem"
 )
 
-// metrics are what a process counts. They live on a registry of their own.
+// metrics are what this process counts. What all processes share is read from its source when it is
+// asked for: see collector. They live on a registry of their own.
 type metrics struct {
 	registry      *prometheus.Registry
 	requests      *prometheus.HistogramVec
 	timeToLockout *prometheus.HistogramVec
+	rotations     *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -33,21 +39,52 @@ func newMetrics() *metrics {
 			Name: "postern_time_to_lockout_seconds", Help: "From the IdP's request to the moment the old password was refused, by reason.",
 			Buckets: []float64{1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60, 120, 300, 900, 3600},
 		}, []string{"reason"}),
+		rotations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "postern_rotations_total",
+			Help: "Rotations a worker of this process brought to rest, by reason and outcome: rotated, verified, delayed (tried again by itself), blocked (waits for a person).",
+		}, []string{"reason", "outcome"}),
 	}
-	m.registry.MustRegister(m.requests, m.timeToLockout, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.timeToLockout, m.rotations, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
-// observe times every request by its route, never by its path: paths hold ids.
+// rested counts a rotation that came to rest.
+func (m *metrics) rested(r rotation.Rotation) {
+	outcome := "delayed"
+	switch {
+	case r.Receipt != nil:
+		outcome = "rotated"
+		m.timeToLockout.WithLabelValues(string(r.Receipt.Reason)).Observe(r.Receipt.TimeToLockout.Seconds())
+	case r.Finished != nil:
+		outcome = "verified"
+	case r.State == rotation.StateBlocked:
+		outcome = "blocked"
+	}
+	m.rotations.WithLabelValues(string(r.Reason), outcome).Inc()
+}
+
+// methods are those told apart: a client may send any word as a method, and each would be a series.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
+// observe times every request by its route, never by its path: paths hold ids. Live streams last as
+// long as somebody looks at them and are left out.
 func (m *metrics) observe(c *gin.Context) {
 	began := time.Now()
 	c.Next()
-	route := c.FullPath()
+	route, method := c.FullPath(), c.Request.Method
+	if route == console.StreamRoute {
+		return
+	}
 	if route == "" {
 		route = "unknown"
 	}
-	m.requests.WithLabelValues(route, c.Request.Method, strconv.Itoa(c.Writer.Status())).Observe(time.Since(began).Seconds())
+	if !slices.Contains(methods, method) {
+		method = "other"
+	}
+	m.requests.WithLabelValues(route, method, strconv.Itoa(c.Writer.Status())).Observe(time.Since(began).Seconds())
 }
 
 // mount serves /metrics; with a token, only to who brings it.
@@ -56,8 +93,7 @@ func (m *metrics) mount(router gin.IRouter, token seal.Secret) {
 	router.GET("/metrics", func(c *gin.Context) {
 		offered := []byte(c.GetHeader("Authorization"))
 		if !token.IsZero() && subtle.ConstantTimeCompare(offered, []byte("Bearer "+token.Reveal())) != 1 {
-			c.Header("WWW-Authenticate", `Bearer realm="metrics"`)
-			problem.Write(c, core.Unauthenticated("a bearer token is needed"))
+			problem.Write(c, core.Unauthenticated("send the metrics token as Authorization: Bearer"))
 			return
 		}
 		handler.ServeHTTP(c.Writer, c.Request)

@@ -1,0 +1,160 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"postern/core/audit"
+	"postern/core/jobs"
+	"postern/core/postgres"
+	"postern/core/rotation"
+)
+
+const (
+	collectTimeout = 3 * time.Second
+	// collectEvery spares the sources when several scrape at once.
+	collectEvery = time.Second
+)
+
+// source is one place figures are read from, when they are asked for.
+type source struct {
+	name string
+	read func(ctx context.Context, give func(figure *prometheus.Desc, value float64, labels ...string)) error
+}
+
+// collector reads what is true of the whole installation, whichever process is asked. A source that
+// does not answer in time is told as down, and the others' figures are served without it.
+type collector struct {
+	sources []source
+
+	lock  sync.Mutex
+	taken time.Time
+	last  []prometheus.Metric
+}
+
+func figure(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("postern_"+name, help, labels, nil)
+}
+
+var (
+	sourceUp          = figure("source_up", "Whether figures could be read from a source: 1 or 0.", "source")
+	eventsUnsequenced = figure("events_unsequenced", "Events that are committed and not yet in the log.")
+	eventsUnpublished = figure("events_unpublished", "Events in the log that the relay has not published yet.")
+	eventsOldest      = figure("events_oldest_seconds", "Age of the oldest event that is not published yet.")
+	rotationsOpen     = figure("rotations_open", "Rotations under way, by state.", "state")
+	jobsOpen          = figure("jobs", "Jobs that are not done, by state.", "state")
+	jobsWaiting       = figure("jobs_waiting_seconds", "Since when the job that waits longest is due.")
+	sinkState         = figure("sink_state", "1 for the state a sink is in, 0 for the others.", "sink", "state")
+	sinkLag           = figure("sink_lag_events", "Events in Kafka that a sink has not delivered yet.", "sink")
+)
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(out chan<- *prometheus.Desc) {
+	for _, one := range []*prometheus.Desc{
+		sourceUp, eventsUnsequenced, eventsUnpublished, eventsOldest, rotationsOpen, jobsOpen, jobsWaiting, sinkState, sinkLag,
+	} {
+		out <- one
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(out chan<- prometheus.Metric) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	if time.Since(c.taken) > collectEvery {
+		c.last = c.gather()
+		c.taken = time.Now()
+	}
+	for _, one := range c.last {
+		out <- one
+	}
+}
+
+// gather asks all sources at once.
+func (c *collector) gather() []prometheus.Metric {
+	ctx, cancel := context.WithTimeout(context.Background(), collectTimeout)
+	defer cancel()
+	found := make([][]prometheus.Metric, len(c.sources))
+	var all sync.WaitGroup
+	for i, one := range c.sources {
+		all.Go(func() {
+			up := 1.0
+			give := func(figure *prometheus.Desc, value float64, labels ...string) {
+				found[i] = append(found[i], prometheus.MustNewConstMetric(figure, prometheus.GaugeValue, value, labels...))
+			}
+			if one.read(ctx, give) != nil {
+				up, found[i] = 0, nil
+			}
+			give(sourceUp, up, one.name)
+		})
+	}
+	all.Wait()
+	var flat []prometheus.Metric
+	for _, some := range found {
+		flat = append(flat, some...)
+	}
+	return flat
+}
+
+// databaseSource reads what PostgreSQL knows.
+func databaseSource(db *postgres.DB, now func() time.Time) source {
+	return source{"database", func(ctx context.Context, give func(*prometheus.Desc, float64, ...string)) error {
+		events, err := audit.ReadBacklog(ctx, db, now())
+		if err != nil {
+			return err
+		}
+		give(eventsUnsequenced, float64(events.Unsequenced))
+		give(eventsUnpublished, float64(events.Unpublished))
+		give(eventsOldest, events.Oldest.Seconds())
+
+		open, err := rotation.ReadBacklog(ctx, db)
+		if err != nil {
+			return err
+		}
+		for _, one := range open {
+			give(rotationsOpen, float64(one.Count), string(one.State))
+		}
+
+		queued, err := jobs.ReadBacklog(ctx, db)
+		if err != nil {
+			return err
+		}
+		var waiting time.Duration
+		for _, one := range queued {
+			give(jobsOpen, float64(one.Count), one.State)
+			if one.State != "running" {
+				waiting = max(waiting, one.Oldest)
+			}
+		}
+		give(jobsWaiting, waiting.Seconds())
+
+		sinks, err := audit.SinkStates(ctx, db)
+		if err != nil {
+			return err
+		}
+		for _, one := range sinks {
+			for _, state := range []audit.SinkStatus{audit.SinkRunning, audit.SinkRetrying, audit.SinkPaused} {
+				value := 0.0
+				if state == one.State {
+					value = 1
+				}
+				give(sinkState, value, one.Name, string(state))
+			}
+		}
+		return nil
+	}}
+}
+
+// lagSource reads from Kafka how far a sink of this process is behind.
+func lagSource(name string, lag func(ctx context.Context) (int64, error)) source {
+	return source{"kafka/" + name, func(ctx context.Context, give func(*prometheus.Desc, float64, ...string)) error {
+		events, err := lag(ctx)
+		if err == nil {
+			give(sinkLag, float64(events), name)
+		}
+		return err
+	}}
+}

@@ -1,0 +1,146 @@
+package gateway_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/core"
+	"postern/core/seal"
+	"postern/gateway"
+)
+
+// secretFile writes a file and gives the reference to it.
+func secretFile(t testing.TB, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "file:" + path
+}
+
+// goodConfig can be started.
+func goodConfig(t testing.TB) gateway.Config {
+	t.Helper()
+	return gateway.Config{
+		Roles:    []string{gateway.RoleGateway, gateway.RoleWorker, gateway.RoleRelay, gateway.RoleSink},
+		Database: "postgres://postern@127.0.0.1:5432/postern", Listen: "127.0.0.1:0", PublicURL: "https://postern.example.com",
+		Key: secretFile(t, seal.GenerateLocalKey().Reveal()), AuditKey: secretFile(t, seal.GenerateLocalKey().Reveal()),
+		Kafka: []string{"kafka-1:9092"}, KafkaTopic: "postern.audit", Concurrency: 3, Grace: 20 * time.Second,
+	}
+}
+
+func TestAConfigurationThatCanBeStarted(t *testing.T) {
+	for name, change := range map[string]func(c *gateway.Config){
+		"as it is":                         func(*gateway.Config) {},
+		"loopback without TLS":             func(c *gateway.Config) { c.PublicURL = "http://127.0.0.1:8080/" },
+		"database by reference":            func(c *gateway.Config) { c.Database = secretFile(t, "postgres://u:canary@db/x\n") },
+		"a proxy and a network":            func(c *gateway.Config) { c.TrustedProxies = []string{"10.0.0.1", "10.1.0.0/16", "fd00::/8"} },
+		"a worker that listens on nothing": func(c *gateway.Config) { c.Roles, c.Listen, c.PublicURL, c.Kafka = []string{"worker"}, "", "", nil },
+		"a worker without an audit key":    func(c *gateway.Config) { c.Roles, c.AuditKey = []string{"worker"}, "" },
+		"a raw key that ends in a line break": func(c *gateway.Config) {
+			c.Key = secretFile(t, "\x80\x81\x82\x83456789abcdef0123456789abcde\n")
+		},
+	} {
+		config := goodConfig(t)
+		change(&config)
+		if err := config.Validate(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestEveryFaultNamesItsFlag(t *testing.T) {
+	t.Setenv("POSTERN_TEST_EMPTY", "")
+	for _, test := range []struct {
+		flag, says string
+		change     func(c *gateway.Config)
+	}{
+		{"roles", "at least one", func(c *gateway.Config) { c.Roles = nil }},
+		{"roles", `"king" is none of`, func(c *gateway.Config) { c.Roles = append(c.Roles, "king") }},
+		{"database", "is needed", func(c *gateway.Config) { c.Database = "" }},
+		{"database", "not a PostgreSQL URL", func(c *gateway.Config) { c.Database = "mysql://db/x" }},
+		{"database", "not a PostgreSQL URL", func(c *gateway.Config) { c.Database = "host=db password=canary" }},
+		{"database", "holds a password", func(c *gateway.Config) { c.Database = "postgres://u:canary@db/x" }},
+		{"database", "holds a password", func(c *gateway.Config) { c.Database = "postgres://u@db/x?password=canary" }},
+		{"database", "not a PostgreSQL URL", func(c *gateway.Config) { c.Database = secretFile(t, "canary") }},
+		{"database", "is not set", func(c *gateway.Config) { c.Database = "env:POSTERN_TEST_NOT_THERE" }},
+		{"listen", "HOST:PORT", func(c *gateway.Config) { c.Listen = "8080" }},
+		{"listen", "HOST:PORT", func(c *gateway.Config) { c.Listen = "" }},
+		{"public-url", "is needed", func(c *gateway.Config) { c.PublicURL = "" }},
+		{"public-url", "without path", func(c *gateway.Config) { c.PublicURL = "https://postern.example.com/x" }},
+		{"public-url", "without path", func(c *gateway.Config) { c.PublicURL = "https://u:canary@postern.example.com" }},
+		{"public-url", "https is needed", func(c *gateway.Config) { c.PublicURL = "http://postern.example.com" }},
+		{"key", "'postern key'", func(c *gateway.Config) { c.Key = "" }},
+		{"key", "never itself", func(c *gateway.Config) { c.Key = strings.Repeat("canary0123456789", 4) }},
+		{"key", "cannot be read", func(c *gateway.Config) { c.Key = "file:/nowhere/at/all" }},
+		{"key", "32 random bytes", func(c *gateway.Config) { c.Key = secretFile(t, "canary") }},
+		{"audit-key", "'postern key'", func(c *gateway.Config) { c.AuditKey = "" }},
+		{"kafka", "at least one broker", func(c *gateway.Config) { c.Kafka = nil }},
+		{"kafka", "HOST:PORT", func(c *gateway.Config) { c.Kafka = []string{"kafka"} }},
+		{"splunk-url", "a URL is needed", func(c *gateway.Config) { c.SplunkURL, c.SplunkToken = "splunk", c.Key }},
+		{"splunk-url", "leave user name", func(c *gateway.Config) { c.SplunkURL, c.SplunkToken = "https://u:canary@splunk:8088", c.Key }},
+		{"splunk-url", "no URL", func(c *gateway.Config) { c.SplunkToken = c.Key }},
+		{"splunk-token", "a reference is needed", func(c *gateway.Config) { c.SplunkURL = "https://splunk:8088" }},
+		{"splunk-token", "never itself", func(c *gateway.Config) { c.SplunkURL, c.SplunkToken = "https://splunk:8088", "canary" }},
+		{"sumo-url", "never itself", func(c *gateway.Config) { c.SumoURL = "https://collectors.sumologic.com/receiver/v1/http/canary" }},
+		{"metrics-token", "never itself", func(c *gateway.Config) { c.MetricsToken = "canary" }},
+		{"metrics-token", "holds nothing", func(c *gateway.Config) { c.MetricsToken = "env:POSTERN_TEST_EMPTY" }},
+		{"trusted-proxies", `"everybody"`, func(c *gateway.Config) { c.TrustedProxies = []string{"everybody"} }},
+		{"concurrency", "1 to 64", func(c *gateway.Config) { c.Concurrency = 0 }},
+		{"grace", "0s to 10m", func(c *gateway.Config) { c.Grace = time.Hour }},
+		{"drain", "0s to 1m", func(c *gateway.Config) { c.Drain = time.Hour }},
+	} {
+		config := goodConfig(t)
+		test.change(&config)
+		err := config.Validate()
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if core.KindOf(err) != core.KindInvalid || strings.Count(text, "--") != 1 || !strings.Contains(text, "--"+test.flag+": ") || !strings.Contains(text, test.says) {
+			t.Errorf("%s: %q, want %q", test.flag, text, test.says)
+		}
+		if strings.Contains(text, "canary") {
+			t.Errorf("%s: the secret is told again: %s", test.flag, text)
+		}
+	}
+}
+
+func TestAllFaultsAreToldTogether(t *testing.T) {
+	err := gateway.Config{Roles: []string{"gateway", "sink"}, Database: "postgres://u:canary@db/x", PublicURL: "http://x.example", Concurrency: 100}.Validate()
+	if core.KindOf(err) != core.KindInvalid {
+		t.Fatal(err)
+	}
+	var flags []string
+	for line := range strings.Lines(core.AsError(err).Message) {
+		flag, _, _ := strings.Cut(strings.TrimPrefix(line, "--"), ":")
+		flags = append(flags, flag)
+	}
+	slices.Sort(flags)
+	want := []string{"audit-key", "concurrency", "database", "kafka", "key", "listen", "public-url"}
+	if !slices.Equal(flags, want) {
+		t.Errorf("told of %v, want %v", flags, want)
+	}
+}
+
+func TestReferences(t *testing.T) {
+	t.Setenv("POSTERN_TEST_SECRET", "of the variable")
+	for reference, want := range map[string]string{
+		secretFile(t, "of the file\n"): "of the file", secretFile(t, " kept \r\n"): " kept ", "env:POSTERN_TEST_SECRET": "of the variable",
+	} {
+		got, err := gateway.OpenReference(reference)
+		if err != nil || got.Reveal() != want {
+			t.Errorf("%s: %q, %v", reference, got.Reveal(), err)
+		}
+	}
+	for _, reference := range []string{"", "canary", "file:", "env:", "https://canary", secretFile(t, "\n")} {
+		if got, err := gateway.OpenReference(reference); core.KindOf(err) != core.KindInvalid || !got.IsZero() || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%q: %v", reference, err)
+		}
+	}
+}
