@@ -5,6 +5,7 @@ package core
 const (
 	WorkspaceCreated           EventType = "workspace.created"
 	ConnectionCreated          EventType = "connection.created"
+	ConnectionUpdated          EventType = "connection.updated"
 	ConnectionTokenCreated     EventType = "connection.token_created"
 	ConnectionTokenRevoked     EventType = "connection.token_revoked"
 	ServiceAccountCreated      EventType = "service_account.created"

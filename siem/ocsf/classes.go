@@ -46,6 +46,7 @@ type kind struct {
 var kinds = map[core.EventType]kind{
 	core.WorkspaceCreated:           {classEntityManagement, 1, "Create", severityInformational, "workspace"},
 	core.ConnectionCreated:          {classEntityManagement, 1, "Create", severityInformational, "connection"},
+	core.ConnectionUpdated:          {classEntityManagement, 3, "Update", severityInformational, "connection"},
 	core.ConnectionTokenCreated:     {classEntityManagement, 3, "Update", severityInformational, "connection"},
 	core.ConnectionTokenRevoked:     {classEntityManagement, 3, "Update", severityInformational, "connection"},
 	core.ServiceAccountCreated:      {classEntityManagement, 1, "Create", severityInformational, "service_account"},
