@@ -111,7 +111,7 @@ func startProcess(ctx context.Context, executable string, log *slog.Logger) (*pr
 // and fonts when they are unpacked in a private folder.
 func environment(profile string) []string {
 	own := []string{"HOME=" + profile, "TMPDIR=" + profile, "XDG_CONFIG_HOME=" + profile, "XDG_CACHE_HOME=" + profile, "LANG=en_US.UTF-8"}
-	for _, name := range []string{"PATH", "TZ", "LD_LIBRARY_PATH", "FONTCONFIG_PATH"} {
+	for _, name := range []string{"PATH", "TZ", "LD_LIBRARY_PATH", "FONTCONFIG_FILE"} {
 		if value, set := os.LookupEnv(name); set {
 			own = append(own, name+"="+value)
 		}
