@@ -1,6 +1,7 @@
 package apps
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"os"
@@ -84,13 +85,22 @@ func TestSitesEndWithUs(t *testing.T) {
 	folder := t.TempDir()
 	child := exec.Command(os.Args[0], "-test.run=TestSitesEndWithUs$")
 	child.Env = append(os.Environ(), "POSTERN_APPS_CHILD="+folder)
-	output := &tail{}
-	child.Stdout = output
+	told, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := child.Start(); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = child.Wait() }()
-	until(t, func() bool { return strings.Contains(output.String(), "ready") })
+	for lines := bufio.NewScanner(told); ; {
+		if !lines.Scan() {
+			t.Fatal("the child ended before its site was ready")
+		}
+		if strings.Contains(lines.Text(), "ready") {
+			break
+		}
+	}
 	if left(t, folder) == 0 {
 		t.Fatal("no process of the site was found")
 	}

@@ -4,14 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 
 	"postern/core"
+	"postern/deploy/local/process"
 )
 
 // Options say how a site runs. The zero value is good.
@@ -35,7 +36,7 @@ type Site struct {
 	Username, Password string
 
 	folder    string
-	processes []*process
+	processes []*process.Process
 	set       func(ctx context.Context, username, password string) error
 	accepts   func(ctx context.Context, username, password string) (bool, error)
 }
@@ -44,7 +45,7 @@ type Site struct {
 func (s *Site) Stop() error {
 	var failures []error
 	for i := len(s.processes) - 1; i >= 0; i-- {
-		failures = append(failures, s.processes[i].stop(20*time.Second))
+		failures = append(failures, s.processes[i].End(syscall.SIGTERM, 20*time.Second))
 	}
 	return errors.Join(failures...)
 }
@@ -71,14 +72,11 @@ func (o Options) fill() (Options, error) {
 		return o, core.Invalid("Username", "a user name has no colon")
 	}
 	if o.Port == 0 {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := process.FreePort()
 		if err != nil {
 			return o, err
 		}
-		o.Port = listener.Addr().(*net.TCPAddr).Port
-		if err := listener.Close(); err != nil {
-			return o, err
-		}
+		o.Port = port
 	}
 	return o, nil
 }
@@ -109,9 +107,13 @@ func missing(debianPackage string) error {
 
 // php serves a folder, four requests at a time.
 func (s *Site) php(ctx context.Context, program string, port int, folder string) error {
-	server, err := startGroup(folder, []string{"PHP_CLI_SERVER_WORKERS=4", "PATH=/usr/bin:/bin", "TMPDIR=" + os.TempDir()},
-		program, "-d", "memory_limit=256M", "-d", "display_errors=0", "-d", "opcache.enable=1", "-d", "opcache.enable_cli=1",
-		"-S", fmt.Sprintf("127.0.0.1:%d", port), "-t", folder)
+	server, err := process.StartGroup(process.Program{
+		Path: program, Folder: folder, Environment: []string{"PHP_CLI_SERVER_WORKERS=4", "PATH=/usr/bin:/bin", "TMPDIR=" + os.TempDir()},
+		Arguments: []string{
+			"-d", "memory_limit=256M", "-d", "display_errors=0", "-d", "opcache.enable=1", "-d", "opcache.enable_cli=1",
+			"-S", fmt.Sprintf("127.0.0.1:%d", port), "-t", folder,
+		},
+	})
 	if err != nil {
 		return err
 	}
@@ -120,7 +122,7 @@ func (s *Site) php(ctx context.Context, program string, port int, folder string)
 }
 
 // answers waits until the sign-in page comes.
-func (s *Site) answers(ctx context.Context, server *process) error {
+func (s *Site) answers(ctx context.Context, server *process.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	client := &http.Client{Timeout: 20 * time.Second}
@@ -138,10 +140,10 @@ func (s *Site) answers(ctx context.Context, server *process) error {
 			err = fmt.Errorf("it answered %s", response.Status)
 		}
 		select {
-		case <-server.exited:
-			return fmt.Errorf("%s stopped at its start:\n%s", s.Name, server.output)
+		case <-server.Exited():
+			return fmt.Errorf("%s stopped at its start:\n%s", s.Name, server.Output())
 		case <-ctx.Done():
-			return fmt.Errorf("%s did not start: %w\n%s", s.Name, err, server.output)
+			return fmt.Errorf("%s did not start: %w\n%s", s.Name, err, server.Output())
 		case <-time.After(50 * time.Millisecond):
 		}
 	}

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"postern/deploy/local/process"
 )
 
 const wordpressProgram = "/usr/share/wordpress"
@@ -133,7 +135,7 @@ func findMariaDB() (mariaDB, error) {
 }
 
 type mariaDBServer struct {
-	process  *process
+	process  *process.Process
 	port     int
 	password string
 }
@@ -173,28 +175,32 @@ func (m mariaDB) start(ctx context.Context, folder string) (*mariaDBServer, erro
 		return nil, err
 	}
 	// The socket's path is relative to the data folder: a full one may be too long for the kernel.
-	process, err := startAlone(folder, []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR=" + os.TempDir()}, m.server,
-		append([]string{"--no-defaults", "--datadir=" + data, "--socket=s", "--pid-file=" + filepath.Join(folder, "pid"), "--bind-address=127.0.0.1",
-			fmt.Sprintf("--port=%d", free.Port), "--init-file=" + initial, "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M", "--skip-name-resolve",
-			"--performance-schema=off"}, account...)...)
+	started, err := process.Start(process.Program{
+		Path: m.server, Folder: folder, Environment: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR=" + os.TempDir()},
+		Arguments: append([]string{
+			"--no-defaults", "--datadir=" + data, "--socket=s", "--pid-file=" + filepath.Join(folder, "pid"), "--bind-address=127.0.0.1",
+			fmt.Sprintf("--port=%d", free.Port), "--init-file=" + initial, "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M",
+			"--skip-name-resolve", "--performance-schema=off",
+		}, account...),
+	})
 	if err != nil {
 		return nil, err
 	}
-	server := &mariaDBServer{process: process, port: free.Port, password: string(password)}
+	server := &mariaDBServer{process: started, port: free.Port, password: string(password)}
 	deadline := time.NewTimer(time.Minute)
 	defer deadline.Stop()
 	for {
 		// It says so once it has run the initial statements and listens.
-		if strings.Contains(process.output.String(), "ready for connections") {
+		if strings.Contains(started.Output(), "ready for connections") {
 			return server, nil
 		}
 		select {
-		case <-process.exited:
-			return server, fmt.Errorf("MariaDB stopped at its start:\n%s", process.output)
+		case <-started.Exited():
+			return server, fmt.Errorf("MariaDB stopped at its start:\n%s", started.Output())
 		case <-ctx.Done():
 			return server, ctx.Err()
 		case <-deadline.C:
-			return server, fmt.Errorf("MariaDB did not start:\n%s", process.output)
+			return server, fmt.Errorf("MariaDB did not start:\n%s", started.Output())
 		case <-time.After(25 * time.Millisecond):
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 
 	"github.com/twmb/franz-go/pkg/kfake"
+
+	"postern/deploy/local/process"
 )
 
 // Broker is a running broker. Its methods may be called from one goroutine at a time.
@@ -31,7 +33,7 @@ func (b *Broker) Restart(ctx context.Context) error { return b.start(ctx) }
 func Embedded(ctx context.Context, folder string, port int) (*Broker, error) {
 	if port == 0 {
 		var err error
-		if port, err = freePort(); err != nil {
+		if port, err = process.FreePort(); err != nil {
 			return nil, err
 		}
 	}
@@ -60,13 +62,4 @@ func Embedded(ctx context.Context, folder string, port int) (*Broker, error) {
 		return nil
 	}
 	return broker, broker.start(ctx)
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
 }

@@ -11,13 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"postern/deploy/local/process"
 )
 
 const properties = `process.roles=broker,controller
@@ -52,11 +52,11 @@ func Kafka(ctx context.Context, folder, jars string, port int) (*Broker, error) 
 		return nil, err
 	}
 	if port == 0 {
-		if port, err = freePort(); err != nil {
+		if port, err = process.FreePort(); err != nil {
 			return nil, err
 		}
 	}
-	controller, err := freePort()
+	controller, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -73,9 +73,7 @@ func Kafka(ctx context.Context, folder, jars string, port int) (*Broker, error) 
 type node struct {
 	java, folder, classes string
 
-	process *exec.Cmd
-	exited  chan struct{}
-	output  *tail
+	process *process.Process
 }
 
 func (n *node) settings() string { return filepath.Join(n.folder, "server.properties") }
@@ -103,23 +101,12 @@ func (n *node) format(ctx context.Context, port, controller int) error {
 }
 
 func (n *node) start(ctx context.Context, address string) error {
-	n.output = &tail{}
-	n.exited = make(chan struct{})
-	n.process = exec.Command(n.java, "-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", n.classes, "kafka.Kafka", n.settings())
-	n.process.Dir = n.folder
-	n.process.Stdout, n.process.Stderr = n.output, n.output
-	// Own process group: Ctrl-C in the terminal is for us to pass on. A clean end when the starting
-	// process dies.
-	n.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
-	process, exited, started := n.process, n.exited, make(chan error)
-	go func() {
-		// The kernel sends the death signal when the starting thread ends, so that thread must stay.
-		runtime.LockOSThread()
-		started <- process.Start()
-		_ = process.Wait()
-		close(exited)
-	}()
-	if err := <-started; err != nil {
+	var err error
+	n.process, err = process.Start(process.Program{Path: n.java, Folder: n.folder, Arguments: []string{
+		"-Xms128m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+		"-cp", n.classes, "kafka.Kafka", n.settings(),
+	}})
+	if err != nil {
 		return err
 	}
 	return n.ready(ctx, address)
@@ -139,50 +126,18 @@ func (n *node) ready(ctx context.Context, address string) error {
 			return nil
 		}
 		select {
-		case <-n.exited:
-			return fmt.Errorf("Apache Kafka stopped at its start:\n%s", n.output)
+		case <-n.process.Exited():
+			return fmt.Errorf("Apache Kafka stopped at its start:\n%s", n.process.Output())
 		case <-ctx.Done():
-			return errors.Join(n.stop(), fmt.Errorf("Apache Kafka did not answer: %w\n%s", err, n.output))
+			return errors.Join(n.stop(), fmt.Errorf("Apache Kafka did not answer: %w\n%s", err, n.process.Output()))
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }
 
 func (n *node) stop() error {
-	if n.process == nil || n.process.Process == nil {
+	if n.process == nil {
 		return nil
 	}
-	if err := n.process.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	select {
-	case <-n.exited:
-		return nil
-	case <-time.After(30 * time.Second):
-		_ = n.process.Process.Kill()
-		<-n.exited
-		return errors.New("Apache Kafka had to be killed after 30 seconds")
-	}
-}
-
-// tail keeps the last 8 KiB of what a process printed.
-type tail struct {
-	mutex sync.Mutex
-	bytes []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	t.bytes = append(t.bytes, p...)
-	if over := len(t.bytes) - 8192; over > 0 {
-		t.bytes = t.bytes[over:]
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	return string(bytes.TrimSpace(t.bytes))
+	return n.process.End(syscall.SIGTERM, 30*time.Second)
 }

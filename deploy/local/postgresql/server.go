@@ -6,17 +6,16 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"postern/deploy/local/process"
 )
 
 // Options say where and how a server runs.
@@ -38,9 +37,7 @@ type Server struct {
 
 	options  Options
 	password string
-	process  *exec.Cmd
-	exited   chan struct{}
-	output   *tail
+	process  *process.Process
 }
 
 const superuser = "postern"
@@ -60,7 +57,7 @@ func Start(ctx context.Context, options Options) (*Server, error) {
 	}
 	options.Folder = folder
 	if options.Port == 0 {
-		if options.Port, err = freePort(); err != nil {
+		if options.Port, err = process.FreePort(); err != nil {
 			return nil, err
 		}
 	}
@@ -158,23 +155,11 @@ func (s *Server) launch(ctx context.Context) error {
 	for name, value := range s.options.Settings {
 		arguments = append(arguments, "-c", name+"="+value)
 	}
-	s.output = &tail{}
-	s.exited = make(chan struct{})
-	s.process = exec.Command(filepath.Join(s.options.Binaries, "postgres"), arguments...)
-	s.process.Dir = "/"
-	s.process.Stdout, s.process.Stderr = s.output, s.output
-	// Own process group: Ctrl-C in the terminal is for us to pass on. SIGINT (fast shutdown) when
-	// the starting process dies.
-	s.process.SysProcAttr = &syscall.SysProcAttr{Credential: credential, Setpgid: true, Pdeathsig: syscall.SIGINT}
-	started := make(chan error)
-	go func() {
-		// The kernel sends the death signal when the starting thread ends, so that thread must stay.
-		runtime.LockOSThread()
-		started <- s.process.Start()
-		_ = s.process.Wait()
-		close(s.exited)
-	}()
-	if err := <-started; err != nil {
+	s.process, err = process.Start(process.Program{
+		Path: filepath.Join(s.options.Binaries, "postgres"), Arguments: arguments, Folder: "/", Credential: credential,
+		Death: syscall.SIGINT, // a fast shutdown
+	})
+	if err != nil {
 		return err
 	}
 	return s.ready(ctx)
@@ -189,65 +174,24 @@ func (s *Server) ready(ctx context.Context) error {
 			return connection.Close(ctx)
 		}
 		select {
-		case <-s.exited:
-			return fmt.Errorf("PostgreSQL stopped at its start:\n%s", s.output)
+		case <-s.process.Exited():
+			return fmt.Errorf("PostgreSQL stopped at its start:\n%s", s.process.Output())
 		case <-ctx.Done():
-			return errors.Join(s.Stop(), fmt.Errorf("PostgreSQL did not answer: %w\n%s", err, s.output))
+			return errors.Join(s.Stop(), fmt.Errorf("PostgreSQL did not answer: %w\n%s", err, s.process.Output()))
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
 }
 
 // Stop ends the server cleanly: open transactions are rolled back, nothing committed is lost.
-func (s *Server) Stop() error { return s.signal(syscall.SIGINT, 30*time.Second) }
+func (s *Server) Stop() error { return s.end(syscall.SIGINT) }
 
 // Kill ends the server as a power failure would (an immediate shutdown: recovery at the next start).
-func (s *Server) Kill() error { return s.signal(syscall.SIGQUIT, 30*time.Second) }
+func (s *Server) Kill() error { return s.end(syscall.SIGQUIT) }
 
-func (s *Server) signal(signal syscall.Signal, patience time.Duration) error {
-	if s.process == nil || s.process.Process == nil {
+func (s *Server) end(signal syscall.Signal) error {
+	if s.process == nil {
 		return nil
 	}
-	if err := s.process.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return err
-	}
-	select {
-	case <-s.exited:
-		return nil
-	case <-time.After(patience):
-		_ = s.process.Process.Kill()
-		<-s.exited
-		return fmt.Errorf("PostgreSQL had to be killed after %s", patience)
-	}
-}
-
-func freePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
-}
-
-// tail keeps the last 8 KiB of what a process printed.
-type tail struct {
-	mutex sync.Mutex
-	bytes []byte
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	t.bytes = append(t.bytes, p...)
-	if over := len(t.bytes) - 8192; over > 0 {
-		t.bytes = t.bytes[over:]
-	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mutex.Lock()
-	defer t.mutex.Unlock()
-	return string(bytes.TrimSpace(t.bytes))
+	return s.process.End(signal, 30*time.Second)
 }
