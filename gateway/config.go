@@ -25,7 +25,7 @@ const (
 // Config is everything a process is told. The tags are its one definition: flag, variable, default
 // and help. A field named as a reference takes "file:PATH" or "env:NAME", never the secret itself.
 type Config struct {
-	Roles     []string `help:"What this process does: gateway, worker, relay, sink." default:"gateway,worker,relay,sink" env:"POSTERN_ROLES" placeholder:"ROLE,…"`
+	Roles     []string `help:"What this process does: gateway, worker, relay, sink." default:"gateway,worker,relay,sink" env:"POSTERN_ROLES" placeholder:"ROLE"`
 	Database  string   `help:"PostgreSQL URL. One that holds a password must come as a reference." env:"POSTERN_DATABASE" placeholder:"URL|REF"`
 	Listen    string   `help:"Address to listen on. Without the role gateway, health and metrics alone are served there; nothing when empty." default:"127.0.0.1:8080" env:"POSTERN_LISTEN" placeholder:"HOST:PORT"`
 	PublicURL string   `help:"Address people and IdPs reach Postern at, without path." env:"POSTERN_PUBLIC_URL" placeholder:"URL"`
@@ -33,7 +33,7 @@ type Config struct {
 	Key      string `help:"Reference to the key that wraps every workspace key: 32 bytes, raw, hex or base64. Make one with 'postern key'." env:"POSTERN_KEY" placeholder:"REF"`
 	AuditKey string `help:"Reference to the Ed25519 seed that signs audit checkpoints: 32 bytes, raw, hex or base64." env:"POSTERN_AUDIT_KEY" placeholder:"REF"`
 
-	Kafka      []string `help:"Kafka brokers." env:"POSTERN_KAFKA" placeholder:"HOST:PORT,…"`
+	Kafka      []string `help:"Kafka brokers." env:"POSTERN_KAFKA" placeholder:"HOST:PORT"`
 	KafkaTopic string   `help:"Topic of the audit stream." default:"postern.audit" env:"POSTERN_KAFKA_TOPIC" placeholder:"TOPIC"`
 
 	SplunkURL   string `help:"Splunk HTTP Event Collector, for example https://splunk.example.com:8088." env:"POSTERN_SPLUNK_URL" placeholder:"URL"`
@@ -43,7 +43,7 @@ type Config struct {
 
 	Browser        string   `help:"Headless browser; found on the machine when empty." env:"POSTERN_BROWSER" placeholder:"PATH"`
 	Concurrency    int      `help:"Rotations at a time in this process." default:"3" env:"POSTERN_CONCURRENCY"`
-	TrustedProxies []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." env:"POSTERN_TRUSTED_PROXIES" placeholder:"CIDR,…"`
+	TrustedProxies []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." env:"POSTERN_TRUSTED_PROXIES" placeholder:"CIDR"`
 
 	AllowPrivate bool `help:"Let connectors, sinks and IdP look-ups reach private and loopback addresses." env:"POSTERN_ALLOW_PRIVATE"`
 

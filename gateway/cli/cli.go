@@ -22,6 +22,11 @@ type commands struct {
 	Demo    demoCommand `cmd:"" help:"Play the main job against a running 'postern dev' and verify each step from outside."`
 	Migrate migrate     `cmd:"" help:"Bring the database schema up to date."`
 	Key     key         `cmd:"" help:"Print a fresh 32-byte key for --key or --audit-key."`
+
+	Workspace  workspaceCommands  `cmd:"" help:"Create workspaces: one per customer organisation."`
+	Connection connectionCommands `cmd:"" help:"Connect identity providers, and keep their tokens."`
+	Token      tokenCommands      `cmd:"" help:"Give scripts and other systems tokens for the API."`
+	User       userCommands       `cmd:"" help:"Make the first owner."`
 }
 
 // terminal is where a command speaks: results on out, everything else on err.
@@ -72,23 +77,40 @@ func Run(arguments []string, out, errors io.Writer) int {
 // untilStopped ends the context at the first SIGINT or SIGTERM; a second one ends the process.
 func untilStopped() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 2)
+	signals, ended := make(chan os.Signal, 2), make(chan struct{})
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	next := func() bool {
+		select {
+		case <-signals:
+			return true
+		case <-ended:
+			return false
+		}
+	}
 	go func() {
-		<-signals
-		cancel()
-		<-signals
-		os.Exit(130)
+		if next() {
+			cancel()
+		}
+		if next() {
+			os.Exit(130)
+		}
 	}()
-	return ctx, cancel
+	return ctx, func() {
+		signal.Stop(signals)
+		close(ended)
+		cancel()
+	}
 }
 
 func report(out io.Writer, err error) int {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return 0
 	}
-	classified := core.AsError(err)
-	fmt.Fprintln(out, "postern:", classified)
+	classified := *core.AsError(err)
+	if classified.Kind == core.KindConflict || classified.Kind == core.KindNotFound {
+		classified.Err = nil // what PostgreSQL said of it helps nobody
+	}
+	fmt.Fprintln(out, "postern:", classified.Error())
 	return exitCodes[classified.Kind]
 }
 

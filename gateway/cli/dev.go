@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/seal"
 	"postern/deploy/local"
@@ -195,13 +195,10 @@ func own(ctx context.Context, db *postgres.DB, id core.ID) error {
 	if err != nil {
 		return err
 	}
-	return db.Tx(ctx, func(tx pgx.Tx) error {
-		user, err := people.LockUser(ctx, tx, workspaces[0].ID, id)
-		if err != nil || user.Role == directory.RoleOwner {
-			return err
-		}
-		user.Role = directory.RoleOwner
-		_, err = people.UpdateUser(ctx, tx, user)
-		return err
-	})
+	_, err = (&lifecycle.Lifecycle{DB: db, Directory: people}).Change(ctx, core.NewCause(operator(), time.Now()), workspaces[0].ID, id,
+		func(user *directory.User) error {
+			user.Role = directory.RoleOwner
+			return nil
+		})
+	return err
 }

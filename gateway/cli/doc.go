@@ -1,4 +1,5 @@
-// Package cli is the command line: serve, dev, demo, migrate, key.
+// Package cli is the command line: serve, dev, demo, migrate, key, and the setting up
+// of workspaces, connections, tokens and owners.
 //
 //	arguments + POSTERN_… ──► one struct per command ──► run(ctx) ──► exit code by core.Kind
 //

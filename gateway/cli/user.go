@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/directory"
+	"postern/core/lifecycle"
+)
+
+type userCommands struct {
+	Role userRole `cmd:"" help:"Give somebody a role in the workspace: this is how the first owner is made."`
+}
+
+// userRole changes what a user may do in the workspace as a whole.
+type userRole struct {
+	inWorkspace `embed:""`
+	UserName    string `arg:"" help:"userName at the identity provider, or the user's id."`
+	Connection  string `help:"Name or id of the connection, where the userName is in several." placeholder:"NAME"`
+	Role        string `help:"owner, super_admin, admin, user, login_only or guest." required:"" enum:"owner,super_admin,admin,user,login_only,guest" placeholder:"ROLE"`
+}
+
+// Help is shown by 'postern user role --help'.
+func (userRole) Help() string {
+	return `People come from the identity provider, as plain users. A workspace needs an owner before anybody can manage it, so once the identity provider has pushed you:
+
+  postern user role dana@acme.example --workspace acme --role owner
+
+Owners and admins manage every account; users own and share their own; login-only users and guests use what is shared with them.`
+}
+
+func (u userRole) Run(ctx context.Context, terminal terminal) error {
+	s, err := u.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	found, err := u.find(ctx, s)
+	if err != nil {
+		return err
+	}
+	people := &lifecycle.Lifecycle{DB: s.db, Directory: s.people}
+	after, err := people.Change(ctx, s.cause, s.workspace.ID, found.ID, func(user *directory.User) error {
+		user.Role = directory.Role(u.Role)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	others := 0
+	err = s.db.Tx(ctx, func(tx pgx.Tx) error {
+		others, err = s.people.OtherOwners(ctx, tx, s.workspace.ID, after.ID)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return u.show(terminal, struct {
+		ID       core.ID        `json:"id"`
+		UserName string         `json:"user_name"`
+		Role     directory.Role `json:"role"`
+		Was      directory.Role `json:"was"`
+		Active   bool           `json:"active"`
+	}{after.ID, after.UserName, after.Role, found.Role, after.Active}, func(sheet sheet) {
+		if after.Role == found.Role {
+			sheet.say("%s is %s already.", after.Name(), after.Role)
+		} else {
+			sheet.say("%s is %s now (was %s).", after.Name(), after.Role, found.Role)
+		}
+		if !after.Active {
+			sheet.say("Note: %s is inactive at the identity provider and cannot sign in.", after.Name())
+		}
+		if others == 0 && (after.Role != directory.RoleOwner || !after.Active) {
+			sheet.say("Note: the workspace has no active owner.")
+		}
+	})
+}
+
+// find gives the one user that is meant.
+func (u userRole) find(ctx context.Context, s *setup) (directory.User, error) {
+	if id, err := core.ParseID(u.UserName); err == nil {
+		return s.people.User(ctx, s.db, s.workspace.ID, id)
+	}
+	query := directory.UserQuery{UserName: u.UserName}
+	if u.Connection != "" {
+		connection, err := s.connection(ctx, u.Connection)
+		if err != nil {
+			return directory.User{}, err
+		}
+		query.Connection = connection.ID
+	}
+	found, _, err := s.people.Users(ctx, s.db, s.workspace.ID, query)
+	switch {
+	case err != nil:
+		return directory.User{}, err
+	case len(found) == 1:
+		return found[0], nil
+	case len(found) == 0:
+		return directory.User{}, &core.Error{Kind: core.KindNotFound, Message: "nobody is called " + u.UserName + " here yet: have the identity provider push them first"}
+	}
+	var names []string
+	for _, one := range found {
+		if one.Connection.IsZero() {
+			names = append(names, "none (a guest; give the id "+one.ID.String()+")")
+			continue
+		}
+		connection, err := s.people.Connection(ctx, s.db, s.workspace.ID, one.Connection)
+		if err != nil {
+			return directory.User{}, err
+		}
+		names = append(names, connection.Name)
+	}
+	return directory.User{}, core.Invalid("--connection", "%s is a user of %s: say which", u.UserName, strings.Join(names, " and of "))
+}
