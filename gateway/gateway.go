@@ -150,7 +150,11 @@ func (g *Gateway) guarded() *http.Client {
 func (g *Gateway) Run(ctx context.Context) error {
 	defer g.db.Close()
 	if g.browser != nil {
-		defer g.browser.Close()
+		defer func() {
+			if err := g.browser.Close(); err != nil {
+				g.log.WarnContext(ctx, "the browser did not close cleanly", "error", err)
+			}
+		}()
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	if !g.plays(RoleGateway) && g.config.Listen != "" {

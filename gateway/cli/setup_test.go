@@ -224,7 +224,7 @@ func TestUserRole(t *testing.T) {
 	}
 	okta, entra := connect("acme", "Okta"), connect("acme", "Entra")
 	theirs := d.person(other, connect("other", "Okta"), "dana@acme.example")
-	d.refused(4, "nobody is called dana@acme.example here yet", "user", "role", "dana@acme.example", "--workspace", "acme", "--role", "owner")
+	d.refused(4, `nobody is called "dana@acme.example" here yet`, "user", "role", "dana@acme.example", "--workspace", "acme", "--role", "owner")
 	dana := d.person(acme, okta, "dana@acme.example")
 	got := d.json("user", "role", "Dana@acme.example", "--workspace", "acme", "--role", "owner")
 	if got["id"] != dana.ID.String() || got["role"] != "owner" || got["was"] != "user" {

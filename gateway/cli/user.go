@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -99,7 +100,7 @@ func (u userRole) find(ctx context.Context, s *setup) (directory.User, error) {
 	case len(found) == 1:
 		return found[0], nil
 	case len(found) == 0:
-		return directory.User{}, &core.Error{Kind: core.KindNotFound, Message: "nobody is called " + u.UserName + " here yet: have the identity provider push them first"}
+		return directory.User{}, &core.Error{Kind: core.KindNotFound, Message: "nobody is called " + strconv.Quote(u.UserName) + " here yet: have the identity provider push them first"}
 	}
 	var names []string
 	for _, one := range found {
