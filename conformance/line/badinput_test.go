@@ -174,8 +174,10 @@ func (s *stage) scimRefuses(t *testing.T, ana resident) {
 		unchanged(t, s.API, before)
 	})
 	t.Run("unknown attributes are kept and harmless", func(t *testing.T) {
-		client := s.send(t, sent{Path: "/scim/v2/Users", Token: token, Type: scimType,
-			Body: `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User","urn:x:User"],"userName":"odd@acme.example","shoeSize":44.5,"role":"owner","workspace":"` + core.NewID().String() + `","urn:x:User":{"a":[{"b":null}]}}`})
+		client := s.send(t, sent{
+			Path: "/scim/v2/Users", Token: token, Type: scimType,
+			Body: `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User","urn:x:User"],"userName":"odd@acme.example","shoeSize":44.5,"role":"owner","workspace":"` + core.NewID().String() + `","urn:x:User":{"a":[{"b":null}]}}`,
+		})
 		if client.status != http.StatusCreated || !strings.Contains(client.text, `"shoeSize":44.5`) {
 			t.Fatalf("answered %d %s", client.status, client.text)
 		}

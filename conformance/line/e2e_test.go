@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/directory"
 	"postern/deploy/local"
@@ -113,7 +114,7 @@ func TestTheWholeLine(t *testing.T) {
 func (s *stage) runs(t *testing.T, name string, start func(context.Context, string, apps.Options) (*apps.Site, error)) *apps.Site {
 	t.Helper()
 	site, err := start(context.WithoutCancel(t.Context()), s.Folder.In("sites"), apps.Options{})
-	require(t, name, err)
+	partstest.Need(t, name, err)
 	t.Cleanup(func() {
 		if err := site.Stop(); err != nil {
 			t.Error(err)
@@ -229,8 +230,10 @@ func (s *stage) leave(t *testing.T, l *colleague) {
 			t.Fatal(err)
 		}
 		s.secrets.plant("a logout token", token.Reveal())
-		answer := s.send(t, sent{Path: s.Stack.Logout[l.kind], Token: token.Reveal(), Type: "application/json",
-			Body: `{"sub_id":{"format":"email","email":"` + l.person.Email + `"}}`})
+		answer := s.send(t, sent{
+			Path: s.Stack.Logout[l.kind], Token: token.Reveal(), Type: "application/json",
+			Body: `{"sub_id":{"format":"email","email":"` + l.person.Email + `"}}`,
+		})
 		if answer.status != http.StatusNoContent {
 			t.Fatalf("the logout was answered %d %s", answer.status, answer.text)
 		}

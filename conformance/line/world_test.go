@@ -19,6 +19,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/postgres"
 	"postern/core/seal"
@@ -46,19 +47,6 @@ var binary = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
-
-// require skips a test whose part the machine lacks, by a line that names it, or fails when every
-// part is required.
-func require(t testing.TB, part string, err error) {
-	t.Helper()
-	if err == nil {
-		return
-	}
-	if core.KindOf(err) == core.KindNotFound && os.Getenv("POSTERN_TEST_REQUIRE") != "1" {
-		t.Skipf("skipped: %s: %v", part, err)
-	}
-	t.Fatalf("%s: %v", part, err)
-}
 
 // world is everything around one postern process.
 type world struct {
@@ -93,9 +81,7 @@ type worldOptions struct {
 // newWorld starts everything but postern, and plants the workspace.
 func newWorld(t testing.TB, options worldOptions) *world {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("skipped: it drives a browser for a minute; run without -short")
-	}
+	partstest.Long(t, "a browser, a broker and a database")
 	base, err := os.MkdirTemp("", "postern-world-")
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +95,7 @@ func newWorld(t testing.TB, options worldOptions) *world {
 	ctx := context.WithoutCancel(t.Context())
 
 	w.Server, err = postgresql.Start(ctx, postgresql.Options{Folder: w.Folder.In("postgresql"), Settings: map[string]string{"max_connections": "200"}})
-	require(t, "PostgreSQL", err)
+	partstest.Need(t, "PostgreSQL", err)
 	t.Cleanup(func() { _ = w.Server.Stop() })
 	if w.Database, err = w.Server.Database(ctx, "postern"); err != nil {
 		t.Fatal(err)
@@ -117,9 +103,9 @@ func newWorld(t testing.TB, options worldOptions) *world {
 
 	if options.RealKafka {
 		jars, err := broker.Jars(ctx)
-		require(t, "Apache Kafka", err)
+		partstest.Need(t, "Apache Kafka", err)
 		w.Broker, err = broker.Kafka(ctx, w.Folder.In("kafka"), jars, 0)
-		require(t, "Apache Kafka", err)
+		partstest.Need(t, "Apache Kafka", err)
 	} else if w.Broker, err = broker.Embedded(ctx, w.Folder.In("kafka"), 0); err != nil {
 		t.Fatal(err)
 	}
