@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) {
 	// The private PostgreSQL of the run is waited for and listened to until the process ends.
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("postern/deploy/local/postgresql.(*Server).launch.func1"), goleak.IgnoreAnyFunction("os/exec.(*Cmd).Start.func2"))
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("postern/deploy/local/process.(*Process).start.func1"), goleak.IgnoreAnyFunction("os/exec.(*Cmd).Start.func2"))
 }
 
 var public, private, _ = ed25519.GenerateKey(nil)
