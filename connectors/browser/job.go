@@ -313,7 +313,14 @@ func (j *job) send(ctx context.Context, f *form, fields entries) error {
 				return err
 			}
 		default:
-			return j.click(ctx, aim.X, aim.Y)
+			if err := j.click(ctx, aim.X, aim.Y); err != nil {
+				return err
+			}
+			// A page that cannot be asked any more is on its way to the next one.
+			if missed, err := ask[bool](ctx, j.tab, "missed"); err != nil || !missed {
+				return nil
+			}
+			continue
 		}
 		select {
 		case <-ctx.Done():

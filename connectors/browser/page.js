@@ -378,8 +378,21 @@
     const form = kept && entries.length ? inputForm(elements[entries[0][0]]) : null;
     const valid = !form || has(form, 'novalidate') || HTMLFormElement.prototype.matches.call(form, ':valid');
     if (kept && !covered) marked = true;
+    watch(element);
     return { x, y, covered, kept, valid };
   };
+
+  // A style sheet that arrives between aim and the press moves the button away. watch sees what is
+  // pressed; missed tells whether it was certainly something else.
+  let pressed = { any: false, aimed: false };
+  const watch = (element) => {
+    const seen = pressed = { any: false, aimed: false };
+    EventTarget.prototype.addEventListener.call(defaultView(ownerDocument(element)), 'click', (event) => {
+      seen.any = true;
+      if (Event.prototype.composedPath.call(event).includes(element)) seen.aimed = true;
+    }, { capture: true });
+  };
+  const missed = () => pressed.any && !pressed.aimed;
   const press = (ref, entries) => {
     if (!holds(entries)) return false;
     marked = true;
@@ -438,5 +451,5 @@
     return true;
   };
 
-  globalThis.postern = { look, type, aim, press, send, show, follow, cover };
+  globalThis.postern = { look, type, aim, missed, press, send, show, follow, cover };
 })();
