@@ -68,6 +68,35 @@ func TestNobodySeesWhatIsNotTheirs(t *testing.T) {
 	}
 }
 
+// Two identity providers of one workspace share nothing: neither can put the other's people into its
+// groups, and both may have a group of one name.
+func TestConnectionsOfOneWorkspaceAreApart(t *testing.T) {
+	mine := open(t, directory.Okta).acme
+	theirs := mine.connect(t, "Entra", directory.Entra)
+	ana, eve := mine.join(t, "ana"), theirs.join(t, "eve")
+	group := mine.team(t, "Sales", ana)
+	twin := theirs.team(t, "sales", eve)
+	for member, owner := range map[string]house{ana: theirs, eve: mine} {
+		at := map[bool]string{true: group, false: twin}[owner.connection.ID == mine.connection.ID]
+		foreign := owner.call(t, "PATCH", "/Groups/"+at, `{"Operations":[{"op":"add","path":"members","value":[{"value":"`+member+`"}]}]}`).wantError(t, 400, "invalidValue")
+		nobody := owner.call(t, "PATCH", "/Groups/"+at, `{"Operations":[{"op":"add","path":"members","value":[{"value":"`+core.NewID().String()+`"}]}]}`)
+		if foreign.text != nobody.text {
+			t.Errorf("somebody else's user can be told from nobody: %s and %s", foreign.text, nobody.text)
+		}
+		owner.call(t, "PUT", "/Groups/"+at, `{"displayName":"Sales","members":[{"value":"`+member+`"}]}`).wantError(t, 400, "invalidValue")
+		owner.call(t, "POST", "/Groups", `{"displayName":"New","members":[{"value":"`+member+`"}]}`).wantError(t, 400, "invalidValue")
+	}
+	if got := mine.members(t, group); len(got) != 1 || !got[ana] {
+		t.Errorf("members are %v", got)
+	}
+	if got := theirs.members(t, twin); len(got) != 1 || !got[eve] {
+		t.Errorf("members are %v", got)
+	}
+	// Within one connection a name stays unique.
+	mine.call(t, "POST", "/Groups", `{"displayName":"SALES"}`).wantError(t, 409, "uniqueness")
+	theirs.call(t, "PATCH", "/Groups/"+theirs.team(t, "Support"), `{"Operations":[{"op":"replace","path":"displayName","value":"Sales"}]}`).wantError(t, 409, "uniqueness")
+}
+
 func TestCreatedTwice(t *testing.T) {
 	h := open(t, directory.Okta).acme
 	body := file(t, "okta/create-user.json")

@@ -45,9 +45,9 @@ var fields = map[string]struct{ name, text string }{
 	"workspaces_slug_key":  {"slug", "another workspace has this slug"},
 	"connection_name":      {"name", "another connection has this name"},
 	"service_account_name": {"name", "another service account has this name"},
-	"user_name":            {"userName", "another user has this userName"},
+	"user_name":            {"userName", "another user of this connection has this userName"},
 	"user_external_id":     {"externalId", "another user of this connection has this externalId"},
-	"team_display_name":    {"displayName", "another team has this displayName"},
+	"team_display_name":    {"displayName", "another team of this connection has this displayName"},
 }
 
 // collision turns a violated unique constraint into a Conflict that names the field. Every other

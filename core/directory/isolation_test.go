@@ -68,10 +68,6 @@ func TestAnotherWorkspaceIsInvisible(t *testing.T) {
 			_, err := w.InsertTeam(ctx, tx, directory.Team{Workspace: mine, Connection: theirs.connection.ID, DisplayName: "x"})
 			return err
 		},
-		"my user in their team": func(tx pgx.Tx) error {
-			_, err := w.AddMembers(ctx, tx, mine, theirs.team.ID, []core.ID{w.acme.ana.ID})
-			return err
-		},
 		"a session through their connection": func(tx pgx.Tx) error {
 			_, _, err := w.StartSession(ctx, tx, w.acme.cause, directory.NewSession{
 				Workspace: mine, User: w.acme.ana.ID, Connection: theirs.connection.ID, Authenticated: w.clock.now(),
@@ -85,6 +81,10 @@ func TestAnotherWorkspaceIsInvisible(t *testing.T) {
 	for name, try := range across {
 		t.Run(name, func(t *testing.T) { w.refused(t, core.KindConflict, "", try) })
 	}
+	w.refused(t, core.KindInvalid, "members", func(tx pgx.Tx) error {
+		_, err := w.AddMembers(ctx, tx, mine, theirs.team.ID, []core.ID{w.acme.ana.ID})
+		return err
+	})
 
 	// What lists or counts sees only its own.
 	w.tx(t, func(tx pgx.Tx) error {

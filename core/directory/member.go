@@ -55,11 +55,14 @@ func (d *Directory) TeamsOf(ctx context.Context, q postgres.Querier, workspace, 
 }
 
 // The key-share lock waits for a deprovision of the same person to end, so that active is the truth
-// until this transaction ends. The order keeps two adds from waiting for each other.
+// until this transaction ends. The order keeps two adds from waiting for each other. To a connection's
+// team only its own people exist.
 const lockMembers = `
-select id, active from users
-where workspace_id = @workspace and id = any(@users::uuid[]) and deleted is null
-order by id for key share`
+select u.id, u.active from users u
+join teams t on t.workspace_id = u.workspace_id and t.id = @team
+where u.workspace_id = @workspace and u.id = any(@users::uuid[]) and u.deleted is null
+	and (t.connection_id is null or t.connection_id = u.connection_id)
+order by u.id for key share of u`
 
 // Somebody inactive is listed at once as suspended: coming back is not being added again.
 const insertMembers = `
@@ -74,12 +77,13 @@ returning user_id`
 
 // AddMembers puts users into a team and returns those it added: the ones who were not in it, and the
 // ones whose suspended membership it lifted. An inactive user's membership is, or stays, suspended.
-// An id of no user of the workspace is Invalid on "members". Call it with the team locked.
+// An id of no user of the workspace is Invalid on "members", and so is one of a user whom another
+// connection than the team's provisioned. Call it with the team locked.
 func (d *Directory) AddMembers(ctx context.Context, tx pgx.Tx, workspace, team core.ID, users []core.ID) ([]core.ID, error) {
 	if len(users) == 0 {
 		return nil, nil
 	}
-	args := pgx.StrictNamedArgs{"workspace": workspace, "users": users}
+	args := pgx.StrictNamedArgs{"workspace": workspace, "team": team, "users": users}
 	known, err := many[struct {
 		ID     core.ID `db:"id"`
 		Active bool    `db:"active"`

@@ -17,7 +17,7 @@ type Team struct {
 	ID          core.ID         `db:"id"`
 	Workspace   core.ID         `db:"workspace_id"`
 	Connection  core.ID         `db:"connection_id"` // zero: made in Postern
-	DisplayName string          `db:"display_name"`  // unique in the workspace, whatever its case
+	DisplayName string          `db:"display_name"`  // unique in the connection, whatever its case
 	ExternalID  string          `db:"external_id"`
 	Attributes  json.RawMessage `db:"attributes"` // the rest of the IdP's resource, a JSON object
 	Version     int64           `db:"version"`    // grows with every change, of members too

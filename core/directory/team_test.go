@@ -37,7 +37,15 @@ func TestTeamRoundTrip(t *testing.T) {
 		return err
 	})
 	w.refused(t, core.KindConflict, "displayName", func(tx pgx.Tx) error {
-		_, err := w.InsertTeam(ctx, tx, directory.Team{Workspace: acme, DisplayName: "MARKETING"})
+		_, err := w.InsertTeam(ctx, tx, directory.Team{Workspace: acme, Connection: w.acme.connection.ID, DisplayName: "MARKETING"})
+		return err
+	})
+	w.tx(t, func(tx pgx.Tx) error { // made in Postern, it is beside the connection's
+		_, err := w.InsertTeam(ctx, tx, directory.Team{Workspace: acme, DisplayName: "Marketing"})
+		return err
+	})
+	w.refused(t, core.KindConflict, "displayName", func(tx pgx.Tx) error {
+		_, err := w.InsertTeam(ctx, tx, directory.Team{Workspace: acme, DisplayName: "marketing"})
 		return err
 	})
 	w.refused(t, core.KindInvalid, "displayName", func(tx pgx.Tx) error {
@@ -45,7 +53,7 @@ func TestTeamRoundTrip(t *testing.T) {
 		return err
 	})
 	w.tx(t, func(tx pgx.Tx) error { // the old name is free
-		_, err := w.InsertTeam(ctx, tx, directory.Team{Workspace: acme, DisplayName: "sales"})
+		_, err := w.InsertTeam(ctx, tx, directory.Team{Workspace: acme, Connection: w.acme.connection.ID, DisplayName: "sales"})
 		return err
 	})
 }
@@ -198,7 +206,37 @@ func TestDeleteTeam(t *testing.T) {
 		t.Fatalf("got %v, %v", teams, err)
 	}
 	w.tx(t, func(tx pgx.Tx) error { // its name is free again
-		_, err := w.InsertTeam(ctx, tx, directory.Team{Workspace: acme, DisplayName: "Sales"})
+		_, err := w.InsertTeam(ctx, tx, directory.Team{Workspace: acme, Connection: w.acme.connection.ID, DisplayName: "Sales"})
+		return err
+	})
+}
+
+// A connection's team holds the people of that connection alone; a team made in Postern holds anybody.
+func TestMembersOfAnotherConnection(t *testing.T) {
+	w := open(t)
+	ctx, acme := t.Context(), w.acme.workspace.ID
+	var eve directory.User
+	var own directory.Team
+	w.tx(t, func(tx pgx.Tx) error {
+		entra, err := w.CreateConnection(ctx, tx, w.acme.cause, acme, directory.NewConnection{Name: "Entra", Kind: directory.Entra})
+		if err != nil {
+			return err
+		}
+		if eve, err = w.InsertUser(ctx, tx, directory.User{Workspace: acme, Connection: entra.ID, UserName: "eve@example.com", Active: true}); err != nil {
+			return err
+		}
+		own, err = w.InsertTeam(ctx, tx, directory.Team{Workspace: acme, DisplayName: "Everybody"})
+		return err
+	})
+	w.refused(t, core.KindInvalid, "members", func(tx pgx.Tx) error {
+		_, err := w.AddMembers(ctx, tx, acme, w.acme.team.ID, []core.ID{w.acme.ana.ID, eve.ID})
+		return err
+	})
+	w.tx(t, func(tx pgx.Tx) error {
+		added, err := w.AddMembers(ctx, tx, acme, own.ID, []core.ID{w.acme.ana.ID, eve.ID})
+		if len(added) != 2 {
+			t.Errorf("added %v", added)
+		}
 		return err
 	})
 }

@@ -33,7 +33,7 @@ type User struct {
 	ID          core.ID         `db:"id"`
 	Workspace   core.ID         `db:"workspace_id"`
 	Connection  core.ID         `db:"connection_id"` // zero: a guest, whom no IdP provisions
-	UserName    string          `db:"user_name"`     // unique in the workspace, whatever its case
+	UserName    string          `db:"user_name"`     // unique in the connection, whatever its case
 	ExternalID  string          `db:"external_id"`   // unique in the connection, case matters
 	DisplayName string          `db:"display_name"`
 	GivenName   string          `db:"given_name"`

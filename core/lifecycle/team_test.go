@@ -128,7 +128,7 @@ func TestDeleteTeam(t *testing.T) {
 	if h.events(t, core.TeamDeleted) != 1 || h.events(t, core.AccountUnshared) != 1 {
 		t.Fatal("the events do not tell the story")
 	}
-	_, err := h.CreateTeam(ctx, h.cause, directory.Team{Workspace: h.workspace, DisplayName: "Sales"}, nil)
+	_, err := h.CreateTeam(ctx, h.cause, directory.Team{Workspace: h.workspace, Connection: h.connection.ID, DisplayName: "Sales"}, nil)
 	must(t, err)
 	// What he saw through the team is still his to know.
 	effect, err := h.Deprovision(ctx, h.cause, h.workspace, h.bob.ID)

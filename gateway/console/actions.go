@@ -90,9 +90,9 @@ func (s *Service) share(c *gin.Context) {
 	})
 }
 
-// named finds the user or team of a name: a user name, which may exist once per identity provider, an
-// e-mail address, or a team's name. What several have is refused: access is not given to whom it may
-// not be meant.
+// named finds the user or team of a name: a user name or a team's, which may exist once per identity
+// provider, or an e-mail address. What several have is refused: access is not given to whom it may not
+// be meant.
 func (s *Service) named(ctx context.Context, tx pgx.Tx, workspace core.ID, name string) (accounts.Subject, error) {
 	if name == "" {
 		return accounts.Subject{}, core.Invalid("subject", "name a user or a team")
@@ -109,12 +109,15 @@ func (s *Service) named(ctx context.Context, tx pgx.Tx, workspace core.ID, name 
 			return accounts.Subject{}, core.Invalid("subject", "several users are called %q; name this one by something only they have", name)
 		}
 	}
-	teams, _, err := s.Directory.Teams(ctx, tx, workspace, directory.TeamQuery{DisplayName: name, Limit: 1})
+	teams, _, err := s.Directory.Teams(ctx, tx, workspace, directory.TeamQuery{DisplayName: name, Limit: 2})
 	if err != nil {
 		return accounts.Subject{}, err
 	}
-	if len(teams) == 1 {
+	switch len(teams) {
+	case 1:
 		return accounts.Subject{Team: teams[0].ID}, nil
+	case 2:
+		return accounts.Subject{}, core.Invalid("subject", "several teams are called %q; share it through the API, by the team's id", name)
 	}
 	return accounts.Subject{}, core.Invalid("subject", "there is no user or team named %q", name)
 }
