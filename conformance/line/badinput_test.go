@@ -95,7 +95,7 @@ func (s *stage) scimRefuses(t *testing.T, ana resident) {
 	s.secrets.plant("a password in bad input", canary)
 	token := s.Stack.SCIM["okta"].Token
 	user, group := "/scim/v2/Users/"+ana.user.String(), "/scim/v2/Groups/"+ana.team.String()
-	before := facts(t, s.API)
+	before := s.facts(t, s.API)
 	for name, test := range map[string]struct {
 		sent
 		status int
@@ -155,7 +155,7 @@ func (s *stage) scimRefuses(t *testing.T, ana resident) {
 			if strings.Contains(detail, canary) {
 				t.Errorf("the answer repeats what was sent: %s", detail)
 			}
-			unchanged(t, s.API, before)
+			s.unchanged(t, s.API, before)
 			switch test.status {
 			case 400, 409, 413, 415:
 				event := s.toldSince(t, s.API, core.RequestRefused, since, 1)[0]
@@ -171,7 +171,7 @@ func (s *stage) scimRefuses(t *testing.T, ana resident) {
 		if status != http.StatusRequestEntityTooLarge || kind != scimType {
 			t.Errorf("answered %d as %s", status, kind)
 		}
-		unchanged(t, s.API, before)
+		s.unchanged(t, s.API, before)
 	})
 	t.Run("unknown attributes are kept and harmless", func(t *testing.T) {
 		client := s.send(t, sent{
@@ -232,7 +232,7 @@ func (s *stage) apiRefuses(t *testing.T) {
 	}
 	// The same values without the fault are taken: see the adding of apps and accounts elsewhere.
 	poor := s.poorToken(t)
-	before := facts(t, s.API)
+	before := s.facts(t, s.API)
 	for name, test := range map[string]struct {
 		sent
 		status int
@@ -305,14 +305,14 @@ func (s *stage) apiRefuses(t *testing.T) {
 			if found := strings.Join(places, " "); found != test.at {
 				t.Errorf("the problem points at %q, want %q: %s", found, test.at, got.text)
 			}
-			unchanged(t, s.API, before)
+			s.unchanged(t, s.API, before)
 		})
 	}
 	t.Run("a length that never comes", func(t *testing.T) {
 		if status, kind := s.promise(t, "POST", "/api/v1/accounts", s.Stack.APIToken, 10<<30); status != http.StatusRequestEntityTooLarge || kind != "application/problem+json" {
 			t.Errorf("answered %d as %s", status, kind)
 		}
-		unchanged(t, s.API, before)
+		s.unchanged(t, s.API, before)
 	})
 }
 
@@ -335,17 +335,5 @@ func (s *stage) poorToken(t *testing.T) string {
 		t.Fatal(err)
 	}
 	s.secrets.plant("a poor token", token.Reveal())
-	// Its event is in the log before anybody compares what was with what is.
-	s.eventually(time.Minute, "the poor account's event", func() bool {
-		found := events(t, s.API, nil)
-		for _, one := range found {
-			for _, target := range one.Event.Targets {
-				if target.Name == "poor" {
-					return true
-				}
-			}
-		}
-		return false
-	})
 	return token.Reveal()
 }

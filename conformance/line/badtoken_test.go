@@ -117,7 +117,7 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 	subject := map[string]string{okta: local.ClientID(directory.Okta), entra: local.ClientID(directory.Entra), other.logout(): strangerClient}
 	body := `{"sub_id":{"format":"email","email":"` + ana.email + `"}}`
 	now := time.Now()
-	before := facts(t, s.API)
+	before := s.facts(t, s.API)
 
 	// Refusals of tokens nobody can be named for are told five at a time and connection, so that a
 	// stranger cannot fill the log: each connection gets its five.
@@ -164,7 +164,7 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 			if event.Data["code"] != test.code || event.Outcome != core.Failure || event.Reason == "" || event.Actor.Kind != core.ActorSystem {
 				t.Errorf("the event is %+v, want the code %s", event, test.code)
 			}
-			unchanged(t, s.API, before)
+			s.unchanged(t, s.API, before)
 		})
 	}
 	for name, out := range map[string]sent{
@@ -176,7 +176,7 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s.send(t, out).oauthError(t, http.StatusUnauthorized, "invalid_token")
-			unchanged(t, s.API, before)
+			s.unchanged(t, s.API, before)
 		})
 	}
 
@@ -217,10 +217,10 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 			if event.Outcome != core.Failure || event.Reason == "" || event.Actor.Kind != core.ActorConnection {
 				t.Errorf("the event is %+v", event)
 			}
-			unchanged(t, s.API, before)
+			s.unchanged(t, s.API, before)
 			// The token is used up: it cannot be tried with a better body.
 			s.send(t, sent{Path: okta, Token: out.Token, Type: jsonType, Body: " " + body}).oauthError(t, http.StatusUnauthorized, "invalid_token")
-			unchanged(t, s.API, before)
+			s.unchanged(t, s.API, before)
 		})
 	}
 	if !ana.alive(t, ana.account) {
@@ -241,7 +241,7 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 		after := s.settled(t, ana.account)
 		s.send(t, sent{Path: okta, Token: token, Type: jsonType, Body: `{"sub_id":{"format":"email","email":"dana.reyes@acme.example"}}`}).
 			oauthError(t, http.StatusUnauthorized, "invalid_token")
-		unchanged(t, s.API, after)
+		s.unchanged(t, s.API, after)
 		if accepted := strings.Count(after, string(core.UserLoggedOut)); accepted != 1 {
 			t.Errorf("logged out %d times", accepted)
 		}
@@ -251,24 +251,13 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 // settled waits until no rotation of an account is under way, and gives the workspace's facts then.
 func (s *stage) settled(t *testing.T, account core.ID) string {
 	t.Helper()
-	s.eventually(3*time.Minute, "the rotation to end and to be told", func() bool {
-		rotations := s.rotations(t, account)
-		told := 0
-		for _, one := range events(t, s.API, nil) {
-			if one.Event.Type == core.AccountPasswordRotated && one.Event.Targets[0].ID == account {
-				told++
-			}
-		}
-		done := 0
-		for _, one := range rotations {
+	s.eventually(3*time.Minute, "the rotation to end", func() bool {
+		for _, one := range s.rotations(t, account) {
 			if one.State != "done" {
 				return false
 			}
-			if one.Receipt != nil {
-				done++
-			}
 		}
-		return told == done
+		return true
 	})
-	return facts(t, s.API)
+	return s.facts(t, s.API)
 }

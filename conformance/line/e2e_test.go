@@ -222,9 +222,9 @@ func (s *stage) join(t *testing.T, l *colleague) {
 // leave has the IdP end the person's access, and looks at once at what the answer promises.
 func (s *stage) leave(t *testing.T, l *colleague) {
 	t.Helper()
+	since := last(t, s.API)
 	l.left = time.Now()
 	if l.logout {
-		before := time.Now()
 		token, err := s.People.LogoutToken(s.Stack.Logout[l.kind], local.ClientID(directory.ConnectionKind(l.kind)))
 		if err != nil {
 			t.Fatal(err)
@@ -237,10 +237,7 @@ func (s *stage) leave(t *testing.T, l *colleague) {
 		if answer.status != http.StatusNoContent {
 			t.Fatalf("the logout was answered %d %s", answer.status, answer.text)
 		}
-		t.Logf("%s: answered after %s", l.given, time.Since(before).Round(time.Millisecond))
-		for _, one := range events(t, s.API, url.Values{"type": {string(core.SignalAccepted)}}) {
-			l.story = one.Event.Correlation
-		}
+		t.Logf("%s: answered after %s", l.given, time.Since(l.left).Round(time.Millisecond))
 	} else {
 		result, err := l.idp.Deactivate(t.Context(), l.user.String())
 		answered(t, result, err)
@@ -258,6 +255,7 @@ func (s *stage) leave(t *testing.T, l *colleague) {
 		t.Errorf("%s is active: %v, with %d sessions", l.given, known.Active, known.Sessions)
 	}
 	if l.logout {
+		l.story = s.toldSince(t, s.API, core.SignalAccepted, since, 1)[0].Correlation
 		if len(usable) != len(l.all()) {
 			t.Errorf("a logout took grants: %s may use %d accounts", l.given, len(usable))
 		}
@@ -353,6 +351,9 @@ func (s *stage) workspace(t testing.TB) core.ID {
 func (s *stage) toldOf(t *testing.T, records held, l *colleague) {
 	t.Helper()
 	story := records.story(l.story)
+	if len(story) == 0 {
+		t.Fatalf("%s: nothing is told of the story %s", l.given, l.story)
+	}
 	times := map[core.EventType]int{}
 	rotated := map[core.ID]bool{}
 	for _, event := range story {

@@ -100,9 +100,16 @@ func (a answer) oauthError(t testing.TB, status int, kind string) {
 }
 
 // facts is everything a workspace holds that a refused request might have touched, and every event
-// that is not a refusal.
-func facts(t testing.TB, api demo.API) string {
+// that is not a refusal. What was done before it is asked is told in it.
+func (s *stage) facts(t testing.TB, api demo.API) string {
 	t.Helper()
+	s.eventually(time.Minute, "every event to be in the log", func() bool {
+		waiting := true
+		if err := s.DB.QueryRow(t.Context(), `select exists (select from audit_outbox)`).Scan(&waiting); err != nil {
+			t.Fatal(err)
+		}
+		return !waiting
+	})
 	var all strings.Builder
 	paths := []string{"/users?limit=200", "/teams?limit=200", "/apps", "/accounts?limit=500", "/connections"}
 	for _, user := range ask[listed[person]](t, api, "/users?limit=200").Items {
@@ -127,9 +134,9 @@ func facts(t testing.TB, api demo.API) string {
 }
 
 // unchanged checks that a refusal left nothing behind.
-func unchanged(t testing.TB, api demo.API, before string) {
+func (s *stage) unchanged(t testing.TB, api demo.API, before string) {
 	t.Helper()
-	after := facts(t, api)
+	after := s.facts(t, api)
 	if after == before {
 		return
 	}

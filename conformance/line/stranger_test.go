@@ -141,9 +141,6 @@ func (s *stage) strangerSeesNothing(t *testing.T, ana resident, other *stranger)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.eventually(time.Minute, "the other workspace's log to rest", func() bool {
-		return strings.Contains(facts(t, other.API), string(core.UserProvisioned))
-	})
 	ours := side{
 		name: "ours", api: s.API, scim: s.Stack.SCIM["okta"].Token, user: ana.user, team: ana.team, account: ana.account,
 		app: s.appOf(t, ana.account), rotation: s.rotations(t, ana.account)[0].ID, userName: ana.name,
@@ -155,15 +152,15 @@ func (s *stage) strangerSeesNothing(t *testing.T, ana resident, other *stranger)
 	s.reaches(t, ours, theirs)
 
 	t.Run("their IdP logs out one of ours", func(t *testing.T) {
-		before := facts(t, s.API)
+		before := s.facts(t, s.API)
 		token := s.forge(t).sign(t, mint{}, other.logout(), strangerClient)
 		s.secrets.plant("a logout token", token)
 		s.send(t, sent{Path: other.logout(), Token: token, Type: jsonType, Body: `{"sub_id":{"format":"email","email":"` + ana.email + `"}}`}).
 			oauthError(t, http.StatusNotFound, "not_found")
-		unchanged(t, s.API, before)
+		s.unchanged(t, s.API, before)
 	})
 	t.Run("our owner opens their account", func(t *testing.T) {
-		before := facts(t, other.API)
+		before := s.facts(t, other.API)
 		owner := s.inside(t, "okta", local.OwnerName)
 		// Another workspace's id is answered as one that nobody has.
 		for _, out := range []struct{ method, path string }{{"GET", ""}, {"POST", "/fill"}, {"POST", "/reveal"}, {"POST", "/rotate"}, {"POST", "/verify"}} {
@@ -177,7 +174,7 @@ func (s *stage) strangerSeesNothing(t *testing.T, ana resident, other *stranger)
 				t.Errorf("%s %s shows the account: %s", out.method, out.path, seen)
 			}
 		}
-		unchanged(t, other.API, before)
+		s.unchanged(t, other.API, before)
 	})
 }
 
@@ -198,7 +195,7 @@ type side struct {
 // reaches tries to get at what another workspace has. Each id is answered as one nobody has, and
 // nothing changes on either side.
 func (s *stage) reaches(t *testing.T, from, to side) {
-	before, own := facts(t, to.api), facts(t, from.api)
+	before, own := s.facts(t, to.api), s.facts(t, from.api)
 	for name, test := range map[string]struct {
 		sent
 		status int
@@ -223,8 +220,8 @@ func (s *stage) reaches(t *testing.T, from, to side) {
 				kind = "invalidValue"
 			}
 			s.send(t, out).scimError(t, test.status, kind)
-			unchanged(t, to.api, before)
-			unchanged(t, from.api, own)
+			s.unchanged(t, to.api, before)
+			s.unchanged(t, from.api, own)
 		})
 	}
 	t.Run("SCIM of "+from.name+" finds nobody", func(t *testing.T) {
@@ -263,8 +260,8 @@ func (s *stage) reaches(t *testing.T, from, to side) {
 				out.Type = jsonType
 			}
 			s.send(t, out).problem(t, test.status, test.code)
-			unchanged(t, to.api, before)
-			unchanged(t, from.api, own)
+			s.unchanged(t, to.api, before)
+			s.unchanged(t, from.api, own)
 		})
 	}
 	t.Run("API of "+from.name+" finds nothing", func(t *testing.T) {
@@ -276,7 +273,7 @@ func (s *stage) reaches(t *testing.T, from, to side) {
 				t.Errorf("%s: %v", path, found.Items)
 			}
 		}
-		everything := facts(t, from.api)
+		everything := s.facts(t, from.api)
 		for _, id := range []core.ID{to.user, to.account, to.app, to.grant} {
 			if strings.Contains(everything, id.String()) {
 				t.Errorf("%s is known in another workspace", id)
