@@ -27,18 +27,13 @@ func (l *Lifecycle) leave(ctx context.Context, tx pgx.Tx, cause core.Cause, user
 	if effect.SessionsEnded, err = l.Directory.EndSessions(ctx, tx, cause, user.Workspace, user.ID, "deprovisioned"); err != nil {
 		return Effect{}, err
 	}
-	// While grants and memberships still tell what the person could see. Rotations come before the
-	// grants because a worker too takes a rotation first and then its account: the other way round the
-	// two would wait for each other.
-	exposed, err := l.Accounts.Exposed(ctx, tx, user.Workspace, user.ID)
+	// The grants come before the rotations because a worker too takes an account first and then its
+	// rotation: the other way round the two would wait for each other.
+	exposed, err := l.Accounts.RevokeAll(ctx, tx, cause, user.Workspace, user.ID)
 	if err != nil {
 		return Effect{}, err
 	}
 	if effect.Rotations, err = l.rotate(ctx, tx, cause, user.Workspace, exposed, rotation.ReasonDeprovision); err != nil {
-		return Effect{}, err
-	}
-	// A team may be given one more account in between, but the person is locked and cannot look.
-	if exposed, err = l.Accounts.RevokeAll(ctx, tx, cause, user.Workspace, user.ID); err != nil {
 		return Effect{}, err
 	}
 	for _, account := range exposed {

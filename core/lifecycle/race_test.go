@@ -12,6 +12,7 @@ import (
 	"postern/core/accounts"
 	"postern/core/directory"
 	"postern/core/lifecycle"
+	"postern/core/rotation"
 	"postern/core/seal"
 )
 
@@ -262,5 +263,44 @@ func TestTwoOwnersLeaveAtOnce(t *testing.T) {
 			_, err := h.Deprovision(ctx, h.system, h.workspace, user)
 			must(t, err)
 		}
+	}
+}
+
+// waiting returns once one of the test's database connections waits for another's lock.
+func (h house) waiting(t testing.TB) {
+	t.Helper()
+	for h.count(t, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and @workspace::uuid is not null`, nil) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// A worker takes an account and then its rotation. Whoever leaves while it does must not hold the
+// rotation while waiting for the account: the database would let both wait for a second and then
+// throw one of them out.
+func TestADeprovisionAndAWorkerLockInOneOrder(t *testing.T) {
+	h, _ := pair(t)
+	ctx := t.Context()
+	var open rotation.Rotation
+	must(t, h.DB.Tx(ctx, func(tx pgx.Tx) (err error) {
+		open, err = h.Rotations.Plan(ctx, tx, h.system, h.workspace, h.accounts[0].ID, rotation.ReasonManual, 0)
+		return err
+	}))
+	worker, err := h.DB.Begin(ctx)
+	must(t, err)
+	_, err = worker.Exec(ctx, `select id from accounts where id = $1 for no key update`, h.accounts[0].ID)
+	must(t, err)
+	left := make(chan error, 1)
+	go func() {
+		_, err := h.Deprovision(ctx, h.cause, h.workspace, h.ana.ID)
+		left <- err
+	}()
+	h.waiting(t)
+	if _, err := worker.Exec(ctx, `select id from rotations where id = $1 for update nowait`, open.ID); err != nil {
+		t.Errorf("the deprovision holds the rotation while it waits for the account: %v", err)
+	}
+	must(t, worker.Rollback(ctx))
+	must(t, <-left)
+	if got := h.rotations(t); got != 3 {
+		t.Errorf("%d rotations, want one for each of the three accounts", got)
 	}
 }
