@@ -190,6 +190,9 @@ func (g *gates) owner(event fetch.EventRequestPaused) *gate {
 					return one
 				}
 			}
+			// Somebody else's. Their request must not wait for what follows: a page that waits for its
+			// app tells nothing about its frames meanwhile.
+			return nil
 		}
 	}
 	for _, one := range armed {
