@@ -41,6 +41,7 @@ type Browser struct {
 	process *process
 	closed  bool
 	ending  sync.WaitGroup
+	spares  spares
 }
 
 var (

@@ -60,14 +60,8 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 		return false
 	}
 	j.settings, j.patience = settings, settings.timeout(j.browser.options.Timeout)
-	way, err := newProxy(j.domains(), j.browser.options.AllowPrivate || j.target.AllowPrivate)
-	if err != nil {
-		j.end(j.undecided(), "Postern could not make a way out for the browser.")
-		return false
-	}
 	process, err := j.browser.acquire(ctx)
 	if err != nil {
-		way.close()
 		// Nothing is known of the app, and nothing is wrong with the account: as if the app were down,
 		// it is to be tried until the browser starts.
 		j.end(rotation.Unreachable, "%s.", capital(core.AsError(err).Message))
@@ -79,20 +73,24 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 	defer endTabContext()
 	if j.gate != nil {
 		if err := process.gates.begin(); err != nil {
-			way.close()
 			j.browser.release(process, true)
 			j.end(rotation.NotSent, "The browser stopped.")
 			return true
 		}
 		defer process.gates.finish()
 	}
-	t, endTab, err := openTab(tabContext, process, way)
+	t, endTab, err := j.page(tabContext, process)
+	if err != nil && !errors.Is(err, errLost) {
+		j.browser.release(process, false)
+		j.end(j.undecided(), "Postern could not make a way out for the browser.")
+		return false
+	}
 	if err != nil {
-		way.close()
 		j.browser.release(process, true)
 		j.end(j.undecided(), "The browser stopped.")
 		return true
 	}
+	j.browser.spares.prepare(process)
 	j.tab = t
 	if j.gate != nil {
 		j.gate.tab, j.gate.ctx = t, ctx
@@ -106,8 +104,8 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 	if !broken {
 		j.picture(tabContext)
 	}
-	j.report.Hosts = way.hosts()
-	j.report.Model = j.last.model(way.refusedHosts(), j.hide)
+	j.report.Hosts = t.proxy.hosts()
+	j.report.Model = j.last.model(t.proxy.refusedHosts(), j.hide)
 	endTab()
 	if j.gate != nil {
 		// A page that lives on for a moment must still meet its gate.
@@ -116,6 +114,26 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 	}
 	j.browser.release(process, broken)
 	return broken
+}
+
+// page is an isolated page that reaches the app. That of a change is made only once its gate is
+// there, see gates.begin.
+func (j *job) page(ctx context.Context, p *process) (*tab, func(), error) {
+	domains, allowPrivate := j.domains(), j.browser.options.AllowPrivate || j.target.AllowPrivate
+	if j.gate == nil {
+		if t, end, found := j.browser.spares.take(ctx, p, domains, allowPrivate); found {
+			return t, end, nil
+		}
+	}
+	way, err := newProxy(domains, allowPrivate)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, end, err := openTab(ctx, p, way)
+	if err != nil {
+		way.close()
+	}
+	return t, end, err
 }
 
 // domains are the hosts the app may be reached at. Without any, those of its two addresses.

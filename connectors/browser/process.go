@@ -181,6 +181,8 @@ func (b *Browser) retire(p *process) {
 func (b *Browser) finish(p *process) {
 	b.ending.Go(func() {
 		p.tabs.Wait()
+		b.spares.drop(func(one *spare) bool { return one.process == p })
+		p.tabs.Wait()
 		p.end()
 	})
 }

@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"context"
 	"io"
 	"log"
 	"maps"
@@ -20,13 +21,13 @@ import (
 // proxy is the only way out of one browser context. It lets through what the app's domains allow and
 // the guard finds public, and remembers every host.
 type proxy struct {
-	domains  []string
-	dialer   *guard.Dialer
 	server   *http.Server
 	listener net.Listener
 	forward  *httputil.ReverseProxy
 
 	mutex    sync.Mutex
+	domains  []string
+	dialer   *guard.Dialer
 	reached  map[string]bool
 	refused  map[string]bool
 	failures map[string]string // host → code of the last failure
@@ -39,14 +40,14 @@ func newProxy(domains []string, allowPrivate bool) (*proxy, error) {
 		return nil, core.Internal(err)
 	}
 	p := &proxy{
-		domains: normalise(domains), dialer: &guard.Dialer{AllowPrivate: allowPrivate}, listener: listener,
-		reached: map[string]bool{}, refused: map[string]bool{}, failures: map[string]string{}, tunnels: map[net.Conn]bool{},
+		listener: listener, reached: map[string]bool{}, refused: map[string]bool{}, failures: map[string]string{}, tunnels: map[net.Conn]bool{},
 	}
+	p.allow(domains, allowPrivate)
 	silent := log.New(io.Discard, "", 0)
 	p.forward = &httputil.ReverseProxy{
 		Rewrite: func(*httputil.ProxyRequest) {},
 		Transport: &http.Transport{
-			DialContext: p.dialer.DialContext, DisableCompression: true, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
+			DialContext: p.dial, DisableCompression: true, MaxIdleConnsPerHost: 8, IdleConnTimeout: time.Minute,
 			MaxResponseHeaderBytes: 256 << 10,
 		},
 		ErrorLog: silent,
@@ -58,6 +59,20 @@ func newProxy(domains []string, allowPrivate bool) (*proxy, error) {
 	p.server = &http.Server{Handler: p, ErrorLog: silent, ReadHeaderTimeout: 30 * time.Second}
 	go func() { _ = p.server.Serve(listener) }()
 	return p, nil
+}
+
+// allow says what may be reached from now on.
+func (p *proxy) allow(domains []string, private bool) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	p.domains, p.dialer = normalise(domains), &guard.Dialer{AllowPrivate: private}
+}
+
+func (p *proxy) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	p.mutex.Lock()
+	dialer := p.dialer
+	p.mutex.Unlock()
+	return dialer.DialContext(ctx, network, address)
 }
 
 func (p *proxy) address() string { return "http://" + p.listener.Addr().String() }
@@ -99,7 +114,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *proxy) tunnel(w http.ResponseWriter, r *http.Request, host string) {
-	upstream, err := p.dialer.DialContext(r.Context(), "tcp", r.Host)
+	upstream, err := p.dial(r.Context(), "tcp", r.Host)
 	if err != nil {
 		p.failed(host, err)
 		w.WriteHeader(http.StatusBadGateway)
@@ -196,8 +211,11 @@ func (p *proxy) allows(host, port string) bool {
 	if host == "" {
 		return false
 	}
+	p.mutex.Lock()
+	domains := p.domains
+	p.mutex.Unlock()
 	literal := net.ParseIP(host) != nil
-	for _, domain := range p.domains {
+	for _, domain := range domains {
 		if name, only, err := net.SplitHostPort(domain); err == nil {
 			if port == "" {
 				port = "80"
