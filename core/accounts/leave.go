@@ -59,12 +59,6 @@ func (a *Accounts) Exposed(ctx context.Context, q postgres.Querier, workspace, u
 	return many[Exposed](ctx, q, selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": a.now()})
 }
 
-const selectOwnedBy = `
-select distinct g.account_id from grants g
-where g.workspace_id = @workspace and g.revoked is null and g.role = 'owner'
-	and (g.user_id = @user or g.team_id in (
-		select m.team_id from team_members m where m.workspace_id = @workspace and m.user_id = @user))`
-
 const revokeUser = `
 with revoked as (
 	update grants set revoked = @now, revoke_cause = @why
@@ -105,12 +99,8 @@ func (a *Accounts) RevokeAll(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 	if err != nil {
 		return nil, err
 	}
-	owned, err := identifiers(ctx, tx, selectOwnedBy, pgx.StrictNamedArgs{"workspace": workspace, "user": user})
+	owned, err := a.lockOwned(ctx, tx, workspace, Subject{User: user})
 	if err != nil {
-		return nil, err
-	}
-	// Two owners may leave at once; the second must see that the first is gone.
-	if err := a.lockAll(ctx, tx, workspace, owned); err != nil {
 		return nil, err
 	}
 	now := a.now()
@@ -130,18 +120,11 @@ func (a *Accounts) RevokeAll(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 	return exposed, err
 }
 
-const selectOwnedByTeam = `
-select distinct g.account_id from grants g
-where g.workspace_id = @workspace and g.team_id = @team and g.revoked is null and g.role = 'owner'`
-
 // RevokeTeam takes back every grant of a team that is about to be deleted, reports the accounts
 // that lost their last owner by it, and returns how many live grants there were.
 func (a *Accounts) RevokeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, team core.ID) (int, error) {
-	owned, err := identifiers(ctx, tx, selectOwnedByTeam, pgx.StrictNamedArgs{"workspace": workspace, "team": team})
+	owned, err := a.lockOwned(ctx, tx, workspace, Subject{Team: team})
 	if err != nil {
-		return 0, err
-	}
-	if err := a.lockAll(ctx, tx, workspace, owned); err != nil {
 		return 0, err
 	}
 	now := a.now()

@@ -52,9 +52,64 @@ returning a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.user
 
 // CheckOwners looks whether accounts have a living owner, marks those that lost theirs as orphaned
 // (with an event) and those that have one again as not, and returns the newly orphaned. No accounts
-// means all of the workspace: grants also end by expiring, teams by losing members.
+// means all of the workspace.
 func (a *Accounts) CheckOwners(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts ...core.ID) ([]core.ID, error) {
 	return a.checkOwners(ctx, tx, cause, workspace, accounts, core.ID{})
+}
+
+const selectOwnedByUser = `
+select distinct g.account_id from grants g
+where g.workspace_id = @workspace and g.revoked is null and g.role = 'owner'
+	and (g.user_id = @subject or g.team_id in (
+		select m.team_id from team_members m where m.workspace_id = @workspace and m.user_id = @subject))`
+
+const selectOwnedByTeam = `
+select distinct g.account_id from grants g
+where g.workspace_id = @workspace and g.team_id = @subject and g.revoked is null and g.role = 'owner'`
+
+// lockOwned locks and lists the accounts a subject has an owner's grant on, a user's teams included.
+// Two owners may go at once: the second must see that the first is gone.
+func (a *Accounts) lockOwned(ctx context.Context, tx pgx.Tx, workspace core.ID, subject Subject) ([]core.ID, error) {
+	query, id := selectOwnedByUser, subject.User
+	if subject.User.IsZero() {
+		query, id = selectOwnedByTeam, subject.Team
+	}
+	owned, err := identifiers(ctx, tx, query, pgx.StrictNamedArgs{"workspace": workspace, "subject": id})
+	if err != nil {
+		return nil, err
+	}
+	return owned, a.lockAll(ctx, tx, workspace, owned)
+}
+
+// CheckOwned is CheckOwners of the accounts a subject has an owner's grant on. Call it when those
+// grants have come to be worth more or less: a team has other members, a user another role.
+func (a *Accounts) CheckOwned(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, subject Subject) ([]core.ID, error) {
+	owned, err := a.lockOwned(ctx, tx, workspace, subject)
+	if err != nil || len(owned) == 0 {
+		return nil, err
+	}
+	return a.CheckOwners(ctx, tx, cause, workspace, owned...)
+}
+
+// Driven by the few grants that have expired. An account that is known to be orphaned is left alone.
+const selectExpired = `
+select distinct a.workspace_id, a.id
+from grants g join accounts a on a.workspace_id = g.workspace_id and a.id = g.account_id
+where g.role = 'owner' and g.revoked is null and g.expires <= @now and not a.orphaned and not ` + livingOwner + `
+order by a.workspace_id, a.id limit 1000`
+
+// Expired lists, by workspace, accounts that lost their last living owner because a grant expired and
+// of which nobody knows yet: CheckOwners tells. At most 1,000 at a time.
+func (a *Accounts) Expired(ctx context.Context, q postgres.Querier) (map[core.ID][]core.ID, error) {
+	found, err := many[struct {
+		Workspace core.ID `db:"workspace_id"`
+		ID        core.ID `db:"id"`
+	}](ctx, q, selectExpired, pgx.StrictNamedArgs{"now": a.now(), "except": core.ID{}})
+	expired := make(map[core.ID][]core.ID, len(found))
+	for _, account := range found {
+		expired[account.Workspace] = append(expired[account.Workspace], account.ID)
+	}
+	return expired, err
 }
 
 // checkOwners is CheckOwners as if the user except were gone already.

@@ -107,6 +107,19 @@ func (d *Directory) AddMembers(ctx context.Context, tx pgx.Tx, workspace, team c
 	return pgx.CollectRows(rows, pgx.RowTo[core.ID])
 }
 
+const holdUsers = `
+select id from users where workspace_id = @workspace and id = any(@users::uuid[]) order by id for key share`
+
+// HoldUsers keeps users from leaving until the transaction ends. A command that goes on to lock what
+// they own does it first, for who leaves is locked before what they own.
+func (d *Directory) HoldUsers(ctx context.Context, tx pgx.Tx, workspace core.ID, users []core.ID) error {
+	if len(users) == 0 {
+		return nil
+	}
+	_, err := tx.Exec(ctx, holdUsers, pgx.StrictNamedArgs{"workspace": workspace, "users": users})
+	return err
+}
+
 const deleteMembers = `
 delete from team_members where workspace_id = @workspace and team_id = @team and user_id = any(@users::uuid[])
 returning user_id`

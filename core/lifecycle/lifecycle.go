@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -21,6 +22,7 @@ type Lifecycle struct {
 	Rotations *rotation.Rotations
 	Now       func() time.Time // nil: time.Now
 	Wake      func()           // called after each commit, if set: there may be events to sequence
+	Log       *slog.Logger     // nil: nothing is logged. Only Run does: commands tell their callers
 }
 
 // Effect is what a command did beside the change itself.

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/accounts"
 	"postern/core/audit"
 	"postern/core/directory"
 )
@@ -43,7 +44,7 @@ func (l *Lifecycle) CreateTeam(ctx context.Context, cause core.Cause, team direc
 
 // ChangeTeam edits a team and its members, and returns the team as stored; when nothing differs,
 // nothing happens, not even a new version. Changes of one team happen one after the other, so none is
-// lost. edit sees the team locked, may run more than once, and its error ends the command; what it
+// lost. What the team owns is orphaned when nobody is left in it. edit sees the team locked, may run more than once, and its error ends the command; what it
 // writes to ID, Workspace, Connection, Version and the times is ignored.
 func (l *Lifecycle) ChangeTeam(ctx context.Context, cause core.Cause, workspace, team core.ID, edit func(*TeamEdit) error) (directory.Team, error) {
 	var after directory.Team
@@ -70,6 +71,9 @@ func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause,
 	if err != nil {
 		return directory.Team{}, err
 	}
+	if err := l.Directory.HoldUsers(ctx, tx, before.Workspace, slices.Concat(adds, removes)); err != nil {
+		return directory.Team{}, err
+	}
 	added, err := l.Directory.AddMembers(ctx, tx, before.Workspace, before.ID, adds)
 	if err != nil {
 		return directory.Team{}, err
@@ -91,7 +95,11 @@ func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause,
 		events = append(events, core.NewEvent(core.TeamUpdated, before.Workspace, cause, l.now(), after.Target()).
 			With("changed", strings.Join(fields, ",")))
 	}
-	return after, l.appendTeam(ctx, tx, cause, after, events, removed, added)
+	if err := l.appendTeam(ctx, tx, cause, after, events, removed, added); err != nil || len(added)+len(removed) == 0 {
+		return after, err
+	}
+	_, err = l.Accounts.CheckOwned(ctx, tx, cause, before.Workspace, accounts.Subject{Team: before.ID})
+	return after, err
 }
 
 // members turns an edit into who comes and who goes; nobody is in both.

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/accounts"
 	"postern/core/audit"
 	"postern/core/directory"
 )
@@ -129,6 +130,10 @@ func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, cause core.Cause, bef
 		}
 	}
 	after, err := l.Directory.UpdateUser(ctx, tx, wanted)
+	if err != nil || before.Role.MayOwn() == wanted.Role.MayOwn() {
+		return after, effect, err
+	}
+	_, err = l.Accounts.CheckOwned(ctx, tx, cause, before.Workspace, accounts.Subject{User: before.ID})
 	return after, effect, err
 }
 

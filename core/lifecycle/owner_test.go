@@ -1,0 +1,122 @@
+package lifecycle_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/directory"
+	"postern/core/lifecycle"
+)
+
+// orphaned requires that the first account has, or lacks, a living owner, and says how often it was
+// reported to have lost its last.
+func (h house) orphaned(t testing.TB, after string, want bool, reported int) {
+	t.Helper()
+	account, err := h.Accounts.Account(t.Context(), h.DB, h.workspace, h.accounts[0].ID)
+	must(t, err)
+	if events := h.events(t, core.AccountOrphaned); account.Orphaned != want || events != reported {
+		t.Fatalf("%s: orphaned %t after %d reports, want %t after %d", after, account.Orphaned, events, want, reported)
+	}
+}
+
+// owns makes a subject the only owner of the first account.
+func (h house) owns(t testing.TB, subject accounts.Subject, expires *time.Time) {
+	t.Helper()
+	ctx := t.Context()
+	must(t, h.DB.Tx(ctx, func(tx pgx.Tx) error {
+		if _, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[0].ID, subject, accounts.Owner, expires); err != nil {
+			return err
+		}
+		_, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[0].ID, accounts.Subject{User: h.ana.ID}, accounts.Collaborator, nil)
+		return err
+	}))
+}
+
+// An account is owned by a team as long as somebody active is in it.
+func TestATeamThatLosesItsPeopleOwnsNothing(t *testing.T) {
+	h, other := pair(t)
+	h.owns(t, accounts.Subject{Team: h.team.ID}, nil)
+	untouched := other.snapshot(t)["accounts"]
+	h.edit(t, func(e *lifecycle.TeamEdit) { e.Add = []core.ID{h.ana.ID} })
+	h.edit(t, func(e *lifecycle.TeamEdit) { e.Remove = []core.ID{h.bob.ID} })
+	h.orphaned(t, "one of two removed", false, 0)
+	h.edit(t, func(e *lifecycle.TeamEdit) { e.Replace = &[]core.ID{} })
+	h.orphaned(t, "the last removed", true, 1)
+	h.edit(t, func(e *lifecycle.TeamEdit) { e.Add = []core.ID{h.bob.ID} })
+	h.orphaned(t, "somebody added", false, 1)
+	must(t, h.DeleteTeam(t.Context(), h.cause, h.workspace, h.team.ID))
+	h.orphaned(t, "the team deleted", true, 2)
+	if other.snapshot(t)["accounts"] != untouched {
+		t.Error("another workspace was touched")
+	}
+}
+
+// Guests and login-only users own nothing, whatever their grants say.
+func TestARoleThatMayNotOwnOwnsNothing(t *testing.T) {
+	h, _ := pair(t)
+	h.owns(t, accounts.Subject{User: h.bob.ID}, nil)
+	become := func(role directory.Role) {
+		t.Helper()
+		_, err := h.Change(t.Context(), h.system, h.workspace, h.bob.ID, func(u *directory.User) error { u.Role = role; return nil })
+		must(t, err)
+	}
+	become(directory.RoleAdmin)
+	h.orphaned(t, "an administrator", false, 0)
+	become(directory.RoleLoginOnly)
+	h.orphaned(t, "a login-only user", true, 1)
+	become(directory.RoleUser)
+	h.orphaned(t, "a user again", false, 1)
+}
+
+// The last of the owners go at once, one from the team, one from the house: somebody notices.
+func TestTheLastOwnersGoAtOnce(t *testing.T) {
+	h, _ := pair(t)
+	ctx := t.Context()
+	h.owns(t, accounts.Subject{Team: h.team.ID}, nil)
+	reported := 0
+	for range 20 {
+		h.edit(t, func(e *lifecycle.TeamEdit) { e.Replace = &[]core.ID{h.ana.ID, h.bob.ID} })
+		h.orphaned(t, "both are there", false, reported)
+		together(
+			func() { h.edit(t, func(e *lifecycle.TeamEdit) { e.Remove = []core.ID{h.ana.ID} }) },
+			func() {
+				if _, err := h.Deprovision(ctx, h.cause, h.workspace, h.bob.ID); err != nil {
+					t.Error(err)
+				}
+			},
+		)
+		reported++
+		h.orphaned(t, "both are gone", true, reported)
+		must(t, h.Reactivate(ctx, h.cause, h.workspace, h.bob.ID))
+	}
+}
+
+// Nobody does anything when a grant expires, and yet the account is reported.
+func TestOwnershipThatExpires(t *testing.T) {
+	h, other := pair(t)
+	ctx := t.Context()
+	expires := time.Now().Add(time.Hour)
+	// Ana stays an owner of the first account as long as her own grant has no end.
+	must(t, h.DB.Tx(ctx, func(tx pgx.Tx) error {
+		_, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[0].ID, accounts.Subject{User: h.bob.ID}, accounts.Owner, &expires)
+		return err
+	}))
+	other.owns(t, accounts.Subject{User: other.bob.ID}, &expires)
+	sweep := func(want int) {
+		t.Helper()
+		if got, err := h.Sweep(ctx); err != nil || got != want {
+			t.Fatalf("%d accounts, %v; want %d", got, err, want)
+		}
+	}
+	sweep(0)
+	h.Accounts.Now = func() time.Time { return expires }
+	sweep(1)
+	h.orphaned(t, "one of two expired", false, 0)
+	other.orphaned(t, "the last expired", true, 1)
+	sweep(0)
+	other.orphaned(t, "swept again", true, 1)
+}
