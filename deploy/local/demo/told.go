@@ -22,15 +22,16 @@ type logged struct {
 // workspace has no gap in its sequence.
 func (r *run) told(ctx context.Context) (string, error) {
 	var story page[logged]
-	if err := r.api.Call(ctx, http.MethodGet, "/events?limit=1000&correlation="+r.rotation.Correlation.String(), nil, &story); err != nil {
+	err := until(ctx, time.Minute, "the log to tell of the rotation", func(ctx context.Context) (bool, error) {
+		err := r.api.Call(ctx, http.MethodGet, "/events?limit=1000&correlation="+r.rotation.Correlation.String(), nil, &story)
+		return slices.ContainsFunc(story.Items, func(one logged) bool { return one.Event.Type == "account.password_rotated" }), err
+	})
+	if err != nil {
 		return "", err
-	}
-	if !slices.ContainsFunc(story.Items, func(one logged) bool { return one.Event.Type == "account.password_rotated" }) {
-		return "", fmt.Errorf("the log does not tell of the rotation")
 	}
 	last := story.Items[len(story.Items)-1].Sequence
 	var held []int64
-	err := until(ctx, time.Minute, "the receiver to hold the story", func(ctx context.Context) (bool, error) {
+	err = until(ctx, time.Minute, "the receiver to hold the story", func(ctx context.Context) (bool, error) {
 		var err error
 		held, err = sequences(ctx, r.stack.HEC)
 		return len(held) > 0 && held[len(held)-1] >= last, err
