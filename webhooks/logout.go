@@ -13,7 +13,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/audit"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 )
@@ -140,28 +139,22 @@ func (s *Service) unused(ctx context.Context, request *logout) error {
 	return err
 }
 
-// end logs the users out, one transaction each. The token is used up with the last one: as long as
-// anyone is left, the same request may come again and finish. That the signal was accepted is on
-// record before its effects, so that no effect is ever without its cause.
+// end logs the users out: the signal, its effect on all of them and the token's use are one
+// transaction. A request that fails in it may come again.
 func (s *Service) end(ctx context.Context, request *logout, users []directory.User) (int, error) {
-	if err := s.DB.Tx(ctx, func(tx pgx.Tx) error { return audit.Append(ctx, tx, s.acceptance(request, users)) }); err != nil {
-		return 0, err
-	}
+	ids := make([]core.ID, len(users))
 	for i, user := range users {
-		var use *lifecycle.TokenUse
-		if i == len(users)-1 {
-			use = &lifecycle.TokenUse{
-				Connection: request.connection.ID, TokenID: request.token.ID, BodyHash: request.digest,
-				Status: http.StatusNoContent, Expires: request.token.Expires.Add(skew),
-			}
-		}
-		effect, err := s.Lifecycle.Logout(ctx, request.cause, request.connection.Workspace, user.ID, use)
-		if err != nil {
-			return 0, cannot(err)
-		}
-		if effect.Replayed {
-			return 0, &repeated{effect.Status} // the same request came twice at once, and the other was first
-		}
+		ids[i] = user.ID
+	}
+	effect, err := s.Lifecycle.LogoutAll(ctx, request.cause, request.connection.Workspace, ids, &lifecycle.TokenUse{
+		Connection: request.connection.ID, TokenID: request.token.ID, BodyHash: request.digest,
+		Status: http.StatusNoContent, Expires: request.token.Expires.Add(skew),
+	}, s.acceptance(request, users))
+	if err != nil {
+		return 0, cannot(err)
+	}
+	if effect.Replayed {
+		return 0, &repeated{effect.Status} // the same request came twice at once, and the other was first
 	}
 	return http.StatusNoContent, nil
 }

@@ -187,6 +187,39 @@ func TestLogoutHasItsWholeEffect(t *testing.T) {
 	}
 }
 
+// TestASignalIsOneTransaction lets the logout of the second of two people fail: nothing is done, and
+// nothing is told of a signal that had no effect. The same request comes again and does it all.
+func TestASignalIsOneTransaction(t *testing.T) {
+	w := newWorld(t)
+	w.signIn(t)
+	for _, statement := range []string{
+		`create function fail() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$`,
+		`create trigger fail before update of epoch on users for each row when (old.user_name = 'bea') execute function fail()`,
+	} {
+		if _, err := w.db.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	token := w.mint(t, tokenSpec{})
+	answer, text := w.send(t, w.okta.ID, "", "application/json", token, emailBody("shared@example.com"))
+	if answer.StatusCode != 500 || !w.signedIn(t, "ben") || !w.signedIn(t, "bea") {
+		t.Errorf("%d %s, ben signed in %v, bea signed in %v", answer.StatusCode, text, w.signedIn(t, "ben"), w.signedIn(t, "bea"))
+	}
+	if accepted, out := len(w.events(t, w.acme.ID, core.SignalAccepted)), len(w.events(t, w.acme.ID, core.UserLoggedOut)); accepted+out != 0 {
+		t.Errorf("%d signals accepted, %d people logged out", accepted, out)
+	}
+	if _, err := w.db.Exec(t.Context(), `drop trigger fail on users`); err != nil {
+		t.Fatal(err)
+	}
+	answer, text = w.send(t, w.okta.ID, "", "application/json", token, emailBody("shared@example.com"))
+	if answer.StatusCode != 204 || w.signedIn(t, "ben") || w.signedIn(t, "bea") || !w.signedIn(t, "ana") {
+		t.Errorf("%d %s, ben signed in %v, bea signed in %v", answer.StatusCode, text, w.signedIn(t, "ben"), w.signedIn(t, "bea"))
+	}
+	if accepted, out := len(w.events(t, w.acme.ID, core.SignalAccepted)), len(w.events(t, w.acme.ID, core.UserLoggedOut)); accepted != 1 || out != 2 {
+		t.Errorf("%d signals accepted, %d people logged out", accepted, out)
+	}
+}
+
 // TestSameTokenAtOnce sends one request many times in parallel: one effect, one answer.
 func TestSameTokenAtOnce(t *testing.T) {
 	w := newWorld(t)
@@ -201,8 +234,10 @@ func TestSameTokenAtOnce(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if told := len(w.events(t, w.acme.ID, core.UserLoggedOut)); told != 1 {
-		t.Errorf("logged out %d times", told)
+	for _, kind := range []core.EventType{core.SignalAccepted, core.UserLoggedOut} {
+		if told := len(w.events(t, w.acme.ID, kind)); told != 1 {
+			t.Errorf("%s is told %d times", kind, told)
+		}
 	}
 }
 

@@ -2,12 +2,15 @@ package lifecycle
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/accounts"
 	"postern/core/audit"
+	"postern/core/directory"
 	"postern/core/rotation"
 )
 
@@ -26,6 +29,13 @@ type TokenUse struct {
 // (see Effect), another request with the same token is Unauthenticated. An inactive user can be
 // logged out too.
 func (l *Lifecycle) Logout(ctx context.Context, cause core.Cause, workspace, user core.ID, use *TokenUse) (Effect, error) {
+	return l.LogoutAll(ctx, cause, workspace, []core.ID{user}, use)
+}
+
+// LogoutAll is Logout of everybody a signal means: all of them, in one transaction. told is what
+// asked for it; it is on record together with its effect, before it, and never without. Whoever was
+// deleted meanwhile is passed over; when nobody is left it is NotFound.
+func (l *Lifecycle) LogoutAll(ctx context.Context, cause core.Cause, workspace core.ID, users []core.ID, use *TokenUse, told ...core.Event) (Effect, error) {
 	var effect Effect
 	err := l.commit(ctx, func(tx pgx.Tx) error {
 		effect = Effect{}
@@ -40,22 +50,84 @@ func (l *Lifecycle) Logout(ctx context.Context, cause core.Cause, workspace, use
 				return nil
 			}
 		}
-		person, err := l.Directory.LockUser(ctx, tx, workspace, user)
+		people, err := l.lockAll(ctx, tx, workspace, users)
 		if err != nil {
 			return err
 		}
-		if err := audit.Append(ctx, tx, core.NewEvent(core.UserLoggedOut, workspace, cause, l.now(), person.Target())); err != nil {
+		if err := audit.Append(ctx, tx, told...); err != nil {
 			return err
 		}
-		exposed, err := l.Accounts.Exposed(ctx, tx, workspace, user)
-		if err != nil {
-			return err
-		}
-		if effect.SessionsEnded, err = l.Directory.EndSessions(ctx, tx, cause, workspace, user, "logged out"); err != nil {
-			return err
+		var exposed []accounts.Exposed
+		for _, person := range people {
+			seen, err := l.logout(ctx, tx, cause, person, &effect)
+			if err != nil {
+				return err
+			}
+			exposed = joined(exposed, seen)
 		}
 		effect.Rotations, err = l.rotate(ctx, tx, cause, workspace, exposed, rotation.ReasonLogout)
 		return err
 	})
 	return effect, err
+}
+
+// lockAll locks users in one order over all commands, so that two of them cannot wait for each other.
+func (l *Lifecycle) lockAll(ctx context.Context, tx pgx.Tx, workspace core.ID, users []core.ID) ([]directory.User, error) {
+	var people []directory.User
+	for _, id := range inOrder(users) {
+		person, err := l.Directory.LockUser(ctx, tx, workspace, id)
+		if core.KindOf(err) == core.KindNotFound {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		people = append(people, person)
+	}
+	if len(people) == 0 {
+		return nil, core.NotFound("user")
+	}
+	return people, nil
+}
+
+// logout ends the sessions of a locked user and returns what they were exposed to.
+func (l *Lifecycle) logout(ctx context.Context, tx pgx.Tx, cause core.Cause, person directory.User, effect *Effect) ([]accounts.Exposed, error) {
+	if err := audit.Append(ctx, tx, core.NewEvent(core.UserLoggedOut, person.Workspace, cause, l.now(), person.Target())); err != nil {
+		return nil, err
+	}
+	exposed, err := l.Accounts.Exposed(ctx, tx, person.Workspace, person.ID)
+	if err != nil {
+		return nil, err
+	}
+	ended, err := l.Directory.EndSessions(ctx, tx, cause, person.Workspace, person.ID, "logged out")
+	effect.SessionsEnded += ended
+	return exposed, err
+}
+
+// joined is what two people were exposed to together: each account once, what either saw first.
+func joined(one, other []accounts.Exposed) []accounts.Exposed {
+	if len(one) == 0 {
+		return other
+	}
+	for _, account := range other {
+		at := slices.IndexFunc(one, func(known accounts.Exposed) bool { return known.Account == account.Account })
+		if at < 0 {
+			one = append(one, account)
+			continue
+		}
+		one[at].Saw = one[at].Saw || account.Saw
+		one[at].SawVersionCurrent = one[at].SawVersionCurrent || account.SawVersionCurrent
+	}
+	slices.SortStableFunc(one, func(a, b accounts.Exposed) int { return weight(b) - weight(a) })
+	return one
+}
+
+func weight(account accounts.Exposed) int {
+	switch {
+	case account.SawVersionCurrent:
+		return 2
+	case account.Saw:
+		return 1
+	}
+	return 0
 }

@@ -8,6 +8,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/directory"
 	"postern/core/lifecycle"
 	"postern/core/rotation"
 	"postern/core/seal"
@@ -75,6 +76,44 @@ func TestLogout(t *testing.T) {
 	must(t, err)
 	_, err = h.Logout(ctx, h.cause, h.workspace, h.bob.ID, h.tokenUse("jti-3", "bob"))
 	must(t, err)
+	if diff := cmp.Diff(untouched, other.snapshot(t), cmp.FilterPath(jobsOnly, cmp.Ignore())); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+// A signal that means several people: each account is rotated once, what anybody saw first, and who
+// was deleted meanwhile is passed over.
+func TestLogoutAll(t *testing.T) {
+	h, other := pair(t)
+	ctx := t.Context()
+	eve := h.join(t, "eve@example.com")
+	for account, user := range []directory.User{h.bob, eve, eve} {
+		h.share(t, account, accounts.Subject{User: user.ID})
+	}
+	h.share(t, 1, accounts.Subject{User: h.bob.ID})
+	must(t, h.fill(t, eve, 1))
+	for _, user := range []directory.User{h.bob, eve, h.ana} {
+		_, err := h.signIn(t, user.ID, time.Now())
+		must(t, err)
+	}
+	untouched := other.snapshot(t)
+	told := core.NewEvent(core.SignalAccepted, h.workspace, h.cause, time.Now(), h.bob.Target(), eve.Target())
+	effect, err := h.LogoutAll(ctx, h.cause, h.workspace, []core.ID{eve.ID, core.NewID(), other.bob.ID, h.bob.ID, eve.ID}, h.tokenUse("jti-1", "both"), told)
+	if err != nil || effect.SessionsEnded != 2 || len(effect.Rotations) != 3 {
+		t.Fatalf("got %+v, %v", effect, err)
+	}
+	if first, err := h.Rotations.Rotation(ctx, h.DB, h.workspace, effect.Rotations[0]); err != nil || first.Account != h.accounts[1].ID || first.Priority != 1 {
+		t.Fatalf("got %+v, %v", first, err)
+	}
+	if h.events(t, core.SignalAccepted) != 1 || h.events(t, core.UserLoggedOut) != 2 || h.events(t, core.RotationPlanned) != 3 {
+		t.Fatal("the events do not tell the story")
+	}
+	before := h.snapshot(t)
+	_, err = h.LogoutAll(ctx, h.cause, h.workspace, []core.ID{other.bob.ID}, h.tokenUse("jti-2", "nobody"), told)
+	wants(t, err, core.KindNotFound, "")
+	if diff := cmp.Diff(before, h.snapshot(t)); diff != "" {
+		t.Fatal(diff)
+	}
 	if diff := cmp.Diff(untouched, other.snapshot(t), cmp.FilterPath(jobsOnly, cmp.Ignore())); diff != "" {
 		t.Fatal(diff)
 	}

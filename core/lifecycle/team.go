@@ -1,7 +1,9 @@
 package lifecycle
 
 import (
+	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -129,13 +131,13 @@ func (l *Lifecycle) members(ctx context.Context, tx pgx.Tx, wanted TeamEdit) (ad
 	return list(come), list(leave), nil
 }
 
-func list(set map[core.ID]bool) []core.ID {
-	ids := make([]core.ID, 0, len(set))
-	for id := range set {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(one, other core.ID) int { return slices.Compare(one[:], other[:]) })
-	return ids
+func list(set map[core.ID]bool) []core.ID { return inOrder(slices.Collect(maps.Keys(set))) }
+
+// inOrder is the one order in which every command locks: each id once.
+func inOrder(ids []core.ID) []core.ID {
+	ordered := slices.Clone(ids)
+	slices.SortFunc(ordered, func(one, other core.ID) int { return bytes.Compare(one[:], other[:]) })
+	return slices.Compact(ordered)
 }
 
 // DeleteTeam removes a team: its grants are revoked and nobody has anything through it any more.
