@@ -47,10 +47,11 @@ type Browser struct {
 var (
 	_ rotation.Connector = (*Browser)(nil)
 	_ rotation.Changer   = (*Browser)(nil)
+	_ rotation.Preparer  = (*Browser)(nil)
 )
 
 // New finds the browser and clears away what killed processes left behind. The browser itself starts
-// with the first job. A machine without one gives NotFound.
+// with Prepare or the first job. A machine without one gives NotFound.
 func New(options Options) (*Browser, error) {
 	executable, err := Find(options.Executable)
 	if err != nil {
@@ -70,6 +71,16 @@ func New(options Options) (*Browser, error) {
 	}
 	sweepProfiles()
 	return &Browser{options: options, executable: executable}, nil
+}
+
+// Prepare implements rotation.Preparer: it starts the browser.
+func (b *Browser) Prepare(ctx context.Context) error {
+	p, err := b.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	b.release(p, false)
+	return nil
 }
 
 // Close ends the browser. Jobs still running end soon after, as their browser is gone.

@@ -84,6 +84,24 @@ func TestAKilledBrowserIsReplaced(t *testing.T) {
 	until(t, "the killed browser's profile is removed", func() bool { _, err := os.Stat(before.profile); return os.IsNotExist(err) })
 }
 
+func TestAPreparedBrowserServesTheFirstJob(t *testing.T) {
+	b, err := New(Options{AllowPrivate: true})
+	partstest.Need(t, "browser", err)
+	defer b.Close()
+	if running(b) != nil {
+		t.Fatal("a browser runs that nobody asked for")
+	}
+	if err := b.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := running(b)
+	_, target := harbour(t)
+	expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Accepted, "")
+	if before == nil || running(b) != before {
+		t.Error("the first job started a browser of its own")
+	}
+}
+
 func TestABrowserIsReplacedAfterItsShare(t *testing.T) {
 	partstest.Long(t, "browser")
 	b, err := New(Options{AllowPrivate: true, JobsPerProcess: 2})

@@ -103,5 +103,14 @@ type Changer interface {
 	Change(ctx context.Context, target Target, current Credential, next seal.Secret, release func(ctx context.Context) error) Report
 }
 
+// Preparer is a Connector whose first sign-in would take longer than the others.
+type Preparer interface {
+	Connector
+
+	// Prepare does beforehand what the first sign-in needs. An error is told and no more: every sign-in
+	// sees for itself.
+	Prepare(ctx context.Context) error
+}
+
 // Connectors are the connectors by the name an app gives in its Connector field.
 type Connectors map[string]Connector

@@ -10,8 +10,16 @@ import (
 	"postern/core/postgres"
 )
 
-// Run sweeps every now and then until ctx ends. It may run in many processes.
+// Run prepares the connectors, and then sweeps every now and then until ctx ends. It may run in many
+// processes, and is for those that work the jobs.
 func (r *Rotations) Run(ctx context.Context) error {
+	for name, connector := range r.Connectors {
+		if first, ok := connector.(Preparer); ok {
+			if err := first.Prepare(ctx); err != nil && ctx.Err() == nil {
+				r.log().Warn("a connector could not be prepared", "connector", name, "error", err)
+			}
+		}
+	}
 	ticker := time.NewTicker(r.Options.withDefaults().SweepAfter)
 	defer ticker.Stop()
 	for {
