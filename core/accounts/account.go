@@ -94,7 +94,7 @@ func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Caus
 			return Account{}, err
 		}
 	}
-	owner, err := a.lockSubjectUser(ctx, tx, workspace, "owner", wanted.Owner, Owner)
+	owner, err := a.holdSubject(ctx, tx, workspace, "owner", wanted.Owner, Owner)
 	if err != nil {
 		return Account{}, err
 	}
@@ -238,9 +238,9 @@ func (a *Accounts) SetState(ctx context.Context, tx pgx.Tx, cause core.Cause, wo
 	return nil
 }
 
-// lockSubjectUser finds the user a grant is to name and keeps them from being deactivated meanwhile.
-func (a *Accounts) lockSubjectUser(ctx context.Context, tx pgx.Tx, workspace core.ID, field string, id core.ID, role Role) (directory.User, error) {
-	user, err := a.Directory.LockUser(ctx, tx, workspace, id)
+// holdSubject finds the user a grant is to name and keeps them from being deactivated meanwhile.
+func (a *Accounts) holdSubject(ctx context.Context, tx pgx.Tx, workspace core.ID, field string, id core.ID, role Role) (directory.User, error) {
+	user, err := a.Directory.HoldUser(ctx, tx, workspace, id)
 	switch {
 	case core.KindOf(err) == core.KindNotFound:
 		return directory.User{}, core.Invalid(field, "there is no such user in this workspace")

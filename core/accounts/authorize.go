@@ -3,9 +3,10 @@ package accounts
 import (
 	"context"
 
+	"github.com/jackc/pgx/v5"
+
 	"postern/core"
 	"postern/core/directory"
-	"postern/core/postgres"
 )
 
 // trusted reports whether an actor's right was settled where it came in: a service account by its
@@ -15,11 +16,11 @@ func trusted(actor core.Actor) bool {
 }
 
 // authorizeAdministrator lets administrators of the workspace pass.
-func (a *Accounts) authorizeAdministrator(ctx context.Context, q postgres.Querier, cause core.Cause, workspace core.ID) error {
+func (a *Accounts) authorizeAdministrator(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID) error {
 	if trusted(cause.Actor) {
 		return nil
 	}
-	user, err := a.actor(ctx, q, cause, workspace)
+	user, err := a.actor(ctx, tx, cause, workspace)
 	if err != nil {
 		return err
 	}
@@ -30,18 +31,18 @@ func (a *Accounts) authorizeAdministrator(ctx context.Context, q postgres.Querie
 }
 
 // authorizeOwner lets the account's owners and administrators of the workspace pass.
-func (a *Accounts) authorizeOwner(ctx context.Context, q postgres.Querier, cause core.Cause, workspace, account core.ID) error {
+func (a *Accounts) authorizeOwner(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID) error {
 	if trusted(cause.Actor) {
 		return nil
 	}
-	user, err := a.actor(ctx, q, cause, workspace)
+	user, err := a.actor(ctx, tx, cause, workspace)
 	if err != nil {
 		return err
 	}
 	if user.Role.Administers() {
 		return nil
 	}
-	role, err := a.MayUse(ctx, q, workspace, user.ID, account)
+	role, err := a.MayUse(ctx, tx, workspace, user.ID, account)
 	if err != nil {
 		return err
 	}
@@ -51,12 +52,13 @@ func (a *Accounts) authorizeOwner(ctx context.Context, q postgres.Querier, cause
 	return nil
 }
 
-// actor finds the active user who acts.
-func (a *Accounts) actor(ctx context.Context, q postgres.Querier, cause core.Cause, workspace core.ID) (directory.User, error) {
+// actor finds the active user who acts, and keeps them active until what they do is done: whoever
+// shuts them out waits, or is waited for.
+func (a *Accounts) actor(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID) (directory.User, error) {
 	if cause.Actor.Kind != core.ActorUser {
 		return directory.User{}, core.Denied("a %s may not do this", cause.Actor.Kind).WithCode("not_a_user")
 	}
-	user, err := a.Directory.User(ctx, q, workspace, cause.Actor.ID)
+	user, err := a.Directory.HoldUser(ctx, tx, workspace, cause.Actor.ID)
 	if core.KindOf(err) == core.KindNotFound || (err == nil && !user.Active) {
 		return directory.User{}, core.Denied("you have no access to this workspace").WithCode("not_active")
 	}

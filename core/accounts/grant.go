@@ -111,7 +111,7 @@ func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 	}
 	grant := Grant{ID: core.NewID(), Workspace: workspace, Account: account, User: subject.User, Team: subject.Team, Role: role, Created: now, Expires: expires}
 	if subject.Team.IsZero() {
-		user, err := a.lockSubjectUser(ctx, tx, workspace, "user", subject.User, role)
+		user, err := a.holdSubject(ctx, tx, workspace, "user", subject.User, role)
 		if err != nil {
 			return Grant{}, err
 		}

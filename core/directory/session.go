@@ -49,15 +49,13 @@ const insertSession = `
 insert into sessions (id, hash, workspace_id, user_id, connection_id, issuer, subject, sid, authenticated, created, last_seen, expires)
 values (@id, @hash, @workspace, @user, @connection, @issuer, @subject, @sid, @authenticated, @now, @now, @expires)`
 
-const selectUserForShare = selectUser + ` for share`
-
 // StartSession begins a session and returns its token, the only time it can be seen. It is Denied for
 // an inactive user, and with code "signed_out_meanwhile" when the user was logged out at or after the
 // moment the IdP saw them: they have to sign in at the IdP once more.
 func (d *Directory) StartSession(ctx context.Context, tx pgx.Tx, cause core.Cause, wanted NewSession) (Session, seal.Secret, error) {
 	// The lock makes a logout happen wholly before this session (then its epoch is seen here) or
 	// wholly after it (then it ends this session).
-	user, err := one[User](ctx, tx, "user", selectUserForShare, pgx.StrictNamedArgs{"workspace": wanted.Workspace, "id": wanted.User})
+	user, err := d.HoldUser(ctx, tx, wanted.Workspace, wanted.User)
 	if err != nil {
 		return Session{}, seal.Secret{}, err
 	}

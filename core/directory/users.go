@@ -27,6 +27,14 @@ func (d *Directory) LockUser(ctx context.Context, tx pgx.Tx, workspace, id core.
 	return one[User](ctx, tx, "user", selectUserForUpdate, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 }
 
+const selectUserForShare = selectUser + ` for share`
+
+// HoldUser reads one user and keeps them as they are until the transaction ends: who may do something
+// by what it returns cannot be shut out before it is done. Many may hold one user at once.
+func (d *Directory) HoldUser(ctx context.Context, tx pgx.Tx, workspace, id core.ID) (User, error) {
+	return one[User](ctx, tx, "user", selectUserForShare, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+}
+
 const selectUserByName = `
 select id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, active, role,
        attributes, version, epoch, created, updated, deleted

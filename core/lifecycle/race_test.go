@@ -266,10 +266,16 @@ func TestTwoOwnersLeaveAtOnce(t *testing.T) {
 	}
 }
 
-// waiting returns once one of the test's database connections waits for another's lock.
-func (h house) waiting(t testing.TB) {
+// waiters counts the test's database connections that wait for another's lock.
+func (h house) waiters(t testing.TB) int {
 	t.Helper()
-	for h.count(t, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and @workspace::uuid is not null`, nil) == 0 {
+	return h.count(t, `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and @workspace::uuid is not null`, nil)
+}
+
+// waiting returns once so many of them wait.
+func (h house) waiting(t testing.TB, many int) {
+	t.Helper()
+	for h.waiters(t) < many {
 		time.Sleep(time.Millisecond)
 	}
 }
@@ -294,7 +300,7 @@ func TestADeprovisionAndAWorkerLockInOneOrder(t *testing.T) {
 		_, err := h.Deprovision(ctx, h.cause, h.workspace, h.ana.ID)
 		left <- err
 	}()
-	h.waiting(t)
+	h.waiting(t, 1)
 	if _, err := worker.Exec(ctx, `select id from rotations where id = $1 for update nowait`, open.ID); err != nil {
 		t.Errorf("the deprovision holds the rotation while it waits for the account: %v", err)
 	}
@@ -302,5 +308,57 @@ func TestADeprovisionAndAWorkerLockInOneOrder(t *testing.T) {
 	must(t, <-left)
 	if got := h.rotations(t); got != 3 {
 		t.Errorf("%d rotations, want one for each of the three accounts", got)
+	}
+}
+
+// What somebody does while they are shut out happens before that, or not at all: an owner who has left
+// cannot share their account with somebody else a moment later.
+func TestWhoHasLeftGivesNothing(t *testing.T) {
+	h, _ := pair(t)
+	ctx := t.Context()
+	eve := h.join(t, "eve@example.com")
+	app, err := h.Accounts.Apps(ctx, h.DB, h.workspace)
+	must(t, err)
+	for name, act := range map[string]func(tx pgx.Tx, cause core.Cause) error{
+		"share": func(tx pgx.Tx, cause core.Cause) error {
+			_, err := h.Accounts.Share(ctx, tx, cause, h.workspace, h.accounts[0].ID, accounts.Subject{User: eve.ID}, accounts.Owner, nil)
+			return err
+		},
+		"create": func(tx pgx.Tx, cause core.Cause) error {
+			_, err := h.Accounts.CreateAccount(ctx, tx, cause, h.workspace, accounts.NewAccount{
+				App: app[0].ID, Username: "backdoor", Password: h.newPassword(), Owner: eve.ID,
+			})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			leaver := h.join(t, name+"@example.com")
+			_, err := h.Change(ctx, h.system, h.workspace, leaver.ID, func(u *directory.User) error { u.Role = directory.RoleAdmin; return nil })
+			must(t, err)
+			// The command is authorized, and then has to wait for something else.
+			blocker, err := h.DB.Begin(ctx)
+			must(t, err)
+			_, err = h.Directory.LockUser(ctx, blocker, h.workspace, eve.ID)
+			must(t, err)
+			acted, left := make(chan error, 1), make(chan error, 1)
+			go func() {
+				acted <- h.DB.Tx(ctx, func(tx pgx.Tx) error { return act(tx, core.NewCause(leaver.Actor(), time.Now())) })
+			}()
+			h.waiting(t, 1)
+			go func() {
+				_, err := h.Deprovision(ctx, h.cause, h.workspace, leaver.ID)
+				left <- err
+			}()
+			gone := false
+			for !gone && h.waiters(t) < 2 {
+				gone = len(left) == 1
+			}
+			must(t, blocker.Rollback(ctx))
+			if err := <-acted; gone && err == nil {
+				t.Error("somebody who had left gave somebody access")
+			}
+			must(t, <-left)
+			h.mustHaveNothing(t, leaver.ID)
+		})
 	}
 }
