@@ -72,7 +72,7 @@ func (i *issuerKeys) verify(id string, key *rsa.PrivateKey) error {
 	if err != nil {
 		i.t.Fatal(err)
 	}
-	parsed, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		i.t.Fatal(err)
 	}

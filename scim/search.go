@@ -165,15 +165,15 @@ func (r *request) candidates(search userSearch) ([]directory.User, error) {
 	workspace := r.connection.Workspace
 	if search.id != "" {
 		id, err := core.ParseID(search.id)
-		if err != nil {
-			return nil, nil
+		var user directory.User
+		if err == nil {
+			user, err = r.Directory.User(r.Context(), r.DB, workspace, id)
 		}
-		user, err := r.Directory.User(r.Context(), r.DB, workspace, id)
 		if err == nil {
 			err = r.own(user)
 		}
-		if core.KindOf(err) == core.KindNotFound {
-			return nil, nil
+		if kind := core.KindOf(err); err != nil && (kind == core.KindNotFound || kind == core.KindInvalid) {
+			return nil, nil //nolint:nilerr // an id that is nobody's, or none at all, matches nothing
 		}
 		return []directory.User{user}, err
 	}

@@ -223,7 +223,7 @@ func TestUniversalLogout(t *testing.T) {
 	if got := receiver.bodies[0]; got != `{"sub_id":{"email":"ana.lima@acme.example","format":"email"}}` {
 		t.Errorf("body %s", got)
 	}
-	parsed, err := jose.ParseSigned(receiver.tokens[0], []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jose.ParseSignedCompact(receiver.tokens[0], []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		t.Fatal(err)
 	}
