@@ -3,6 +3,7 @@ package oidc
 import (
 	"context"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -134,7 +135,13 @@ func (s *Service) signIn(c *gin.Context, connection directory.Connection, flow d
 
 // fail records a sign-in that came back from the IdP and did not succeed, and says so.
 func (s *Service) fail(c *gin.Context, connection directory.Connection, returnTo string, who identity, err error) {
-	fault := core.AsError(err)
+	if suppressed, ok := s.throttle(who).Allow(s.now(), connection.ID); ok {
+		s.record(c, connection, who, core.AsError(err), suppressed)
+	}
+	s.refuse(c, connection, returnTo, err)
+}
+
+func (s *Service) record(c *gin.Context, connection directory.Connection, who identity, fault *core.Error, suppressed int) {
 	ctx := context.WithoutCancel(c.Request.Context())
 	event := core.NewEvent(core.SignInFailed, connection.Workspace, s.cause(c, connection.Actor()), s.now(),
 		core.Target{Kind: "connection", ID: connection.ID, Name: connection.Name}).Failed(fault.Message)
@@ -143,8 +150,10 @@ func (s *Service) fail(c *gin.Context, connection directory.Connection, returnTo
 			event = event.With(key, strings.ToValidUTF8(value[:min(len(value), 200)], ""))
 		}
 	}
+	if suppressed > 0 {
+		event = event.With("suppressed", strconv.Itoa(suppressed))
+	}
 	if failure := s.DB.Tx(ctx, func(tx pgx.Tx) error { return audit.Append(ctx, tx, event) }); failure != nil {
 		s.log().ErrorContext(ctx, "a failed sign-in could not be recorded", "connection", connection.ID, "error", failure)
 	}
-	s.refuse(c, connection, returnTo, err)
 }

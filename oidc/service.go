@@ -4,11 +4,13 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
 
 	"postern/core"
+	"postern/core/audit"
 	"postern/core/directory"
 	"postern/core/postgres"
 	"postern/core/seal"
@@ -31,6 +33,21 @@ type Service struct {
 
 	providers providers
 	sole      soleWorkspace
+	prepared  sync.Once
+	strangers audit.Throttle // of failed sign-ins of nobody the IdP vouched for
+	known     audit.Throttle // and of somebody it did
+}
+
+// throttle is the one for a failed sign-in.
+func (s *Service) throttle(who identity) *audit.Throttle {
+	s.prepared.Do(func() {
+		s.strangers.Burst, s.strangers.Every = 30, 10*time.Second
+		s.known.Burst, s.known.Every = 60, time.Second
+	})
+	if who.subject == "" {
+		return &s.strangers
+	}
+	return &s.known
 }
 
 // Mount adds the routes.

@@ -239,6 +239,43 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// TestAStrangerCannotFillTheLog lets somebody nobody knows fail to sign in again and again.
+func TestAStrangerCannotFillTheLog(t *testing.T) {
+	h := newHouse(t)
+	b := newBrowser(t)
+	fail := func() {
+		t.Helper()
+		authorize, err := url.Parse(h.begin(b, h.acme, ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		query := url.Values{"state": {authorize.Query().Get("state")}, "iss": {h.idpURL}, "error": {"access_denied"}}
+		if got := b.get(h.service.redirectURI(h.acme.ID) + "?" + query.Encode()); got.status != http.StatusForbidden {
+			t.Fatalf("answered %d: %s", got.status, got.body)
+		}
+	}
+	for range 50 {
+		fail()
+	}
+	told := len(h.failures(h.acme.Workspace))
+	if told != 30 {
+		t.Errorf("%d events", told)
+	}
+	h.ahead.Store(int64(time.Minute))
+	fail()
+	var suppressed string
+	err := h.db.QueryRow(t.Context(), `
+		select event->'data'->>'suppressed' from audit_outbox where type = 'session.sign_in_failed' order by number desc limit 1`).Scan(&suppressed)
+	if err != nil || suppressed != "20" {
+		t.Errorf("%q are told to be left out, %v", suppressed, err)
+	}
+	// Who is right is served all the same.
+	person, user := h.ana()
+	if h.signIn(b, h.acme, person, ""); h.signedInAs(b) != user.UserName {
+		t.Error("nobody can sign in")
+	}
+}
+
 func TestConnectionsThatLeadNowhere(t *testing.T) {
 	h := newHouse(t)
 	for _, id := range []string{"x", core.NewID().String(), "00000000-0000-0000-0000-000000000000", "%00", "..%2f"} {

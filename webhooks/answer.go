@@ -168,7 +168,12 @@ func (s *Service) acceptance(request *logout, users []directory.User) core.Event
 
 // refusal is the event of a refused request, unless too many were written lately.
 func (s *Service) refusal(request *logout, err error) (core.Event, bool) {
-	suppressed, ok := s.limits.allow(s.now(), request.connection.ID, request.token != nil)
+	s.prepare()
+	throttle := &s.strangers
+	if request.token != nil {
+		throttle = &s.known
+	}
+	suppressed, ok := throttle.Allow(s.now(), request.connection.ID)
 	if !ok {
 		return core.Event{}, false
 	}

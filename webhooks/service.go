@@ -10,6 +10,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"postern/core"
+	"postern/core/audit"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 	"postern/core/postgres"
@@ -31,9 +32,10 @@ type Service struct {
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 
-	once     sync.Once
-	verifier *Verifier
-	limits   limits
+	once      sync.Once
+	verifier  *Verifier
+	strangers audit.Throttle // of refusals before the token was verified
+	known     audit.Throttle // and after
 }
 
 // Mount adds the routes.
@@ -51,6 +53,8 @@ func (s *Service) LogoutURL(connection core.ID) string {
 func (s *Service) prepare() *Verifier {
 	s.once.Do(func() {
 		s.verifier = &Verifier{Keys: &keys.Cache{HTTP: s.HTTP, Now: s.now}, Now: s.now}
+		s.strangers.Burst, s.strangers.Every = 5, 10*time.Second
+		s.known.Burst, s.known.Every = 60, time.Second
 	})
 	return s.verifier
 }
