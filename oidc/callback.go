@@ -105,7 +105,7 @@ func answered(word string) *core.Error {
 // signIn begins the session: the link to the user, the session and their events commit together.
 func (s *Service) signIn(c *gin.Context, connection directory.Connection, flow directory.Flow, who identity) (seal.Secret, error) {
 	ctx := c.Request.Context()
-	before, _, replaces := s.Current(c)
+	before, holder, replaces := s.Current(c)
 	var token seal.Secret
 	err := s.DB.Tx(ctx, func(tx pgx.Tx) error {
 		user, err := s.userOf(ctx, tx, connection, who)
@@ -124,11 +124,13 @@ func (s *Service) signIn(c *gin.Context, connection directory.Connection, flow d
 		if err != nil {
 			return err
 		}
-		// The browser forgets the old session's token now; nobody should find it usable later.
-		if replaces && before.Workspace == connection.Workspace && before.User == user.ID {
-			return s.Directory.EndSession(ctx, tx, cause, before.Workspace, before.ID, "replaced by a new sign-in")
+		if !replaces {
+			return nil
 		}
-		return nil
+		// The browser forgets the old session's token now; nobody should find it usable later. It may be
+		// somebody else's, in another workspace: there it is its holder's browser that ends it.
+		cause.Actor = holder.Actor()
+		return s.Directory.EndSession(ctx, tx, cause, before.Workspace, before.ID, "replaced by a new sign-in")
 	})
 	return token, err
 }

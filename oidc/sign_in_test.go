@@ -10,6 +10,7 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/seal"
 	"postern/oidc/devidp"
 	"postern/oidc/devidp/push"
 )
@@ -79,6 +80,34 @@ func newBrowserLike(b *browser) *browser {
 		}
 	}
 	return other
+}
+
+// A browser holds one session: signing in anew, as anybody, ends the one it had.
+func TestSigningInAnewEndsTheSessionBefore(t *testing.T) {
+	h := newHouse(t)
+	person, _ := h.ana()
+	h.provision(h.other, directory.User{UserName: person.UserName, ExternalID: person.ID})
+	b := newBrowser(t)
+	for _, connection := range []directory.Connection{h.acme, h.acme, h.other, h.acme} {
+		before := b.cookie(h.gateway, SessionCookie)
+		h.signIn(b, connection, person, "")
+		if b.cookie(h.gateway, SessionCookie) == before || h.signedInAs(b) == "" {
+			t.Fatalf("not signed in to %s", connection.Workspace)
+		}
+		if before == "" {
+			continue
+		}
+		if _, _, err := h.directory.Authenticate(t.Context(), seal.NewSecret(before)); core.KindOf(err) != core.KindUnauthenticated {
+			t.Errorf("the session before is alive after signing in to %s: %v", connection.Workspace, err)
+		}
+	}
+	var strangers int
+	err := h.db.QueryRow(t.Context(), `
+		select count(*) from audit_outbox o where type = 'session.ended' and not exists (
+			select from users u where u.workspace_id = o.workspace_id and u.id::text = o.event->'actor'->>'id')`).Scan(&strangers)
+	if err != nil || strangers != 0 {
+		t.Errorf("%d events tell a workspace of another one's user, %v", strangers, err)
+	}
 }
 
 func TestTwoTabsAtOnceBothSucceed(t *testing.T) {
