@@ -204,7 +204,11 @@ func (j *job) passed(ctx context.Context, options lookOptions) (verdict, rotatio
 		if j.gate.holding() {
 			continue
 		}
-		now, err := ask[view](ctx, j.tab, "look", options)
+		// A page whose request is on its way answers nothing until the app does; the verdict does not
+		// wait for that.
+		looking, stop := context.WithTimeout(ctx, 2*time.Second)
+		now, err := ask[view](looking, j.tab, "look", options)
+		stop()
 		if err != nil || j.gate.holding() {
 			continue
 		}

@@ -101,7 +101,8 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 		j.gate.shut()
 	}
 	broken = process.lost()
-	if !broken {
+	// Who has given the attempt up waits for no picture.
+	if !broken && !errors.Is(ctx.Err(), context.Canceled) {
 		j.picture(tabContext)
 	}
 	j.report.Hosts = t.proxy.hosts()
