@@ -16,6 +16,10 @@ import (
 // SessionCookie is the cookie that holds a session's token.
 const SessionCookie = "__Host-postern"
 
+// BackgroundHeader is what a page sends with what it asks by itself: an open page does not keep its
+// session alive, and neither does a stream of events.
+const BackgroundHeader = "X-Postern-Background"
+
 const sessionKey = "postern.session"
 
 // current is what is known of a request's session.
@@ -52,7 +56,11 @@ func (s *Service) authenticate(c *gin.Context) error {
 	if err != nil || cookie.Value == "" {
 		return core.Unauthenticated("sign in first")
 	}
-	session, user, err := s.Directory.Authenticate(c.Request.Context(), seal.NewSecret(cookie.Value))
+	find := s.Directory.Authenticate
+	if c.GetHeader(BackgroundHeader) != "" || c.GetHeader("Accept") == "text/event-stream" {
+		find = s.Directory.Recognise
+	}
+	session, user, err := find(c.Request.Context(), seal.NewSecret(cookie.Value))
 	if err != nil {
 		return err
 	}

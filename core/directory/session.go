@@ -115,9 +115,20 @@ where workspace_id = @workspace and id = (
 	where workspace_id = @workspace and id = @id and ended is null and last_seen <= @stale
 	for update skip locked)`
 
-// Authenticate finds whose live session this token is. A session that ended, was idle too long, is
-// too old, or whose user left or was logged out is Unauthenticated, and none can be told apart.
+// Authenticate finds whose live session this token is, and notes that it was used. A session that
+// ended, was idle too long, is too old, or whose user left or was logged out is Unauthenticated, and
+// none can be told apart.
 func (d *Directory) Authenticate(ctx context.Context, token seal.Secret) (Session, User, error) {
+	session, user, err := d.Recognise(ctx, token)
+	if err != nil {
+		return Session{}, User{}, err
+	}
+	return session, user, d.touch(ctx, touchSession, session.Workspace, session.ID, &session.LastSeen, d.now())
+}
+
+// Recognise is Authenticate of a request that nobody makes, such as a page's that looks again by
+// itself: it does not keep the session from falling idle.
+func (d *Directory) Recognise(ctx context.Context, token seal.Secret) (Session, User, error) {
 	now := d.now()
 	refused := core.Unauthenticated("the session has ended; sign in again")
 	session, err := one[Session](ctx, d.DB, "session", selectSessionByToken, pgx.StrictNamedArgs{
@@ -136,10 +147,7 @@ func (d *Directory) Authenticate(ctx context.Context, token seal.Secret) (Sessio
 	if core.KindOf(err) == core.KindNotFound {
 		return Session{}, User{}, refused
 	}
-	if err != nil {
-		return Session{}, User{}, err
-	}
-	return session, user, d.touch(ctx, touchSession, session.Workspace, session.ID, &session.LastSeen, now)
+	return session, user, err
 }
 
 const selectSessions = `

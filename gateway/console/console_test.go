@@ -2,14 +2,20 @@ package console_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"postern/core"
+	"postern/core/accounts"
+	"postern/core/directory"
 )
 
 func TestEachPageForEachReader(t *testing.T) {
@@ -235,6 +241,99 @@ func TestStreamTellsEventsAsTheyHappen(t *testing.T) {
 	until("retry")
 	w.console.Close()
 	until("")
+}
+
+// TestStreamEndsWithTheRightToIt: who is no administrator any more, or owns the account no more, is
+// not told on.
+func TestStreamEndsWithTheRightToIt(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	system := core.NewCause(core.System, time.Now())
+	w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := w.accounts.Share(ctx, tx, system, w.acme.ID, w.wiki.ID, accounts.Subject{User: w.people["zoe"].ID}, accounts.Owner, nil)
+		return err
+	})
+	for _, reader := range []struct {
+		who, query string
+		lose       func()
+	}{
+		{"zoe", "", func() {
+			_, err := w.lifecycle.Change(ctx, system, w.acme.ID, w.people["zoe"].ID, func(u *directory.User) error { u.Role = directory.RoleUser; return nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{"ana", "?target=" + w.wiki.ID.String(), func() {
+			w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
+				_, err := w.accounts.Share(ctx, tx, system, w.acme.ID, w.wiki.ID, accounts.Subject{User: w.people["ana"].ID}, accounts.Collaborator, nil)
+				return err
+			})
+		}},
+	} {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.server.URL+"/activity/stream"+reader.query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Cookie", w.cookies[reader.who])
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer.StatusCode != 200 {
+			t.Fatalf("%s: %d", reader.who, answer.StatusCode)
+		}
+		reader.lose()
+		ended := make(chan struct{})
+		go func() {
+			_, _ = io.Copy(io.Discard, answer.Body)
+			close(ended)
+		}()
+		select {
+		case <-ended:
+		case <-time.After(30 * time.Second):
+			t.Errorf("%s is still told", reader.who)
+		}
+		_ = answer.Body.Close()
+	}
+}
+
+// TestAnOpenPageIsNoActivity: what a page asks by itself does not keep a session from falling idle.
+func TestAnOpenPageIsNoActivity(t *testing.T) {
+	w := newWorld(t)
+	long := time.Now().Add(-20 * time.Minute).Truncate(time.Microsecond)
+	seen := func() time.Time {
+		t.Helper()
+		sessions, err := w.directory.Sessions(t.Context(), w.db, w.acme.ID, w.people["ana"].ID)
+		if err != nil || len(sessions) != 1 {
+			t.Fatal(sessions, err)
+		}
+		return sessions[0].LastSeen
+	}
+	if _, err := w.db.Exec(t.Context(), `update sessions set last_seen = $1`, long); err != nil {
+		t.Fatal(err)
+	}
+	if answer, _ := w.ask(t, "ana", http.MethodGet, "/accounts/"+w.wiki.ID.String(), nil, "X-Postern-Background", "1"); answer.StatusCode != 200 || !seen().Equal(long) {
+		t.Errorf("%d, a page that looks again counts as activity: %v", answer.StatusCode, seen())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.server.URL+"/activity/stream", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Cookie", w.cookies["ana"])
+	request.Header.Set("Accept", "text/event-stream")
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	_ = answer.Body.Close()
+	if answer.StatusCode != 200 || !seen().Equal(long) {
+		t.Errorf("%d, a stream counts as activity: %v", answer.StatusCode, seen())
+	}
+	if answer, _ := w.ask(t, "ana", http.MethodGet, "/", nil); answer.StatusCode != 200 || !seen().After(long) {
+		t.Errorf("%d, a person does not count: %v", answer.StatusCode, seen())
+	}
 }
 
 func TestStreamsAreBounded(t *testing.T) {

@@ -107,17 +107,28 @@ func (s *Service) stream(c *gin.Context) {
 		}
 		if s.now().Sub(checked) > streamRecheck {
 			checked = s.now()
-			if !s.alive(ctx, by) || out.send(": still here\n\n") != nil {
+			if !s.mayFollow(ctx, by, query) || out.send(": still here\n\n") != nil {
 				return
 			}
 		}
 	}
 }
 
-// alive reports whether the reader's session still is, without counting as their activity.
-func (s *Service) alive(ctx context.Context, by reader) bool {
+// mayFollow reports whether the reader's session still is and lets them see what they are being sent,
+// without counting as their activity.
+func (s *Service) mayFollow(ctx context.Context, by reader, query audit.Query) bool {
 	sessions, err := s.Directory.Sessions(ctx, s.DB, by.workspace(), by.user.ID)
-	return err == nil && slices.ContainsFunc(sessions, func(session directory.Session) bool { return session.ID == by.session.ID })
+	if err != nil || !slices.ContainsFunc(sessions, func(session directory.Session) bool { return session.ID == by.session.ID }) {
+		return false
+	}
+	user, err := s.Directory.User(ctx, s.DB, by.workspace(), by.user.ID)
+	switch {
+	case err != nil:
+		return false
+	case by.admin():
+		return user.Role.Administers()
+	}
+	return s.narrow(ctx, by, &query) == nil
 }
 
 // message is one server-sent event. Its data may not hold a line break, so each line is its own.

@@ -126,7 +126,7 @@ async function refresh(part) {
   try {
     const busy = dialog?.open || part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, summary");
     if (document.visibilityState === "visible" && !busy) {
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+      const answer = await fetch(location.href, { headers: { Accept: "text/html", "X-Postern-Background": "1" } });
       if (answer.redirected) { location.reload(); return; }
       if (answer.ok) {
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
