@@ -21,6 +21,7 @@ const (
 	shortestWait = 5 * time.Millisecond
 	longestWait  = 250 * time.Millisecond
 	longestPause = 5 * time.Second
+	drain        = 5 * time.Second
 )
 
 // Publisher is where the relay publishes: a stream.Producer.
@@ -130,19 +131,32 @@ func (r *Relay) read(ctx context.Context, position int64, batches chan<- []strea
 	}
 }
 
-// publish tries until Kafka has the batch, then moves the cursor.
+// publish tries until Kafka has the batch, then moves the cursor. What is under way when ctx ends is
+// given a few seconds: events that Kafka has and the cursor has not passed would be published again.
 func (r *Relay) publish(ctx context.Context, connection *pgx.Conn, batch []stream.Event) error {
 	log := r.Log
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	last := batch[len(batch)-1].Position
+	finishing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(drain)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-finishing.Done():
+		}
+	})
+	defer stop()
 	for pause := 250 * time.Millisecond; ; pause = min(2*pause, longestPause) {
 		// A leader that lost its connection is none any more, and must not publish beside the next.
 		if err := connection.Ping(ctx); err != nil {
 			return err
 		}
-		err := r.Publisher.Publish(ctx, batch)
+		err := r.Publisher.Publish(finishing, batch)
 		if err == nil {
 			break
 		}
@@ -158,5 +172,5 @@ func (r *Relay) publish(ctx context.Context, connection *pgx.Conn, batch []strea
 		case <-timer.C:
 		}
 	}
-	return audit.MoveCursor(ctx, connection, audit.CursorRelay, last)
+	return audit.MoveCursor(finishing, connection, audit.CursorRelay, last)
 }
