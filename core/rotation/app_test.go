@@ -49,10 +49,11 @@ const (
 	dropsSignIn  behaviour = "drops sign-in" // turns the right current password away, once
 	hangs        behaviour = "hangs"         // nothing is sent, no answer
 	mangles      behaviour = "mangles"       // the page would send another password: the gate stays shut
+	goesRound    behaviour = "goes round"    // its page sends the password by a way that has no gate, and the app applies it
 )
 
 var behaviours = []behaviour{
-	obeys, losesAnswer, losesRequest, dawdles, late, veryLate, refuses, refusesPage, liesSuccess, liesRefusal, asksAgain, dropsSignIn, hangs, mangles,
+	obeys, losesAnswer, losesRequest, dawdles, late, veryLate, refuses, refusesPage, liesSuccess, liesRefusal, asksAgain, dropsSignIn, hangs, mangles, goesRound,
 }
 
 // application is one account in an app that lives outside Postern: it survives every crash.
@@ -251,6 +252,11 @@ func (s *simulated) Change(ctx context.Context, _ rotation.Target, current rotat
 		return s.report(rotation.NotSent, false)
 	case refusesPage:
 		return s.report(rotation.Refused, false)
+	case goesRound:
+		app.receive(obeys, current.Password.Reveal(), next.Reveal())
+		report := s.report(rotation.Unknown, false)
+		report.Stage = rotation.StageSubmit
+		return report
 	}
 	if !life.tick() {
 		return gone

@@ -63,7 +63,13 @@ func (a *attempt) change(ctx context.Context) error {
 			return a.wait(ctx, tx, p, p.State, free, "Too many failed sign-ins would lock the account.", nil)
 		}
 		p.Previous = old.Version
-		return p.step(ctx, tx, a.now(), StateArmed, "", nil)
+		now := a.now()
+		if p.State == StateArmed && p.Submitted == nil {
+			// Whoever went there before was never heard of again. A page can send the password past the
+			// gate: in doubt it did, so that the candidate is tried should the current one be refused.
+			p.Submitted = &now
+		}
+		return p.step(ctx, tx, now, StateArmed, "", nil)
 	})
 	if err != nil || a.ended {
 		return err
@@ -91,6 +97,13 @@ func (a *attempt) change(ctx context.Context) error {
 	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
 		p.met(report)
 		if gate.opened || report.Released || report.Outcome == Applied || p.Pass != passNone {
+			return a.sent(ctx, tx, p, report, kept)
+		}
+		if report.Outcome == Unknown && report.Stage == StageSubmit {
+			// The form was reached and filled in, and what the page then sent passed no gate: in doubt it left.
+			if err := settle(ctx, tx, p, attempt, Accepted); err != nil {
+				return err
+			}
 			return a.sent(ctx, tx, p, report, kept)
 		}
 		if err := settle(ctx, tx, p, attempt, report.Outcome); err != nil {

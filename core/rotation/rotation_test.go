@@ -279,6 +279,18 @@ func TestALateChangeGetsTheSameCandidate(t *testing.T) {
 	}
 }
 
+// A page may send the password by a way nobody can hold back. What is in doubt is looked at, not taken
+// for not sent.
+func TestAChangeThatGoesRoundTheGateIsFound(t *testing.T) {
+	s := build(t).open(t, 0, goesRound)
+	id := s.plan(rotation.ReasonDeprovision).ID
+	s.advance(id, &life{})
+	s.mustBeRotated(id)
+	if len(s.stored()) != 2 || len(s.app.failures) != 1 {
+		t.Errorf("%d versions, %d failed sign-ins", len(s.stored()), len(s.app.failures))
+	}
+}
+
 func TestARefusedCandidateIsReplaced(t *testing.T) {
 	h := build(t)
 	s := h.open(t, 0, refuses, refusesPage)
