@@ -124,9 +124,19 @@ func (j *job) again(ctx context.Context, form *form, current rotation.Credential
 	return ""
 }
 
-// submit fills the change form in and sends it through the gate.
+// submit fills the change form in and sends it through the gate. Whatever the page says after it went
+// round the gate, only the proofs can tell.
 func (j *job) submit(ctx context.Context, form *form, current rotation.Credential, next seal.Secret) rotation.Outcome {
 	j.stage = rotation.StageSubmit
+	j.tab.watch(next)
+	outcome := j.fillAndSend(ctx, form, current, next)
+	if j.tab.wentRound() && !j.gate.isReleased() {
+		return j.end(rotation.Unknown, "The page sent the new password through a WebSocket, which cannot be held back.")
+	}
+	return outcome
+}
+
+func (j *job) fillAndSend(ctx context.Context, form *form, current rotation.Credential, next seal.Secret) rotation.Outcome {
 	options := j.changeOptions()
 	spoilt := "the page did not send it"
 	for range attempts {

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/chromedp/cdproto/network"
+	"golang.org/x/net/websocket"
 
 	"postern/core/rotation"
 	"postern/core/seal"
@@ -26,6 +27,9 @@ type oddApp struct {
 const oddForm = `<form id="f" method="post" action="/set"><label>Current password <input type="password" name="old"></label>
 <label>New password <input type="password" name="new1" id="n"></label><label>Repeat new password <input type="password" name="new2" id="r"></label>
 <button>Change password</button></form>`
+
+const oddSocket = `<script>const w=new WebSocket('ws://'+location.host+'/socket');document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();
+w.send(JSON.stringify({user:{newPassword:f.new1.value}}));`
 
 var oddPages = map[string]string{
 	"plain":      oddForm,
@@ -60,7 +64,10 @@ new Worker(URL.createObjectURL(new Blob(["fetch('"+location.origin+"/set',{metho
 	"resets":  oddForm + `<script>setInterval(()=>{document.getElementById('n').value='set-by-the-page-1'},20)</script>`,
 	"nothing": oddForm + `<script>document.getElementById('f').addEventListener('submit',e=>e.preventDefault())</script>`,
 	"objects": oddForm + `<script>document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();document.body.insertAdjacentHTML('beforeend','<p class=error>The password is too weak.</p>')})</script>`,
-	"deletes": `<form method="post" action="/set"><h2>Delete account</h2><input type="password" name="old" placeholder="Current password"><input type="password" name="new1" placeholder="New password"><button>Delete my account</button></form>`,
+	// What a page sends through a WebSocket passes no gate.
+	"socket":        oddForm + oddSocket + `})</script>`,
+	"socketRefuses": oddForm + oddSocket + `document.body.insertAdjacentHTML('beforeend','<p class=error>The password is too weak.</p>')})</script>`,
+	"deletes":       `<form method="post" action="/set"><h2>Delete account</h2><input type="password" name="old" placeholder="Current password"><input type="password" name="new1" placeholder="New password"><button>Delete my account</button></form>`,
 }
 
 func (o *oddApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -84,6 +91,17 @@ func (o *oddApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		o.got = append(o.got, password(r))
 		o.mutex.Unlock()
 		fmt.Fprint(w, `<p role="status">Your password has been changed.</p><a href="/logout">Log out</a>`)
+	case r.URL.Path == "/socket":
+		websocket.Handler(func(connection *websocket.Conn) {
+			var document struct {
+				User struct{ NewPassword string }
+			}
+			for websocket.JSON.Receive(connection, &document) == nil {
+				o.mutex.Lock()
+				o.got = append(o.got, document.User.NewPassword)
+				o.mutex.Unlock()
+			}
+		}).ServeHTTP(w, r)
 	default:
 		http.NotFound(w, r)
 	}
@@ -131,6 +149,10 @@ func TestGate(t *testing.T) {
 				}
 				if report.Outcome != want || report.Released || count.calls != 0 || len(app.passwords()) != 0 {
 					t.Errorf("%s, released %v, release called %d times, the app got %d passwords\n%s", report.Outcome, report.Released, count.calls, len(app.passwords()), report.Model)
+				}
+			case "socket", "socketRefuses":
+				if got := app.passwords(); report.Outcome != rotation.Unknown || report.Stage != rotation.StageSubmit || report.Released || count.calls != 0 || len(got) != 1 || got[0] != second {
+					t.Errorf("%s after %s, released %v, release called %d times, the app got %d passwords\n%s", report.Outcome, report.Stage, report.Released, count.calls, len(got), report.Model)
 				}
 			default:
 				// What a pop-up answers is not seen on the page, and a page that sends twice loses the

@@ -16,6 +16,8 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/cdproto/target"
 	"github.com/chromedp/chromedp"
+
+	"postern/core/seal"
 )
 
 //go:embed page.js
@@ -37,7 +39,9 @@ type tab struct {
 	status   int64  // of the main document; 0 while one is on its way
 	awaiting network.RequestID
 	dialogs  []string
-	sockets  int // messages sent through WebSockets
+	sockets  int         // messages sent through WebSockets
+	watched  seal.Secret // looked for in them
+	leaked   bool        // and found
 }
 
 var (
@@ -129,6 +133,7 @@ func (t *tab) event(event any) {
 		t.nudge()
 	case *network.EventWebSocketFrameSent:
 		t.sockets++
+		t.leaked = t.leaked || !t.watched.IsZero() && mentions(t.watched, "", string(event.Response.PayloadData))
 	case *page.EventJavascriptDialogOpening:
 		if event.Type == page.DialogTypeAlert {
 			t.dialogs = append(t.dialogs, event.Message)
@@ -251,6 +256,20 @@ func (t *tab) forgetDialogs() {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	t.dialogs = nil
+}
+
+// watch looks for a secret in what goes through WebSockets, which pass no gate; wentRound says that it
+// went there.
+func (t *tab) watch(secret seal.Secret) {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	t.watched = secret
+}
+
+func (t *tab) wentRound() bool {
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	return t.leaked
 }
 
 func (t *tab) socketMessages() int {
