@@ -36,7 +36,7 @@ func (r *request) group() (wanted *resource.Object, members []core.ID, mentioned
 		return nil, nil, false, err
 	}
 	_, mentioned = sent.Get("externalId")
-	wanted, err = groupType.Normalise(sent)
+	wanted, err = groupType.Normalise(sent, r.profile)
 	if err == nil {
 		wanted.Delete("members") // under the schema's URN; nobody sends them there
 	}
@@ -190,29 +190,4 @@ func (r *request) showGroup(status int, team directory.Team) (answer, error) {
 		status: status, body: projection.Apply(o).Append(make([]byte, 0, 1024)),
 		header: r.headers(groupType, team.ID, team.Version, status),
 	}, nil
-}
-
-func (s *Service) listGroups(r *request) (answer, error) {
-	page, err := r.page()
-	if err != nil {
-		return answer{}, err
-	}
-	search, err := r.groupSearch()
-	if err != nil {
-		return answer{}, err
-	}
-	found, total, err := r.searchGroups(search, page)
-	if err != nil {
-		return answer{}, err
-	}
-	projection := r.projection(groupType)
-	list := newList(total, page, len(found))
-	for _, team := range found {
-		o, err := r.fullGroup(team, projection)
-		if err != nil {
-			return answer{}, err
-		}
-		list.add(projection.Apply(o))
-	}
-	return list.answer(), nil
 }

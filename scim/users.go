@@ -13,7 +13,7 @@ func (s *Service) createUser(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	o, err := userType.Normalise(sent)
+	o, err := userType.Normalise(sent, r.profile)
 	if err != nil {
 		return answer{}, err
 	}
@@ -75,7 +75,7 @@ func (s *Service) replaceUser(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	wanted, err := userType.Normalise(sent)
+	wanted, err := userType.Normalise(sent, r.profile)
 	if err != nil {
 		return answer{}, err
 	}
@@ -200,29 +200,4 @@ func (r *request) headers(kind *resource.Type, id core.ID, version int64, status
 		header["Location"] = r.location(kind, id)
 	}
 	return header
-}
-
-func (s *Service) listUsers(r *request) (answer, error) {
-	page, err := r.page()
-	if err != nil {
-		return answer{}, err
-	}
-	search, err := r.userSearch()
-	if err != nil {
-		return answer{}, err
-	}
-	projection := r.projection(userType)
-	found, total, err := r.searchUsers(search, page)
-	if err != nil {
-		return answer{}, err
-	}
-	list := newList(total, page, len(found))
-	for _, user := range found {
-		o, err := r.fullUser(user, projection)
-		if err != nil {
-			return answer{}, err
-		}
-		list.add(projection.Apply(o))
-	}
-	return list.answer(), nil
 }

@@ -15,7 +15,7 @@ const selectConnectionForUpdate = selectConnection + ` for no key update`
 
 const updateConnection = `
 update connections set name = @name, issuer = @issuer, client_id = @client_id, client_secret = @client_secret,
-	logout_issuers = @logout_issuers, jwks_uri = @jwks_uri
+	logout_issuers = @logout_issuers, jwks_uri = @jwks_uri, provisioning = @provisioning
 where workspace_id = @workspace and id = @id`
 
 // ChangeConnection edits a connection and returns it as stored. What edit writes to ID, Workspace, Kind
@@ -34,6 +34,9 @@ func (d *Directory) ChangeConnection(ctx context.Context, tx pgx.Tx, cause core.
 	if err := present("name", wanted.Name); err != nil {
 		return Connection{}, err
 	}
+	if err := wanted.Provisioning.check(); err != nil {
+		return Connection{}, err
+	}
 	changed := connectionDifference(before, wanted)
 	if len(changed) == 0 {
 		return before, nil
@@ -41,6 +44,7 @@ func (d *Directory) ChangeConnection(ctx context.Context, tx pgx.Tx, cause core.
 	_, err = tx.Exec(ctx, updateConnection, pgx.StrictNamedArgs{
 		"workspace": workspace, "id": id, "name": wanted.Name, "issuer": wanted.Issuer, "client_id": wanted.ClientID,
 		"client_secret": wanted.ClientSecret, "logout_issuers": wanted.LogoutIssuers, "jwks_uri": wanted.JWKSURI,
+		"provisioning": wanted.Provisioning,
 	})
 	if err != nil {
 		return Connection{}, collision(err)
@@ -61,6 +65,7 @@ func connectionDifference(before, after Connection) []string {
 		{"client_secret", before.ClientSecret != after.ClientSecret},
 		{"logout_issuers", !slices.Equal(before.LogoutIssuers, after.LogoutIssuers)},
 		{"jwks_uri", before.JWKSURI != after.JWKSURI},
+		{"provisioning", before.Provisioning != after.Provisioning},
 	} {
 		if one.different {
 			fields = append(fields, one.field)

@@ -62,7 +62,7 @@ func (d *Directory) CreateConnectionToken(ctx context.Context, tx pgx.Tx, cause 
 
 // The lookup is by the hash of what was sent, so how long it takes tells nothing about the token.
 const selectConnectionByToken = `
-select c.id, c.workspace_id, c.name, c.kind, c.issuer, c.client_id, c.client_secret, c.logout_issuers, c.jwks_uri, c.created,
+select c.id, c.workspace_id, c.name, c.kind, c.issuer, c.client_id, c.client_secret, c.logout_issuers, c.jwks_uri, c.created, c.provisioning,
        t.id as token_id, t.last_used
 from connection_tokens t join connections c on c.workspace_id = t.workspace_id and c.id = t.connection_id
 where t.hash = @hash and (t.expires is null or t.expires > @now)`

@@ -31,7 +31,7 @@ type Sight struct {
 
 // The columns stand in the order of the fields of bearer and User.
 const selectSight = `
-select c.id, c.workspace_id, c.name, c.kind, c.issuer, c.client_id, c.client_secret, c.logout_issuers, c.jwks_uri, c.created,
+select c.id, c.workspace_id, c.name, c.kind, c.issuer, c.client_id, c.client_secret, c.logout_issuers, c.jwks_uri, c.created, c.provisioning,
        t.id, t.last_used,
        u.id, u.workspace_id, u.connection_id, u.user_name, u.external_id, u.display_name, u.given_name, u.family_name, u.email, u.active,
        u.role, u.attributes, u.version, u.epoch, u.created, u.updated, u.deleted,

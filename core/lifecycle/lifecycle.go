@@ -23,6 +23,17 @@ type Lifecycle struct {
 	Now       func() time.Time // nil: time.Now
 	Wake      func()           // called after each commit, if set: there may be events to sequence
 	Log       *slog.Logger     // nil: nothing is logged. Only Run does: commands tell their callers
+
+	record func(batch *pgx.Batch, subject core.ID) error
+}
+
+// Recording is a copy whose commands also write what record adds, in the command's own transaction
+// and at no round trip of its own. subject is the user or team the command was about. record may run
+// more than once, and its error ends the command.
+func (l *Lifecycle) Recording(record func(batch *pgx.Batch, subject core.ID) error) *Lifecycle {
+	recording := *l
+	recording.record = record
+	return &recording
 }
 
 // Effect is what a command did beside the change itself.
@@ -44,10 +55,20 @@ func (l *Lifecycle) now() time.Time {
 	return l.Now()
 }
 
-// commit runs a command in its one transaction. work may run more than once: it sets its results
-// anew each time.
-func (l *Lifecycle) commit(ctx context.Context, work func(tx pgx.Tx) error) error {
-	if err := l.DB.Tx(ctx, work); err != nil {
+// commit runs a command about subject in its one transaction. work may run more than once: it sets
+// its results anew each time.
+func (l *Lifecycle) commit(ctx context.Context, subject core.ID, work func(tx pgx.Tx) error) error {
+	err := l.DB.Tx(ctx, func(tx pgx.Tx) error {
+		if err := work(tx); err != nil || l.record == nil {
+			return err
+		}
+		batch := &pgx.Batch{}
+		if err := l.record(batch, subject); err != nil {
+			return err
+		}
+		return tx.SendBatch(ctx, batch).Close()
+	})
+	if err != nil {
 		return err
 	}
 	if l.Wake != nil {

@@ -37,7 +37,7 @@ func (l *Lifecycle) Logout(ctx context.Context, cause core.Cause, workspace, use
 // deleted meanwhile is passed over; when nobody is left it is NotFound.
 func (l *Lifecycle) LogoutAll(ctx context.Context, cause core.Cause, workspace core.ID, users []core.ID, use *TokenUse, told ...core.Event) (Effect, error) {
 	var effect Effect
-	err := l.commit(ctx, func(tx pgx.Tx) error {
+	err := l.commit(ctx, core.ID{}, func(tx pgx.Tx) error {
 		effect = Effect{}
 		if use != nil {
 			status, replay, err := l.Directory.UseTokenID(ctx, tx, use.Connection, use.TokenID, use.BodyHash, use.Status, use.Expires)

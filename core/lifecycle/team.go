@@ -29,8 +29,11 @@ type TeamEdit struct {
 // CreateTeam adds a team with its members to team.Workspace and returns it as stored. A taken name is
 // a Conflict on "displayName", an unknown member Invalid on "members".
 func (l *Lifecycle) CreateTeam(ctx context.Context, cause core.Cause, team directory.Team, members []core.ID) (directory.Team, error) {
+	if team.ID.IsZero() {
+		team.ID = core.NewID()
+	}
 	var made directory.Team
-	err := l.commit(ctx, func(tx pgx.Tx) (err error) {
+	err := l.commit(ctx, team.ID, func(tx pgx.Tx) (err error) {
 		if made, err = l.Directory.InsertTeam(ctx, tx, team); err != nil {
 			return err
 		}
@@ -50,7 +53,7 @@ func (l *Lifecycle) CreateTeam(ctx context.Context, cause core.Cause, team direc
 // writes to ID, Workspace, Connection, Version and the times is ignored.
 func (l *Lifecycle) ChangeTeam(ctx context.Context, cause core.Cause, workspace, team core.ID, edit func(*TeamEdit) error) (directory.Team, error) {
 	var after directory.Team
-	err := l.commit(ctx, func(tx pgx.Tx) error {
+	err := l.commit(ctx, team, func(tx pgx.Tx) error {
 		before, err := l.Directory.LockTeam(ctx, tx, workspace, team)
 		if err != nil {
 			return err
@@ -143,7 +146,7 @@ func inOrder(ids []core.ID) []core.ID {
 // DeleteTeam removes a team: its grants are revoked and nobody has anything through it any more.
 // NotFound for a second time.
 func (l *Lifecycle) DeleteTeam(ctx context.Context, cause core.Cause, workspace, team core.ID) error {
-	return l.commit(ctx, func(tx pgx.Tx) error {
+	return l.commit(ctx, team, func(tx pgx.Tx) error {
 		found, err := l.Directory.LockTeam(ctx, tx, workspace, team)
 		if err != nil {
 			return err

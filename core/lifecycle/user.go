@@ -17,8 +17,11 @@ import (
 // Provision adds a user to user.Workspace and returns them as stored. What collides is a Conflict on
 // "userName" or "externalId", and nothing of the existing user changes.
 func (l *Lifecycle) Provision(ctx context.Context, cause core.Cause, user directory.User) (directory.User, error) {
+	if user.ID.IsZero() {
+		user.ID = core.NewID()
+	}
 	var made directory.User
-	err := l.commit(ctx, func(tx pgx.Tx) (err error) {
+	err := l.commit(ctx, user.ID, func(tx pgx.Tx) (err error) {
 		if made, err = l.Directory.InsertUser(ctx, tx, user); err != nil {
 			return err
 		}
@@ -34,7 +37,7 @@ func (l *Lifecycle) Provision(ctx context.Context, cause core.Cause, user direct
 // command; what it writes to ID, Workspace, Connection, Version, Epoch and the times is ignored.
 func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, user core.ID, edit func(*directory.User) error) (directory.User, error) {
 	var after directory.User
-	err := l.commit(ctx, func(tx pgx.Tx) error {
+	err := l.commit(ctx, user, func(tx pgx.Tx) error {
 		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
 		if err != nil {
 			return err
@@ -56,7 +59,7 @@ func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, use
 // Remove is a deprovision after which nobody finds the user any more: NotFound, also for a second
 // Remove. Their history stays.
 func (l *Lifecycle) Remove(ctx context.Context, cause core.Cause, workspace, user core.ID) error {
-	return l.commit(ctx, func(tx pgx.Tx) error {
+	return l.commit(ctx, user, func(tx pgx.Tx) error {
 		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
 		if err != nil {
 			return err
@@ -84,7 +87,7 @@ func (l *Lifecycle) Reactivate(ctx context.Context, cause core.Cause, workspace,
 
 func (l *Lifecycle) activate(ctx context.Context, cause core.Cause, workspace, user core.ID, active bool) (Effect, error) {
 	var effect Effect
-	err := l.commit(ctx, func(tx pgx.Tx) error {
+	err := l.commit(ctx, user, func(tx pgx.Tx) error {
 		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
 		if err != nil {
 			return err

@@ -35,6 +35,10 @@ type Profile struct {
 	// ReplaceCreates makes a replace whose filter matches nothing add the element: Entra ID replaces
 	// emails[type eq "work"].value of people without e-mail.
 	ReplaceCreates bool
+	// Strict takes what the RFCs allow and refuses everything else.
+	Strict bool
+	// Rules notes which departures occurred; nil notes none.
+	Rules *Rules
 }
 
 // Changes reads the body of a PATCH. An operation without a path becomes one change for each

@@ -7,7 +7,7 @@ import (
 // Normalise returns a resource as it will be kept, from one as it was sent: read-only attributes, the
 // password and empty values are gone, known attributes have their schema's type, attributes of an
 // extension stand under its proper URN. Unknown attributes stay as they are.
-func (t *Type) Normalise(sent *Object) (*Object, error) {
+func (t *Type) Normalise(sent *Object, profile Profile) (*Object, error) {
 	kept := &Object{members: make([]member, 0, sent.Len())}
 	return kept, t.merge(kept, sent)
 }

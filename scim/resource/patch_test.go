@@ -26,7 +26,7 @@ func decode(t testing.TB, text string) *resource.Object {
 
 func patch(t testing.TB, document, operations string, profile resource.Profile) (*resource.Object, error) {
 	t.Helper()
-	o, err := users.Normalise(decode(t, document))
+	o, err := users.Normalise(decode(t, document), entra)
 	if err != nil {
 		t.Fatalf("%s: %v", document, err)
 	}
@@ -211,7 +211,7 @@ func FuzzPatch(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			o, err := kind.Normalise(decode(t, work))
+			o, err := kind.Normalise(decode(t, work), entra)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -89,14 +89,14 @@ func TestNormalise(t *testing.T) {
 		"names in their own spelling": {`{"USERNAME":"ana","Name":{"GIVENNAME":"A"}}`, `{"userName":"ana","name":{"givenName":"A"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := users.Normalise(decode(t, test.sent))
+			got, err := users.Normalise(decode(t, test.sent), entra)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if !resource.Equal(got, decode(t, test.want)) {
 				t.Fatalf("got  %s\nwant %s", got.Append(nil), test.want)
 			}
-			again, err := users.Normalise(got)
+			again, err := users.Normalise(got, entra)
 			if err != nil || !resource.Equal(got, again) {
 				t.Fatalf("twice %s, %v", again.Append(nil), err)
 			}
@@ -105,7 +105,7 @@ func TestNormalise(t *testing.T) {
 	for _, sent := range []string{
 		`{"active":"maybe"}`, `{"active":1}`, `{"userName":{}}`, `{"userName":true}`, `{"name":"Ana"}`, `{"emails":[1]}`, `{"title":["a","b"]}`, `{"` + ent + `":"x"}`,
 	} {
-		if _, err := users.Normalise(decode(t, sent)); core.KindOf(err) != core.KindInvalid || core.AsError(err).Code != "invalidValue" {
+		if _, err := users.Normalise(decode(t, sent), entra); core.KindOf(err) != core.KindInvalid || core.AsError(err).Code != "invalidValue" {
 			t.Errorf("%s: %v", sent, err)
 		}
 	}
@@ -182,11 +182,11 @@ func FuzzDecode(f *testing.F) {
 		if err != nil || !resource.Equal(o, again) {
 			t.Fatalf("%q became %q: %v", body, o.Append(nil), err)
 		}
-		kept, err := users.Normalise(o)
+		kept, err := users.Normalise(o, entra)
 		if err != nil {
 			return
 		}
-		twice, err := users.Normalise(kept)
+		twice, err := users.Normalise(kept, entra)
 		if err != nil || !resource.Equal(kept, twice) {
 			t.Fatalf("%q normalised is %q, and again %q: %v", body, kept.Append(nil), twice.Append(nil), err)
 		}
