@@ -8,6 +8,10 @@ const (
 	ConnectionUpdated          EventType = "connection.updated"
 	ConnectionTokenCreated     EventType = "connection.token_created"
 	ConnectionTokenRevoked     EventType = "connection.token_revoked"
+	ConnectionClientCreated    EventType = "connection.client_created"
+	ConnectionClientRevoked    EventType = "connection.client_revoked"
+	ConnectionTokenIssued      EventType = "connection.token_issued" // for a client's secret or assertion
+	ConnectionThrottled        EventType = "connection.throttled"    // asked for more than its share; at most one a minute
 	ServiceAccountCreated      EventType = "service_account.created"
 	ServiceAccountTokenCreated EventType = "service_account.token_created"
 	ServiceAccountTokenRevoked EventType = "service_account.token_revoked"
@@ -18,6 +22,13 @@ const (
 	UserReactivated   EventType = "user.reactivated"
 	UserDeleted       EventType = "user.deleted"
 	UserLoggedOut     EventType = "user.logged_out" // everywhere, by a signal or an admin
+
+	DeparturesHeld         EventType = "connection.departures_held"     // more left than the guard lets through
+	DeparturesApproved     EventType = "connection.departures_approved" // an administrator let them go on
+	DeparturesRejected     EventType = "connection.departures_rejected" // or called them a mistake
+	UserDepartureHeld      EventType = "user.departure_held"            // shut out, but nothing taken yet
+	UserDepartureWithdrawn EventType = "user.departure_withdrawn"       // back before anything was taken
+	UserRestored           EventType = "user.restored"                  // deleted by mistake
 
 	TeamCreated       EventType = "team.created"
 	TeamUpdated       EventType = "team.updated"

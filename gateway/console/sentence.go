@@ -36,6 +36,22 @@ var sayings = map[core.EventType]saying{
 	core.ConnectionTokenCreated: {"made a token for", "connection", "", "", "calm"},
 	core.ServiceAccountCreated:  {"created the service account", "service_account", "", "", "calm"},
 
+	core.ConnectionUpdated:          {"changed the connection", "connection", "", "", "calm"},
+	core.ConnectionTokenRevoked:     {"revoked a token of", "connection", "", "", "warn"},
+	core.ConnectionClientCreated:    {"made an OAuth client for", "connection", "", "", "calm"},
+	core.ConnectionClientRevoked:    {"revoked an OAuth client of", "connection", "", "", "warn"},
+	core.ConnectionTokenIssued:      {"took an access token for", "connection", "", "", "calm"},
+	core.ConnectionThrottled:        {"asked for more than its share", "", "", "", "warn"},
+	core.ServiceAccountTokenCreated: {"made a token for", "service_account", "", "", "calm"},
+	core.ServiceAccountTokenRevoked: {"revoked a token of", "service_account", "", "", "warn"},
+
+	core.DeparturesHeld:         {"sent more people away than the guard lets through:", "connection", "", "", "bad"},
+	core.DeparturesApproved:     {"approved the departures held for", "connection", "", "", "warn"},
+	core.DeparturesRejected:     {"rejected the departures held for", "connection", "", "", "warn"},
+	core.UserDepartureHeld:      {"shut out, and waits with the rest for", "user", "", "", "warn"},
+	core.UserDepartureWithdrawn: {"took back the departure of", "user", "", "", "good"},
+	core.UserRestored:           {"restored", "user", "", "", "good"},
+
 	core.UserProvisioned:   {"provisioned", "user", "", "", "calm"},
 	core.UserUpdated:       {"updated", "user", "", "", "calm"},
 	core.UserDeprovisioned: {"deprovisioned", "user", "", "", "warn"},

@@ -53,6 +53,17 @@ var kinds = map[core.EventType]kind{
 	core.ServiceAccountTokenCreated: {classEntityManagement, 3, "Update", severityInformational, "service_account"},
 	core.ServiceAccountTokenRevoked: {classEntityManagement, 3, "Update", severityInformational, "service_account"},
 
+	core.ConnectionClientCreated: {classEntityManagement, 3, "Update", severityInformational, "connection"},
+	core.ConnectionClientRevoked: {classEntityManagement, 3, "Update", severityInformational, "connection"},
+	core.ConnectionTokenIssued:   {classEntityManagement, 3, "Update", severityInformational, "connection"},
+	core.ConnectionThrottled:     {classEntityManagement, activityOther, "Throttle", severityInformational, "connection"},
+	core.DeparturesHeld:          {classEntityManagement, activityOther, "Hold", severityHigh, "connection"},
+	core.DeparturesApproved:      {classEntityManagement, activityOther, "Approve", severityMedium, "connection"},
+	core.DeparturesRejected:      {classEntityManagement, activityOther, "Reject", severityMedium, "connection"},
+	core.UserDepartureHeld:       {classAccountChange, 5, "Disable", severityMedium, "user"},
+	core.UserDepartureWithdrawn:  {classAccountChange, 2, "Enable", severityInformational, "user"},
+	core.UserRestored:            {classAccountChange, 2, "Enable", severityInformational, "user"},
+
 	core.UserProvisioned:   {classAccountChange, 1, "Create", severityInformational, "user"},
 	core.UserUpdated:       {classAccountChange, activityOther, "Update", severityInformational, "user"},
 	core.UserDeprovisioned: {classAccountChange, 5, "Disable", severityInformational, "user"},
