@@ -15,7 +15,6 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
-	"postern/core/seal"
 	"postern/scim/resource"
 
 	scimerrors "github.com/elimity-com/scim/errors"
@@ -70,6 +69,11 @@ func (r *request) handle(routes map[string]route, path, client string) (a answer
 	if method == http.MethodHead {
 		method = http.MethodGet
 	}
+	leave, err := r.admit(client)
+	if err != nil {
+		return answer{}, err
+	}
+	defer leave()
 	if err := r.authenticate(client, method); err != nil {
 		return answer{}, err
 	}
@@ -84,42 +88,6 @@ func (r *request) handle(routes map[string]route, path, client string) (a answer
 		return answer{}, notAllowed{methods.allowed()}
 	}
 	return serve(r)
-}
-
-// authenticate finds whose token came with the request. Nothing is told or done before that.
-func (r *request) authenticate(client, method string) error {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return core.Unauthenticated("send the connection's token: Authorization: Bearer …").WithCode("missing_token")
-	}
-	connection, err := r.identify(seal.NewSecret(token), method)
-	if err != nil {
-		return err
-	}
-	r.connection = connection
-	r.profile = profileOf(connection.Kind)
-	r.cause = core.NewCause(connection.Actor(), r.received)
-	r.cause.Origin = core.Origin{Address: client, UserAgent: cut(r.UserAgent(), maxUserAgent)}
-	return nil
-}
-
-// identify asks whose token it is. A read of one user, which identity providers send before every
-// update, takes the user along: one round trip to the database instead of three.
-func (r *request) identify(token seal.Secret, method string) (directory.Connection, error) {
-	user, err := core.ParseID(r.id)
-	if r.address != "/Users/{id}" || method != http.MethodGet || err != nil {
-		return r.Directory.AuthenticateConnection(r.Context(), token)
-	}
-	connection, sight, err := r.Directory.AuthenticateConnectionAndSee(r.Context(), token, user)
-	r.sight = &sight
-	return connection, err
-}
-
-// profileOf is how a kind of connection may depart from the RFC. The rest of what they send needs no
-// profile, since it cannot be mistaken for anything else.
-func profileOf(kind directory.ConnectionKind) resource.Profile {
-	return resource.Profile{BareValues: true, ReplaceCreates: kind != directory.Generic}
 }
 
 // document reads the body.
