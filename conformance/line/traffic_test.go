@@ -14,8 +14,8 @@ import (
 	"postern/oidc/devidp/push"
 )
 
-// traffic is an identity provider that hires people and lets them go, one after the other, and does
-// what every one does with a request that was not accepted: it sends it again later.
+// traffic is an identity provider that hires people and lets them go, and does what every one does
+// with a request that was not accepted: it sends it again later.
 type traffic struct {
 	idp *push.Client
 
@@ -29,21 +29,34 @@ type traffic struct {
 	fault   error
 }
 
-// traffic begins.
-func (s *stage) traffic(t *testing.T) *traffic {
+// traffic begins, so many people at once.
+func (s *stage) traffic(t *testing.T, lanes int) *traffic {
 	ctx, end := context.WithCancel(t.Context())
 	f := &traffic{idp: s.scim("okta", push.Okta), end: end, done: make(chan struct{}), answers: map[string]int{}}
-	go func() {
-		defer close(f.done)
-		for number := 1; ctx.Err() == nil && f.fault == nil; number++ {
-			f.hireAndFire(t.Context(), fmt.Sprintf("hand-%d", number))
-			select {
-			case <-ctx.Done():
-			case <-time.After(200 * time.Millisecond):
+	var all sync.WaitGroup
+	for lane := range lanes {
+		all.Go(func() {
+			for number := 1; ctx.Err() == nil && f.faulty() == nil; number++ {
+				f.hireAndFire(t.Context(), fmt.Sprintf("hand-%d-%d", lane+1, number))
+				select {
+				case <-ctx.Done():
+				case <-time.After(200 * time.Millisecond):
+				}
 			}
-		}
+		})
+	}
+	go func() {
+		all.Wait()
+		close(f.done)
 	}()
 	return f
+}
+
+// faulty is the first refusal that no retry helps against.
+func (f *traffic) faulty() error {
+	f.mutex.Lock()
+	defer f.mutex.Unlock()
+	return f.fault
 }
 
 func (f *traffic) hireAndFire(ctx context.Context, name string) {
@@ -62,15 +75,11 @@ func (f *traffic) hireAndFire(ctx context.Context, name string) {
 
 // insist sends until it is accepted.
 func (f *traffic) insist(ctx context.Context, send func() (push.Result, error)) {
-	for f.fault == nil {
+	for f.faulty() == nil {
 		result, err := send()
 		f.mutex.Lock()
 		for _, one := range result.Exchanges {
-			status := fmt.Sprint(one.Status)
-			if one.Status == 0 {
-				status = "no answer"
-			}
-			f.answers[status]++
+			f.answers[answerOf(one)]++
 			if one.Status/100 == 2 {
 				f.slowest = max(f.slowest, one.Duration)
 			}
@@ -90,6 +99,23 @@ func (f *traffic) insist(ctx context.Context, send func() (push.Result, error)) 
 	}
 }
 
+// What a request can meet beside a status.
+const (
+	nobodyListens = "nobody listens"
+	cutOff        = "cut off" // it may have been sent
+)
+
+// answerOf is the status of an answer, or why none came.
+func answerOf(one push.Exchange) string {
+	switch {
+	case one.Status != 0:
+		return fmt.Sprint(one.Status)
+	case strings.Contains(one.Failure, "connection refused"):
+		return nobodyListens
+	}
+	return cutOff
+}
+
 // count is how often a status was answered so far.
 func (f *traffic) count(status string) int {
 	f.mutex.Lock()
@@ -107,8 +133,8 @@ func (f *traffic) stop(t *testing.T, allowed ...string) {
 	case <-time.After(2 * time.Minute):
 		t.Fatal("the last requests of the traffic were not accepted")
 	}
-	if f.fault != nil {
-		t.Fatalf("a request of the traffic was refused: %v", f.fault)
+	if err := f.faulty(); err != nil {
+		t.Fatalf("a request of the traffic was refused: %v", err)
 	}
 	for _, status := range slices.Sorted(maps.Keys(f.answers)) {
 		if !strings.HasPrefix(status, "2") && !slices.Contains(allowed, status) {
