@@ -10,6 +10,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"postern/core/accounts"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 	"postern/core/postgres"
@@ -31,9 +32,10 @@ type Service struct {
 	DB        *postgres.DB
 	Directory *directory.Directory
 	Lifecycle *lifecycle.Lifecycle
-	PublicURL string           // https://postern.example.com, where identity providers reach the gateway
-	Now       func() time.Time // nil: time.Now
-	Log       *slog.Logger     // nil: nothing is logged
+	Accounts  *accounts.Accounts // nil: no connection can grant entitlements
+	PublicURL string             // https://postern.example.com, where identity providers reach the gateway
+	Now       func() time.Time   // nil: time.Now
+	Log       *slog.Logger       // nil: nothing is logged
 }
 
 // Mount adds the endpoint to a router, under /scim/v2. The router gives addresses it does not know to
