@@ -32,6 +32,7 @@ var floors = map[string]int{
 	"core/vault":          3,
 	"core/audit":          2,
 	"core/jobs":           2,
+	"core/journal":        2,
 	"core/postgres":       1,
 	"core/seal":           1,
 	"core":                0,
@@ -41,7 +42,7 @@ var floors = map[string]int{
 var apart = [][]string{
 	{"scim", "oidc", "webhooks", "connectors", "siem", "conformance"},
 	{"core/directory", "core/vault"},
-	{"core/audit", "core/jobs"},
+	{"core/audit", "core/jobs", "core/journal"},
 	{"core/postgres", "core/seal"},
 	{"gateway", "deploy/local"},
 }
