@@ -61,7 +61,7 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Gateway, error)
 		db.Close()
 		return nil, err
 	}
-	g.health = &health{checks: []check{{"database", func(ctx context.Context) error { return db.Ping(ctx) }}}}
+	g.health = &health{checks: []check{{"database", db.Ping}, {"schema", g.upToDate}}}
 	figures := &collector{sources: []source{databaseSource(db, g.now)}}
 	for _, one := range g.sinks {
 		figures.sources = append(figures.sources, lagSource(one.Name, one.Lag))
@@ -97,7 +97,7 @@ func (g *Gateway) wire() error {
 		AllowPrivate: g.config.AllowPrivate, Rested: g.metrics.rested,
 	}
 	g.lifecycle = &lifecycle.Lifecycle{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake, Log: g.log,
 	}
 	if g.plays(RoleSink) {
 		for name, receiver := range g.receivers() {
@@ -175,7 +175,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// work runs the jobs.
+// work runs the jobs, and what time alone asks for.
 func (g *Gateway) work(ctx context.Context) error {
 	handlers := &jobs.Handlers{}
 	g.rotations.Register(handlers)
@@ -186,6 +186,7 @@ func (g *Gateway) work(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return worker.Run(ctx) })
 	group.Go(func() error { return g.rotations.Run(ctx) })
+	group.Go(func() error { return g.lifecycle.Run(ctx) })
 	return group.Wait()
 }
 

@@ -7,6 +7,9 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+
+	"postern/core"
+	"postern/core/postgres"
 )
 
 // check is one thing a process needs to be of use.
@@ -50,7 +53,7 @@ func (h *health) ready(c *gin.Context) {
 	for _, one := range h.checks {
 		parts[one.name] = "ready"
 		if err := one.ask(ctx); err != nil {
-			status, parts[one.name] = http.StatusServiceUnavailable, "not available"
+			status, parts[one.name] = http.StatusServiceUnavailable, missing(err)
 		}
 	}
 	state := "ready"
@@ -58,4 +61,22 @@ func (h *health) ready(c *gin.Context) {
 		state = "not ready"
 	}
 	c.JSON(status, gin.H{"status": state, "parts": parts})
+}
+
+// missing says what a person has to do, where it is theirs to do; any other error is for the log alone.
+func missing(err error) string {
+	if known := core.AsError(err); known.Kind == core.KindConflict {
+		return known.Message
+	}
+	return "not available"
+}
+
+// upToDate fails on a database whose schema is older than this program, which a process started
+// before 'postern migrate' meets. It is ready as soon as that has run.
+func (g *Gateway) upToDate(ctx context.Context) error {
+	lacking, err := postgres.Outdated(ctx, g.db)
+	if err == nil && len(lacking) > 0 {
+		return core.Conflict("database", "the schema is older than this Postern: run 'postern migrate'")
+	}
+	return err
 }

@@ -35,6 +35,20 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	if status, state, parts := ready(); status != 200 || state != "ready" || parts["database"] != "ready" {
 		t.Errorf("%d %s %v", status, state, parts)
 	}
+	const forget, restore = `delete from schema_migrations where name like '0001%' returning checksum`, `insert into schema_migrations (name, checksum) values ('0001_directory.sql', $1)`
+	var checksum string
+	if err := h.db.QueryRow(t.Context(), forget).Scan(&checksum); err != nil {
+		t.Fatal(err)
+	}
+	if status, state, parts := ready(); status != 503 || state != "not ready" || !strings.Contains(parts["schema"], "postern migrate") || parts["database"] != "ready" {
+		t.Errorf("with an older schema: %d %s %v", status, state, parts)
+	}
+	if _, err := h.db.Exec(t.Context(), restore, checksum); err != nil {
+		t.Fatal(err)
+	}
+	if status, _, parts := ready(); status != 200 {
+		t.Errorf("migrated: %d %v", status, parts)
+	}
 	if err := h.server.Stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -91,6 +92,21 @@ func Migrate(ctx context.Context, db *DB) ([]string, error) {
 		return applied, core.Conflict("database", "the database holds migration %s of a newer Postern; run that version", newer)
 	}
 	return applied, nil
+}
+
+// Outdated names the migrations of this program that a database has not had, in the order they run:
+// none when this program can work with its schema.
+func Outdated(ctx context.Context, q Querier) ([]string, error) {
+	rows, err := q.Query(ctx, selectMigrations)
+	if err != nil {
+		return nil, Classify(err)
+	}
+	applied := map[string]bool{}
+	var name, checksum string
+	if _, err := pgx.ForEachRow(rows, []any{&name, &checksum}, func() error { applied[name] = true; return nil }); err != nil {
+		return nil, Classify(err)
+	}
+	return slices.DeleteFunc(files(), func(file string) bool { return applied[file] }), nil
 }
 
 // files lists the migrations in the order they run.

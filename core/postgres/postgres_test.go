@@ -38,6 +38,20 @@ func TestMigrateRefusesANewerDatabase(t *testing.T) {
 	}
 }
 
+func TestOutdatedNamesWhatIsMissing(t *testing.T) {
+	db := postgrestest.Open(t)
+	if missing, err := postgres.Outdated(t.Context(), db); err != nil || len(missing) != 0 {
+		t.Fatalf("a migrated database lacks %v, %v", missing, err)
+	}
+	if _, err := db.Exec(t.Context(), `delete from schema_migrations where name like '0002%' or name like '0003%'`); err != nil {
+		t.Fatal(err)
+	}
+	missing, err := postgres.Outdated(t.Context(), db)
+	if err != nil || len(missing) != 2 || missing[0][:4] != "0002" || missing[1][:4] != "0003" {
+		t.Fatalf("got %v, %v", missing, err)
+	}
+}
+
 func TestIDsTravelThroughSQL(t *testing.T) {
 	db := postgrestest.Open(t)
 	want := core.NewID()
