@@ -251,7 +251,12 @@ func TestUserRole(t *testing.T) {
 	if user, err := d.people.User(t.Context(), d.db, acme, twin.ID); err != nil || user.Role != directory.RoleAdmin {
 		t.Error(user.Role, err)
 	}
-	if out := d.do("user", "role", dana.ID.String(), "--workspace", "acme", "--role", "user"); !strings.Contains(out, "Note: the workspace has no active owner.") {
+	d.refused(3, "Dana is the last owner of acme; make somebody else an owner first", "user", "role", dana.ID.String(), "--workspace", "acme", "--role", "login_only")
+	if user, err := d.people.User(t.Context(), d.db, acme, dana.ID); err != nil || user.Role != directory.RoleOwner {
+		t.Errorf("the last owner is %s, %v", user.Role, err)
+	}
+	d.do("user", "role", twin.ID.String(), "--workspace", "acme", "--role", "owner")
+	if out := d.do("user", "role", dana.ID.String(), "--workspace", "acme", "--role", "login_only"); !strings.Contains(out, "Dana is login_only now (was owner).") {
 		t.Error(out)
 	}
 	if user, err := d.people.User(t.Context(), d.db, other, theirs.ID); err != nil || user.Role != directory.RoleUser {

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/accounts"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 )
@@ -30,7 +31,9 @@ func (userRole) Help() string {
 
   postern user role dana@acme.example --workspace acme --role owner
 
-Owners and admins manage every account; users own and share their own; login-only users and guests use what is shared with them.`
+Owners and admins manage every account; users own and share their own; login-only users and guests use what is shared with them.
+
+A workspace keeps its last owner: make somebody else an owner first.`
 }
 
 func (u userRole) Run(ctx context.Context, terminal terminal) error {
@@ -43,19 +46,7 @@ func (u userRole) Run(ctx context.Context, terminal terminal) error {
 	if err != nil {
 		return err
 	}
-	people := &lifecycle.Lifecycle{DB: s.db, Directory: s.people}
-	after, err := people.Change(ctx, s.cause, s.workspace.ID, found.ID, func(user *directory.User) error {
-		user.Role = directory.Role(u.Role)
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	others := 0
-	err = s.db.Tx(ctx, func(tx pgx.Tx) error {
-		others, err = s.people.OtherOwners(ctx, tx, s.workspace.ID, after.ID)
-		return err
-	})
+	after, others, err := u.give(ctx, s, found.ID)
 	if err != nil {
 		return err
 	}
@@ -78,6 +69,26 @@ func (u userRole) Run(ctx context.Context, terminal terminal) error {
 			sheet.say("Note: the workspace has no active owner.")
 		}
 	})
+}
+
+// give changes the role and tells how many other owners there are. Their number cannot fall meanwhile:
+// without an owner nobody could put right what follows.
+func (u userRole) give(ctx context.Context, s *setup, id core.ID) (after directory.User, others int, err error) {
+	people := &lifecycle.Lifecycle{DB: s.db, Directory: s.people, Accounts: &accounts.Accounts{DB: s.db, Directory: s.people}}
+	err = s.db.Tx(ctx, func(tx pgx.Tx) error {
+		if others, err = s.people.OtherOwners(ctx, tx, s.workspace.ID, id); err != nil {
+			return err
+		}
+		after, err = people.Change(ctx, s.cause, s.workspace.ID, id, func(user *directory.User) error {
+			if others == 0 && user.Active && user.Role == directory.RoleOwner && u.Role != string(directory.RoleOwner) {
+				return core.Denied("%s is the last owner of %s; make somebody else an owner first", user.Name(), s.workspace.Slug).WithCode("last_owner")
+			}
+			user.Role = directory.Role(u.Role)
+			return nil
+		})
+		return err
+	})
+	return after, others, err
 }
 
 // find gives the one user that is meant.
