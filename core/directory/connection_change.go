@@ -19,7 +19,8 @@ update connections set name = @name, issuer = @issuer, client_id = @client_id, c
 where workspace_id = @workspace and id = @id`
 
 // ChangeConnection edits a connection and returns it as stored. What edit writes to ID, Workspace, Kind
-// and Created is ignored. Without a difference nothing happens, not even an event. A taken name is a
+// and Created is ignored. Access tokens given out for an assertion die when another one is asked for.
+// Without a difference nothing happens, not even an event. A taken name is a
 // Conflict on "name".
 func (d *Directory) ChangeConnection(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, id core.ID, edit func(*Connection)) (Connection, error) {
 	before, err := one[Connection](ctx, tx, "connection", selectConnectionForUpdate, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
@@ -48,6 +49,11 @@ func (d *Directory) ChangeConnection(ctx context.Context, tx pgx.Tx, cause core.
 	})
 	if err != nil {
 		return Connection{}, collision(err)
+	}
+	if before.Provisioning.Assertion != wanted.Provisioning.Assertion {
+		if _, err := tx.Exec(ctx, deleteAssertionTokens, pgx.StrictNamedArgs{"workspace": workspace, "connection": id}); err != nil {
+			return Connection{}, err
+		}
 	}
 	return wanted, audit.Append(ctx, tx, core.NewEvent(core.ConnectionUpdated, workspace, cause, d.now(),
 		core.Target{Kind: "connection", ID: id, Name: wanted.Name}).With("changed", strings.Join(changed, ",")))

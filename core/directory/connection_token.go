@@ -9,7 +9,6 @@ import (
 
 	"postern/core"
 	"postern/core/audit"
-	"postern/core/postgres"
 	"postern/core/seal"
 )
 
@@ -17,15 +16,15 @@ const lockConnection = `select name from connections where workspace_id = @works
 
 const countConnectionTokens = `
 select count(*) from connection_tokens
-where workspace_id = @workspace and connection_id = @connection and (expires is null or expires > @now)`
+where workspace_id = @workspace and connection_id = @connection and kind = 'static' and (expires is null or expires > @now)`
 
 const insertConnectionToken = `
 insert into connection_tokens (id, workspace_id, connection_id, hash, created, expires)
 values (@id, @workspace, @connection, @hash, @now, @expires)`
 
 // CreateConnectionToken gives a connection one more SCIM token, "pst_scim_…", and returns it: the
-// only time it can be seen. expires may be nil. A connection has at most two live tokens, so that one
-// can be replaced without a gap; a third is a Conflict.
+// only time it can be seen. expires may be nil. A connection has at most two live ones, so that one can
+// be replaced without a gap; a third is a Conflict.
 func (d *Directory) CreateConnectionToken(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, connection core.ID, expires *time.Time) (seal.Secret, error) {
 	now := d.now()
 	// The row lock makes two creations count one after the other.
@@ -74,8 +73,9 @@ where workspace_id = @workspace and id = (
 	where workspace_id = @workspace and id = @id and (last_used is null or last_used <= @stale)
 	for update skip locked)`
 
-// AuthenticateConnection finds whose SCIM token this is. A token that is unknown or has expired is
-// Unauthenticated, and the two cannot be told apart.
+// AuthenticateConnection finds whose SCIM token this is, static or issued. A token that is unknown or
+// has expired is Unauthenticated, and the two cannot be told apart. It reads the token's row each time:
+// a revoked token opens nothing from the commit of its revocation on.
 func (d *Directory) AuthenticateConnection(ctx context.Context, token seal.Secret) (Connection, error) {
 	now := d.now()
 	found, err := one[bearer](ctx, d.DB, "token", selectConnectionByToken, pgx.StrictNamedArgs{"hash": seal.HashToken(token.Reveal()), "now": now})
@@ -96,14 +96,3 @@ type bearer struct {
 }
 
 func unknownToken() error { return core.Unauthenticated("the token is not valid") }
-
-// touch writes that something was used, at most once per touchEvery. Whoever finds the row locked
-// by another request's touch leaves it to that one.
-func (d *Directory) touch(ctx context.Context, query string, workspace, id core.ID, last *time.Time, now time.Time) error {
-	stale := now.Add(-touchEvery)
-	if last != nil && last.After(stale) {
-		return nil
-	}
-	_, err := d.DB.Exec(ctx, query, pgx.StrictNamedArgs{"workspace": workspace, "id": id, "now": now, "stale": stale})
-	return postgres.Classify(err)
-}

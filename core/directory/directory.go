@@ -33,6 +33,8 @@ type Directory struct {
 	SessionLife time.Duration
 	// FlowLife is how long a person may take at the IdP during a sign-in. Default 10 minutes.
 	FlowLife time.Duration
+
+	touches touches
 }
 
 // now is the time as PostgreSQL keeps it, so that what is returned equals what will be read.

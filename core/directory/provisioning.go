@@ -78,5 +78,12 @@ func (p Provisioning) check() error {
 			return core.Invalid("provisioning.assertion."+one.field, "a value is needed")
 		}
 	}
+	for _, one := range []struct{ field, value string }{
+		{"issuer", a.Issuer}, {"subject", a.Subject}, {"audience", a.Audience}, {"jwks_uri", a.JWKSURI},
+	} {
+		if err := short("provisioning.assertion."+one.field, one.value); err != nil {
+			return err
+		}
+	}
 	return nil
 }

@@ -25,9 +25,10 @@ func (t Token) Live(at time.Time) bool { return t.Expires == nil || t.Expires.Af
 
 const selectConnectionTokens = `
 select id, created, expires, last_used from connection_tokens
-where workspace_id = @workspace and connection_id = @owner order by created, id`
+where workspace_id = @workspace and connection_id = @owner and kind = 'static' order by created, id`
 
-// ConnectionTokens lists the SCIM tokens of a connection, expired ones too, oldest first.
+// ConnectionTokens lists the static SCIM tokens of a connection, expired ones too, oldest first. Access
+// tokens, which clients are given for hours, are not among them.
 func (d *Directory) ConnectionTokens(ctx context.Context, q postgres.Querier, workspace, connection core.ID) ([]Token, error) {
 	return many[Token](ctx, q, selectConnectionTokens, pgx.StrictNamedArgs{"workspace": workspace, "owner": connection})
 }
@@ -46,7 +47,7 @@ delete from connection_tokens t using connections c
 where t.workspace_id = @workspace and t.connection_id = @owner and t.id = @token and c.workspace_id = t.workspace_id and c.id = t.connection_id
 returning c.name`
 
-// RevokeConnectionToken ends a SCIM token at once and for good. One that is not the connection's, or
+// RevokeConnectionToken ends a SCIM token, static or issued, at once and for good. One that is not the connection's, or
 // was revoked before, is NotFound.
 func (d *Directory) RevokeConnectionToken(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, connection, token core.ID) error {
 	name, err := revoke(ctx, tx, deleteConnectionToken, workspace, connection, token)
