@@ -85,7 +85,7 @@ func (d *Directory) Teams(ctx context.Context, q postgres.Querier, workspace cor
 		c.and("connection_id = @connection", "connection", query.Connection)
 	}
 	if query.DisplayName != "" {
-		c.and("lower(display_name) = lower(@display_name)", "display_name", query.DisplayName)
+		c.and(`fold(display_name) collate "C" = fold(@display_name)`, "display_name", query.DisplayName)
 	}
 	if query.ExternalID != "" {
 		c.and("external_id = @external_id", "external_id", query.ExternalID)
@@ -97,6 +97,11 @@ func (d *Directory) Teams(ctx context.Context, q postgres.Querier, workspace cor
 }
 
 const insertTeam = `
+with counted as (
+	insert into directory_counts as c (workspace_id, connection_id, slot, teams)
+	select @workspace::uuid, @connection::uuid, pg_backend_pid() % ` + countSlots + `, 1 where @connection::uuid is not null
+	on conflict (workspace_id, connection_id, slot) do update set teams = c.teams + excluded.teams
+)
 insert into teams (id, workspace_id, connection_id, display_name, external_id, attributes, version, created, updated)
 values (@id, @workspace, @connection, @display_name, @external_id, @attributes, 1, @now, @now)`
 
@@ -153,8 +158,16 @@ func (d *Directory) UpdateTeam(ctx context.Context, tx pgx.Tx, team Team) (Team,
 }
 
 const deleteTeam = `
-update teams set deleted = @now, updated = @now, version = version + 1
-where workspace_id = @workspace and id = @id and deleted is null`
+with gone as (
+	update teams set deleted = @now, updated = @now, version = version + 1
+	where workspace_id = @workspace and id = @id and deleted is null
+	returning connection_id
+), counted as (
+	insert into directory_counts as c (workspace_id, connection_id, slot, teams)
+	select @workspace::uuid, connection_id, pg_backend_pid() % ` + countSlots + `, -1 from gone where connection_id is not null
+	on conflict (workspace_id, connection_id, slot) do update set teams = c.teams + excluded.teams
+)
+select from gone`
 
 const deleteTeamMembers = `delete from team_members where workspace_id = @workspace and team_id = @id`
 

@@ -10,6 +10,11 @@ import (
 )
 
 const insertUser = `
+with counted as (
+	insert into directory_counts as c (workspace_id, connection_id, slot, users, active)
+	select @workspace::uuid, @connection::uuid, pg_backend_pid() % ` + countSlots + `, 1, @active::boolean::int where @connection::uuid is not null
+	on conflict (workspace_id, connection_id, slot) do update set users = c.users + excluded.users, active = c.active + excluded.active
+)
 insert into users (id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, active,
                    role, attributes, version, created, updated)
 values (@id, @workspace, @connection, @user_name, @external_id, @display_name, @given_name, @family_name, @email, @active,
@@ -45,14 +50,28 @@ func (d *Directory) InsertUser(ctx context.Context, tx pgx.Tx, user User) (User,
 	return user, nil
 }
 
-// The epoch is not among the columns: it only ever rises, in EndSessions.
+// The epoch is not among the columns: it only ever rises, in EndSessions. What is counted changes with
+// the row or not at all: the version makes sure that before is the row that is updated.
 const updateUser = `
-update users
-set user_name = @user_name, external_id = @external_id, display_name = @display_name, given_name = @given_name,
-    family_name = @family_name, email = @email, active = @active, role = @role, attributes = @attributes, deleted = @deleted,
-    version = version + 1, updated = @now
-where workspace_id = @workspace and id = @id and version = @version and deleted is null
-returning version, epoch`
+with before as (
+	select id, connection_id, active from users
+	where workspace_id = @workspace and id = @id and version = @version and deleted is null
+), changed as (
+	update users
+	set user_name = @user_name, external_id = @external_id, display_name = @display_name, given_name = @given_name,
+	    family_name = @family_name, email = @email, active = @active, role = @role, attributes = @attributes, deleted = @deleted,
+	    version = version + 1, updated = @now
+	where workspace_id = @workspace and id = @id and version = @version and deleted is null
+	returning id, version, epoch
+), counted as (
+	insert into directory_counts as c (workspace_id, connection_id, slot, users, active)
+	select @workspace::uuid, b.connection_id, pg_backend_pid() % ` + countSlots + `, -(@deleted::timestamptz is not null)::int,
+	       (@active::boolean and @deleted::timestamptz is null)::int - b.active::int
+	from before b join changed using (id)
+	where b.connection_id is not null and (@deleted::timestamptz is not null or b.active <> @active::boolean)
+	on conflict (workspace_id, connection_id, slot) do update set users = c.users + excluded.users, active = c.active + excluded.active
+)
+select version, epoch from changed`
 
 // UpdateUser writes every field of a user but id, workspace, connection, epoch and created, and
 // returns them as stored, one version on. A user that changed since user.Version was read is Stale.
