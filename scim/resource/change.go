@@ -28,24 +28,19 @@ type Change struct {
 	HasValue  bool // a Remove may name the values to remove
 }
 
-// Profile is how a kind of identity provider departs from the RFC.
-type Profile struct {
-	// BareValues reads values in a filter without quotes.
-	BareValues bool
-	// ReplaceCreates makes a replace whose filter matches nothing add the element: Entra ID replaces
-	// emails[type eq "work"].value of people without e-mail.
-	ReplaceCreates bool
-	// Strict takes what the RFCs allow and refuses everything else.
-	Strict bool
-	// Rules notes which departures occurred; nil notes none.
-	Rules *Rules
-}
-
 // Changes reads the body of a PATCH. An operation without a path becomes one change for each
 // attribute in its value. What may not be changed is refused when a path names it, and ignored when
 // it only stands in a value: Okta repeats the id there.
 func (t *Type) Changes(body *Object, profile Profile) ([]Change, error) {
-	value, _ := body.Get("Operations")
+	if err := message(body, profile); err != nil {
+		return nil, err
+	}
+	value, found := body.Get("Operations")
+	if found && body.spelled("Operations") != "Operations" {
+		if err := profile.Departs(RuleMessageCase, "Operations"); err != nil {
+			return nil, err
+		}
+	}
 	operations, ok := value.([]any)
 	if !ok || len(operations) == 0 {
 		return nil, invalidSyntax("a PATCH has a list of Operations with at least one in it")
@@ -53,110 +48,324 @@ func (t *Type) Changes(body *Object, profile Profile) ([]Change, error) {
 	if len(operations) > MaxOperations {
 		return nil, tooManyOperations()
 	}
-	changes := make([]Change, 0, len(operations))
+	r := reader{Type: t, profile: profile, changes: make([]Change, 0, len(operations))}
 	for _, operation := range operations {
 		o, ok := operation.(*Object)
 		if !ok {
 			return nil, invalidSyntax("an operation is an object with op, path and value")
 		}
-		var err error
-		if changes, err = t.operation(changes, o, profile); err != nil {
+		if err := r.operation(o); err != nil {
 			return nil, err
 		}
-		if len(changes) > MaxOperations {
-			return nil, tooManyOperations()
-		}
 	}
-	return changes, nil
+	return r.changes, nil
 }
 
 func tooManyOperations() error {
 	return core.TooLarge("a PATCH may have %d operations", MaxOperations)
 }
 
-func (t *Type) operation(changes []Change, o *Object, profile Profile) ([]Change, error) {
-	op := strings.ToLower(o.Text("op")) // Entra ID sends Add, Replace and Remove
-	if op != Add && op != Replace && op != Remove {
-		return nil, invalidSyntax("op is add, replace or remove")
+// reader makes changes of operations. A path is read once, however many operations have it in a row.
+type reader struct {
+	*Type
+	profile Profile
+	changes []Change
+	text    string // the last path that was read
+	last    Change // and what it leads to
+}
+
+// spoken is one operation taken apart.
+type spoken struct {
+	op       string
+	path     any
+	value    any
+	hasPath  bool
+	hasValue bool
+}
+
+func (r *reader) operation(o *Object) error {
+	s, err := r.listen(o)
+	if err != nil {
+		return err
 	}
-	value, hasValue := o.Get("value")
-	if !hasValue && op != Remove {
-		return nil, invalidValue("value", "%s needs a value", op)
+	if s.hasPath && (s.path == nil || s.path == "") {
+		s.hasPath = false
+		if err := r.profile.Departs(RuleEmptyPath, "path"); err != nil {
+			return err
+		}
 	}
-	if path, found := o.Get("path"); found && path != nil && path != "" {
-		text, ok := path.(string)
-		if !ok {
-			return nil, core.Invalid("path", "a path is a string").WithCode("invalidPath")
-		}
-		change, err := t.change(text, value, profile)
-		if err != nil {
-			return nil, err
-		}
-		if values, isObject := value.(*Object); change.Whole && change.URN == "" && isObject && op != Remove {
-			return t.values(changes, op, values, profile)
-		}
-		if strings.EqualFold(change.Path.Name, "schemas") || change.unkept() {
-			return changes, nil
-		}
-		if change.Attribute != nil && change.Attribute.ReadOnly {
-			return nil, core.Invalid(change.Attribute.Name, "this cannot be changed").WithCode("mutability")
-		}
-		change.Operation, change.Value, change.HasValue = op, value, hasValue
-		return append(changes, change), nil
+	if s.hasPath {
+		return r.targeted(s)
 	}
-	if op == Remove {
-		return nil, core.Invalid("path", "a remove needs a path").WithCode("noTarget")
+	if !s.hasValue && s.op != Remove {
+		return invalidValue("value", "%s needs a value", s.op)
 	}
-	values, ok := value.(*Object)
+	if s.op == Remove {
+		return core.Invalid("path", "a remove needs a path").WithCode("noTarget")
+	}
+	values, ok := s.value.(*Object)
 	if !ok {
-		return nil, invalidValue("value", "an operation without a path has an object of attributes as its value")
+		return invalidValue("value", "an operation without a path has an object of attributes as its value")
 	}
-	return t.values(changes, op, values, profile)
+	return r.values(s.op, values)
+}
+
+// listen takes the operation apart.
+func (r *reader) listen(o *Object) (spoken, error) {
+	var s spoken
+	for name, value := range o.All() {
+		proper := ""
+		switch {
+		case strings.EqualFold(name, "op"):
+			proper = "op"
+			text, _ := value.(string)
+			s.op = strings.ToLower(text) // Entra ID sends Add, Replace and Remove
+			if s.op != text {
+				r.profile.Rules.suspect(Entra)
+				if err := r.profile.Departs(RuleOperationCase, "op"); err != nil {
+					return s, err
+				}
+			}
+		case strings.EqualFold(name, "path"):
+			proper, s.path, s.hasPath = "path", value, true
+		case strings.EqualFold(name, "value"):
+			proper, s.value, s.hasValue = "value", value, true
+		default:
+			if err := r.profile.Departs(RuleOperationExtra, "Operations"); err != nil {
+				return s, err
+			}
+			continue
+		}
+		if name != proper {
+			if err := r.profile.Departs(RuleMessageCase, proper); err != nil {
+				return s, err
+			}
+		}
+	}
+	if s.op != Add && s.op != Replace && s.op != Remove {
+		return s, invalidSyntax("op is add, replace or remove")
+	}
+	return s, nil
+}
+
+// targeted reads an operation with a path.
+func (r *reader) targeted(s spoken) error {
+	text, ok := s.path.(string)
+	if !ok {
+		return core.Invalid("path", "a path is a string").WithCode("invalidPath")
+	}
+	change, err := r.change(text, s.value)
+	if err != nil {
+		return err
+	}
+	change.Operation, change.Value, change.HasValue = s.op, s.value, s.hasValue
+	if !s.hasValue && s.op != Remove {
+		if !change.namesMember(s.op) {
+			return invalidValue("value", "%s needs a value", s.op)
+		}
+		if err := r.profile.Departs(RuleMemberByFilter, "members"); err != nil {
+			return err
+		}
+	}
+	if values, isObject := s.value.(*Object); change.Whole && change.URN == "" && isObject && s.op != Remove {
+		if err := r.profile.Departs(RuleCoreContainer, ""); err != nil {
+			return err
+		}
+		return r.values(s.op, values)
+	}
+	if !change.Whole && strings.EqualFold(change.Path.Name, "schemas") {
+		return r.profile.Departs(RuleReadOnlyIgnored, "schemas")
+	}
+	if change.unkept() {
+		return r.profile.Departs(RulePasswordDropped, "password")
+	}
+	if change.readOnly() {
+		return core.Invalid(change.Attribute.Name, "this cannot be changed").WithCode("mutability")
+	}
+	return r.take(change, "invalidPath")
 }
 
 // values makes a change of each attribute of an operation without a path. Its keys may be paths:
 // name.givenName, emails[type eq "work"].value, urn:…:User:department.
-func (t *Type) values(changes []Change, op string, values *Object, profile Profile) ([]Change, error) {
+func (r *reader) values(op string, values *Object) error {
 	for key, value := range values.All() {
-		change, err := t.change(key, value, profile)
-		if err != nil { // no path, so an attribute of the sender's own, whatever its name looks like
-			change = Change{Path: filter.Path{Name: key}}
+		change, err := r.key(key, value)
+		if err != nil {
+			return err
 		}
 		if inner, isObject := value.(*Object); change.Whole && change.URN == "" && isObject {
-			if changes, err = t.values(changes, op, inner, profile); err != nil {
-				return nil, err
+			if err := r.profile.Departs(RuleCoreContainer, ""); err != nil {
+				return err
+			}
+			if err := r.values(op, inner); err != nil {
+				return err
 			}
 			continue
 		}
-		if change.unkept() || change.Attribute != nil && change.Attribute.ReadOnly {
+		rule := Rule("")
+		switch {
+		case change.unkept():
+			rule = RulePasswordDropped
+		case change.readOnly():
+			rule = RuleReadOnlyIgnored
+		}
+		if rule != "" {
+			if err := r.profile.Departs(rule, change.place()); err != nil {
+				return err
+			}
 			continue
 		}
 		change.Operation, change.Value, change.HasValue = op, value, true
-		changes = append(changes, change)
+		if err := r.take(change, "invalidSyntax"); err != nil {
+			return err
+		}
 	}
-	return changes, nil
+	return nil
+}
+
+// key reads a key of an operation without a path. What is no path is an attribute of the sender's own,
+// whatever its name looks like.
+func (r *reader) key(key string, value any) (Change, error) {
+	change, err := r.change(key, value)
+	if err != nil {
+		return Change{Path: filter.Path{Name: key}}, nil //nolint:nilerr // see above
+	}
+	if change.Attribute == nil || change.Whole {
+		return change, nil
+	}
+	if isURN(key) {
+		err = r.profile.Departs(RuleURNKey, change.Attribute.Name)
+	}
+	if err == nil && (change.Path.Sub != "" || change.Path.Filter != nil) {
+		err = r.profile.Departs(RuleDottedKey, change.Attribute.Name)
+	}
+	return change, err
+}
+
+// take keeps a change, once it is noted what is unusual about it. code is what the strict profile calls
+// an attribute it does not know.
+func (r *reader) take(c Change, code string) error {
+	if c.Value == nil && c.HasValue && c.Operation != Remove {
+		if err := r.profile.Departs(RuleNullRemoves, c.place()); err != nil {
+			return err
+		}
+	}
+	unknown := c.Attribute == nil && !c.Whole || c.Path.Sub != "" && c.Attribute.sub(c.Path.Sub) == nil
+	if c.Whole && c.URN != "" {
+		_, _, known := r.place(c.URN)
+		unknown = !known
+	}
+	if unknown && c.Operation != Remove {
+		if err := r.profile.departs(RuleUnknownAttribute, "", code); err != nil {
+			return err
+		}
+	}
+	if unknown && r.profile.Strict {
+		return refusal(RuleUnknownAttribute, "", code)
+	}
+	r.changes = append(r.changes, c)
+	if len(r.changes) > MaxOperations {
+		return tooManyOperations()
+	}
+	return nil
 }
 
 // change reads one path. The value helps to tell the URN of an unknown extension from an attribute
 // in it.
-func (t *Type) change(text string, value any, profile Profile) (Change, error) {
+func (r *reader) change(text string, value any) (Change, error) {
+	if text == r.text && text != "" && !isURN(text) {
+		return r.last, nil
+	}
+	c, err := r.read(text, value)
+	if err == nil {
+		r.text, r.last = text, c
+	}
+	return c, err
+}
+
+func (r *reader) read(text string, value any) (Change, error) {
 	if isURN(text) {
-		if proper, _, known := t.place(text); known {
-			return Change{URN: proper, Whole: true}, nil
+		if proper, _, known := r.place(text); known {
+			return Change{URN: proper, Whole: true}, r.spelling(text, proper)
 		}
+	} else if attribute := named(r.attributes, text); attribute != nil {
+		return Change{Path: filter.Path{Name: attribute.Name}, Attribute: attribute}, nil
 	}
-	path, err := filter.ParsePath(text, filter.Options{BareValues: profile.BareValues})
+	path, err := r.profile.parsePath(text)
 	if err != nil {
-		return Change{}, core.Invalid("path", "%s", err.Error()).WithCode("invalidPath")
+		return Change{}, err
 	}
-	urn, attribute := t.lookup(path.URN, path.Name)
+	urn, attribute := r.lookup(path.URN, path.Name)
 	if _, isObject := value.(*Object); path.URN != "" && attribute == nil && path.Filter == nil && path.Sub == "" && isObject {
-		if _, _, known := t.place(path.URN); !known && strings.EqualFold(path.Name, t.Name) {
+		if _, _, known := r.place(path.URN); !known && strings.EqualFold(path.Name, r.Name) {
 			return Change{URN: text, Whole: true}, nil
 		}
 	}
+	switch {
+	case attribute == nil:
+	case path.URN == "" && urn != "":
+		err = r.profile.Departs(RuleExtensionBare, attribute.Name)
+	case path.URN != "":
+		err = r.spelling(path.URN, urn)
+	}
+	if err == nil && path.Filter != nil {
+		err = r.compares(attribute, path.Filter)
+	}
 	path.URN = ""
-	return Change{URN: urn, Path: path, Attribute: attribute}, nil
+	return Change{URN: urn, Path: path, Attribute: attribute}, err
+}
+
+func (r *reader) spelling(urn, proper string) error {
+	if r.misspelt(urn, proper) {
+		return r.profile.Departs(RuleURNSpelling, proper)
+	}
+	return nil
+}
+
+// compares looks for text where a boolean is compared, and for sub-attributes that do not exist.
+func (r *reader) compares(a *Attribute, e filter.Expression) error {
+	switch e := e.(type) {
+	case filter.And:
+		return r.each(a, e)
+	case filter.Or:
+		return r.each(a, e)
+	case filter.Not:
+		return r.compares(a, e.Inner)
+	case filter.Comparison:
+		sub := a.sub(e.Path.Name)
+		if sub == nil && a != nil && r.profile.Strict && (a.Kind == "complex" || !e.Path.Is("value")) {
+			return core.Invalid("path", "the filter names an attribute that %s does not have", a.Name).WithCode("invalidFilter")
+		}
+		if sub != nil && sub.Kind == "boolean" && e.Value.Kind == filter.String {
+			return r.profile.Departs(RuleStringInFilter, a.Name)
+		}
+	}
+	return nil
+}
+
+func (r *reader) each(a *Attribute, parts []filter.Expression) error {
+	for _, part := range parts {
+		if err := r.compares(a, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// namesMember reports whether the path alone says what to add: OneLogin adds members[value eq "id"].
+func (c Change) namesMember(op string) bool {
+	return op == Add && c.Path.Filter != nil && c.Path.Sub == "" && c.Attribute != nil && c.Attribute.Name == "members"
+}
+
+// readOnly reports whether nobody may change the target.
+func (c Change) readOnly() bool {
+	if c.Attribute == nil {
+		return false
+	}
+	if sub := c.Attribute.sub(c.Path.Sub); sub != nil && sub.ReadOnly {
+		return true
+	}
+	return c.Attribute.ReadOnly
 }
 
 // unkept reports whether the change is about a password.

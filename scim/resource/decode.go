@@ -17,7 +17,7 @@ const (
 	MaxDepth = 32
 	// MaxMembers bounds the names of one object.
 	MaxMembers = 1000
-	// longestNumber bounds the digits of a number; the database would spell out its exponent.
+	// longestNumber bounds the digits of a number, its exponent spelled out as the database does.
 	longestNumber = 64
 )
 
@@ -129,10 +129,23 @@ func (d decoder) text(token jsontext.Token) (string, error) {
 
 func (d decoder) number(token jsontext.Token) (Number, error) {
 	text := token.String()
-	if _, err := strconv.ParseFloat(text, 64); err != nil || len(text) > longestNumber {
+	if _, err := strconv.ParseFloat(text, 64); err != nil || spelledOut(text) > longestNumber {
 		return "", invalidSyntax("a number is out of range")
 	}
 	return Number(text), nil
+}
+
+// spelledOut is how long a number is at most when its exponent is written as digits.
+func spelledOut(text string) int {
+	at := strings.IndexAny(text, "eE")
+	if at < 0 {
+		return len(text)
+	}
+	exponent, err := strconv.Atoi(text[at+1:])
+	if err != nil {
+		return longestNumber + 1
+	}
+	return at + 2 + max(exponent, -exponent)
 }
 
 // fault says where the JSON breaks, without a word of what stands there.

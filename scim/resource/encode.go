@@ -8,6 +8,9 @@ import (
 
 // Append writes the object as JSON at the end of dst.
 func (o *Object) Append(dst []byte) []byte {
+	if o.text != nil {
+		return append(dst, o.text...)
+	}
 	dst = append(dst, '{')
 	for i, m := range o.members {
 		if i > 0 {
@@ -42,6 +45,9 @@ func appendValue(dst []byte, value any) []byte {
 	}
 	return append(dst, "null"...)
 }
+
+// AppendText writes a JSON string at the end of dst.
+func AppendText(dst []byte, text string) []byte { return appendText(dst, text) }
 
 func appendText(dst []byte, text string) []byte {
 	// An error only says that the text was no UTF-8; what it could not read is replaced.

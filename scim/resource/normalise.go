@@ -6,79 +6,138 @@ import (
 
 // Normalise returns a resource as it will be kept, from one as it was sent: read-only attributes, the
 // password and empty values are gone, known attributes have their schema's type, attributes of an
-// extension stand under its proper URN. Unknown attributes stay as they are.
+// extension stand under its proper URN. Unknown attributes stay as they are, unless the profile is
+// strict.
 func (t *Type) Normalise(sent *Object, profile Profile) (*Object, error) {
-	kept := &Object{members: make([]member, 0, sent.Len())}
-	return kept, t.merge(kept, sent)
+	n := normaliser{Type: t, profile: profile, kept: &Object{members: make([]member, 0, sent.Len())}}
+	if err := t.schemas(sent, profile); err != nil {
+		return n.kept, err
+	}
+	if err := n.merge(sent); err != nil {
+		return n.kept, err
+	}
+	return n.kept, t.Patch(n.kept, n.later, profile)
 }
 
-func (t *Type) merge(kept, sent *Object) error {
+type normaliser struct {
+	*Type
+	profile Profile
+	kept    *Object
+	later   []Change // what keys that are paths lead to
+}
+
+func (n *normaliser) merge(sent *Object) error {
 	for name, value := range sent.All() {
-		if err := t.keep(kept, name, value); err != nil {
+		if err := n.keep(name, value); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (t *Type) keep(kept *Object, name string, value any) error {
-	urn, local := "", name
-	if isURN(name) {
-		proper, _, known := t.place(name)
-		container, isObject := value.(*Object)
-		switch {
-		case known && proper == "" && isObject:
-			return t.merge(kept, container)
-		case known && isObject:
-			for sub, value := range container.All() {
-				if err := t.keepAt(kept, proper, sub, value); err != nil {
-					return err
-				}
-			}
-			return nil
-		case known && value == nil:
-			return nil
-		case known:
-			return invalidValue(proper, "an object is expected")
-		}
-		colon := strings.LastIndexByte(name, ':')
-		if _, _, known := t.place(name[:colon]); !known {
-			if value, found := pruned(value); found {
-				kept.Set(name, value)
-			}
-			return nil
-		}
-		urn, local = name[:colon], name[colon+1:]
+func (n *normaliser) keep(name string, value any) error {
+	if !isURN(name) {
+		return n.keepPlain("", name, value)
 	}
-	return t.keepAt(kept, urn, local, value)
+	proper, _, known := n.place(name)
+	if known {
+		if n.misspelt(name, proper) {
+			if err := n.profile.Departs(RuleURNSpelling, proper); err != nil {
+				return err
+			}
+		}
+		return n.container(proper, value)
+	}
+	colon := strings.LastIndexByte(name, ':')
+	urn := name[:colon]
+	if proper, _, known = n.place(urn); !known {
+		value, found, err := n.profile.pruned(value)
+		if err != nil || !found {
+			return err
+		}
+		n.kept.Set(name, value)
+		return n.profile.Departs(RuleUnknownAttribute, "")
+	}
+	if err := n.profile.Departs(RuleURNKey, proper); err != nil {
+		return err
+	}
+	if n.misspelt(urn, proper) {
+		n.profile.Rules.Fire(RuleURNSpelling)
+	}
+	return n.keepPlain(proper, name[colon+1:], value)
 }
 
-func (t *Type) keepAt(kept *Object, urn, name string, value any) error {
-	if unkept(name) {
+// container takes the attributes that stand under the URN of a schema.
+func (n *normaliser) container(urn string, value any) error {
+	if value == nil {
 		return nil
 	}
-	proper, attribute := t.lookup(urn, name)
-	switch {
-	case attribute == nil:
-		value, found := pruned(value)
-		if !found {
-			return nil
+	values, ok := value.(*Object)
+	if !ok {
+		return invalidValue(urn, "an object is expected")
+	}
+	if urn == "" {
+		if err := n.profile.Departs(RuleCoreContainer, ""); err != nil {
+			return err
 		}
-		container(kept, proper).Set(name, value)
-		return nil
-	case attribute.ReadOnly:
-		return nil
+		return n.merge(values)
 	}
-	value, found, err := attribute.coerce(attribute.Name, value)
+	for name, value := range values.All() {
+		if err := n.keepPlain(urn, name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keepPlain takes one attribute of the schema the proper URN means.
+func (n *normaliser) keepPlain(urn, name string, value any) error {
+	if unkept(name) {
+		return n.profile.Departs(RulePasswordDropped, "password")
+	}
+	proper, attribute := n.lookup(urn, name)
+	if attribute == nil {
+		return n.unknown(proper, name, value)
+	}
+	if attribute.ReadOnly {
+		return nil // RFC 7644, sections 3.3 and 3.5.1: read-only attributes are ignored
+	}
+	if proper != urn {
+		if err := n.profile.Departs(RuleExtensionBare, attribute.Name); err != nil {
+			return err
+		}
+	}
+	value, found, err := attribute.coerce(site{name: attribute.Name}, value, n.profile)
 	if err != nil || !found {
 		return err
 	}
-	container(kept, proper).Set(attribute.Name, value)
+	container(n.kept, proper).Set(attribute.Name, value)
+	return nil
+}
+
+// unknown takes an attribute no schema has: a path to one that a schema has, or the sender's own.
+func (n *normaliser) unknown(urn, name string, value any) error {
+	if strings.ContainsAny(name, ".[") && value != nil {
+		if path, err := n.profile.parsePath(name); err == nil && path.URN == "" {
+			if proper, attribute := n.lookup(urn, path.Name); attribute != nil && !attribute.ReadOnly && !unkept(path.Sub) {
+				n.later = append(n.later, Change{Operation: Add, URN: proper, Path: path, Attribute: attribute, Value: value, HasValue: true})
+				return n.profile.Departs(RuleDottedKey, attribute.Name)
+			}
+		}
+	}
+	value, found, err := n.profile.pruned(value)
+	if err != nil || !found {
+		return err
+	}
+	if err := n.profile.Departs(RuleUnknownAttribute, ""); err != nil {
+		return err
+	}
+	container(n.kept, urn).Set(name, value)
 	return nil
 }
 
 // unkept names what is taken and dropped wherever it comes: passwords.
-func unkept(name string) bool { return strings.EqualFold(name, "password") }
+func unkept(name string) bool { return len(name) == 8 && strings.EqualFold(name, "password") }
 
 func isURN(name string) bool {
 	return len(name) > 4 && strings.EqualFold(name[:4], "urn:")
@@ -100,165 +159,42 @@ func container(o *Object, urn string) *Object {
 	return inner
 }
 
-// pruned drops nulls, which mean that there is no value, from a value no schema knows.
-func pruned(value any) (any, bool) {
+// pruned drops nulls, which mean that there is no value, and passwords from a value no schema knows.
+// What it returns shares nothing with the value.
+func (p Profile) pruned(value any) (any, bool, error) {
 	switch value := value.(type) {
 	case nil:
-		return nil, false
+		return nil, false, nil
 	case *Object:
 		kept := &Object{members: make([]member, 0, value.Len())}
 		for name, inner := range value.All() {
 			if unkept(name) {
+				if err := p.Departs(RulePasswordDropped, "password"); err != nil {
+					return nil, false, err
+				}
 				continue
 			}
-			if inner, found := pruned(inner); found {
-				kept.Set(name, inner)
+			inner, found, err := p.pruned(inner)
+			if err != nil {
+				return nil, false, err
+			}
+			if found {
+				kept.members = append(kept.members, member{name, inner})
 			}
 		}
-		return kept, true
+		return kept, true, nil
 	case []any:
 		kept := make([]any, 0, len(value))
 		for _, inner := range value {
-			if inner, found := pruned(inner); found {
+			inner, found, err := p.pruned(inner)
+			if err != nil {
+				return nil, false, err
+			}
+			if found {
 				kept = append(kept, inner)
 			}
 		}
-		return kept, len(kept) > 0
+		return kept, len(kept) > 0, nil
 	}
-	return value, true
-}
-
-// MaxValues bounds the elements of one multi-valued attribute, the members of a group apart.
-const MaxValues = 500
-
-// coerce gives a value its attribute's type; found is false when the value means that there is none.
-func (a *Attribute) coerce(path string, value any) (coerced any, found bool, err error) {
-	if !a.Multi {
-		if list, ok := value.([]any); ok {
-			switch len(list) {
-			case 0:
-				return nil, false, nil
-			case 1:
-				value = list[0] // Entra ID sends a manager as a list of one
-			default:
-				return nil, false, invalidValue(path, "one value is expected, not a list")
-			}
-		}
-		return a.single(path, value)
-	}
-	list, ok := value.([]any)
-	if !ok {
-		list = []any{value}
-	}
-	if len(list) > MaxValues && a.Name != "members" {
-		return nil, false, invalidValue(path, "at most %d values are kept", MaxValues)
-	}
-	kept := make([]any, 0, len(list))
-	for _, element := range list {
-		element, found, err := a.single(path, element)
-		if err != nil {
-			return nil, false, err
-		}
-		if found {
-			kept = append(kept, element)
-		}
-	}
-	onePrimary(kept, 0)
-	return kept, len(kept) > 0, nil
-}
-
-func (a *Attribute) single(path string, value any) (any, bool, error) {
-	if value == nil {
-		return nil, false, nil
-	}
-	switch a.Kind {
-	case "complex":
-		return a.complex(path, value)
-	case "boolean":
-		switch value := value.(type) {
-		case bool:
-			return value, true, nil
-		case string: // Entra ID sends "True" and "False"
-			switch strings.ToLower(value) {
-			case "true":
-				return true, true, nil
-			case "false":
-				return false, true, nil
-			}
-		}
-		return nil, false, invalidValue(path, "true or false is expected")
-	case "integer", "decimal":
-		if number, ok := value.(Number); ok {
-			return number, true, nil
-		}
-		return nil, false, invalidValue(path, "a number is expected")
-	}
-	switch value := value.(type) {
-	case string:
-		return value, true, nil
-	case Number: // Okta's own sample user has numbers for externalId and employeeNumber
-		return string(value), true, nil
-	}
-	return nil, false, invalidValue(path, "a string is expected")
-}
-
-func (a *Attribute) complex(path string, value any) (any, bool, error) {
-	if text, ok := value.(string); ok && a.sub("value") != nil {
-		if text == "" && !a.Multi {
-			return nil, false, nil // a manager replaced by "" is a manager removed
-		}
-		value = NewObject("value", text)
-	}
-	sent, ok := value.(*Object)
-	if !ok {
-		return nil, false, invalidValue(path, "an object is expected")
-	}
-	kept := &Object{members: make([]member, 0, sent.Len())}
-	for name, inner := range sent.All() {
-		sub := a.sub(name)
-		if sub == nil {
-			if inner, found := pruned(inner); found && !unkept(name) {
-				kept.Set(name, inner)
-			}
-			continue
-		}
-		inner, found, err := sub.coerce(path+"."+sub.Name, inner)
-		if err != nil {
-			return nil, false, err
-		}
-		if found {
-			kept.Set(sub.Name, inner)
-		}
-	}
-	if !a.Multi && a.sub("value") != nil && kept.Text("value") == "" {
-		return nil, false, nil
-	}
-	return kept, kept.Len() > 0, nil
-}
-
-// onePrimary leaves primary on one element alone: the first that has it at or after from, where the
-// newest elements begin, else the first of all.
-func onePrimary(list []any, from int) {
-	chosen := -1
-	for i := range list {
-		at := (from + i) % len(list)
-		if primary(list[at]) {
-			chosen = at
-			break
-		}
-	}
-	for i, element := range list {
-		if i != chosen && primary(element) {
-			element.(*Object).Set("primary", false)
-		}
-	}
-}
-
-func primary(element any) bool {
-	o, ok := element.(*Object)
-	if !ok {
-		return false
-	}
-	value, _ := o.Get("primary")
-	return value == true
+	return value, true, nil
 }

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 // regard to case, as SCIM does. A value is nil, bool, string, Number, *Object or []any of these.
 type Object struct {
 	members []member
+	text    []byte // not nil: the members are still written, and are read when somebody looks
 }
 
 type member struct {
@@ -19,6 +21,23 @@ type member struct {
 
 // Number is a JSON number as it was written.
 type Number string
+
+// Written is an object from its own JSON, which Append gives back untouched: nothing is read before
+// somebody looks into the object. The text has to be what Append or the database wrote; an object that
+// turns out not to be readable panics. Nobody may change the text afterwards.
+func Written(text []byte) *Object { return &Object{text: text} }
+
+// open reads what is still written.
+func (o *Object) open() {
+	if o.text == nil {
+		return
+	}
+	read, err := Decode(o.text)
+	if err != nil {
+		panic(fmt.Errorf("resource: a stored object cannot be read: %w", err))
+	}
+	o.members, o.text = read.members, nil
+}
 
 // NewObject makes an object of alternating names and values.
 func NewObject(pairs ...any) *Object {
@@ -30,6 +49,7 @@ func NewObject(pairs ...any) *Object {
 }
 
 func (o *Object) find(name string) int {
+	o.open()
 	for i := range o.members {
 		if len(o.members[i].name) == len(name) && strings.EqualFold(o.members[i].name, name) {
 			return i
@@ -39,7 +59,10 @@ func (o *Object) find(name string) int {
 }
 
 // Len is how many members the object has.
-func (o *Object) Len() int { return len(o.members) }
+func (o *Object) Len() int {
+	o.open()
+	return len(o.members)
+}
 
 // Get finds a member's value.
 func (o *Object) Get(name string) (value any, found bool) {
@@ -47,6 +70,14 @@ func (o *Object) Get(name string) (value any, found bool) {
 		return o.members[i].value, true
 	}
 	return nil, false
+}
+
+// spelled is a member's name as it was written.
+func (o *Object) spelled(name string) string {
+	if i := o.find(name); i >= 0 {
+		return o.members[i].name
+	}
+	return ""
 }
 
 // Text is a member's value when it is a string, and empty otherwise.
@@ -84,6 +115,7 @@ func (o *Object) Take(name string) (value any, found bool) {
 // All goes over the members in their order.
 func (o *Object) All() iter.Seq2[string, any] {
 	return func(yield func(string, any) bool) {
+		o.open()
 		for _, m := range o.members {
 			if !yield(m.name, m.value) {
 				return
@@ -94,6 +126,7 @@ func (o *Object) All() iter.Seq2[string, any] {
 
 // Clone is a deep copy.
 func (o *Object) Clone() *Object {
+	o.open()
 	copied := &Object{members: make([]member, len(o.members))}
 	for i, m := range o.members {
 		copied.members[i] = member{m.name, clone(m.value)}
@@ -121,7 +154,7 @@ func Equal(a, b any) bool {
 	switch a := a.(type) {
 	case *Object:
 		other, ok := b.(*Object)
-		if !ok || len(a.members) != len(other.members) {
+		if !ok || a.Len() != other.Len() {
 			return false
 		}
 		for _, m := range a.members {

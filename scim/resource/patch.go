@@ -1,32 +1,61 @@
 package resource
 
 import (
-	"slices"
 	"strings"
 
 	"postern/core"
 	"postern/scim/filter"
 )
 
-// Patch applies changes to a resource in the form Normalise gives, one after the other. After an
-// error the resource is half changed and must be thrown away. The changes themselves are not touched
-// and can be applied again.
+// maxWork bounds how many values one PATCH may look at, all its operations together: ten thousand
+// operations on lists of a hundred, or two thousand on the longest there may be.
+const maxWork = 1_000_000
+
+// Patch applies changes to a resource in the form Normalise gives, one after the other (RFC 7644,
+// section 3.5.2). After an error the resource is half changed and must be thrown away. The changes
+// themselves are not touched and can be applied again.
 func (t *Type) Patch(o *Object, changes []Change, profile Profile) error {
-	for _, change := range changes {
-		if err := t.apply(o, change, profile); err != nil {
+	p := patcher{Type: t, profile: profile}
+	var before *Object
+	if t.immutable {
+		before = o.Clone()
+	}
+	for i := range changes {
+		if err := p.apply(o, &changes[i]); err != nil {
 			return err
 		}
+	}
+	if t.immutable {
+		return t.CheckImmutable(before, o)
 	}
 	return nil
 }
 
-func (t *Type) apply(o *Object, c Change, profile Profile) error {
-	c.Value = clone(c.Value)
+// patcher is one PATCH under way.
+type patcher struct {
+	*Type
+	profile Profile
+	work    int // values looked at
+}
+
+// look counts what an operation has to look at.
+func (p *patcher) look(values int) error {
+	if p.work += values; p.work > maxWork {
+		return core.TooLarge("the operations of this PATCH look at too many values; send them in several requests")
+	}
+	return nil
+}
+
+func (p *patcher) apply(o *Object, change *Change) error {
+	c := *change
 	if c.Value == nil && c.HasValue && c.Operation != Remove {
+		if c.Operation == Add && c.Attribute != nil && c.Attribute.Multi {
+			return nil // nothing is added
+		}
 		c.Operation, c.HasValue = Remove, false // null means that there is no value
 	}
 	if c.Whole {
-		return t.whole(o, c, profile)
+		return p.whole(o, c)
 	}
 	target := o
 	if c.URN != "" {
@@ -41,7 +70,10 @@ func (t *Type) apply(o *Object, c Change, profile Profile) error {
 			target = container(o, c.URN)
 		}
 	}
-	err := c.applyTo(target, profile)
+	err := p.applyTo(target, c)
+	if err == nil && target.Len() > MaxMembers {
+		err = invalidValue("", "a resource may have %d attributes in one place", MaxMembers)
+	}
 	if c.URN != "" && target.Len() == 0 {
 		o.Delete(c.URN)
 	}
@@ -49,7 +81,7 @@ func (t *Type) apply(o *Object, c Change, profile Profile) error {
 }
 
 // whole changes an extension by an object of its attributes, or removes it.
-func (t *Type) whole(o *Object, c Change, profile Profile) error {
+func (p *patcher) whole(o *Object, c Change) error {
 	if c.Operation == Remove {
 		if c.URN == "" {
 			return core.Invalid("path", "name the attribute to remove").WithCode("noTarget")
@@ -62,30 +94,44 @@ func (t *Type) whole(o *Object, c Change, profile Profile) error {
 		return invalidValue(c.URN, "an object is expected")
 	}
 	for name, value := range values.All() {
-		urn, attribute := t.lookup(c.URN, name)
+		urn, attribute := p.lookup(c.URN, name)
 		inner := Change{Operation: c.Operation, URN: urn, Path: filter.Path{Name: name}, Attribute: attribute, Value: value, HasValue: true}
-		if inner.unkept() || attribute != nil && attribute.ReadOnly {
-			continue
+		var err error
+		switch {
+		case inner.unkept():
+			err = p.profile.Departs(RulePasswordDropped, "password")
+		case inner.readOnly():
+			err = p.profile.Departs(RuleReadOnlyIgnored, name)
+		default:
+			if attribute == nil {
+				err = p.profile.Departs(RuleUnknownAttribute, "")
+			}
+			if err == nil && value == nil {
+				err = p.profile.Departs(RuleNullRemoves, inner.place())
+			}
+			if err == nil {
+				err = p.apply(o, &inner)
+			}
 		}
-		if err := t.apply(o, inner, profile); err != nil {
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (c Change) applyTo(o *Object, profile Profile) error {
+func (p *patcher) applyTo(o *Object, c Change) error {
 	switch {
 	case c.Path.Filter != nil:
-		return c.elements(o, profile)
+		return p.elements(o, c)
 	case c.Path.Sub != "":
-		return c.inside(o)
+		return p.inside(o, c)
 	case c.Attribute == nil:
-		return c.unknown(o)
+		return p.unknown(o, c)
 	case c.Operation == Remove:
-		return c.remove(o)
+		return p.remove(o, c)
 	}
-	value, found, err := c.Attribute.coerce(c.place(), c.Value)
+	value, found, err := c.Attribute.coerce(site{name: c.Attribute.Name}, c.Value, p.profile)
 	if err != nil {
 		return err
 	}
@@ -95,11 +141,11 @@ func (c Change) applyTo(o *Object, profile Profile) error {
 	case !found && c.Operation == Add && c.Attribute.Multi:
 	case !found:
 		c.HasValue = false // no value takes the place of every value
-		return c.remove(o)
+		return p.remove(o, c)
 	case c.Attribute.Multi && c.Operation == Add:
 		list, _ := existing.([]any)
-		return c.store(o, appendValues(list, value.([]any), c.Attribute))
-	case c.Attribute.Kind == "complex" && !c.Attribute.Multi && c.Attribute.sub("value") == nil:
+		return p.add(o, c, list, value.([]any))
+	case c.Attribute.Kind == "complex" && !c.Attribute.Multi && !c.Attribute.about():
 		if inner, ok := existing.(*Object); ok {
 			overlay(inner, value.(*Object))
 			return nil
@@ -112,21 +158,65 @@ func (c Change) applyTo(o *Object, profile Profile) error {
 }
 
 // remove takes an attribute away, or the values of it that the operation names.
-func (c Change) remove(o *Object) error {
+func (p *patcher) remove(o *Object, c Change) error {
 	if c.Attribute.Required {
 		return core.Invalid(c.Attribute.Name, "this is required and cannot be removed").WithCode("mutability")
 	}
+	if c.HasValue && c.Value != nil {
+		if err := p.profile.Departs(RuleRemoveNamesValues, c.Attribute.Name); err != nil {
+			return err
+		}
+	}
 	existing, _ := o.Get(c.Attribute.Name)
 	list, ok := existing.([]any)
-	named, isList := c.Value.([]any)
-	if !ok || !c.HasValue || !isList {
+	if !ok || !c.Attribute.Multi || !c.HasValue || c.Value == nil {
 		o.Delete(c.Attribute.Name)
 		return nil
 	}
-	list = slices.DeleteFunc(slices.Clone(list), func(element any) bool {
-		return slices.ContainsFunc(named, func(name any) bool { return sameValue(element, name, c.Attribute) })
-	})
-	return c.store(o, list)
+	names := make([]any, 0, 1)
+	for _, name := range several(c.Value) {
+		if name, found, err := c.Attribute.single(site{name: c.Attribute.Name}, name, p.profile); err == nil && found {
+			names = append(names, name) // what could not be a value is nobody's
+		}
+	}
+	return p.without(o, c, list, names)
+}
+
+// several is a value as a list: itself, or alone.
+func several(value any) []any {
+	if list, ok := value.([]any); ok {
+		return list
+	}
+	return []any{value}
+}
+
+// without stores a list without the values that are named.
+func (p *patcher) without(o *Object, c Change, list, names []any) error {
+	if err := p.look(len(list) * len(names)); err != nil {
+		return err
+	}
+	kept := make([]any, 0, len(list))
+	for _, element := range list {
+		gone := false
+		for _, name := range names {
+			gone = gone || sameValue(element, name, c.Attribute)
+		}
+		if !gone {
+			kept = append(kept, element)
+		}
+	}
+	return c.store(o, kept)
+}
+
+// add stores a list with further values.
+func (p *patcher) add(o *Object, c Change, list, values []any) error {
+	if len(values) > MaxValues {
+		return invalidValue(c.place(), "at most %d values are kept", MaxValues)
+	}
+	if err := p.look((len(list) + len(values)) * len(values)); err != nil {
+		return err
+	}
+	return c.store(o, appendValues(list, values, c.Attribute))
 }
 
 // store keeps a list, or nothing when it is empty.
@@ -150,51 +240,55 @@ func (c Change) name() string {
 }
 
 // unknown changes an attribute no schema describes.
-func (c Change) unknown(o *Object) error {
+func (p *patcher) unknown(o *Object, c Change) error {
 	existing, found := o.Get(c.Path.Name)
 	list, isList := existing.([]any)
 	if c.Operation == Remove {
-		named, several := c.Value.([]any)
-		if !isList || !several {
+		if !isList || !c.HasValue || c.Value == nil {
 			o.Delete(c.Path.Name)
 			return nil
 		}
-		return c.store(o, slices.DeleteFunc(slices.Clone(list), func(element any) bool {
-			return slices.ContainsFunc(named, func(name any) bool { return sameValue(element, name, nil) })
-		}))
+		if err := p.profile.Departs(RuleRemoveNamesValues, ""); err != nil {
+			return err
+		}
+		return p.without(o, c, list, several(c.Value))
 	}
-	value, some := pruned(c.Value)
+	value, some, err := p.profile.pruned(c.Value)
+	if err != nil {
+		return err
+	}
 	if !some {
 		o.Delete(c.Path.Name)
 		return nil
 	}
 	if c.Operation == Add && found {
 		if isList {
-			added, several := value.([]any)
-			if !several {
-				added = []any{value}
-			}
-			if len(added) > MaxValues {
-				return invalidValue(c.place(), "at most %d values are kept", MaxValues)
-			}
-			return c.store(o, appendValues(list, added, nil))
+			return p.add(o, c, list, several(value))
 		}
 		inner, isObject := existing.(*Object)
 		if values, ok := value.(*Object); ok && isObject {
 			overlay(inner, values)
-			return nil
+			return checkMembers(inner)
 		}
 	}
 	o.Set(c.Path.Name, value)
 	return nil
 }
 
+// checkMembers stops an object that grows operation by operation.
+func checkMembers(o *Object) error {
+	if o.Len() > MaxMembers {
+		return invalidValue("", "a resource may have %d attributes in one place", MaxMembers)
+	}
+	return nil
+}
+
 // inside changes a sub-attribute: of the one value, or of every element.
-func (c Change) inside(o *Object) error {
+func (p *patcher) inside(o *Object, c Change) error {
 	if c.Attribute != nil && c.Attribute.Kind != "complex" {
 		return core.Invalid("path", "%s has no sub-attributes", c.Attribute.Name).WithCode("invalidPath")
 	}
-	value, found, err := c.subValue()
+	value, found, err := p.subValue(c)
 	if err != nil {
 		return err
 	}
@@ -209,14 +303,20 @@ func (c Change) inside(o *Object) error {
 		if existing.Len() == 0 || c.Attribute.pointless(existing) {
 			o.Delete(c.name())
 		}
-		return nil
+		return checkMembers(existing)
 	case []any:
+		if err := p.look(len(existing)); err != nil {
+			return err
+		}
 		for _, element := range existing {
 			if inner, ok := element.(*Object); ok {
 				c.setSub(inner, value, found)
+				if err := checkMembers(inner); err != nil {
+					return err
+				}
 			}
 		}
-		return c.settle(o, existing, 0)
+		return p.settle(o, c, existing, 0)
 	case nil:
 		if !found {
 			return nil
@@ -224,7 +324,7 @@ func (c Change) inside(o *Object) error {
 		made := NewObject(c.subName(), value)
 		if c.Attribute != nil && c.Attribute.Multi {
 			o.Set(c.name(), []any{made})
-		} else {
+		} else if !c.Attribute.pointless(made) {
 			o.Set(c.name(), made)
 		}
 		return nil
@@ -233,15 +333,14 @@ func (c Change) inside(o *Object) error {
 }
 
 // subValue is the sub-attribute's value in its own type; found is false when it is to be removed.
-func (c Change) subValue() (value any, found bool, err error) {
+func (p *patcher) subValue(c Change) (value any, found bool, err error) {
 	if c.Operation == Remove {
 		return nil, false, nil
 	}
 	if sub := c.Attribute.sub(c.Path.Sub); sub != nil {
-		return sub.coerce(c.place(), c.Value)
+		return sub.coerce(site{c.Attribute.Name, sub.Name}, c.Value, p.profile)
 	}
-	value, found = pruned(c.Value)
-	return value, found, nil
+	return p.profile.pruned(c.Value)
 }
 
 func (c Change) subName() string {
@@ -261,5 +360,5 @@ func (c Change) setSub(element *Object, value any, found bool) {
 
 // pointless reports whether a value has lost what it is about: a manager without a value.
 func (a *Attribute) pointless(o *Object) bool {
-	return a != nil && !a.Multi && a.sub("value") != nil && o.Text("value") == ""
+	return a != nil && a.about() && o.Text("value") == ""
 }

@@ -40,6 +40,8 @@ func TestDecodeRefuses(t *testing.T) {
 		"zero character in a name":    `{"a\u0000":1}`,
 		"control character":           "{\"a\":\"\x01\"}",
 		"number out of range":         `{"a":1e999999}`,
+		"number with many zeros":      `{"a":1e63}`,
+		"number with many decimals":   `{"a":1e-63}`,
 		"number too long":             `{"a":` + strings.Repeat("1", 65) + `}`,
 		"leading zero":                `{"a":01}`,
 		"NaN":                         `{"a":NaN}`,

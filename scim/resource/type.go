@@ -28,6 +28,8 @@ type Type struct {
 
 	attributes []*Attribute // of the core schema, and those every resource has
 	extensions []extension
+	squashed   string // the core schema's URN without its colons
+	immutable  bool   // some attribute can be given once only
 }
 
 type extension struct {
@@ -43,6 +45,7 @@ type Attribute struct {
 	Multi         bool
 	CaseExact     bool
 	ReadOnly      bool
+	Immutable     bool // given once, and never changed
 	Required      bool
 	Returned      string // always, default, request, never
 	SubAttributes []*Attribute
@@ -57,7 +60,7 @@ func (a *Attribute) sub(name string) *Attribute {
 
 func named(attributes []*Attribute, name string) *Attribute {
 	for _, attribute := range attributes {
-		if strings.EqualFold(attribute.Name, name) {
+		if len(attribute.Name) == len(name) && strings.EqualFold(attribute.Name, name) {
 			return attribute
 		}
 	}
@@ -144,8 +147,11 @@ func newType(t Type) *Type {
 			{Name: "version", Kind: "string", CaseExact: true, ReadOnly: true},
 		}},
 	)
+	t.squashed, t.immutable = squash(t.Core.ID), anyImmutable(t.attributes)
 	for _, definition := range t.Extensions {
-		t.extensions = append(t.extensions, extension{definition.ID, squash(definition.ID), attributesOf(definition.Attributes)})
+		e := extension{definition.ID, squash(definition.ID), attributesOf(definition.Attributes)}
+		t.extensions = append(t.extensions, e)
+		t.immutable = t.immutable || anyImmutable(e.attributes)
 	}
 	return &t
 }
@@ -155,7 +161,7 @@ func attributesOf(definitions schema.Attributes) []*Attribute {
 	for _, definition := range definitions {
 		attributes = append(attributes, &Attribute{
 			Name: definition.Name(), Kind: definition.AttributeType(), Multi: definition.MultiValued(), CaseExact: definition.CaseExact(),
-			ReadOnly: definition.Mutability() == "readOnly", Required: definition.Required(), Returned: definition.Returned(),
+			ReadOnly: definition.Mutability() == "readOnly", Immutable: definition.Mutability() == "immutable", Required: definition.Required(), Returned: definition.Returned(),
 			SubAttributes: attributesOf(definition.SubAttributes()),
 		})
 	}
@@ -166,22 +172,44 @@ func attributesOf(definitions schema.Attributes) []*Attribute {
 // enterprise:2.0User.
 func squash(urn string) string { return strings.ToLower(strings.ReplaceAll(urn, ":", "")) }
 
+// The URNs SCIM 1.1 had for the schemas of today; OneLogin and older connectors still send them.
+const (
+	oldCore       = "urn:scim:schemas:core:1.0"
+	oldEnterprise = "urn:scim:schemas:extension:enterprise:1.0"
+)
+
 // place says which schema a URN means: the core schema as "", a known extension by its proper URN,
 // anything else by itself.
 func (t *Type) place(urn string) (proper string, attributes []*Attribute, known bool) {
-	if urn == "" || strings.EqualFold(urn, t.Core.ID) {
+	if urn == "" || urn == t.Core.ID {
 		return "", t.attributes, true
 	}
-	squashed := squash(urn)
-	for _, e := range t.extensions {
-		if e.squashed == squashed {
-			return e.urn, e.attributes, true
+	for i := range t.extensions {
+		if t.extensions[i].urn == urn {
+			return urn, t.extensions[i].attributes, true
 		}
 	}
-	if squashed == squash(t.Core.ID) {
+	if len(urn) > len(EnterpriseURN)+16 {
+		return urn, nil, false // longer than any misspelling of ours
+	}
+	squashed := squash(urn)
+	switch {
+	case squashed == t.squashed, strings.EqualFold(urn, oldCore):
 		return "", t.attributes, true
+	case strings.EqualFold(urn, oldEnterprise):
+		squashed = squash(EnterpriseURN)
+	}
+	for i := range t.extensions {
+		if t.extensions[i].squashed == squashed {
+			return t.extensions[i].urn, t.extensions[i].attributes, true
+		}
 	}
 	return urn, nil, false
+}
+
+// misspelt reports whether a URN that means proper is written in another way.
+func (t *Type) misspelt(urn, proper string) bool {
+	return urn != "" && urn != proper && (proper != "" || urn != t.Core.ID)
 }
 
 // lookup finds an attribute by schema and name. A name without URN that only an extension has means
