@@ -90,7 +90,7 @@ func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Caus
 		return Account{}, core.Invalid("owner", "name the user who owns the account")
 	}
 	if cause.Actor.Kind != core.ActorUser || cause.Actor.ID != wanted.Owner {
-		if err := a.authorizeAdministrator(ctx, tx, cause, workspace); err != nil {
+		if err := a.Administrator(ctx, tx, cause, workspace); err != nil {
 			return Account{}, err
 		}
 	}

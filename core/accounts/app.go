@@ -67,7 +67,7 @@ func (a *Accounts) CreateApp(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 	if err != nil {
 		return App{}, err
 	}
-	if err := a.authorizeAdministrator(ctx, tx, cause, workspace); err != nil {
+	if err := a.Administrator(ctx, tx, cause, workspace); err != nil {
 		return App{}, err
 	}
 	app := App{

@@ -15,8 +15,10 @@ func trusted(actor core.Actor) bool {
 	return actor.Kind == core.ActorSystem || actor.Kind == core.ActorServiceAccount
 }
 
-// authorizeAdministrator lets administrators of the workspace pass.
-func (a *Accounts) authorizeAdministrator(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID) error {
+// Administrator lets whoever acts pass if they administer the workspace, and keeps it so until the
+// transaction ends: administrators, service accounts, whose scopes say more, and the system. Everybody
+// else is Denied.
+func (a *Accounts) Administrator(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID) error {
 	if trusted(cause.Actor) {
 		return nil
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,30 +28,62 @@ func Append(ctx context.Context, tx pgx.Tx, events ...core.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
+	statement, args, err := insert(events)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(ctx, statement, args)
+	return postgres.Classify(err)
+}
+
+// Queue is Append as part of what a transaction sends to the database next.
+func Queue(batch *pgx.Batch, events ...core.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	statement, args, err := insert(events)
+	if err != nil {
+		return err
+	}
+	batch.Queue(statement, args)
+	return nil
+}
+
+const insertOne = `
+insert into audit_outbox (workspace_id, event_id, type, occurred, correlation, targets, event)
+values (@workspace, @id, @type, @occurred, @correlation, @targets, @event)`
+
+// insert is the statement for events, and its arguments. One event, the usual number, needs no lists.
+func insert(events []core.Event) (string, pgx.StrictNamedArgs, error) {
 	count := len(events)
 	workspaces, ids, correlations := make([]core.ID, count), make([]core.ID, count), make([]core.ID, count)
 	types, targets, texts := make([]string, count), make([]string, count), make([]string, count)
 	occurred := make([]time.Time, count)
 	for i, event := range events {
 		if event.ID.IsZero() || event.Workspace.IsZero() || event.Type == "" || event.Occurred.IsZero() {
-			return core.Internal(fmt.Errorf("audit: event %q lacks an id, a workspace, a type or a time", event.Type))
+			return "", nil, core.Internal(fmt.Errorf("audit: event %q lacks an id, a workspace, a type or a time", event.Type))
 		}
 		if event.Correlation.IsZero() {
 			event.Correlation = event.ID
 		}
 		text, err := Canonical(event)
 		if err != nil {
-			return core.Internal(err)
+			return "", nil, core.Internal(err)
+		}
+		if count == 1 {
+			return insertOne, pgx.StrictNamedArgs{
+				"workspace": event.Workspace, "id": event.ID, "type": string(event.Type), "occurred": event.Occurred,
+				"correlation": event.Correlation, "targets": targetIDs(event.Targets), "event": string(text),
+			}, nil
 		}
 		workspaces[i], ids[i], correlations[i] = event.Workspace, event.ID, event.Correlation
 		types[i], targets[i], texts[i] = string(event.Type), targetArray(event.Targets), string(text)
 		occurred[i] = event.Occurred
 	}
-	_, err := tx.Exec(ctx, insertOutbox, pgx.StrictNamedArgs{
+	return insertOutbox, pgx.StrictNamedArgs{
 		"workspaces": workspaces, "ids": ids, "types": types, "occurred": occurred,
 		"correlations": correlations, "targets": targets, "events": texts,
-	})
-	return postgres.Classify(err)
+	}, nil
 }
 
 // Canonical is the JSON of an event in the one form that is hashed (RFC 8785): sorted keys, no
@@ -68,15 +101,23 @@ func Canonical(event core.Event) ([]byte, error) {
 	return value, nil
 }
 
-// targetArray writes the ids of targets as a PostgreSQL array, each once.
+// targetArray writes the ids of targets as a PostgreSQL array.
 func targetArray(targets []core.Target) string {
-	seen := make(map[core.ID]bool, len(targets))
-	ids := make([]string, 0, len(targets))
+	ids := targetIDs(targets)
+	texts := make([]string, len(ids))
+	for i, id := range ids {
+		texts[i] = id.String()
+	}
+	return "{" + strings.Join(texts, ",") + "}"
+}
+
+// targetIDs is the ids of targets, each once.
+func targetIDs(targets []core.Target) []core.ID {
+	ids := make([]core.ID, 0, len(targets))
 	for _, target := range targets {
-		if !target.ID.IsZero() && !seen[target.ID] {
-			seen[target.ID] = true
-			ids = append(ids, target.ID.String())
+		if !target.ID.IsZero() && !slices.Contains(ids, target.ID) {
+			ids = append(ids, target.ID)
 		}
 	}
-	return "{" + strings.Join(ids, ",") + "}"
+	return ids
 }

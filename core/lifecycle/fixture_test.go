@@ -77,7 +77,9 @@ func (w *world) house(t testing.TB, slug string) house {
 		if _, err := w.Accounts.Vault.Prepare(ctx, tx, h.workspace); err != nil {
 			return err
 		}
-		h.connection, err = w.Directory.CreateConnection(ctx, tx, h.system, h.workspace, directory.NewConnection{Name: "Okta", Kind: directory.Okta})
+		h.connection, err = w.Directory.CreateConnection(ctx, tx, h.system, h.workspace, directory.NewConnection{
+			Name: "Okta", Kind: directory.Okta, Provisioning: directory.Provisioning{GuardFloor: -1},
+		})
 		return err
 	}))
 	h.cause = core.NewCause(h.connection.Actor(), time.Now())
@@ -203,7 +205,7 @@ func (h house) rotations(t testing.TB) int {
 }
 
 // kept are the tables a command may write to.
-var kept = []string{"users", "sessions", "team_members", "teams", "grants", "accounts", "rotations", "rotation_steps", "audit_outbox"}
+var kept = []string{"users", "sessions", "team_members", "teams", "grants", "accounts", "rotations", "rotation_steps", "audit_outbox", "holds", "departures"}
 
 // snapshot is everything the workspace holds, table by table, and how many jobs there are in all.
 func (h house) snapshot(t testing.TB) map[string]string {
@@ -237,3 +239,19 @@ func together(work ...func()) {
 var errEdit = errors.New("the edit failed")
 
 func (h house) newPassword() seal.Secret { return seal.GeneratePassword(seal.PasswordPolicy{}) }
+
+// guard sets how many people may leave the house's connection; zeros are the defaults.
+func (h house) guard(t testing.TB, share, floor int) {
+	t.Helper()
+	_, err := h.DB.Exec(t.Context(), `update connections set provisioning = @settings where workspace_id = @workspace and id = @connection`,
+		pgx.StrictNamedArgs{"workspace": h.workspace, "connection": h.connection.ID, "settings": directory.Provisioning{GuardShare: share, GuardFloor: floor}})
+	must(t, err)
+}
+
+// carry carries out all that was decided.
+func (h house) carry(t testing.TB) int {
+	t.Helper()
+	done, err := h.Carry(t.Context())
+	must(t, err)
+	return done
+}

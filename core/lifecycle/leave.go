@@ -20,13 +20,21 @@ const (
 	priorityCould = 2
 )
 
-// leave takes from a locked, active user all they have. The caller then makes them inactive.
+// leave ends the sessions of a locked, active user and takes from them all they have. The caller then
+// makes them inactive.
 func (l *Lifecycle) leave(ctx context.Context, tx pgx.Tx, cause core.Cause, user directory.User) (Effect, error) {
-	var effect Effect
-	var err error
-	if effect.SessionsEnded, err = l.Directory.EndSessions(ctx, tx, cause, user.Workspace, user.ID, "deprovisioned"); err != nil {
+	ended, err := l.Directory.EndSessions(ctx, tx, cause, user.Workspace, user.ID, "deprovisioned")
+	if err != nil {
 		return Effect{}, err
 	}
+	effect, err := l.take(ctx, tx, cause, user)
+	effect.SessionsEnded = ended
+	return effect, err
+}
+
+// take takes what cannot be given back: the locked user's grants and memberships, and what they know.
+func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, cause core.Cause, user directory.User) (Effect, error) {
+	var effect Effect
 	// The grants come before the rotations because a worker too takes an account first and then its
 	// rotation: the other way round the two would wait for each other.
 	exposed, err := l.Accounts.RevokeAll(ctx, tx, cause, user.Workspace, user.ID)

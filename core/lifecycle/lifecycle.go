@@ -71,8 +71,12 @@ func (l *Lifecycle) commit(ctx context.Context, subject core.ID, work func(tx pg
 	if err != nil {
 		return err
 	}
+	l.wake()
+	return nil
+}
+
+func (l *Lifecycle) wake() {
 	if l.Wake != nil {
 		l.Wake()
 	}
-	return nil
 }

@@ -7,26 +7,51 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/directory"
+	"postern/core/postgres"
 )
 
-// sweepEvery is how long it may take until ownership that ended by itself is noticed.
-const sweepEvery = time.Minute
+// How long it may take until somebody notices that ownership ended by itself, and that an
+// administrator decided about a hold.
+const (
+	sweepEvery = time.Minute
+	carryEvery = 5 * time.Second
+)
 
-// Run looks every minute, until ctx ends, for what time alone has changed. It may run in many
-// processes.
+// Run looks, until ctx ends, for what time alone has changed and for decided holds, and carries both
+// on. It may run in many processes.
 func (l *Lifecycle) Run(ctx context.Context) error {
-	ticker := time.NewTicker(sweepEvery)
-	defer ticker.Stop()
+	sweep, carry := time.NewTicker(sweepEvery), time.NewTicker(carryEvery)
+	defer sweep.Stop()
+	defer carry.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-ticker.C:
-		}
-		if _, err := l.Sweep(ctx); err != nil && ctx.Err() == nil && l.Log != nil {
-			l.Log.WarnContext(ctx, "looking for ownership that has expired failed", "error", err)
+		case <-sweep.C:
+			l.warn(ctx, "looking for ownership that has expired failed", second(l.Sweep(ctx)))
+			l.warn(ctx, "forgetting departures nobody counts any more failed", l.forget(ctx))
+		case <-carry.C:
+			l.warn(ctx, "carrying out what was decided about held departures failed", second(l.Carry(ctx)))
 		}
 	}
+}
+
+func second(_ int, err error) error { return err }
+
+func (l *Lifecycle) warn(ctx context.Context, text string, err error) {
+	if err != nil && ctx.Err() == nil && l.Log != nil {
+		l.Log.WarnContext(ctx, text, "error", err)
+	}
+}
+
+const forgetDepartures = `
+delete from departures where state = 'done' and hold_id is null and departed < @before`
+
+// forget removes the departures the guard does not count any more and no hold tells of.
+func (l *Lifecycle) forget(ctx context.Context) error {
+	_, err := l.DB.Exec(ctx, forgetDepartures, pgx.StrictNamedArgs{"before": l.now().Add(-2 * directory.GuardWindow)})
+	return postgres.Classify(err)
 }
 
 // Sweep reports the accounts, of all workspaces, whose last living owner's grant has expired, and

@@ -21,14 +21,21 @@ func (l *Lifecycle) Provision(ctx context.Context, cause core.Cause, user direct
 		user.ID = core.NewID()
 	}
 	var made directory.User
-	err := l.commit(ctx, user.ID, func(tx pgx.Tx) (err error) {
-		if made, err = l.Directory.InsertUser(ctx, tx, user); err != nil {
+	err := l.DB.Batch(ctx, directory.Collision, func(batch *pgx.Batch) (err error) {
+		if made, err = l.Directory.QueueUser(ctx, batch, user); err != nil {
 			return err
 		}
-		return audit.Append(ctx, tx, core.NewEvent(core.UserProvisioned, made.Workspace, cause, l.now(), made.Target()).
-			With("active", strconv.FormatBool(made.Active)))
+		event := core.NewEvent(core.UserProvisioned, made.Workspace, cause, l.now(), made.Target()).With("active", strconv.FormatBool(made.Active))
+		if err := audit.Queue(batch, event); err != nil || l.record == nil {
+			return err
+		}
+		return l.record(batch, made.ID)
 	})
-	return made, err
+	if err != nil {
+		return directory.User{}, err
+	}
+	l.wake()
+	return made, nil
 }
 
 // Change edits a user and does what the difference means: active to inactive is a deprovision,
@@ -50,7 +57,7 @@ func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, use
 		wanted.ID, wanted.Workspace, wanted.Connection = before.ID, before.Workspace, before.Connection
 		wanted.Version, wanted.Epoch, wanted.Deleted = before.Version, before.Epoch, before.Deleted
 		wanted.Created, wanted.Updated = before.Created, before.Updated
-		after, _, err = l.change(ctx, tx, cause, before, wanted)
+		after, _, err = l.change(ctx, tx, cause, before, wanted, false)
 		return err
 	})
 	return after, err
@@ -66,7 +73,7 @@ func (l *Lifecycle) Remove(ctx context.Context, cause core.Cause, workspace, use
 		}
 		wanted, now := before, l.now()
 		wanted.Active, wanted.Deleted = false, &now
-		if _, _, err := l.change(ctx, tx, cause, before, wanted); err != nil {
+		if _, _, err := l.change(ctx, tx, cause, before, wanted, true); err != nil {
 			return err
 		}
 		return audit.Append(ctx, tx, core.NewEvent(core.UserDeleted, workspace, cause, now, before.Target()))
@@ -94,46 +101,51 @@ func (l *Lifecycle) activate(ctx context.Context, cause core.Cause, workspace, u
 		}
 		wanted := before
 		wanted.Active = active
-		_, effect, err = l.change(ctx, tx, cause, before, wanted)
+		_, effect, err = l.change(ctx, tx, cause, before, wanted, !active)
 		return err
 	})
 	return effect, err
 }
 
-// change takes a locked user from before to wanted.
-func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, cause core.Cause, before, wanted directory.User) (directory.User, Effect, error) {
+// change takes a locked user from before to wanted. asked says that leaving was asked for in so many
+// words, which means something of an inactive user too if nothing was taken from them yet.
+func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, cause core.Cause, before, wanted directory.User, asked bool) (directory.User, Effect, error) {
+	var effect Effect
+	if asked && !before.Active {
+		var err error
+		if effect, err = l.departAgain(ctx, tx, cause, before, wanted.Deleted != nil); err != nil {
+			return directory.User{}, Effect{}, err
+		}
+	}
 	fields := userDifference(before, wanted)
 	if len(fields) == 0 && before.Active == wanted.Active && wanted.Deleted == nil {
-		return before, Effect{}, nil
+		return before, effect, nil
 	}
 	if err := l.keepOwner(ctx, tx, cause, before, wanted); err != nil {
 		return directory.User{}, Effect{}, err
 	}
-	now := l.now()
-	var events []core.Event
-	if len(fields) > 0 {
-		events = append(events, core.NewEvent(core.UserUpdated, before.Workspace, cause, now, wanted.Target()).
-			With("changed", strings.Join(fields, ",")))
-	}
-	switch {
-	case before.Active && !wanted.Active:
-		events = append(events, core.NewEvent(core.UserDeprovisioned, before.Workspace, cause, now, wanted.Target()))
-	case !before.Active && wanted.Active:
-		events = append(events, core.NewEvent(core.UserReactivated, before.Workspace, cause, now, wanted.Target()))
-	}
 	// The story is told in its order: what happened to the person, then what followed from it.
-	if err := audit.Append(ctx, tx, events...); err != nil {
-		return directory.User{}, Effect{}, err
-	}
-	var effect Effect
-	if before.Active && !wanted.Active {
-		var err error
-		if effect, err = l.leave(ctx, tx, cause, before); err != nil {
+	if len(fields) > 0 {
+		event := core.NewEvent(core.UserUpdated, before.Workspace, cause, l.now(), wanted.Target()).With("changed", strings.Join(fields, ","))
+		if err := audit.Append(ctx, tx, event); err != nil {
 			return directory.User{}, Effect{}, err
 		}
 	}
+	owns := before.Role.MayOwn() == wanted.Role.MayOwn()
+	var err error
+	switch {
+	case before.Active && !wanted.Active:
+		effect, err = l.depart(ctx, tx, cause, wanted, wanted.Deleted != nil, nil)
+	case !before.Active && wanted.Active:
+		var kept bool
+		kept, err = l.comeBack(ctx, tx, cause, wanted)
+		owns = owns && !kept
+	}
+	if err != nil {
+		return directory.User{}, Effect{}, err
+	}
 	after, err := l.Directory.UpdateUser(ctx, tx, wanted)
-	if err != nil || before.Role.MayOwn() == wanted.Role.MayOwn() {
+	if err != nil || owns {
 		return after, effect, err
 	}
 	_, err = l.Accounts.CheckOwned(ctx, tx, cause, before.Workspace, accounts.Subject{User: before.ID})

@@ -79,10 +79,32 @@ const attempts = 4
 // is returned classified (see Classify). When the server chose the transaction as a deadlock or
 // serialization victim, work is run again, up to 4 times: it must not touch anything but tx.
 func (db *DB) Tx(ctx context.Context, work func(tx pgx.Tx) error) error {
+	return again(ctx, func() error { return pgx.BeginFunc(ctx, db.Pool, work) })
+}
+
+// Batch is Tx for statements that need no answer of each other: what work queues is one transaction
+// and one round trip. Done when it returns, it has happened whole or not at all. explain, if not nil,
+// may turn what the server refused into what the caller is told.
+func (db *DB) Batch(ctx context.Context, explain func(error) error, work func(batch *pgx.Batch) error) error {
+	return again(ctx, func() error {
+		batch := &pgx.Batch{}
+		if err := work(batch); err != nil {
+			return err
+		}
+		// The server makes one transaction of all that comes before the message that ends a batch, and
+		// Close waits for the answer to that message: it comes after the commit.
+		err := db.Pool.SendBatch(ctx, batch).Close()
+		if err != nil && explain != nil && !victim(err) {
+			err = explain(err)
+		}
+		return err
+	})
+}
+
+func again(ctx context.Context, once func() error) error {
 	var err error
 	for attempt := range attempts {
-		err = pgx.BeginFunc(ctx, db.Pool, work)
-		if !victim(err) {
+		if err = once(); !victim(err) {
 			break
 		}
 		select {

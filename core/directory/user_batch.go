@@ -1,0 +1,41 @@
+package directory
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/postgres"
+)
+
+// QueueUser is InsertUser as part of what is sent to the database together: the user is returned as it
+// will be stored. What the batch then fails with is told by Collision.
+func (d *Directory) QueueUser(ctx context.Context, batch *pgx.Batch, user User) (User, error) {
+	return d.InsertUser(ctx, postgres.Queueing(batch), user)
+}
+
+// Collision turns a violated unique constraint into a Conflict that names the field. Every other error
+// passes unchanged.
+func Collision(err error) error { return collision(err) }
+
+const restoreUser = `
+with restored as (
+	update users set deleted = null, version = version + 1, updated = @now
+	where workspace_id = @workspace and id = @user and deleted is not null
+	returning workspace_id, connection_id, active, user_name, display_name
+), counted as (
+	insert into directory_counts as c (workspace_id, connection_id, slot, users, active)
+	select workspace_id, connection_id, pg_backend_pid() % ` + countSlots + `, 1, active::int from restored where connection_id is not null
+	on conflict (workspace_id, connection_id, slot) do update set users = c.users + excluded.users, active = c.active + excluded.active
+)
+select user_name, display_name from restored`
+
+// RestoreUser lets a deleted user be found again, as they were. Somebody else who has the name by now
+// is a Conflict, a user who is not deleted NotFound.
+func (d *Directory) RestoreUser(ctx context.Context, tx pgx.Tx, workspace, user core.ID) (core.Target, error) {
+	restored := User{ID: user}
+	err := tx.QueryRow(ctx, restoreUser, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": d.now()}).
+		Scan(&restored.UserName, &restored.DisplayName)
+	return restored.Target(), collision(err)
+}
