@@ -9,14 +9,53 @@ import (
 	"postern/core/seal"
 )
 
+// longestToken is far beyond any token of ours.
+const longestToken = 512
+
+// bearerToken reads the token of a request (RFC 6750 §2.1). What cannot be one is Unauthenticated, and
+// nothing of it is repeated.
+func bearerToken(header http.Header) (seal.Secret, error) {
+	missing := core.Unauthenticated("send the connection's token: Authorization: Bearer …").WithCode("missing_token")
+	values := header.Values("Authorization")
+	if len(values) == 0 {
+		return seal.Secret{}, missing
+	}
+	malformed := core.Unauthenticated("the token is not valid").WithCode("malformed_token")
+	if len(values) > 1 {
+		return seal.Secret{}, malformed.Because(errTwoAuthorizations)
+	}
+	scheme, token, _ := strings.Cut(values[0], " ")
+	token = strings.Trim(token, " ")
+	switch {
+	case strings.EqualFold(scheme, "Basic"):
+		return seal.Secret{}, core.Unauthenticated("user names and passwords (Basic) are not taken; send the connection's token: Authorization: Bearer …").WithCode("missing_token")
+	case !strings.EqualFold(scheme, "Bearer"), token == "":
+		return seal.Secret{}, missing
+	case len(token) > longestToken, strings.ContainsFunc(token, notOfToken):
+		return seal.Secret{}, malformed
+	}
+	return seal.NewSecret(token), nil
+}
+
+var errTwoAuthorizations = core.Invalid("Authorization", "more than one")
+
+// notOfToken reports what a b64token does not hold.
+func notOfToken(one rune) bool {
+	switch {
+	case one >= 'a' && one <= 'z', one >= 'A' && one <= 'Z', one >= '0' && one <= '9':
+		return false
+	}
+	return !strings.ContainsRune("-._~+/=", one)
+}
+
 // authenticate finds whose token came with the request. Nothing is told or done before that.
 func (r *request) authenticate(client, method string) error {
-	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-	token = strings.TrimSpace(token)
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
-		return core.Unauthenticated("send the connection's token: Authorization: Bearer …").WithCode("missing_token")
+	token, err := bearerToken(r.Header)
+	if err != nil {
+		return err
 	}
-	connection, err := r.identify(seal.NewSecret(token), method)
+	connection, err := r.identify(token, method)
+	r.judge(token, connection, client, err)
 	if err != nil {
 		return err
 	}
@@ -37,10 +76,4 @@ func (r *request) identify(token seal.Secret, method string) (directory.Connecti
 	connection, sight, err := r.Directory.AuthenticateConnectionAndSee(r.Context(), token, user)
 	r.sight = &sight
 	return connection, err
-}
-
-// admit lets a request in when its sender has not used up its share, before anything is asked of the
-// database. leave gives the place back.
-func (r *request) admit(string) (leave func(), err error) {
-	return func() {}, nil
 }

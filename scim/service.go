@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-jose/go-jose/v4"
 
 	"postern/core/accounts"
 	"postern/core/directory"
@@ -36,11 +38,24 @@ type Service struct {
 	PublicURL string             // https://postern.example.com, where identity providers reach the gateway
 	Now       func() time.Time   // nil: time.Now
 	Log       *slog.Logger       // nil: nothing is logged
+
+	// Share divides the endpoint between those who ask at the same time.
+	Share Share
+	// Keys finds the public keys an issuer signs client assertions with: those with this key id, or all
+	// for an empty one. It remembers and bounds what it fetches. nil: assertions are not taken.
+	Keys func(ctx context.Context, issuer, jwksURI, kid string) ([]jose.JSONWebKey, error)
+	// AccessTokenLife is how long the tokens of the token endpoint live: one hour, which is the
+	// default, to six.
+	AccessTokenLife time.Duration
+
+	shares shares
+	tokens tokens
 }
 
-// Mount adds the endpoint to a router, under /scim/v2. The router gives addresses it does not know to
-// nobody else there, so that they too are answered in SCIM.
+// Mount adds the endpoint to a router, under /scim/v2, and the token endpoint beside it. The router
+// gives addresses it does not know under /scim/v2 to nobody else, so that they too are answered in SCIM.
 func (s *Service) Mount(router gin.IRouter) {
+	router.POST(tokenPath, s.serveToken)
 	routes := s.routes()
 	router.Any(root, func(c *gin.Context) { s.serve(c, routes, "") })
 	router.Any(root+"/*path", func(c *gin.Context) { s.serve(c, routes, c.Param("path")) })
