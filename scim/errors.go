@@ -66,7 +66,11 @@ func errorOf(err error) (scimerrors.ScimError, map[string]string) {
 	case core.KindNotFound:
 		return scimerrors.ScimError{Status: http.StatusNotFound, Detail: detail}, nil
 	case core.KindConflict:
-		return scimerrors.ScimError{Status: http.StatusConflict, ScimType: scimerrors.ScimTypeUniqueness, Detail: detail}, nil
+		var header map[string]string
+		if taken, ok := errors.AsType[occupied](err); ok {
+			header = map[string]string{"Location": taken.location}
+		}
+		return scimerrors.ScimError{Status: http.StatusConflict, ScimType: scimerrors.ScimTypeUniqueness, Detail: detail}, header
 	case core.KindStale:
 		return scimerrors.ScimError{Status: http.StatusPreconditionFailed, Detail: detail}, nil
 	case core.KindTooLarge:
@@ -93,7 +97,11 @@ func (r *request) refuse(err error) answer {
 		r.log().ErrorContext(r.Context(), "a SCIM request failed", "address", r.address, "method", r.Method,
 			"connection", r.connection.ID.String(), "correlation", r.cause.Correlation.String(), "error", err.Error())
 	}
-	r.recordRefusal(shown)
+	subject := core.ID{}
+	if taken, ok := errors.AsType[occupied](err); ok {
+		subject = taken.id
+	}
+	r.recordRefusal(shown, subject)
 	body, fault := json.Marshal(shown)
 	if fault != nil { // an Error is two strings and a number
 		body = []byte(`{"schemas":["urn:ietf:params:scim:api:messages:2.0:Error"],"status":"500"}`)

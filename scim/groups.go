@@ -18,9 +18,9 @@ func (s *Service) createGroup(r *request) (answer, error) {
 	if err := writeGroup(&team, wanted); err != nil {
 		return answer{}, err
 	}
-	made, err := s.Lifecycle.CreateTeam(r.Context(), r.cause, team, members)
+	made, err := r.recording(http.StatusCreated).CreateTeam(r.Context(), r.cause, team, members)
 	if err != nil {
-		return answer{}, memberError(err)
+		return answer{}, r.nameGroup(memberError(err), team)
 	}
 	return r.showGroup(http.StatusCreated, made)
 }
@@ -32,7 +32,7 @@ func (r *request) group() (wanted *resource.Object, members []core.ID, mentioned
 		return nil, nil, false, err
 	}
 	value, _ := sent.Take("members")
-	if members, err = memberIDs(value, false); err != nil {
+	if members, err = memberIDs(value, false, r.profile); err != nil {
 		return nil, nil, false, err
 	}
 	_, mentioned = sent.Get("externalId")
@@ -54,6 +54,9 @@ func memberError(err error) error {
 func (s *Service) getGroup(r *request) (answer, error) {
 	team, err := r.team()
 	if err != nil {
+		return answer{}, err
+	}
+	if err := r.precondition(team.Version); err != nil {
 		return answer{}, err
 	}
 	if r.unchanged(team.Version) {
@@ -86,7 +89,7 @@ func (s *Service) replaceGroup(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	after, err := r.changeGroup(func(team *lifecycle.TeamEdit) error {
+	after, err := r.changeGroup(http.StatusOK, func(team *lifecycle.TeamEdit) error {
 		o := wanted.Clone()
 		if !mentioned && team.ExternalID != "" {
 			o.Set("externalId", team.ExternalID)
@@ -110,7 +113,7 @@ func (s *Service) patchGroup(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	members := newMembership()
+	members := newMembership(r.profile)
 	others := changes[:0:0]
 	for _, change := range changes {
 		if change.Attribute != nil && change.Attribute.Name == "members" {
@@ -122,7 +125,11 @@ func (s *Service) patchGroup(r *request) (answer, error) {
 			return answer{}, err
 		}
 	}
-	after, err := r.changeGroup(func(team *lifecycle.TeamEdit) error {
+	status := http.StatusNoContent
+	if r.projection(groupType).Narrowed() {
+		status = http.StatusOK
+	}
+	after, err := r.changeGroup(status, func(team *lifecycle.TeamEdit) error {
 		members.edit(team)
 		o, err := editableGroup(team.Team)
 		if err != nil {
@@ -136,18 +143,18 @@ func (s *Service) patchGroup(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if r.projection(groupType).Narrowed() {
-		return r.showGroup(http.StatusOK, after)
+	if status == http.StatusOK {
+		return r.showGroup(status, after)
 	}
-	return answer{status: http.StatusNoContent, header: map[string]string{"ETag": etag(after.Version)}}, nil
+	return answer{status: status, header: map[string]string{"ETag": etag(after.Version)}}, nil
 }
 
-func (r *request) changeGroup(edit func(*lifecycle.TeamEdit) error) (directory.Team, error) {
+func (r *request) changeGroup(status int, edit func(*lifecycle.TeamEdit) error) (directory.Team, error) {
 	id, err := r.resourceID("group")
 	if err != nil {
 		return directory.Team{}, err
 	}
-	after, err := r.Lifecycle.ChangeTeam(r.Context(), r.cause, r.connection.Workspace, id, func(team *lifecycle.TeamEdit) error {
+	after, err := r.recording(status).ChangeTeam(r.Context(), r.cause, r.connection.Workspace, id, func(team *lifecycle.TeamEdit) error {
 		if team.Connection != r.connection.ID {
 			return core.NotFound("group")
 		}
@@ -173,7 +180,7 @@ func (s *Service) deleteGroup(r *request) (answer, error) {
 	if err := r.precondition(team.Version); err != nil {
 		return answer{}, err
 	}
-	if err := s.Lifecycle.DeleteTeam(r.Context(), r.cause, r.connection.Workspace, team.ID); err != nil {
+	if err := r.recording(http.StatusNoContent).DeleteTeam(r.Context(), r.cause, r.connection.Workspace, team.ID); err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusNoContent}, nil

@@ -95,8 +95,17 @@ func TestRefusesWhatIsUnusable(t *testing.T) {
 		"POST to one":                   {"POST /Users/" + user, `{}`, 405, "", nil},
 		"PUT of the configuration":      {"PUT /ServiceProviderConfig", `{}`, 405, "", nil},
 		"Me":                            {"GET /Me", ``, 501, "", nil},
-		"Bulk":                          {"POST /Bulk", `{}`, 501, "", nil},
-		"search":                        {"POST /Users/.search", `{}`, 501, "", nil},
+		"PATCH of Me":                   {"PATCH /Me", operations + `[{"op":"replace","path":"active","value":false}]}`, 501, "", nil},
+		"Bulk of nothing":               {"POST /Bulk", `{}`, 400, "invalidSyntax", nil},
+		"GET of Bulk":                   {"GET /Bulk", ``, 405, "", nil},
+		"GET of a search":               {"GET /Users/.search", ``, 405, "", nil},
+		"PUT of what is there":          {"PUT /Users/" + user, `{"userName":"x"}`, 412, "", []string{"If-None-Match", "*"}},
+		"PATCH of what is there":        {patchGroup, operations + `[{"op":"replace","path":"displayName","value":"x"}]}`, 412, "", []string{"If-None-Match", `"0", W/"1"`}},
+		"DELETE of an old version":      {"DELETE /Groups/" + group, ``, 412, "", []string{"If-Match", `W/"2", "3"`}},
+		"GET of an old version":         {"GET /Users/" + user, ``, 412, "", []string{"If-Match", `W/"2"`}},
+		"HTML is accepted":              {"GET /Users/" + user, ``, 406, "", []string{"Accept", "text/html, application/xml"}},
+		"JSON is excluded":              {"POST /Users", `{"userName":"x"}`, 406, "", []string{"Accept", "*/*, application/json;q=0, application/scim+json;q=0.0"}},
+		"filter by a password":          {"GET /Users" + query(`userName eq "ana" and password eq "x"`), ``, 403, "sensitive", nil},
 		"schemas filtered":              {"GET /Schemas" + query(`id eq "x"`), ``, 403, "", nil},
 		"unknown schema":                {"GET /Schemas/urn:x", ``, 404, "", nil},
 	} {
@@ -144,7 +153,7 @@ func TestRefusedRequestsLeaveAnEventWithoutTheirBody(t *testing.T) {
 	}
 	h.call(t, "POST", "/Users", `{"userName":"canary-Zk3","active":"canary-Zk3","password":"canary-Zk3"}`).want(t, 400)
 	h.call(t, "POST", "/Users", `{"password":"canary-Zk3","canary-Zk3`).want(t, 400)
-	h.call(t, "GET", "/Users"+query(`password eq "canary-Zk3"`), "").want(t, 400)
+	h.call(t, "GET", "/Users"+query(`password eq "canary-Zk3"`), "").want(t, 403)
 	if strings.Contains(h.stored(t), "canary-Zk3") || strings.Contains(refused.text, "canary-Zk3") {
 		t.Error("a value that was sent has been kept")
 	}
@@ -176,11 +185,14 @@ func TestUnauthenticated(t *testing.T) {
 func TestAllow(t *testing.T) {
 	h := open(t, directory.Okta).acme
 	for path, want := range map[string]string{
-		"/Users": "GET, HEAD, POST", "/Groups/" + core.NewID().String(): "DELETE, GET, HEAD, PATCH, PUT", "/Schemas": "GET, HEAD",
+		"/Users": "GET, HEAD, POST", "/Groups/" + core.NewID().String(): "DELETE, GET, HEAD, PATCH, PUT", "/Schemas": "GET, HEAD", "/Bulk": "POST",
+		"/Users/.search": "POST", "/ServiceProviderConfig/": "GET, HEAD",
 	} {
-		got := h.call(t, "OPTIONS", path, "").wantError(t, 405, "").header.Get("Allow")
-		if got != want {
-			t.Errorf("%s: Allow %q, want %q", path, got, want)
+		for method, status := range map[string]int{"OPTIONS": 204, "TRACE": 405} {
+			answered := h.call(t, method, path, "").want(t, status)
+			if got := answered.header.Get("Allow"); got != want {
+				t.Errorf("%s %s: Allow %q, want %q", method, path, got, want)
+			}
 		}
 	}
 }

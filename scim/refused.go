@@ -12,6 +12,7 @@ import (
 
 	"postern/core"
 	"postern/core/audit"
+	"postern/core/journal"
 )
 
 // unusable are the statuses that say a connection sent what cannot be done. A resource that is gone
@@ -20,13 +21,46 @@ var unusable = []int{
 	http.StatusBadRequest, http.StatusForbidden, http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType,
 }
 
-// recordRefusal appends the event of a refused request, in a transaction of its own: the refused one
-// left nothing behind. It tells where the request went and why it failed, nothing of its body. That
-// it could not be written does not change the answer.
-func (r *request) recordRefusal(shown scimerrors.ScimError) {
-	if r.connection.ID.IsZero() || !slices.Contains(unusable, shown.Status) {
+// memorable are the statuses with which a request for a change stays in the journal. The others are no
+// answer to what it asked for: nobody known asked it, the address does not take it, it came too fast,
+// or we failed and it will come again.
+var memorable = append([]int{http.StatusNotFound, http.StatusPreconditionFailed}, unusable...)
+
+// recordRefusal appends the event and the journal entry of a refused request, in one transaction of
+// its own: the refused one left nothing behind. The event tells where the request went and why it
+// failed, nothing of its body. That they could not be written does not change the answer.
+func (r *request) recordRefusal(shown scimerrors.ScimError, subject core.ID) {
+	told, journalled := slices.Contains(unusable, shown.Status), r.writes() && slices.Contains(memorable, shown.Status)
+	if r.connection.ID.IsZero() || !told && !journalled {
 		return
 	}
+	// The client may be gone by now; what it tried is recorded all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
+	defer cancel()
+	err := r.DB.Tx(ctx, func(tx pgx.Tx) error {
+		if told {
+			if err := audit.Append(ctx, tx, r.refusal(shown)); err != nil {
+				return err
+			}
+		}
+		if !journalled {
+			return nil
+		}
+		batch := &pgx.Batch{}
+		journal.Queue(batch, r.entry(shown.Status, shown.Detail, subject))
+		return tx.SendBatch(ctx, batch).Close()
+	})
+	if err != nil {
+		r.log().WarnContext(ctx, "a refused SCIM request could not be recorded", "correlation", r.cause.Correlation.String(), "error", err.Error())
+		return
+	}
+	if told && r.Lifecycle.Wake != nil {
+		r.Lifecycle.Wake()
+	}
+}
+
+// refusal is the event of a refused request.
+func (r *request) refusal(shown scimerrors.ScimError) core.Event {
 	targets := []core.Target{{Kind: "connection", ID: r.connection.ID, Name: r.connection.Name}}
 	if id, err := core.ParseID(r.id); err == nil {
 		switch r.address {
@@ -41,15 +75,5 @@ func (r *request) recordRefusal(shown scimerrors.ScimError) {
 	if shown.ScimType != "" {
 		event = event.With("scim_type", string(shown.ScimType))
 	}
-	// The client may be gone by now; what it tried is recorded all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
-	defer cancel()
-	err := r.DB.Tx(ctx, func(tx pgx.Tx) error { return audit.Append(ctx, tx, event) })
-	if err != nil {
-		r.log().WarnContext(ctx, "a refused SCIM request could not be recorded", "correlation", r.cause.Correlation.String(), "error", err.Error())
-		return
-	}
-	if r.Lifecycle.Wake != nil {
-		r.Lifecycle.Wake()
-	}
+	return event
 }

@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -22,6 +21,7 @@ import (
 
 const (
 	contentType = "application/scim+json"
+	plainType   = "application/json"
 	// maxBody bounds a request's body in bytes.
 	maxBody = 1 << 20
 	// maxUserAgent bounds what an event keeps of the client's name for itself.
@@ -38,10 +38,15 @@ type request struct {
 	connection directory.Connection
 	cause      core.Cause
 	profile    resource.Profile
-	address    string // /Users/{id}
+	routes     map[string]route
+	path       string // under the endpoint: /Users/0198…
+	address    string // the route of it: /Users/{id}; empty: there is none
 	id         string // what stands for {id}
 	parameters url.Values
 	sight      *directory.Sight // of the user the address names; nil if it was not looked up on the way
+	sent       *resource.Object // the body of an operation inside another request; nil: it is read from the request
+	body       *string          // what the journal keeps of the body
+	media      string           // the type the answer has
 }
 
 // answer is what a request is answered with. A body of nil is none.
@@ -51,47 +56,81 @@ type answer struct {
 	body   []byte
 }
 
-func (r *request) handle(routes map[string]route, path, client string) (a answer, err error) {
-	defer func() {
-		fault := recover()
-		if fault == nil {
-			return
-		}
-		if cause, ok := fault.(error); ok && errors.Is(cause, http.ErrAbortHandler) {
-			panic(fault) // net/http's own way to drop a connection
-		}
-		r.log().ErrorContext(r.Context(), "panic", "address", r.address, "stack", string(debug.Stack()))
-		err = core.Internal(fmt.Errorf("scim: panic: %v", fault))
-	}()
-	address, id, methods, found := find(routes, path)
-	r.address, r.id, r.parameters = address, id, r.URL.Query()
-	method := r.Method
-	if method == http.MethodHead {
-		method = http.MethodGet
-	}
+// handle lets the request in and carries it out.
+func (r *request) handle(client string) (a answer, err error) {
+	defer r.recover(&err)
+	r.route()
+	r.media = contentType
 	leave, err := r.admit(client)
 	if err != nil {
 		return answer{}, err
 	}
 	defer leave()
-	if err := r.authenticate(client, method); err != nil {
+	if err := r.authenticate(client, r.reading()); err != nil {
 		return answer{}, err
 	}
+	media, acceptable := negotiate(r.Header.Values("Accept"))
+	if !acceptable {
+		return answer{}, scimerrors.ScimError{Status: http.StatusNotAcceptable, Detail: "answers are application/scim+json or application/json; the Accept header excludes both"}
+	}
+	r.media = media
+	return r.dispatch()
+}
+
+// recover turns a panic into an error, so that it costs one request and not the process.
+func (r *request) recover(err *error) {
+	fault := recover()
+	if fault == nil {
+		return
+	}
+	if cause, ok := fault.(error); ok && errors.Is(cause, http.ErrAbortHandler) {
+		panic(fault) // net/http's own way to drop a connection
+	}
+	r.log().ErrorContext(r.Context(), "panic", "address", r.address, "stack", string(debug.Stack()))
+	*err = core.Internal(fmt.Errorf("scim: panic: %v", fault))
+}
+
+// route finds what the path names.
+func (r *request) route() {
+	r.address, r.id, _ = find(r.routes, r.path)
+	r.parameters = r.URL.Query()
+}
+
+// reading is the method whose handler serves the request: HEAD is a GET without a body.
+func (r *request) reading() string {
+	if r.Method == http.MethodHead {
+		return http.MethodGet
+	}
+	return r.Method
+}
+
+// dispatch carries out a request whose sender is known.
+func (r *request) dispatch() (answer, error) {
+	methods, found := r.routes[r.address]
 	if !found {
 		return answer{}, core.NotFound("address")
 	}
-	serve, takes := methods[method]
-	switch {
-	case len(methods) == 0:
-		return answer{}, scimerrors.ScimError{Status: http.StatusNotImplemented, Detail: "this is not supported; /ServiceProviderConfig says what is"}
-	case !takes:
-		return answer{}, notAllowed{methods.allowed()}
+	if serve, takes := methods[r.reading()]; takes {
+		if err := r.sensitive(); err != nil {
+			return answer{}, err
+		}
+		return serve(r)
 	}
-	return serve(r)
+	if serve, takes := methods[everyMethod]; takes {
+		return serve(r)
+	}
+	if r.Method == http.MethodOptions {
+		return answer{status: http.StatusNoContent, header: map[string]string{"Allow": methods.allowed()}}, nil
+	}
+	return answer{}, notAllowed{methods.allowed()}
 }
 
-// document reads the body.
+// document is the body.
 func (r *request) document() (*resource.Object, error) {
+	if r.sent != nil {
+		r.keep(nil, r.sent)
+		return r.sent, nil
+	}
 	if err := acceptable(r.Header); err != nil {
 		return nil, err
 	}
@@ -106,7 +145,11 @@ func (r *request) document() (*resource.Object, error) {
 	if err != nil {
 		return nil, core.Invalid("", "the body could not be read to its end").WithCode("invalidSyntax").Because(err)
 	}
-	return resource.Decode(body)
+	read, err := resource.Decode(body)
+	if err == nil {
+		r.keep(body, read)
+	}
+	return read, err
 }
 
 // acceptable refuses a body in anything but JSON in UTF-8.
@@ -120,7 +163,7 @@ func acceptable(header http.Header) error {
 		return nil
 	}
 	media, parameters, err := mime.ParseMediaType(kind)
-	if err != nil || media != contentType && media != "application/json" {
+	if err != nil || media != contentType && media != plainType {
 		return unsupported
 	}
 	if charset := parameters["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") {
@@ -141,35 +184,6 @@ func (r *request) resourceID(noun string) (core.ID, error) {
 // projection is which attributes the client wants to see.
 func (r *request) projection(kind *resource.Type) resource.Projection {
 	return kind.Projection(r.parameters.Get("attributes"), r.parameters.Get("excludedAttributes"))
-}
-
-// etag is how a version is written.
-func etag(version int64) string { return `W/"` + strconv.FormatInt(version, 10) + `"` }
-
-// precondition refuses a change meant for another version.
-func (r *request) precondition(version int64) error {
-	header := r.Header.Get("If-Match")
-	if header == "" || matchesTag(header, version) {
-		return nil
-	}
-	return &core.Error{Kind: core.KindStale, Message: "the resource has changed; read it again"}
-}
-
-// unchanged reports whether the client has this version already.
-func (r *request) unchanged(version int64) bool {
-	header := r.Header.Get("If-None-Match")
-	return header != "" && matchesTag(header, version)
-}
-
-func matchesTag(header string, version int64) bool {
-	wanted := strings.TrimPrefix(etag(version), "W/")
-	for tag := range strings.SplitSeq(header, ",") {
-		tag = strings.TrimSpace(tag)
-		if tag == "*" || strings.TrimPrefix(tag, "W/") == wanted {
-			return true
-		}
-	}
-	return false
 }
 
 // cut shortens a text to at most size bytes of valid UTF-8.

@@ -79,34 +79,43 @@ func (s *Service) routes() map[string]route {
 		"/Schemas/{id}":          {http.MethodGet: catalogue.schema},
 		"/ResourceTypes":         {http.MethodGet: catalogue.listTypes},
 		"/ResourceTypes/{id}":    {http.MethodGet: catalogue.resourceType},
-		"/Me":                    {},
-		"/Bulk":                  {},
+		"/Me":                    {everyMethod: me},
+		"/Bulk":                  {http.MethodPost: s.bulk},
 		"/.search":               {},
-		"/Users/.search":         {},
-		"/Groups/.search":        {},
+		"/Users/.search":         {http.MethodPost: s.searchUsers},
+		"/Groups/.search":        {http.MethodPost: s.searchGroups},
 	}
 }
 
-// find gives the route of a path and the id in it.
-func find(routes map[string]route, path string) (address, id string, methods route, found bool) {
-	path = strings.TrimSuffix(path, "/")
-	if methods, found = routes[path]; found {
-		return path, "", methods, true
+// everyMethod stands in a route for any method it does not name.
+const everyMethod = "*"
+
+// find gives the address a path belongs to and the id in it; "" is none.
+func find(routes map[string]route, path string) (address, id string, found bool) {
+	if path = strings.TrimSuffix(path, "/"); path == "" {
+		path = "/"
+	}
+	if _, found = routes[path]; found {
+		return path, "", true
 	}
 	slash := strings.LastIndexByte(path, '/')
-	if slash <= 0 {
-		return "", "", nil, false
+	if slash <= 0 || slash == len(path)-1 {
+		return "", "", false
 	}
-	if methods, found = routes[path[:slash]+"/{id}"]; !found {
-		return "", "", nil, false
+	address = path[:slash] + "/{id}"
+	if _, found = routes[address]; !found {
+		return "", "", false
 	}
-	return path[:slash] + "/{id}", path[slash+1:], methods, true
+	return address, path[slash+1:], true
 }
 
 // allowed lists the methods of a route for the Allow header.
 func (r route) allowed() string {
 	methods := make([]string, 0, len(r)+1)
 	for method := range r {
+		if method == everyMethod {
+			continue
+		}
 		methods = append(methods, method)
 		if method == http.MethodGet {
 			methods = append(methods, http.MethodHead)
@@ -118,8 +127,8 @@ func (r route) allowed() string {
 
 // serve carries one request through: who asks, what for, the handler, the answer.
 func (s *Service) serve(c *gin.Context, routes map[string]route, path string) {
-	r := &request{Service: s, Request: c.Request, writer: c.Writer, received: s.now()}
-	a, err := r.handle(routes, path, c.ClientIP())
+	r := &request{Service: s, Request: c.Request, writer: c.Writer, received: s.now(), routes: routes, path: strings.TrimSuffix(path, "/")}
+	a, err := r.handle(c.ClientIP())
 	if err != nil {
 		_ = c.Error(err) // for the access log
 		a = r.refuse(err)
@@ -131,19 +140,22 @@ func (s *Service) serve(c *gin.Context, routes map[string]route, path string) {
 	if !r.cause.Correlation.IsZero() {
 		header.Set("X-Correlation-Id", r.cause.Correlation.String())
 	}
+	if fired := r.fired(); len(fired) > 0 {
+		header.Set(rulesHeader, strings.Join(fired, ", "))
+	}
 	if a.body == nil {
 		c.Status(a.status)
 		c.Writer.WriteHeaderNow()
 		return
 	}
 	if c.Request.Method == http.MethodHead {
-		header.Set("Content-Type", contentType)
+		header.Set("Content-Type", r.media)
 		header.Set("Content-Length", strconv.Itoa(len(a.body)))
 		c.Status(a.status)
 		c.Writer.WriteHeaderNow()
 		return
 	}
-	c.Data(a.status, contentType, a.body)
+	c.Data(a.status, r.media, a.body)
 }
 
 // base is the absolute address of the endpoint.

@@ -24,9 +24,9 @@ func (s *Service) createUser(r *request) (answer, error) {
 	if err := write(&user, o); err != nil {
 		return answer{}, err
 	}
-	made, err := s.Lifecycle.Provision(r.Context(), r.cause, user)
+	made, err := r.recording(http.StatusCreated).Provision(r.Context(), r.cause, user)
 	if err != nil {
-		return answer{}, err
+		return answer{}, r.nameUser(err, user)
 	}
 	return r.showUser(http.StatusCreated, made)
 }
@@ -36,7 +36,11 @@ func (s *Service) getUser(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	if r.unchanged(user.Version) {
+	if err := r.precondition(user.Version); err != nil {
+		return answer{}, err
+	}
+	// The groups a person is in are no part of their version.
+	if r.unchanged(user.Version) && !r.projection(userType).Wants("groups") {
 		return answer{status: http.StatusNotModified, header: map[string]string{"ETag": etag(user.Version)}}, nil
 	}
 	return r.showUser(http.StatusOK, user)
@@ -119,7 +123,7 @@ func (r *request) changeUser(edit func(*directory.User) error) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	after, err := r.Lifecycle.Change(r.Context(), r.cause, r.connection.Workspace, id, func(user *directory.User) error {
+	after, err := r.recording(http.StatusOK).Change(r.Context(), r.cause, r.connection.Workspace, id, func(user *directory.User) error {
 		if err := r.own(*user); err != nil {
 			return err
 		}
@@ -142,7 +146,7 @@ func (s *Service) deleteUser(r *request) (answer, error) {
 	if err := r.precondition(user.Version); err != nil {
 		return answer{}, err
 	}
-	if err := s.Lifecycle.Remove(r.Context(), r.cause, r.connection.Workspace, user.ID); err != nil {
+	if err := r.recording(http.StatusNoContent).Remove(r.Context(), r.cause, r.connection.Workspace, user.ID); err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusNoContent}, nil

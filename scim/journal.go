@@ -1,0 +1,97 @@
+package scim
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/journal"
+	"postern/core/lifecycle"
+	"postern/scim/resource"
+)
+
+const (
+	// longestAddress bounds what an entry keeps of an address nobody knows.
+	longestAddress = 500
+	// longestDetail bounds what an entry keeps of a refusal's words.
+	longestDetail = 1000
+	// rulesHeader names, in an answer, the rules that were needed to understand the request.
+	rulesHeader = "Postern-Rules"
+)
+
+// recording is the lifecycle with the request's journal entry in each command: the entry says what a
+// command that succeeds is answered with, and commits with its effect or not at all.
+func (r *request) recording(status int) *lifecycle.Lifecycle {
+	return r.Lifecycle.Recording(func(batch *pgx.Batch, subject core.ID) error {
+		journal.Queue(batch, r.entry(status, "", subject))
+		return nil
+	})
+}
+
+// entry is the request as the journal keeps it.
+func (r *request) entry(status int, detail string, subject core.ID) journal.Entry {
+	if subject.IsZero() {
+		if id, err := core.ParseID(r.id); err == nil {
+			subject = id
+		}
+	}
+	return journal.Entry{
+		Workspace: r.connection.Workspace, Connection: r.connection.ID, Received: r.received, Method: r.Method, Address: storable(r.path, longestAddress),
+		Query: keptQuery(r.parameters), Body: r.body, Profile: r.profile.Named(), Rules: r.fired(), Status: status, Detail: storable(detail, longestDetail),
+		Resource: subject, Correlation: r.cause.Correlation,
+	}
+}
+
+// writes reports whether a request is one the journal keeps: those that ask for a change.
+func (r *request) writes() bool {
+	switch r.Method {
+	case http.MethodPut, http.MethodPatch, http.MethodDelete:
+		return true
+	case http.MethodPost:
+		return !strings.HasSuffix(r.path, "/.search")
+	}
+	return false
+}
+
+// keep notes the body for the journal, without its secrets. raw is how it was sent; nil for a body
+// that was part of another.
+func (r *request) keep(raw []byte, body *resource.Object) {
+	if !r.writes() {
+		return
+	}
+	clean, changed := redact(body)
+	if changed || raw == nil {
+		raw = clean.Append(nil)
+	}
+	r.body = new(string(raw))
+}
+
+// fired are the names of the rules that have been needed so far.
+func (r *request) fired() []string {
+	rules := r.profile.Rules.List()
+	names := make([]string, len(rules))
+	for i, rule := range rules {
+		names[i] = string(rule)
+	}
+	return names
+}
+
+// keptQuery is what of a write's parameters changes its answer. Anything else might be a secret.
+func keptQuery(parameters url.Values) string {
+	if len(parameters) == 0 {
+		return ""
+	}
+	kept := url.Values{}
+	for _, name := range []string{"attributes", "excludedAttributes"} {
+		if parameters.Has(name) {
+			kept.Set(name, storable(parameters.Get(name), longestDetail))
+		}
+	}
+	return kept.Encode()
+}
+
+// storable is a text of a stranger as the database takes it.
+func storable(text string, size int) string { return cut(strings.ReplaceAll(text, "\x00", "?"), size) }
