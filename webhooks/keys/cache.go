@@ -89,6 +89,12 @@ func (c *Cache) Find(ctx context.Context, source Source, kid string) ([]jose.JSO
 	return found, nil
 }
 
+// Keys is Find in plain words, for a wing that takes a function and knows no Cache: the keys of an
+// issuer by key id, from the address uri or, if that is empty, from where its discovery document says.
+func (c *Cache) Keys(ctx context.Context, issuer, uri, kid string) ([]jose.JSONWebKey, error) {
+	return c.Find(ctx, Source{Issuer: issuer, URI: uri}, kid)
+}
+
 // Renew asks the issuer again if the cooldown allows, and returns its keys. A token without a key
 // id that no known key fits may be signed with a key that is new.
 func (c *Cache) Renew(ctx context.Context, source Source) ([]jose.JSONWebKey, error) {

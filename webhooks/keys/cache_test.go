@@ -156,6 +156,25 @@ func TestANewKeyIsFoundAfterTheCooldownAndAnOldOneAfterTheTTL(t *testing.T) {
 	find(t, cache, source, "two", 0)
 }
 
+// Two issuers may use the same key id, or the same address: each is asked for its own keys.
+func TestKeysOfOneIssuerAreNotAnothers(t *testing.T) {
+	one, other := newIssuer(t, set(t, ecKey(t, "same"))), newIssuer(t, set(t, ecKey(t, "same"), ecKey(t, "more")))
+	cache, _ := newCache(one)
+	for _, test := range []struct {
+		issuer, uri, kid string
+		want             int
+	}{{one.URL, "", "same", 1}, {other.URL, "", "same", 1}, {one.URL, "", "more", 0}, {other.URL, other.URL + "/keys", "more", 1}, {one.URL, one.URL + "/keys", "", 1}} {
+		if found, err := cache.Keys(t.Context(), test.issuer, test.uri, test.kid); err != nil || len(found) != test.want {
+			t.Errorf("%v: %d keys, %v", test, len(found), err)
+		}
+	}
+	first, _ := cache.Keys(t.Context(), one.URL, "", "same")
+	second, _ := cache.Keys(t.Context(), other.URL, "", "same")
+	if first[0].Key.(*ecdsa.PublicKey).Equal(second[0].Key) {
+		t.Error("the two issuers have one key")
+	}
+}
+
 func TestRenewHelpsTokensWithoutKeyID(t *testing.T) {
 	idp := newIssuer(t, set(t, ecKey(t, "")))
 	cache, clock := newCache(idp)
