@@ -1,0 +1,33 @@
+package accounts
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/postgres"
+)
+
+// ListedExposure is an exposure with its id, behind which a list goes on.
+type ListedExposure struct {
+	ID core.ID `db:"id"`
+	Exposure
+}
+
+const selectExposuresBefore = `
+select e.id, e.user_id, coalesce(nullif(u.display_name, ''), u.user_name) as name, e.version, e.level, e.seen
+from exposures e join users u on u.workspace_id = e.workspace_id and u.id = e.user_id
+where e.workspace_id = @workspace and e.account_id = @account
+  and (@before::uuid is null or
+       (e.seen, e.id) < (select seen, id from exposures where workspace_id = @workspace and account_id = @account and id = @before))
+order by e.seen desc, e.id desc
+limit @limit`
+
+// ExposuresBefore is Exposures a page at a time: the latest ones, or those behind one of them. Behind
+// one that is not the account's there is nothing.
+func (a *Accounts) ExposuresBefore(ctx context.Context, q postgres.Querier, workspace, account, before core.ID, limit int) ([]ListedExposure, error) {
+	return many[ListedExposure](ctx, q, selectExposuresBefore, pgx.StrictNamedArgs{
+		"workspace": workspace, "account": account, "before": before, "limit": min(max(limit, 1), 500),
+	})
+}
