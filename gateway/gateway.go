@@ -16,6 +16,7 @@ import (
 	"postern/core/audit"
 	"postern/core/directory"
 	"postern/core/jobs"
+	"postern/core/journal"
 	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/rotation"
@@ -187,6 +188,7 @@ func (g *Gateway) work(ctx context.Context) error {
 	group.Go(func() error { return worker.Run(ctx) })
 	group.Go(func() error { return g.rotations.Run(ctx) })
 	group.Go(func() error { return g.lifecycle.Run(ctx) })
+	group.Go(func() error { return journal.Run(ctx, g.db, g.now, g.log) })
 	return group.Wait()
 }
 

@@ -81,10 +81,10 @@ func (g *Gateway) Handler() (http.Handler, error) {
 		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, HTTP: g.guarded(), PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
 	}).Mount(engine)
 	(&api.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}).Mount(engine)
 	g.console = &console.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, OIDC: signIn, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, OIDC: signIn, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}
 	g.console.Mount(engine)
 	return engine, nil

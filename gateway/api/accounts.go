@@ -103,6 +103,7 @@ func (s *Service) accounts(api huma.API) {
 
 // Exposure is one time somebody was given a password.
 type Exposure struct {
+	ID      core.ID   `json:"id"`
 	User    core.ID   `json:"user"`
 	Name    string    `json:"name"`
 	Version int       `json:"version" doc:"Which password"`
@@ -111,8 +112,9 @@ type Exposure struct {
 }
 
 type exposureList struct {
-	ID    core.ID `path:"id" doc:"The account"`
-	Limit int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
+	ID     core.ID `path:"id" doc:"The account"`
+	Limit  int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
+	Cursor core.ID `query:"cursor" doc:"next of the page before"`
 }
 
 func (s *Service) exposures(api huma.API, tags []string) {
@@ -122,10 +124,16 @@ func (s *Service) exposures(api huma.API, tags []string) {
 			if _, err := s.Accounts.Account(ctx, s.DB, by.Workspace, in.ID); err != nil {
 				return nil, err
 			}
-			found, err := s.Accounts.Exposures(ctx, s.DB, by.Workspace, in.ID, in.Limit)
+			found, err := s.Accounts.ExposuresBefore(ctx, s.DB, by.Workspace, in.ID, in.Cursor, in.Limit)
 			if err != nil {
 				return nil, err
 			}
-			return listing(found, func(e accounts.Exposure) Exposure { return Exposure{e.User, e.Name, e.Version, e.Level, e.Seen} }), nil
+			answer := listing(found, func(e accounts.ListedExposure) Exposure {
+				return Exposure{e.ID, e.User, e.Name, e.Version, e.Level, e.Seen}
+			})
+			if len(found) == in.Limit {
+				answer.Body.Next = found[len(found)-1].ID.String()
+			}
+			return answer, nil
 		})
 }

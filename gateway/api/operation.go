@@ -21,19 +21,26 @@ import (
 
 // The scopes a service account may be given.
 const (
-	AppsRead       = "apps:read"
-	AppsWrite      = "apps:write"
-	AccountsRead   = "accounts:read"  // accounts, their grants and rotations
-	AccountsWrite  = "accounts:write" // create accounts, start rotations and verifications
-	GrantsWrite    = "grants:write"
-	DirectoryRead  = "directory:read"  // users, teams, connections
-	ActivityRead   = "activity:read"   // events, checkpoints
-	OperationsRead = "operations:read" // state of the sinks
+	AppsRead         = "apps:read"
+	AppsWrite        = "apps:write"
+	AccountsRead     = "accounts:read"  // accounts, their grants and rotations
+	AccountsWrite    = "accounts:write" // create accounts, start rotations and verifications
+	GrantsWrite      = "grants:write"
+	DirectoryRead    = "directory:read"    // users, teams, names of the connections
+	ConnectionsRead  = "connections:read"  // provisioning settings; tokens and clients, but not their secrets
+	ConnectionsWrite = "connections:write" // change the settings, make and revoke tokens and clients
+	ProvisioningRead = "provisioning:read" // what identity providers asked for, and departures that wait
+	HoldsWrite       = "holds:write"       // decide on departures that wait
+	ActivityRead     = "activity:read"     // events, checkpoints
+	OperationsRead   = "operations:read"   // state of the sinks
 )
 
 // Scopes lists every scope, for a service account that may do everything.
 func Scopes() []string {
-	return []string{AppsRead, AppsWrite, AccountsRead, AccountsWrite, GrantsWrite, DirectoryRead, ActivityRead, OperationsRead}
+	return []string{
+		AppsRead, AppsWrite, AccountsRead, AccountsWrite, GrantsWrite, DirectoryRead, ConnectionsRead, ConnectionsWrite,
+		ProvisioningRead, HoldsWrite, ActivityRead, OperationsRead,
+	}
 }
 
 const security = "token"

@@ -19,19 +19,28 @@ var bodies = map[string]string{
 	"createApp":     `{"name":"Mail","domains":["mail.example.com"],"sign_in_url":"https://mail.example.com/login"}`,
 	"createAccount": `{"app":"{app}","username":"second","password":"` + canary + `","owner":"{user}"}`,
 	"shareAccount":  `{"user":"{other}","role":"collaborator"}`,
+
+	"replaceProvisioning":    `{"profile":"strict","journal_days":7}`,
+	"createConnectionToken":  `{}`,
+	"createConnectionClient": `{"expires":"2090-01-01T00:00:00Z"}`,
 }
 
 // things are the ids of one workspace, by the part of the address in front of them.
-type things struct{ apps, accounts, grants, rotations, users, other string }
+type things struct {
+	apps, accounts, grants, rotations, users, other string
+
+	connections, token, client, requests, holds string
+}
 
 func (th things) fill(t *testing.T, text string) string {
 	t.Helper()
 	for prefix, id := range map[string]string{
 		"/apps/": th.apps, "/accounts/": th.accounts, "/grants/": th.grants, "/rotations/": th.rotations, "/users/": th.users,
+		"/connections/": th.connections, "/provisioning-requests/": th.requests, "/holds/": th.holds,
 	} {
 		text = strings.Replace(text, prefix+"{id}", prefix+id, 1)
 	}
-	text = strings.NewReplacer("{app}", th.apps, "{user}", th.users, "{other}", th.other).Replace(text)
+	text = strings.NewReplacer("{app}", th.apps, "{user}", th.users, "{other}", th.other, "{token}", th.token, "{client}", th.client).Replace(text)
 	if strings.Contains(text, "{id}") {
 		t.Fatalf("whose id is it in %s? Say so in things", text)
 	}
@@ -42,7 +51,9 @@ func (w *world) things(t *testing.T) things {
 	t.Helper()
 	app, account, created := w.account(t)
 	grant := items(w.must(t, 200, "GET", "/accounts/"+account+"/grants", ""))[0]["id"].(string)
-	return things{app, account, grant, created["verification"].(string), w.ana.ID.String(), w.ben.ID.String()}
+	all := things{apps: app, accounts: account, grants: grant, rotations: created["verification"].(string), users: w.ana.ID.String(), other: w.ben.ID.String()}
+	w.provider(t, &all)
+	return all
 }
 
 // request is a complete one for an operation.
@@ -123,6 +134,9 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 			last = append(last, one)
 			continue
 		}
+		if one.OperationID == "rejectHold" {
+			all.holds = w.depart(t, "second")
+		}
 		w.allowed(t, one, all)
 	}
 	w.must(t, 201, "POST", "/accounts/"+all.accounts+"/grants", `{"user":"`+w.ben.ID.String()+`","role":"owner"}`)
@@ -166,7 +180,7 @@ func TestAnotherWorkspaceHasNoneOfIt(t *testing.T) {
 			if recorder.Code != 200 {
 				t.Errorf("%s: %d %v", one.OperationID, recorder.Code, got)
 			}
-			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users} {
+			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users, mine.connections, mine.requests, mine.holds} {
 				if strings.Contains(recorder.Body.String(), id) {
 					t.Errorf("%s lists what is another workspace's: %v", one.OperationID, got)
 				}
@@ -182,7 +196,8 @@ func TestAnotherWorkspaceHasNoneOfIt(t *testing.T) {
 			t.Errorf("%s of another workspace: %d %v", what, status, got)
 		}
 	}
-	for _, path := range []string{"/accounts?user=" + mine.users, "/teams?member=" + mine.users, "/events?target=" + mine.accounts} {
+	for _, path := range []string{"/accounts?user=" + mine.users, "/teams?member=" + mine.users, "/events?target=" + mine.accounts,
+		"/provisioning-requests?connection=" + mine.connections} {
 		if status, got := w.ask(t, "globex", "GET", path, ""); status != 200 || len(items(got)) != 0 {
 			t.Errorf("%s: %d %v", path, status, got)
 		}

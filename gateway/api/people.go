@@ -54,20 +54,6 @@ func teamOf(team directory.Team) Team {
 	return Team{team.ID, team.Connection, team.DisplayName, team.ExternalID, team.Created, team.Updated}
 }
 
-// Connection is one configured identity provider. Its secrets are not part of it.
-type Connection struct {
-	ID       core.ID   `json:"id"`
-	Name     string    `json:"name"`
-	Kind     string    `json:"kind" enum:"okta,entra,generic"`
-	Issuer   string    `json:"issuer,omitempty"`
-	ClientID string    `json:"client_id,omitempty"`
-	Created  time.Time `json:"created"`
-}
-
-func connectionOf(connection directory.Connection) Connection {
-	return Connection{connection.ID, connection.Name, string(connection.Kind), connection.Issuer, connection.ClientID, connection.Created}
-}
-
 type userList struct {
 	Limit      int     `query:"limit" default:"100" minimum:"1" maximum:"200"`
 	Cursor     int     `query:"cursor" minimum:"0" doc:"next of the page before"`
@@ -128,14 +114,6 @@ func (s *Service) people(api huma.API) {
 			answer := listing(found, teamOf)
 			answer.Body.Next = following(in.Cursor, len(found), total)
 			return answer, nil
-		})
-	add(api, huma.Operation{OperationID: "listConnections", Method: http.MethodGet, Path: "/connections", Tags: tags, Summary: "List the identity providers"},
-		DirectoryRead, func(ctx context.Context, by caller, _ *struct{}) (*listed[Connection], error) {
-			found, err := s.Directory.Connections(ctx, s.DB, by.Workspace)
-			if err != nil {
-				return nil, err
-			}
-			return listing(found, connectionOf), nil
 		})
 }
 

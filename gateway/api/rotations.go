@@ -73,8 +73,9 @@ func rotationOf(r rotation.Rotation) Rotation {
 }
 
 type rotationList struct {
-	ID    core.ID `path:"id" doc:"The account"`
-	Limit int     `query:"limit" default:"20" minimum:"1" maximum:"500"`
+	ID     core.ID `path:"id" doc:"The account"`
+	Limit  int     `query:"limit" default:"20" minimum:"1" maximum:"500"`
+	Cursor core.ID `query:"cursor" doc:"next of the page before"`
 }
 
 func (s *Service) rotations(api huma.API) {
@@ -103,11 +104,21 @@ func (s *Service) rotations(api huma.API) {
 			if _, err := s.Accounts.Account(ctx, s.DB, by.Workspace, in.ID); err != nil {
 				return nil, err
 			}
-			found, err := s.Rotations.List(ctx, s.DB, by.Workspace, in.ID, in.Limit)
+			var found []rotation.Rotation
+			var err error
+			if in.Cursor.IsZero() {
+				found, err = s.Rotations.List(ctx, s.DB, by.Workspace, in.ID, in.Limit)
+			} else {
+				found, err = s.Rotations.Before(ctx, s.DB, by.Workspace, in.ID, in.Cursor, in.Limit)
+			}
 			if err != nil {
 				return nil, err
 			}
-			return listing(found, rotationOf), nil
+			answer := listing(found, rotationOf)
+			if len(found) == in.Limit {
+				answer.Body.Next = found[len(found)-1].ID.String()
+			}
+			return answer, nil
 		})
 	add(api, huma.Operation{OperationID: "getRotation", Method: http.MethodGet, Path: "/rotations/{id}", Tags: tags, Summary: "Get a rotation with its steps and receipt"},
 		AccountsRead, func(ctx context.Context, by caller, in *byID) (*single[RotationWithSteps], error) {

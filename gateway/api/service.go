@@ -17,6 +17,7 @@ import (
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/directory"
+	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/rotation"
 	"postern/gateway/problem"
@@ -28,6 +29,7 @@ type Service struct {
 	Directory *directory.Directory
 	Accounts  *accounts.Accounts
 	Rotations *rotation.Rotations
+	Lifecycle *lifecycle.Lifecycle
 	// AuditKey verifies the checkpoints of the audit log.
 	AuditKey ed25519.PublicKey
 	Log      *slog.Logger
@@ -67,6 +69,9 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.grants(api)
 	s.rotations(api)
 	s.people(api)
+	s.connections(api)
+	s.requests(api)
+	s.holds(api)
 	s.activity(api)
 	s.sinks(api)
 	tidy(api.OpenAPI())

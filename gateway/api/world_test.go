@@ -21,6 +21,7 @@ import (
 	"postern/core/accounts"
 	"postern/core/directory"
 	"postern/core/jobs"
+	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
 	"postern/core/rotation"
@@ -38,6 +39,7 @@ type world struct {
 	directory *directory.Directory
 	accounts  *accounts.Accounts
 	rotations *rotation.Rotations
+	lifecycle *lifecycle.Lifecycle
 	engine    *gin.Engine
 	document  *document
 	log       bytes.Buffer
@@ -71,8 +73,9 @@ func newWorld(t *testing.T) *world {
 	w.engine = gin.New()
 	log := slog.New(slog.NewJSONHandler(&w.log, nil))
 	problem.Install(w.engine, problem.Options{Log: log})
+	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}
 	(&api.Service{
-		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, AuditKey: public, Log: log,
+		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, AuditKey: public, Log: log,
 	}).Mount(w.engine)
 	w.document = openDocument(t, w.engine)
 	cause := core.NewCause(core.System, time.Now())

@@ -11,6 +11,7 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/lifecycle"
 	"postern/gateway/problem"
 	"postern/oidc"
 )
@@ -24,6 +25,7 @@ type shell struct {
 	User      directory.User
 	Admin     bool
 	Workspace string
+	Holds     []lifecycle.Hold // that wait for this administrator
 	Page      any
 }
 
@@ -55,6 +57,9 @@ func (s *Service) show(c *gin.Context, status int, name, title, section string, 
 	if signedIn {
 		around.SignedIn, around.User, around.Admin = true, user, user.Role.Administers()
 		around.Workspace = s.workspaceName(c, session.Workspace)
+		if around.Admin && name != "hold" {
+			around.Holds = s.openHolds(c, session.Workspace)
+		}
 	}
 	var written bytes.Buffer
 	if err := s.pages[name].ExecuteTemplate(&written, "base.html", around); err != nil {

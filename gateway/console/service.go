@@ -18,6 +18,7 @@ import (
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/directory"
+	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/rotation"
 	"postern/gateway/problem"
@@ -30,6 +31,7 @@ type Service struct {
 	Directory *directory.Directory
 	Accounts  *accounts.Accounts
 	Rotations *rotation.Rotations
+	Lifecycle *lifecycle.Lifecycle
 	OIDC      *oidc.Service
 	Log       *slog.Logger
 	// Now is the clock. Default time.Now.
@@ -80,6 +82,12 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.GET("/activity", s.showActivity)
 	inside.GET(StreamRoute, s.stream)
 	inside.GET("/users", s.listUsers)
+	inside.GET("/connections", s.listConnections)
+	inside.GET("/connections/:id", s.listRequests)
+	inside.GET("/requests/:id", s.showRequest)
+	inside.GET("/holds/:id", s.showHold)
+	inside.POST("/holds/:id/approve", s.approve)
+	inside.POST("/holds/:id/reject", s.reject)
 }
 
 // Close ends the live streams, so that a server can shut down without waiting for browsers. Their
@@ -111,7 +119,7 @@ func (s *Service) prepare() {
 		}
 		s.pages = map[string]*template.Template{}
 		base := template.Must(template.New("base.html").Funcs(s.words()).ParseFS(templates, "templates/base.html", "templates/parts.html"))
-		for _, name := range []string{"accounts", "account", "activity", "users", "sign-in", "problem"} {
+		for _, name := range []string{"accounts", "account", "activity", "users", "connections", "requests", "request", "hold", "sign-in", "problem"} {
 			s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templates, "templates/"+name+".html"))
 		}
 	})

@@ -10,6 +10,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/lifecycle"
 	"postern/core/rotation"
 )
 
@@ -62,6 +63,9 @@ func (s *Service) words() template.FuncMap {
 		"rotation": func(state rotation.State) badge { return known(rotationStates, state) },
 		"step":     step,
 		"sentence": sentence,
+		"capital":  capital,
+		"tail":     tailOf,
+		"held":     func(state lifecycle.State) badge { return known(heldStates, state) },
 		"reason":   func(reason rotation.Reason) string { return reasons[reason] },
 		"ago":      s.ago,
 		"stamp":    func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
@@ -93,12 +97,19 @@ func sentence(text string) string {
 	if text == "" {
 		return ""
 	}
-	first, size := utf8.DecodeRuneInString(text)
-	text = string(unicode.ToUpper(first)) + text[size:]
+	text = capital(text)
 	if last, _ := utf8.DecodeLastRuneInString(text); !unicode.IsPunct(last) {
 		text += "."
 	}
 	return text
+}
+
+func capital(text string) string {
+	if text == "" {
+		return ""
+	}
+	first, size := utf8.DecodeRuneInString(text)
+	return string(unicode.ToUpper(first)) + text[size:]
 }
 
 func known[State ~string](words map[State]badge, state State) badge {

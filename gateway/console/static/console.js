@@ -131,11 +131,12 @@ async function refresh(part) {
       if (answer.ok) {
         const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
         if (fresh) {
-          const open = all("details", part).map((details) => details.open);
+          for (const kept of all("details[id][open]", part)) fresh.querySelector("#" + kept.id)?.replaceWith(kept);
+          const open = all("details:not([id])", part).map((details) => details.open);
           const focus = document.activeElement && part.contains(document.activeElement) ? [...part.querySelectorAll("a, button")].indexOf(document.activeElement) : -1;
           part.replaceChildren(...fresh.childNodes);
           part.dataset.refresh = fresh.dataset.refresh;
-          all("details", part).forEach((details, i) => { details.open = open[i] || false; });
+          all("details:not([id])", part).forEach((details, i) => { details.open = open[i] || false; });
           if (focus >= 0) part.querySelectorAll("a, button")[focus]?.focus();
           ready(part);
           wait = Number(part.dataset.refresh);
@@ -145,6 +146,23 @@ async function refresh(part) {
   } catch { wait = 5000; }
   setTimeout(refresh, wait, part);
 }
+
+// What is long is loaded once somebody wants to see it.
+document.addEventListener("toggle", async (event) => {
+  const details = event.target;
+  if (!(details instanceof HTMLDetailsElement) || !details.open || !details.dataset.load) return;
+  const address = details.dataset.load;
+  delete details.dataset.load;
+  try {
+    const answer = await fetch(address, { headers: { Accept: "text/html" } });
+    if (answer.redirected || answer.status === 401) { location.reload(); return; }
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("request");
+    if (!answer.ok || !fresh) return;
+    fresh.removeAttribute("id");
+    $("[data-loaded]", details).replaceChildren(...fresh.childNodes);
+    times(details);
+  } catch { details.dataset.load = address; }
+}, true);
 
 // Activity as it happens. Without a stream the page is loaded again now and then.
 function follow(list) {

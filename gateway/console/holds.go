@@ -1,0 +1,128 @@
+package console
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"postern/core"
+	"postern/core/lifecycle"
+	"postern/gateway/problem"
+)
+
+// heldSize bounds the people a page lists.
+const heldSize = 1000
+
+// holdPage is departures that wait for an administrator, or waited.
+type holdPage struct {
+	Hold    lifecycle.Hold
+	People  []lifecycle.HeldUser
+	Waiting int // who is still held, of those listed
+	Allowed string
+	Confirm string // approve or reject: asked for, and to be confirmed
+	Problem string // of the decision that was refused
+}
+
+// Live reports whether the page changes by itself.
+func (p holdPage) Live() bool { return p.Hold.Decided == nil || p.Waiting > 0 }
+
+var heldStates = map[lifecycle.State]badge{
+	lifecycle.Held:      {Word: "Waits", Tone: "warn", Hint: "Shut out; nothing was taken"},
+	lifecycle.Done:      {Word: "Taken", Tone: "calm", Hint: "All access is gone, and what they saw is rotated"},
+	lifecycle.Withdrawn: {Word: "Back", Tone: "good", Hint: "The identity provider made them active again before anything was taken"},
+	lifecycle.Kept:      {Word: "Kept", Tone: "good", Hint: "Nothing was taken; inactive until the identity provider says otherwise"},
+	lifecycle.Restored:  {Word: "Restored", Tone: "good", Hint: "Had been deleted and is there again, inactive until the identity provider says otherwise"},
+	lifecycle.NameTaken: {Word: "Not restored", Tone: "bad", Hint: "Somebody else has the user name by now"},
+}
+
+// allowance is what a guard lets through.
+func allowance(share, floor int) string {
+	return fmt.Sprintf("%d %% and %s", share, plural(floor, "person", "people"))
+}
+
+// openHolds are for the banner. A page without it is better than none.
+func (s *Service) openHolds(c *gin.Context, workspace core.ID) []lifecycle.Hold {
+	open, err := s.Lifecycle.Holds(c.Request.Context(), s.DB, workspace, true)
+	if err != nil {
+		_ = c.Error(err)
+	}
+	return open
+}
+
+// showHold shows administrators whose departures wait.
+func (s *Service) showHold(c *gin.Context) { s.hold(c, http.StatusOK, "") }
+
+func (s *Service) hold(c *gin.Context, status int, refusal string) {
+	if !s.administrator(c) {
+		return
+	}
+	page, err := s.loadHold(c)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	page.Problem = refusal
+	s.show(c, status, "hold", "Departures of "+page.Hold.ConnectionName, "connections", page)
+}
+
+func (s *Service) loadHold(c *gin.Context) (holdPage, error) {
+	ctx, workspace := c.Request.Context(), s.reader(c).workspace()
+	id, err := pathID(c)
+	if err != nil {
+		return holdPage{}, err
+	}
+	all, err := s.Lifecycle.Holds(ctx, s.DB, workspace, false)
+	if err != nil {
+		return holdPage{}, err
+	}
+	for _, hold := range all {
+		if hold.ID != id {
+			continue
+		}
+		page := holdPage{Hold: hold, Allowed: allowance(hold.Share, hold.Floor)}
+		if decide := c.Query("decide"); hold.Decided == nil && (decide == "approve" || decide == "reject") {
+			page.Confirm = decide
+		}
+		if page.People, err = s.Lifecycle.HeldUsers(ctx, s.DB, workspace, id, heldSize); err != nil {
+			return holdPage{}, err
+		}
+		for _, user := range page.People {
+			if user.State == lifecycle.Held {
+				page.Waiting++
+			}
+		}
+		return page, nil
+	}
+	return holdPage{}, core.NotFound("hold")
+}
+
+// approve lets the departures go on.
+func (s *Service) approve(c *gin.Context) { s.decide(c, s.Lifecycle.ApproveHold) }
+
+// reject calls the departures a mistake.
+func (s *Service) reject(c *gin.Context) { s.decide(c, s.Lifecycle.RejectHold) }
+
+func (s *Service) decide(c *gin.Context, how func(ctx context.Context, cause core.Cause, workspace, hold core.ID) error) {
+	if !s.administrator(c) {
+		return
+	}
+	id, err := pathID(c)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	err = how(c.Request.Context(), s.cause(c), s.reader(c).workspace(), id)
+	if err == nil {
+		s.wake()
+		c.Redirect(http.StatusSeeOther, "/holds/"+id.String())
+		return
+	}
+	if classified := problem.Classify(err); classified.Kind == core.KindConflict || classified.Kind == core.KindDenied {
+		_ = c.Error(err)
+		s.hold(c, problem.Status(classified.Kind), classified.Message)
+		return
+	}
+	s.refuse(c, err)
+}
