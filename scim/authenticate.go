@@ -60,7 +60,7 @@ func (r *request) authenticate(client, method string) error {
 		return err
 	}
 	r.connection = connection
-	r.profile = profileOf(connection.Kind)
+	r.profile = profileOf(connection, r.Request)
 	r.cause = core.NewCause(connection.Actor(), r.received)
 	r.cause.Origin = core.Origin{Address: client, UserAgent: cut(r.UserAgent(), maxUserAgent)}
 	return nil

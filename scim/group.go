@@ -10,18 +10,14 @@ import (
 
 // groupResource is a team as SCIM shows it, without its members.
 func (s *Service) groupResource(t directory.Team) (*resource.Object, error) {
-	attributes, err := resource.Decode(t.Attributes)
-	if err != nil {
-		return nil, core.Internal(err)
+	k := look(t.Attributes)
+	text := writing(512+len(t.Attributes), resource.GroupURN, k, t.ID)
+	text = writeText(text, "externalId", t.ExternalID)
+	text = writeText(text, "displayName", t.DisplayName)
+	if k.odd {
+		return overlaid(s.writeMeta(text, groupType, t.ID, t.Created, t.Updated, t.Version, kept{}), t.Attributes)
 	}
-	o := resource.NewObject("schemas", schemasOf(resource.GroupURN, attributes), "id", t.ID.String())
-	setText(o, "externalId", t.ExternalID)
-	o.Set("displayName", t.DisplayName)
-	for name, value := range attributes.All() {
-		o.Set(name, value)
-	}
-	o.Set("meta", s.meta(groupType, t.ID, t.Created, t.Updated, t.Version))
-	return o, nil
+	return resource.Written(s.writeMeta(text, groupType, t.ID, t.Created, t.Updated, t.Version, k)), nil
 }
 
 // editableGroup is a team as a normalised document, without its members.

@@ -12,13 +12,14 @@ import (
 // membership is what the operations of one PATCH come to: who the members are from now on, or who
 // comes and who goes. A later operation outweighs an earlier one.
 type membership struct {
+	profile  resource.Profile
 	replaced bool
 	members  map[core.ID]bool // with replaced: in or, if false, out
 	changes  map[core.ID]bool // without: comes or, if false, goes
 }
 
-func newMembership() *membership {
-	return &membership{members: map[core.ID]bool{}, changes: map[core.ID]bool{}}
+func newMembership(profile resource.Profile) *membership {
+	return &membership{profile: profile, changes: map[core.ID]bool{}}
 }
 
 func (m *membership) set(ids []core.ID, in bool) {
@@ -32,8 +33,7 @@ func (m *membership) set(ids []core.ID, in bool) {
 }
 
 func (m *membership) replace(ids []core.ID) {
-	*m = *newMembership()
-	m.replaced = true
+	m.replaced, m.members, m.changes = true, make(map[core.ID]bool, len(ids)), nil
 	m.set(ids, true)
 }
 
@@ -64,31 +64,32 @@ func (m *membership) apply(c resource.Change) error {
 		return core.Invalid("members."+c.Path.Sub, "a member is added or removed, never changed").WithCode("mutability")
 	}
 	if c.Path.Filter != nil {
-		if c.Operation != resource.Remove {
+		if c.Operation == resource.Replace || c.Operation == resource.Add && c.HasValue {
 			return core.Invalid("path", "members are added and replaced without a filter").WithCode("invalidPath")
 		}
 		ids, err := filteredMembers(c.Path.Filter, nil)
-		m.set(ids, false)
+		m.set(ids, c.Operation == resource.Add)
 		return err
 	}
-	empty := c.Value == nil
-	switch c.Operation {
-	case resource.Add:
-		ids, err := memberIDs(c.Value, false)
-		m.set(ids, true)
-		return err
-	case resource.Replace:
-		ids, err := memberIDs(c.Value, false)
-		m.replace(ids)
-		return err
-	}
-	if empty {
+	switch {
+	case c.Operation == resource.Remove && c.Value == nil:
 		m.replace(nil)
 		return nil
+	case c.Operation == resource.Remove:
+		if err := m.profile.Departs(resource.RuleRemoveNamesValues, "members"); err != nil {
+			return err
+		}
 	}
-	ids, err := memberIDs(c.Value, true)
-	m.set(ids, false)
-	return err
+	ids, err := memberIDs(c.Value, c.Operation == resource.Remove, m.profile)
+	if err != nil {
+		return err
+	}
+	if c.Operation == resource.Replace {
+		m.replace(ids)
+		return nil
+	}
+	m.set(ids, c.Operation == resource.Add)
+	return nil
 }
 
 // filteredMembers reads members[value eq "a" or value eq "b"].
@@ -113,34 +114,27 @@ func filteredMembers(e filter.Expression, ids []core.ID) ([]core.ID, error) {
 	return nil, core.Invalid("path", `members are chosen by value: members[value eq "id"]`).WithCode("invalidFilter")
 }
 
-// memberIDs reads members as a list or one alone: {"value":"id"}, {"$ref":"…/Users/id"} or "id". What
-// is no id is nobody's; lenient passes over it, since removing nobody is done.
-func memberIDs(value any, lenient bool) ([]core.ID, error) {
+// memberIDs reads members: a list or one alone of {"value":"id"}, {"$ref":"…/Users/id"} or "id". What is
+// no id is nobody's; lenient passes over it, since removing nobody is done.
+func memberIDs(value any, lenient bool, profile resource.Profile) ([]core.ID, error) {
 	list, ok := value.([]any)
 	if !ok {
 		if value == nil {
 			return nil, nil
 		}
+		if err := profile.Departs(resource.RuleMemberAlone, "members"); err != nil {
+			return nil, err
+		}
 		list = []any{value}
 	}
 	ids := make([]core.ID, 0, len(list))
 	for _, element := range list {
-		text := ""
-		switch element := element.(type) {
-		case nil:
+		if element == nil {
 			continue
-		case string:
-			text = element
-		case *resource.Object:
-			if text = element.Text("value"); text == "" {
-				reference := element.Text("$ref")
-				text = reference[strings.LastIndexByte(reference, '/')+1:]
-			}
-			if kind := element.Text("type"); kind != "" && !strings.EqualFold(kind, "User") && !lenient {
-				return nil, core.Invalid("members", "only users can be members").WithCode("invalidValue")
-			}
-		default:
-			return nil, core.Invalid("members", `a member is {"value": "the user's id"}`).WithCode("invalidValue")
+		}
+		text, err := memberID(element, lenient, profile)
+		if err != nil {
+			return nil, err
 		}
 		id, err := core.ParseID(text)
 		switch {
@@ -151,6 +145,45 @@ func memberIDs(value any, lenient bool) ([]core.ID, error) {
 		}
 	}
 	return ids, nil
+}
+
+// memberID is the id one member is named by.
+func memberID(element any, lenient bool, profile resource.Profile) (string, error) {
+	if text, ok := element.(string); ok {
+		return text, profile.Departs(resource.RuleMemberString, "members")
+	}
+	member, ok := element.(*resource.Object)
+	if !ok {
+		return "", core.Invalid("members", `a member is {"value": "the user's id"}`).WithCode("invalidValue")
+	}
+	id, reference := "", ""
+	for name, value := range member.All() {
+		text, isText := value.(string)
+		switch strings.ToLower(name) {
+		case "value":
+			id = text
+		case "$ref":
+			reference = text
+			if value == nil {
+				if err := profile.Departs(resource.RuleNullReference, "members"); err != nil {
+					return "", err
+				}
+			}
+		case "type":
+			if isText && text != "" && !strings.EqualFold(text, "User") && !lenient {
+				return "", core.Invalid("members", "only users can be members").WithCode("invalidValue")
+			}
+		case "display":
+		default:
+			if err := profile.Departs(resource.RuleMemberDisplayName, "members"); err != nil {
+				return "", err
+			}
+		}
+	}
+	if id != "" || reference == "" {
+		return id, nil
+	}
+	return reference[strings.LastIndexByte(reference, '/')+1:], profile.Departs(resource.RuleMemberReferenceOnly, "members")
 }
 
 // unknownMember is the same for what is no id, for an id nobody has and for somebody else's.

@@ -1,8 +1,8 @@
 package scim
 
 import (
+	"strconv"
 	"strings"
-	"time"
 
 	"postern/core"
 	"postern/core/directory"
@@ -13,56 +13,35 @@ import (
 const longestAttributes = 256 << 10
 
 // userResource is a user as SCIM shows them. What the directory has columns for comes from there, the
-// rest from the attributes as they were sent.
+// rest from the attributes as they were sent, which nobody reads on the way: the resource is written
+// at once, and only taken apart when an answer needs a part of it.
 func (s *Service) userResource(u directory.User) (*resource.Object, error) {
-	attributes, err := resource.Decode(u.Attributes)
-	if err != nil {
-		return nil, core.Internal(err)
-	}
-	o := resource.NewObject("schemas", schemasOf(resource.UserURN, attributes), "id", u.ID.String())
-	setText(o, "externalId", u.ExternalID)
-	o.Set("userName", u.UserName)
-	setText(o, "displayName", u.DisplayName)
-	if _, found := attributes.Get("name"); !found && u.GivenName+u.FamilyName != "" { // somebody not made by SCIM
+	k := look(u.Attributes)
+	text := writing(640+len(u.Attributes), resource.UserURN, k, u.ID)
+	text = writeText(text, "externalId", u.ExternalID)
+	text = writeText(text, "userName", u.UserName)
+	text = writeText(text, "displayName", u.DisplayName)
+	if !k.name && u.GivenName+u.FamilyName != "" { // somebody not made by SCIM
 		name := resource.NewObject()
 		setText(name, "givenName", u.GivenName)
 		setText(name, "familyName", u.FamilyName)
-		o.Set("name", name)
+		text = name.Append(append(text, `,"name":`...))
 	}
-	o.Set("active", u.Active)
-	if _, found := attributes.Get("emails"); !found && u.Email != "" {
-		o.Set("emails", []any{resource.NewObject("value", u.Email, "type", "work", "primary", true)})
+	text = strconv.AppendBool(append(text, `,"active":`...), u.Active)
+	if !k.emails && u.Email != "" {
+		text = resource.AppendText(append(text, `,"emails":[{"value":`...), u.Email)
+		text = append(text, `,"type":"work","primary":true}]`...)
 	}
-	for name, value := range attributes.All() {
-		o.Set(name, value)
+	if k.odd {
+		return overlaid(s.writeMeta(text, userType, u.ID, u.Created, u.Updated, u.Version, kept{}), u.Attributes)
 	}
-	o.Set("meta", s.meta(userType, u.ID, u.Created, u.Updated, u.Version))
-	return o, nil
+	return resource.Written(s.writeMeta(text, userType, u.ID, u.Created, u.Updated, u.Version, k)), nil
 }
 
 func setText(o *resource.Object, name, text string) {
 	if text != "" {
 		o.Set(name, text)
 	}
-}
-
-// schemasOf lists the schemas a resource uses: its own, and those whose URN stands among its
-// attributes.
-func schemasOf(core string, attributes *resource.Object) []any {
-	schemas := []any{core}
-	for name, value := range attributes.All() {
-		if _, isObject := value.(*resource.Object); isObject && strings.HasPrefix(strings.ToLower(name), "urn:") {
-			schemas = append(schemas, name)
-		}
-	}
-	return schemas
-}
-
-func (s *Service) meta(kind *resource.Type, id core.ID, created, updated time.Time, version int64) *resource.Object {
-	return resource.NewObject(
-		"resourceType", kind.Name, "created", created.UTC().Format(time.RFC3339Nano), "lastModified", updated.UTC().Format(time.RFC3339Nano),
-		"location", s.location(kind, id), "version", etag(version),
-	)
 }
 
 func (s *Service) location(kind *resource.Type, id core.ID) string {

@@ -155,7 +155,9 @@ func (p *patcher) changed(c Change, element any) (any, error) {
 		value, found, err := p.subValue(c)
 		if err == nil {
 			c.setSub(inner, value, found)
-			err = checkMembers(inner)
+			if err = p.refold(c, inner); err == nil {
+				err = checkMembers(inner)
+			}
 		}
 		return inner, err
 	}
@@ -177,6 +179,17 @@ func (p *patcher) changed(c Change, element any) (any, error) {
 	}
 	overlay(made, values)
 	return made, nil
+}
+
+// refold takes a role apart when its value became the text of an object, in place of what the last one
+// left behind.
+func (p *patcher) refold(c Change, role *Object) error {
+	if c.Attribute == nil || c.Attribute.Name != "roles" || c.subName() != "value" || !strings.HasPrefix(role.Text("value"), "{") {
+		return nil
+	}
+	role.Delete("id")
+	role.Delete("display")
+	return p.profile.unfold(role)
 }
 
 // elementValue is the operation's value as one element.
@@ -209,7 +222,7 @@ func (p *patcher) made(c Change) (any, error) {
 			return nil, err
 		}
 		element.Set(c.subName(), value)
-		return element, nil
+		return element, p.refold(c, element)
 	}
 	value, err := p.elementValue(c)
 	if err != nil || value == nil {

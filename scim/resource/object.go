@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"bytes"
 	"fmt"
 	"iter"
 	"slices"
@@ -89,11 +90,45 @@ func (o *Object) Text(name string) string {
 
 // Set replaces a member's value or adds the member at the end.
 func (o *Object) Set(name string, value any) {
+	if len(o.text) > 2 && !o.mentions(name) { // what is written stays so
+		o.text = append(appendText(append(o.text[:len(o.text)-1], ','), name), ':')
+		o.text = append(appendValue(o.text, value), '}')
+		return
+	}
 	if i := o.find(name); i >= 0 {
 		o.members[i].value = value
 		return
 	}
 	o.members = append(o.members, member{name, value})
+}
+
+// mentions reports whether a name stands in quotes anywhere in an object that is still written.
+func (o *Object) mentions(name string) bool {
+	if strings.ContainsAny(name, `"\\`) || !ascii(name) {
+		return true
+	}
+	for rest := o.text; ; {
+		at := bytes.IndexByte(rest, '"')
+		if at < 0 {
+			return false
+		}
+		rest = rest[at+1:]
+		if len(rest) > len(name) && rest[len(name)] == '"' && strings.EqualFold(string(rest[:len(name)]), name) {
+			return true
+		}
+		if len(rest) > 0 && rest[0] == '\\' {
+			return true // a name may be written with escapes; look at it properly
+		}
+	}
+}
+
+func ascii(text string) bool {
+	for i := range len(text) {
+		if text[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
 }
 
 // Delete removes a member, if it is there.
