@@ -12,6 +12,9 @@ import (
 	"postern/scim/resource"
 )
 
+// documentation is where an administrator finds how to connect an identity provider.
+const documentation = "https://www.rfc-editor.org/rfc/rfc7644"
+
 // discovery is what the endpoint says about itself. It is made once: only the public URL is in it.
 type discovery struct {
 	provider []byte
@@ -21,48 +24,68 @@ type discovery struct {
 
 // entry is one schema or resource type, by the name in its address.
 type entry struct {
-	name string
-	body json.RawMessage
+	name     string
+	body     json.RawMessage
+	governed bool // only for connections that may grant entitlements
 }
 
 func newDiscovery(base string) *discovery {
 	d := &discovery{provider: mustMarshal(providerConfig(base))}
-	for _, kind := range []*resource.Type{userType, groupType} {
-		for _, definition := range append([]schema.Schema{kind.Core}, kind.Extensions...) {
-			described := definition.ToMap()
-			described["meta"] = map[string]any{"resourceType": "Schema", "location": base + "/Schemas/" + definition.ID}
-			d.schemas = append(d.schemas, entry{definition.ID, mustMarshal(described)})
-		}
+	for _, kind := range []*resource.Type{userType, groupType, entitlementType, roleType} {
+		governed := kind == entitlementType || kind == roleType
 		extensions := []map[string]any{}
-		for _, definition := range kind.Extensions {
-			extensions = append(extensions, map[string]any{"schema": definition.ID, "required": false})
+		for _, definition := range append([]schema.Schema{kind.Core}, kind.Extensions...) {
+			d.add(base, definition.ToMap(), governed)
+			if definition.ID != kind.Core.ID {
+				extensions = append(extensions, map[string]any{"schema": definition.ID, "required": false})
+			}
 		}
 		d.types = append(d.types, entry{kind.Name, mustMarshal(map[string]any{
-			"schemas": []string{"urn:ietf:params:scim:schemas:core:2.0:ResourceType"},
+			"schemas": []string{resourceTypeURN},
 			"id":      kind.Name, "name": kind.Name, "description": kind.Description, "endpoint": kind.Endpoint,
 			"schema": kind.Core.ID, "schemaExtensions": extensions,
 			"meta": map[string]any{"resourceType": "ResourceType", "location": base + "/ResourceTypes/" + kind.Name},
-		})})
+		}), governed})
+	}
+	for _, described := range ownSchemas() {
+		d.add(base, described, false)
 	}
 	return d
 }
 
-// providerConfig says what is supported, and nothing more.
+func (d *discovery) add(base string, described map[string]any, governed bool) {
+	id := described["id"].(string)
+	described["schemas"] = []string{schemaURN}
+	described["meta"] = map[string]any{"resourceType": "Schema", "location": base + "/Schemas/" + id}
+	d.schemas = append(d.schemas, entry{id, mustMarshal(described), governed})
+}
+
+// providerConfig says what is supported (RFC 7643, section 5; RFC 9865, section 4), and nothing more.
 func providerConfig(base string) map[string]any {
-	unsupported := map[string]any{"supported": false}
 	return map[string]any{
-		"schemas":        []string{"urn:ietf:params:scim:schemas:core:2.0:ServiceProviderConfig"},
-		"patch":          map[string]any{"supported": true},
-		"bulk":           map[string]any{"supported": false, "maxOperations": 0, "maxPayloadSize": 0},
-		"filter":         map[string]any{"supported": true, "maxResults": maxResults},
-		"changePassword": unsupported,
-		"sort":           unsupported,
-		"etag":           map[string]any{"supported": true},
-		"authenticationSchemes": []map[string]any{{
-			"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
-			"description": "The token of the connection, in the Authorization header",
-			"specUri":     "https://www.rfc-editor.org/info/rfc6750",
-		}},
+		"schemas":          []string{providerConfigURN},
+		"documentationUri": documentation,
+		"patch":            map[string]any{"supported": true},
+		"bulk":             map[string]any{"supported": true, "maxOperations": maxOperations, "maxPayloadSize": maxBody},
+		"filter":           map[string]any{"supported": true, "maxResults": maxResults},
+		"changePassword":   map[string]any{"supported": false},
+		"sort":             map[string]any{"supported": false},
+		"etag":             map[string]any{"supported": true},
+		"pagination": map[string]any{
+			"cursor": false, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": defaultCount, "maxPageSize": maxResults,
+		},
+		"authenticationSchemes": []map[string]any{
+			{
+				"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
+				"description": "A token of the connection, in the Authorization header",
+				"specUri":     "https://www.rfc-editor.org/rfc/rfc6750", "documentationUri": documentation,
+			},
+			{
+				"type": "oauth2", "name": "OAuth 2.0 client credentials", "primary": false,
+				"description": "An access token from " + strings.TrimSuffix(base, root) + tokenPath + ", for a client of the connection or for an assertion of its identity provider",
+				"specUri":     "https://www.rfc-editor.org/rfc/rfc6749#section-4.4", "documentationUri": documentation,
+			},
+		},
 		"meta": map[string]any{"resourceType": "ServiceProviderConfig", "location": base + "/ServiceProviderConfig"},
 	}
 }
@@ -86,25 +109,30 @@ func (d *discovery) resourceType(r *request) (answer, error) {
 	return one(r, d.types, "resource type")
 }
 
+// shows reports whether the entry is there for the connection that asks.
+func (e entry) shows(r *request) bool { return !e.governed || r.governs() == nil }
+
 // catalogue answers with all entries; paging is ignored and filtering refused, as RFC 7644, section 4,
 // asks.
 func catalogue(r *request, entries []entry) (answer, error) {
 	if r.parameters.Has("filter") {
 		return answer{}, scimerrors.ScimError{Status: http.StatusForbidden, Detail: "this list cannot be filtered"}
 	}
-	list := newList(len(entries), page{start: 1}, len(entries))
-	for i, one := range entries {
-		if i > 0 {
-			list.body = append(list.body, ',')
+	var shown []json.RawMessage
+	for _, one := range entries {
+		if one.shows(r) {
+			shown = append(shown, one.body)
 		}
-		list.body = append(list.body, one.body...)
 	}
-	return list.answer(), nil
+	return answer{status: http.StatusOK, body: mustMarshal(map[string]any{
+		"schemas":      []string{"urn:ietf:params:scim:api:messages:2.0:ListResponse"},
+		"totalResults": len(shown), "startIndex": 1, "itemsPerPage": len(shown), "Resources": shown,
+	})}, nil
 }
 
 func one(r *request, entries []entry, noun string) (answer, error) {
 	for _, entry := range entries {
-		if strings.EqualFold(entry.name, r.id) {
+		if strings.EqualFold(entry.name, r.id) && entry.shows(r) {
 			return answer{status: http.StatusOK, body: entry.body}, nil
 		}
 	}

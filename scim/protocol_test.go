@@ -15,42 +15,6 @@ import (
 	"postern/core/directory"
 )
 
-func TestDiscovery(t *testing.T) {
-	h := open(t, directory.Okta).acme
-	provider := h.call(t, "GET", "/ServiceProviderConfig", "").want(t, 200)
-	provider.is(t, true, "patch", "supported")
-	provider.is(t, false, "bulk", "supported")
-	provider.is(t, false, "sort", "supported")
-	provider.is(t, true, "etag", "supported")
-	provider.is(t, "oauthbearertoken", "authenticationSchemes", 0, "type")
-	provider.is(t, publicURL+"/scim/v2/ServiceProviderConfig", "meta", "location")
-
-	schemas := h.call(t, "GET", "/Schemas", "").want(t, 200)
-	schemas.is(t, 3.0, "totalResults")
-	found := map[string]map[string]any{}
-	for i := range 3 {
-		id := schemas.at(t, "Resources", i, "id").(string)
-		attributes := map[string]any{}
-		for _, attribute := range schemas.at(t, "Resources", i, "attributes").([]any) {
-			attributes[attribute.(map[string]any)["name"].(string)] = attribute
-		}
-		found[id] = attributes
-		one := h.call(t, "GET", "/Schemas/"+id, "").want(t, 200)
-		one.is(t, id, "id")
-		one.is(t, publicURL+"/scim/v2/Schemas/"+id, "meta", "location")
-	}
-	user, group := found["urn:ietf:params:scim:schemas:core:2.0:User"], found["urn:ietf:params:scim:schemas:core:2.0:Group"]
-	if user["userName"] == nil || user["emails"] == nil || user["password"] != nil || group["members"] == nil || found[enterprise]["manager"] == nil {
-		t.Errorf("schemas are %v", found)
-	}
-
-	types := h.call(t, "GET", "/ResourceTypes", "").want(t, 200)
-	types.is(t, 2.0, "totalResults")
-	types.is(t, "/Users", "Resources", 0, "endpoint")
-	types.is(t, enterprise, "Resources", 0, "schemaExtensions", 0, "schema")
-	h.call(t, "GET", "/ResourceTypes/group", "").want(t, 200).is(t, "urn:ietf:params:scim:schemas:core:2.0:Group", "schema")
-}
-
 func TestPages(t *testing.T) {
 	h := open(t, directory.Okta).acme
 	var all []string
