@@ -1,0 +1,89 @@
+package posterntest
+
+import (
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/gin-gonic/gin"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/directory"
+	"postern/core/jobs"
+	"postern/core/lifecycle"
+	"postern/core/postgres"
+	"postern/core/postgres/postgrestest"
+	"postern/core/rotation"
+	"postern/core/seal"
+	"postern/core/vault"
+	"postern/scim"
+)
+
+// Server is Postern's SCIM endpoint.
+type Server struct {
+	URL string // its base, with /scim/v2
+
+	db     *postgres.DB
+	people *directory.Directory
+	logins *accounts.Accounts
+	number int
+}
+
+// Start serves until the test ends. Another workspace with a user of its own is there as well.
+func Start(t testing.TB) *Server {
+	t.Helper()
+	db := postgrestest.Open(t, jobs.Migrate)
+	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
+	check(t, err)
+	queue, err := jobs.NewQueue(db, nil)
+	check(t, err)
+	s := &Server{db: db, people: &directory.Directory{DB: db}}
+	s.logins = &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: key}, Directory: s.people}
+	gin.SetMode(gin.ReleaseMode)
+	engine := gin.New()
+	server := httptest.NewUnstartedServer(engine)
+	base := "http://" + server.Listener.Addr().String()
+	service := &scim.Service{
+		DB: db, Directory: s.people, Accounts: s.logins, PublicURL: base,
+		Lifecycle: &lifecycle.Lifecycle{DB: db, Directory: s.people, Accounts: s.logins, Rotations: &rotation.Rotations{DB: db, Accounts: s.logins, Queue: queue}},
+	}
+	service.Mount(engine)
+	server.Start()
+	t.Cleanup(server.Close)
+	s.URL = base + "/scim/v2"
+	return s
+}
+
+// Connect gives the token of a new connection in a workspace of its own, where one account can be
+// granted as an entitlement. Its guard against mass departures is off: a suite deletes all it creates.
+func (s *Server) Connect(t testing.TB, kind directory.ConnectionKind, profile directory.ProvisioningProfile) string {
+	t.Helper()
+	s.number++
+	slug := "suite-" + string(rune('a'+s.number))
+	var token seal.Secret
+	check(t, s.db.Tx(t.Context(), func(tx pgx.Tx) error {
+		cause := core.NewCause(core.System, time.Now())
+		workspace, err := s.people.CreateWorkspace(t.Context(), tx, cause, slug, slug)
+		if err != nil {
+			return err
+		}
+		connection, err := s.people.CreateConnection(t.Context(), tx, cause, workspace.ID, directory.NewConnection{
+			Name: "IdP", Kind: kind, Provisioning: directory.Provisioning{Profile: profile, Entitlements: true, GuardFloor: -1},
+		})
+		if err != nil {
+			return err
+		}
+		token, err = s.people.CreateConnectionToken(t.Context(), tx, cause, workspace.ID, connection.ID, nil)
+		return err
+	}))
+	return token.Reveal()
+}
+
+func check(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,59 @@
+package scim_test
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"postern/conformance/posterntest"
+	"postern/conformance/scim"
+	"postern/core/directory"
+)
+
+// run runs a profile against a server.
+func run(t *testing.T, options scim.Options) scim.Report {
+	t.Helper()
+	if options.Client == nil {
+		options.Client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		t.Cleanup(options.Client.CloseIdleConnections)
+	}
+	report, err := scim.Run(t.Context(), options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestPosternConforms(t *testing.T) {
+	server := posterntest.Start(t)
+	for _, one := range []struct {
+		name    string
+		profile scim.Profile
+		kind    directory.ConnectionKind
+		reading directory.ProvisioningProfile
+	}{
+		{"okta", scim.Okta, directory.Okta, directory.ProfileDetected},
+		{"entra", scim.Entra, directory.Entra, directory.ProfileDetected},
+		{"rfc", scim.RFC, directory.Generic, directory.ProfileDetected},
+		{"rfc, strict", scim.RFC, directory.Generic, directory.ProfileStrict},
+		{"all", scim.All, directory.Entra, directory.ProfileDetected},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			report := run(t, scim.Options{URL: server.URL, Token: server.Connect(t, one.kind, one.reading), Profile: one.profile})
+			t.Logf("%s %d requests in %.1f s", report.Verdict(), report.Requests, report.Seconds)
+			if !report.Passed() {
+				var text strings.Builder
+				_ = report.WriteText(&text)
+				t.Error(text.String())
+			}
+			for _, result := range report.Results {
+				if result.Outcome == scim.Warned {
+					t.Logf("warning: %s: expected %s, came %s", result.Name, result.Failure.Expected, result.Failure.Got)
+				}
+				if result.Outcome == scim.Skipped {
+					t.Logf("skipped: %s: %s", result.Name, result.Reason)
+				}
+			}
+		})
+	}
+}
