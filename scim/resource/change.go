@@ -228,7 +228,14 @@ func (r *reader) values(op string, values *Object) error {
 func (r *reader) key(key string, value any) (Change, error) {
 	change, err := r.change(key, value)
 	if err != nil {
-		return Change{Path: filter.Path{Name: key}}, nil //nolint:nilerr // see above
+		change = Change{Path: filter.Path{Name: key}}
+		if colon := strings.LastIndexByte(key, ':'); colon > 0 && isURN(key[:colon]) {
+			if proper, _, known := r.place(key[:colon]); known {
+				change = Change{URN: proper, Path: filter.Path{Name: key[colon+1:]}}
+				return change, r.profile.Departs(RuleURNKey, proper)
+			}
+		}
+		return change, nil
 	}
 	if change.Attribute == nil || change.Whole {
 		return change, nil
@@ -308,7 +315,7 @@ func (r *reader) read(text string, value any) (Change, error) {
 	case path.URN != "":
 		err = r.spelling(path.URN, urn)
 	}
-	if err == nil && path.Filter != nil {
+	if err == nil && path.Filter != nil && (attribute == nil || attribute.Multi) {
 		err = r.compares(attribute, path.Filter)
 	}
 	path.URN = ""
@@ -333,8 +340,8 @@ func (r *reader) compares(a *Attribute, e filter.Expression) error {
 		return r.compares(a, e.Inner)
 	case filter.Comparison:
 		sub := a.sub(e.Path.Name)
-		if sub == nil && a != nil && r.profile.Strict && (a.Kind == "complex" || !e.Path.Is("value")) {
-			return core.Invalid("path", "the filter names an attribute that %s does not have", a.Name).WithCode("invalidFilter")
+		if sub == nil && a != nil && (a.Kind == "complex" || !e.Path.Is("value")) {
+			return r.profile.departs(RuleUnknownAttribute, a.Name, "invalidFilter")
 		}
 		if sub != nil && sub.Kind == "boolean" && e.Value.Kind == filter.String {
 			return r.profile.Departs(RuleStringInFilter, a.Name)
