@@ -27,6 +27,8 @@ type commands struct {
 	Connection connectionCommands `cmd:"" help:"Connect identity providers, and keep their tokens."`
 	Token      tokenCommands      `cmd:"" help:"Give scripts and other systems tokens for the API."`
 	User       userCommands       `cmd:"" help:"Make the first owner."`
+
+	Conformance conformanceCommands `cmd:"" help:"Ask SCIM servers, Postern or others, whether they do what identity providers need."`
 }
 
 // terminal is where a command speaks: results on out, everything else on err.
