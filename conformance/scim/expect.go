@@ -81,3 +81,15 @@ func ids(resources []object) []string {
 	}
 	return found
 }
+
+// withPassword creates a user with a password. A server that lists no password may refuse one.
+func (p *probe) withPassword(secret string) *answer {
+	a := p.post("/Users", p.userBody(object{"password": secret}))
+	if a.status == http.StatusBadRequest {
+		listed := p.get("/Schemas/" + userSchema).want("Serve the core User schema.", http.StatusOK)
+		if with(entriesOf(listed.at("attributes")), "name", "password") == nil {
+			p.skip("the server takes no passwords: it refuses them, and /Schemas lists none")
+		}
+	}
+	return a.want("Take the password that /Schemas lists, whatever you do with it.", http.StatusCreated)
+}

@@ -102,7 +102,7 @@ func createChecks() []Check {
 		}),
 		must("rfc/create/password", "A password is never returned", "RFC 7643 §4.1.1", func(p *probe) {
 			secret := "Pw-9" + p.name()
-			a := p.user(object{"password": secret})
+			a := p.withPassword(secret)
 			a.secret(secret)
 			p.get(p.userPath(a)).secret(secret)
 			p.get(p.userPath(a), "attributes", "password").secret(secret)

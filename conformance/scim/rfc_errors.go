@@ -45,7 +45,7 @@ func errorChecks() []Check {
 		}),
 		must("rfc/error/password-filter", "A password cannot be asked for by a filter", "RFC 7644 §7.5.2, RFC 7643 §7", func(p *probe) {
 			secret := "Pw-9" + p.name()
-			user := p.user(object{"password": secret})
+			user := p.withPassword(secret)
 			a := p.get("/Users", "filter", `password eq "`+secret+`" and userName eq "`+user.string("userName")+`"`)
 			if a.status == http.StatusOK && a.total() > 0 {
 				a.fail("a refusal, or no match", "a match", "A writeOnly attribute must not be compared: anybody could guess passwords.")
