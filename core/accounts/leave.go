@@ -59,6 +59,50 @@ func (a *Accounts) Exposed(ctx context.Context, q postgres.Querier, workspace, u
 	return many[Exposed](ctx, q, selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": a.now()})
 }
 
+// Leaver is what somebody who leaves leaves behind.
+type Leaver struct {
+	Exposed []Exposed // as Exposed says
+	owned   []core.ID // what they have an owner's grant on, directly or through a team
+}
+
+// QueueLeaver reads a leaver as part of what is sent to the database together.
+func (a *Accounts) QueueLeaver(batch *pgx.Batch, workspace, user core.ID) *Leaver {
+	leaver := &Leaver{}
+	batch.Queue(selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": a.now()}).Query(func(rows pgx.Rows) (err error) {
+		leaver.Exposed, err = pgx.CollectRows(rows, pgx.RowToStructByName[Exposed])
+		return err
+	})
+	batch.Queue(selectOwnedByUser, pgx.StrictNamedArgs{"workspace": workspace, "subject": user}).Query(func(rows pgx.Rows) (err error) {
+		leaver.owned, err = pgx.CollectRows(rows, pgx.RowTo[core.ID])
+		return err
+	})
+	return leaver
+}
+
+// QueueRevoke takes back every grant of a user's own as part of what is sent to the database together,
+// and sets events to what is to be told of it. Orphans is to follow.
+func (a *Accounts) QueueRevoke(batch *pgx.Batch, cause core.Cause, workspace, user core.ID, leaver *Leaver, events *[]core.Event) {
+	if len(leaver.owned) > 0 {
+		batch.Queue(lockAccounts, pgx.StrictNamedArgs{"workspace": workspace, "accounts": leaver.owned})
+	}
+	now := a.now()
+	batch.Queue(revokeUser, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": now, "why": "the user left"}).Query(func(rows pgx.Rows) error {
+		revoked, err := pgx.CollectRows(rows, pgx.RowToStructByName[revokedGrant])
+		*events = tellUnshared(cause, workspace, now, revoked)
+		return err
+	})
+}
+
+// Orphans marks the accounts that lost their last owner with a user whose grants are revoked, and
+// returns what is to be told of it.
+func (a *Accounts) Orphans(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, user core.ID, leaver *Leaver) ([]core.Event, error) {
+	if len(leaver.owned) == 0 {
+		return nil, nil
+	}
+	_, events, err := a.judgeOwners(ctx, tx, cause, workspace, leaver.owned, user)
+	return events, err
+}
+
 const revokeUser = `
 with revoked as (
 	update grants set revoked = @now, revoke_cause = @why
@@ -95,29 +139,22 @@ type revokedGrant struct {
 // the user's lock, deactivates them and suspends their memberships in the same transaction, after
 // this: access through teams ends there.
 func (a *Accounts) RevokeAll(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, user core.ID) ([]Exposed, error) {
-	exposed, err := a.Exposed(ctx, tx, workspace, user)
+	batch := &pgx.Batch{}
+	leaver := a.QueueLeaver(batch, workspace, user)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, postgres.Classify(err)
+	}
+	batch = &pgx.Batch{}
+	var events []core.Event
+	a.QueueRevoke(batch, cause, workspace, user, leaver, &events)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return nil, postgres.Classify(err)
+	}
+	orphaned, err := a.Orphans(ctx, tx, cause, workspace, user, leaver)
 	if err != nil {
 		return nil, err
 	}
-	owned, err := a.lockOwned(ctx, tx, workspace, Subject{User: user})
-	if err != nil {
-		return nil, err
-	}
-	now := a.now()
-	revoked, err := many[revokedGrant](ctx, tx, revokeUser, pgx.StrictNamedArgs{
-		"workspace": workspace, "user": user, "now": now, "why": "the user left",
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := appendUnshared(ctx, tx, cause, workspace, now, revoked); err != nil {
-		return nil, err
-	}
-	if len(owned) == 0 {
-		return exposed, nil
-	}
-	_, err = a.checkOwners(ctx, tx, cause, workspace, owned, user)
-	return exposed, err
+	return leaver.Exposed, audit.Append(ctx, tx, append(events, orphaned...)...)
 }
 
 // RevokeTeam takes back every grant of a team that is about to be deleted, reports the accounts
@@ -143,8 +180,12 @@ func (a *Accounts) RevokeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, 
 	return len(revoked), err
 }
 
-// appendUnshared tells of the grants that gave access until now; an expired one ended before.
 func appendUnshared(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, now time.Time, revoked []revokedGrant) error {
+	return audit.Append(ctx, tx, tellUnshared(cause, workspace, now, revoked)...)
+}
+
+// tellUnshared tells of the grants that gave access until now; an expired one ended before.
+func tellUnshared(cause core.Cause, workspace core.ID, now time.Time, revoked []revokedGrant) []core.Event {
 	var events []core.Event
 	for _, grant := range revoked {
 		if grant.Expires != nil && !grant.Expires.After(now) {
@@ -153,5 +194,5 @@ func appendUnshared(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace 
 		account := Account{ID: grant.Account, AppName: grant.AppName, Username: grant.Username}
 		events = append(events, unshared(workspace, cause, now, account.Target(), grant.Grant))
 	}
-	return postgres.Classify(audit.Append(ctx, tx, events...))
+	return events
 }

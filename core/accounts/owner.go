@@ -54,7 +54,11 @@ returning a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.user
 // (with an event) and those that have one again as not, and returns the newly orphaned. No accounts
 // means all of the workspace.
 func (a *Accounts) CheckOwners(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts ...core.ID) ([]core.ID, error) {
-	return a.checkOwners(ctx, tx, cause, workspace, accounts, core.ID{})
+	orphaned, events, err := a.judgeOwners(ctx, tx, cause, workspace, accounts, core.ID{})
+	if err != nil {
+		return nil, err
+	}
+	return orphaned, audit.Append(ctx, tx, events...)
 }
 
 const selectOwnedByUser = `
@@ -82,13 +86,15 @@ func (a *Accounts) lockOwned(ctx context.Context, tx pgx.Tx, workspace core.ID, 
 }
 
 // CheckOwned is CheckOwners of the accounts a subject has an owner's grant on. Call it when those
-// grants have come to be worth more or less: a team has other members, a user another role.
-func (a *Accounts) CheckOwned(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, subject Subject) ([]core.ID, error) {
+// grants have come to be worth more or less: a team has other members, a user another role. What is to
+// be told of it is returned, and left to the caller.
+func (a *Accounts) CheckOwned(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, subject Subject) ([]core.Event, error) {
 	owned, err := a.lockOwned(ctx, tx, workspace, subject)
 	if err != nil || len(owned) == 0 {
 		return nil, err
 	}
-	return a.CheckOwners(ctx, tx, cause, workspace, owned...)
+	_, events, err := a.judgeOwners(ctx, tx, cause, workspace, owned, core.ID{})
+	return events, err
 }
 
 // Driven by the few grants that have expired. An account that is known to be orphaned is left alone.
@@ -112,24 +118,25 @@ func (a *Accounts) Expired(ctx context.Context, q postgres.Querier) (map[core.ID
 	return expired, err
 }
 
-// checkOwners is CheckOwners as if the user except were gone already.
-func (a *Accounts) checkOwners(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts []core.ID, except core.ID) ([]core.ID, error) {
+// judgeOwners is CheckOwners as if the user except were gone already, and leaves the telling to the
+// caller.
+func (a *Accounts) judgeOwners(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts []core.ID, except core.ID) ([]core.ID, []core.Event, error) {
 	now := a.now()
 	misjudged, err := identifiers(ctx, tx, selectMisjudged, pgx.StrictNamedArgs{
 		"workspace": workspace, "accounts": accounts, "now": now, "except": except,
 	})
 	if err != nil || len(misjudged) == 0 {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := a.lockAll(ctx, tx, workspace, misjudged); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Judged again under the locks: another transaction may have changed the owners meanwhile.
 	changed, err := many[Account](ctx, tx, updateOrphaned, pgx.StrictNamedArgs{
 		"workspace": workspace, "accounts": misjudged, "now": now, "except": except,
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var orphaned []core.ID
 	var events []core.Event
@@ -140,7 +147,7 @@ func (a *Accounts) checkOwners(ctx context.Context, tx pgx.Tx, cause core.Cause,
 				Because("nobody active owns this account any more; an administrator must share it with an owner"))
 		}
 	}
-	return orphaned, audit.Append(ctx, tx, events...)
+	return orphaned, events, nil
 }
 
 // lockAll locks accounts in one order, so that two transactions cannot wait for each other.

@@ -19,6 +19,28 @@ func (d *Directory) QueueUser(ctx context.Context, batch *pgx.Batch, user User) 
 // passes unchanged.
 func Collision(err error) error { return collision(err) }
 
+// QueueEndSessions is EndSessions of a locked user as part of what is sent to the database together;
+// events is set to what is to be told of it, one for each session that was live.
+func (d *Directory) QueueEndSessions(batch *pgx.Batch, cause core.Cause, user User, reason string, events *[]core.Event) {
+	now := d.now()
+	batch.Queue(raiseEpoch, pgx.StrictNamedArgs{"workspace": user.Workspace, "user": user.ID, "now": now})
+	batch.Queue(endSessions, pgx.StrictNamedArgs{
+		"workspace": user.Workspace, "user": user.ID, "now": now, "reason": reason, "idle": now.Add(-orDefault(d.SessionIdle, DefaultSessionIdle)),
+	}).Query(func(rows pgx.Rows) error {
+		*events = nil
+		var session core.ID
+		var live bool
+		_, err := pgx.ForEachRow(rows, []any{&session, &live}, func() error {
+			if live {
+				*events = append(*events, core.NewEvent(core.SessionEnded, user.Workspace, cause, now,
+					user.Target(), core.Target{Kind: "session", ID: session}).Because(reason))
+			}
+			return nil
+		})
+		return err
+	})
+}
+
 const restoreUser = `
 with restored as (
 	update users set deleted = null, version = version + 1, updated = @now

@@ -48,17 +48,41 @@ func NewQueue(db *postgres.DB, log *slog.Logger) (*Queue, error) {
 
 // Add queues a job; it exists once tx has committed.
 func (q *Queue) Add(ctx context.Context, tx pgx.Tx, job Job, options Options) error {
-	insert := river.InsertOpts{
+	_, err := q.client.InsertTx(ctx, tx, job, options.insert())
+	return postgres.Classify(err)
+}
+
+// Entry is a job to add, and when it runs.
+type Entry struct {
+	Job     Job
+	Options Options
+}
+
+// AddMany is Add of many jobs, in one statement. No jobs is no work.
+func (q *Queue) AddMany(ctx context.Context, tx pgx.Tx, entries []Entry) error {
+	if len(entries) == 0 {
+		return nil
+	}
+	params := make([]river.InsertManyParams, len(entries))
+	for i, entry := range entries {
+		params[i] = river.InsertManyParams{Args: entry.Job, InsertOpts: entry.Options.insert()}
+	}
+	_, err := q.client.InsertManyTx(ctx, tx, params)
+	return postgres.Classify(err)
+}
+
+// insert is the options as River takes them.
+func (o Options) insert() *river.InsertOpts {
+	insert := &river.InsertOpts{
 		// Which errors end a job is told by their kind, not by their number.
 		MaxAttempts: math.MaxInt16,
 		Priority:    4,
-		ScheduledAt: options.RunAt,
+		ScheduledAt: o.RunAt,
 	}
-	if options.Priority != 0 {
-		insert.Priority = options.Priority
+	if o.Priority != 0 {
+		insert.Priority = o.Priority
 	}
-	_, err := q.client.InsertTx(ctx, tx, job, &insert)
-	return postgres.Classify(err)
+	return insert
 }
 
 // quiet is a driver that inserts without NOTIFY; see the package comment.

@@ -8,7 +8,6 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
-	"postern/core/audit"
 	"postern/core/directory"
 	"postern/core/postgres"
 )
@@ -109,12 +108,12 @@ func (l *Lifecycle) carryOne(ctx context.Context, hold decided, one waiting) (do
 	if hold.Decision == Rejected {
 		carry = l.restoreHeld
 	}
-	err = l.commit(ctx, one.User, func(tx pgx.Tx) error {
+	err = l.commit(ctx, one.User, func(tx pgx.Tx, s *story) error {
 		done, err = l.lockHeld(ctx, tx, hold.Workspace, one)
 		if err != nil || !done {
 			return err
 		}
-		return carry(ctx, tx, hold, one)
+		return carry(ctx, tx, s, hold, one)
 	})
 	return done && err == nil, err
 }
@@ -143,23 +142,25 @@ func (l *Lifecycle) finishDeparture(ctx context.Context, tx pgx.Tx, workspace co
 }
 
 // takeHeld takes from a user who has been inactive since they left what was left to them.
-func (l *Lifecycle) takeHeld(ctx context.Context, tx pgx.Tx, hold decided, one waiting) error {
+func (l *Lifecycle) takeHeld(ctx context.Context, tx pgx.Tx, s *story, hold decided, one waiting) error {
 	named, err := l.Directory.Targets(ctx, tx, hold.Workspace, []core.ID{one.User})
 	if err != nil {
 		return err
 	}
-	event := core.NewEvent(core.UserDeprovisioned, hold.Workspace, hold.Cause, l.now(), named[one.User]).With("hold", hold.ID.String())
-	if err := audit.Append(ctx, tx, event); err != nil {
+	s.tell(core.NewEvent(core.UserDeprovisioned, hold.Workspace, hold.Cause, l.now(), named[one.User]).With("hold", hold.ID.String()))
+	batch := &pgx.Batch{}
+	leaver := l.Accounts.QueueLeaver(batch, hold.Workspace, one.User)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}
-	if _, err := l.take(ctx, tx, hold.Cause, directory.User{ID: one.User, Workspace: hold.Workspace}); err != nil {
+	if _, err := l.take(ctx, tx, s, hold.Cause, directory.User{ID: one.User, Workspace: hold.Workspace}, leaver); err != nil {
 		return err
 	}
 	return l.finishDeparture(ctx, tx, hold.Workspace, one, Done)
 }
 
 // restoreHeld lets a deleted user be found again, inactive.
-func (l *Lifecycle) restoreHeld(ctx context.Context, tx pgx.Tx, hold decided, one waiting) error {
+func (l *Lifecycle) restoreHeld(ctx context.Context, tx pgx.Tx, s *story, hold decided, one waiting) error {
 	var restored core.Target
 	// In a transaction of its own within this one, because who has the name by now is told by its failure.
 	err := pgx.BeginFunc(ctx, tx, func(tx pgx.Tx) (err error) {
@@ -172,13 +173,9 @@ func (l *Lifecycle) restoreHeld(ctx context.Context, tx pgx.Tx, hold decided, on
 	if err != nil {
 		return err
 	}
-	event := core.NewEvent(core.UserRestored, hold.Workspace, hold.Cause, l.now(), restored).With("hold", hold.ID.String())
-	if err := audit.Append(ctx, tx, event); err != nil {
-		return err
-	}
+	s.tell(core.NewEvent(core.UserRestored, hold.Workspace, hold.Cause, l.now(), restored).With("hold", hold.ID.String()))
 	if err := l.finishDeparture(ctx, tx, hold.Workspace, one, Restored); err != nil {
 		return err
 	}
-	_, err = l.Accounts.CheckOwned(ctx, tx, hold.Cause, hold.Workspace, accounts.Subject{User: one.User})
-	return err
+	return l.checkOwned(ctx, tx, s, hold.Cause, hold.Workspace, accounts.Subject{User: one.User})
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/audit"
 	"postern/core/directory"
 )
 
@@ -56,73 +55,76 @@ where workspace_id = @workspace and user_id = @user and id = @id`
 
 // depart takes from a locked user what they have, or holds that back. standing is their departure if
 // they are inactive already.
-func (l *Lifecycle) depart(ctx context.Context, tx pgx.Tx, cause core.Cause, user directory.User, deleted bool, standing *departure) (Effect, error) {
-	hold, err := l.guard(ctx, tx, cause, user.Workspace)
+func (l *Lifecycle) depart(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, user directory.User, deleted bool, standing *departure) (Effect, error) {
+	var seen *window
+	var ended []core.Event
+	batch := &pgx.Batch{}
+	if cause.Actor.Kind == core.ActorConnection {
+		seen = l.queueWindow(batch, user.Workspace, cause.Actor.ID)
+	}
+	l.Directory.QueueEndSessions(batch, cause, user, "deprovisioned", &ended)
+	leaver := l.Accounts.QueueLeaver(batch, user.Workspace, user.ID)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return Effect{}, err
+	}
+	hold, err := l.guard(ctx, tx, s, cause, user.Workspace, seen)
 	if err != nil {
 		return Effect{}, err
 	}
-	var effect Effect
-	state := Done
-	if hold.IsZero() {
-		event := core.NewEvent(core.UserDeprovisioned, user.Workspace, cause, l.now(), user.Target())
-		if err := audit.Append(ctx, tx, event); err != nil {
-			return Effect{}, err
-		}
-		effect, err = l.leave(ctx, tx, cause, user)
+	effect, state := Effect{}, Held
+	if !hold.IsZero() {
+		s.tell(core.NewEvent(core.UserDepartureHeld, user.Workspace, cause, l.now(), user.Target()).With("hold", hold.String()))
+		s.tell(ended...)
 	} else {
-		state = Held
-		event := core.NewEvent(core.UserDepartureHeld, user.Workspace, cause, l.now(), user.Target()).With("hold", hold.String())
-		if err := audit.Append(ctx, tx, event); err != nil {
+		state = Done
+		s.tell(core.NewEvent(core.UserDeprovisioned, user.Workspace, cause, l.now(), user.Target()))
+		s.tell(ended...)
+		if effect, err = l.take(ctx, tx, s, cause, user, leaver); err != nil {
 			return Effect{}, err
 		}
-		effect.SessionsEnded, err = l.Directory.EndSessions(ctx, tx, cause, user.Workspace, user.ID, "deprovisioned")
 	}
-	if err != nil {
-		return Effect{}, err
-	}
-	return effect, l.keep(ctx, tx, cause, user, deleted, hold, state, standing)
+	effect.SessionsEnded = len(ended)
+	l.keep(s, cause, user, deleted, hold, state, standing)
+	return effect, nil
 }
 
 // keep writes the departure down. Nobody counts what others than connections cause. A user belongs to one
 // connection, so whoever repeats a departure is whoever caused it first.
-func (l *Lifecycle) keep(ctx context.Context, tx pgx.Tx, cause core.Cause, user directory.User, deleted bool, hold core.ID, state State, standing *departure) error {
+func (l *Lifecycle) keep(s *story, cause core.Cause, user directory.User, deleted bool, hold core.ID, state State, standing *departure) {
 	counted := cause.Actor.Kind == core.ActorConnection
-	if standing != nil {
+	switch {
+	case standing != nil:
 		args := pgx.StrictNamedArgs{
 			"id": standing.id, "workspace": user.Workspace, "user": user.ID, "now": nil, "deleted": deleted, "hold": hold, "state": state,
 		}
 		if counted {
 			args["now"] = l.now()
 		}
-		_, err := tx.Exec(ctx, updateDeparture, args)
-		return err
+		s.batch.Queue(updateDeparture, args)
+	case counted:
+		s.batch.Queue(insertDeparture, pgx.StrictNamedArgs{
+			"id": core.NewID(), "workspace": user.Workspace, "connection": cause.Actor.ID, "user": user.ID, "now": l.now(), "deleted": deleted,
+			"hold": hold, "state": state,
+		})
 	}
-	if !counted {
-		return nil
-	}
-	_, err := tx.Exec(ctx, insertDeparture, pgx.StrictNamedArgs{
-		"id": core.NewID(), "workspace": user.Workspace, "connection": cause.Actor.ID, "user": user.ID, "now": l.now(), "deleted": deleted,
-		"hold": hold, "state": state,
-	})
-	return err
 }
 
 const updateDeletedDeparture = `update departures set deleted = true where workspace_id = @workspace and user_id = @user and id = @id`
 
 // departAgain is for an inactive user who is told to leave once more. Of most nothing is left to
 // take. What a connection repeats of a departure that waits, waits on; whoever else asks means it.
-func (l *Lifecycle) departAgain(ctx context.Context, tx pgx.Tx, cause core.Cause, user directory.User, deleted bool) (Effect, error) {
+func (l *Lifecycle) departAgain(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, user directory.User, deleted bool) (Effect, error) {
 	standing, err := l.standing(ctx, tx, user.Workspace, user.ID)
 	if err != nil || standing == nil {
 		return Effect{}, err
 	}
 	if standing.state != Held || cause.Actor.Kind != core.ActorConnection {
-		return l.depart(ctx, tx, cause, user, deleted, standing)
+		return l.depart(ctx, tx, s, cause, user, deleted, standing)
 	}
 	if deleted {
-		_, err = tx.Exec(ctx, updateDeletedDeparture, pgx.StrictNamedArgs{"workspace": user.Workspace, "user": user.ID, "id": standing.id})
+		s.batch.Queue(updateDeletedDeparture, pgx.StrictNamedArgs{"workspace": user.Workspace, "user": user.ID, "id": standing.id})
 	}
-	return Effect{}, err
+	return Effect{}, nil
 }
 
 const withdrawDeparture = `
@@ -131,7 +133,7 @@ where workspace_id = @workspace and user_id = @user and state in ('held', 'kept'
 
 // comeBack tells that a locked, inactive user is active again: after a departure of which nothing was
 // taken they have what they had, after any other nothing. It reports which it was.
-func (l *Lifecycle) comeBack(ctx context.Context, tx pgx.Tx, cause core.Cause, user directory.User) (kept bool, err error) {
+func (l *Lifecycle) comeBack(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, user directory.User) (kept bool, err error) {
 	done, err := tx.Exec(ctx, withdrawDeparture, pgx.StrictNamedArgs{"workspace": user.Workspace, "user": user.ID})
 	if err != nil {
 		return false, err
@@ -141,5 +143,6 @@ func (l *Lifecycle) comeBack(ctx context.Context, tx pgx.Tx, cause core.Cause, u
 	if kept {
 		kind = core.UserDepartureWithdrawn
 	}
-	return kept, audit.Append(ctx, tx, core.NewEvent(kind, user.Workspace, cause, l.now(), user.Target()))
+	s.tell(core.NewEvent(kind, user.Workspace, cause, l.now(), user.Target()))
+	return kept, nil
 }

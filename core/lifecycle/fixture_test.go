@@ -15,6 +15,7 @@ import (
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/lifecycle"
+	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
 	"postern/core/rotation"
 	"postern/core/seal"
@@ -41,7 +42,11 @@ type house struct {
 
 func open(t testing.TB) *world {
 	t.Helper()
-	db := postgrestest.Open(t, jobs.Migrate)
+	return on(t, postgrestest.Open(t, jobs.Migrate))
+}
+
+func on(t testing.TB, db *postgres.DB) *world {
+	t.Helper()
 	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
 	must(t, err)
 	queue, err := jobs.NewQueue(db, nil)

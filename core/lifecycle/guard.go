@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/audit"
 	"postern/core/directory"
 )
 
@@ -21,6 +20,7 @@ type window struct {
 	departed int     // people it took away within the last hour, since the latest decision
 	active   int     // of its users, now
 	open     core.ID // the hold that waits for a decision; zero: none
+	found    bool
 	guarded  bool
 	share    int
 	floor    int
@@ -47,44 +47,59 @@ const lockConnection = `
 select id from connections where workspace_id = @workspace and id = @connection for no key update`
 
 // guard decides whether what a locked user loses by leaving has to wait for an administrator, and
-// returns the hold it then belongs to; the zero id lets them leave. Only connections are guarded: an
-// administrator means what they do.
-func (l *Lifecycle) guard(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID) (core.ID, error) {
-	if cause.Actor.Kind != core.ActorConnection {
+// returns the hold it then belongs to; the zero id lets them leave. seen is what queueWindow read, nil
+// for who is not guarded: an administrator means what they do.
+func (l *Lifecycle) guard(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, workspace core.ID, seen *window) (core.ID, error) {
+	if seen == nil {
 		return core.ID{}, nil
 	}
-	seen, err := l.window(ctx, tx, workspace, cause.Actor.ID)
-	if err != nil || !seen.guarded || seen.open.IsZero() && !seen.over(1+underWay) {
+	if !seen.found {
+		return core.ID{}, core.NotFound("connection")
+	}
+	near, err := l.near(ctx, tx, workspace, cause.Actor.ID, seen, underWay)
+	if err != nil || !near {
 		return core.ID{}, err
 	}
-	if err := l.lockConnection(ctx, tx, workspace, cause.Actor.ID); err != nil {
+	batch := &pgx.Batch{}
+	batch.Queue(lockConnection, pgx.StrictNamedArgs{"workspace": workspace, "connection": cause.Actor.ID})
+	seen = l.queueWindow(batch, workspace, cause.Actor.ID)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return core.ID{}, err
 	}
-	if seen, err = l.window(ctx, tx, workspace, cause.Actor.ID); err != nil || !seen.guarded {
-		return core.ID{}, err
+	over, err := l.near(ctx, tx, workspace, cause.Actor.ID, seen, 0)
+	if err != nil || !over || !seen.open.IsZero() {
+		return seen.open, err
 	}
-	if seen.open.IsZero() && seen.over(1) {
-		return l.openHold(ctx, tx, cause, workspace, seen)
-	}
-	return seen.open, nil
+	return l.openHold(s, cause, workspace, *seen), nil
 }
 
-func (l *Lifecycle) window(ctx context.Context, tx pgx.Tx, workspace, connection core.ID) (window, error) {
-	var w window
-	var settings directory.Provisioning
-	err := tx.QueryRow(ctx, selectWindow, pgx.StrictNamedArgs{
+// near reports whether a connection's hold is open or one more departure, and others that nobody sees
+// yet, are too many.
+func (l *Lifecycle) near(ctx context.Context, tx pgx.Tx, workspace, connection core.ID, seen *window, others int) (bool, error) {
+	if !seen.guarded || !seen.open.IsZero() || seen.departed+1+others <= seen.floor {
+		return seen.guarded && !seen.open.IsZero(), nil
+	}
+	var err error
+	_, seen.active, err = l.Directory.CountUsers(ctx, tx, workspace, connection)
+	return seen.over(1 + others), err
+}
+
+// queueWindow reads what the guard goes by, as part of what is sent to the database together.
+func (l *Lifecycle) queueWindow(batch *pgx.Batch, workspace, connection core.ID) *window {
+	w := &window{}
+	batch.Queue(selectWindow, pgx.StrictNamedArgs{
 		"workspace": workspace, "connection": connection, "since": l.now().Add(-directory.GuardWindow),
-	}).Scan(&settings, &w.open, &w.departed)
-	if err != nil {
-		return w, err
-	}
-	w.guarded = settings.GuardFloor >= 0
-	w.share = cmp.Or(settings.GuardShare, directory.DefaultGuardShare)
-	w.floor = cmp.Or(settings.GuardFloor, directory.DefaultGuardFloor)
-	if w.guarded && w.open.IsZero() && w.departed+1+underWay > w.floor {
-		_, w.active, err = l.Directory.CountUsers(ctx, tx, workspace, connection)
-	}
-	return w, err
+	}).Query(func(rows pgx.Rows) error {
+		var settings directory.Provisioning
+		_, err := pgx.ForEachRow(rows, []any{&settings, &w.open, &w.departed}, func() error {
+			w.found, w.guarded = true, settings.GuardFloor >= 0
+			w.share = cmp.Or(settings.GuardShare, directory.DefaultGuardShare)
+			w.floor = cmp.Or(settings.GuardFloor, directory.DefaultGuardFloor)
+			return nil
+		})
+		return err
+	})
+	return w
 }
 
 func (l *Lifecycle) lockConnection(ctx context.Context, tx pgx.Tx, workspace, connection core.ID) error {
@@ -96,20 +111,18 @@ const insertHold = `
 insert into holds (id, workspace_id, connection_id, opened, share, floor, active)
 values (@id, @workspace, @connection, @opened, @share, @floor, @active)`
 
-func (l *Lifecycle) openHold(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, seen window) (core.ID, error) {
+// openHold begins a hold. The lock of the connection lets nobody else do so.
+func (l *Lifecycle) openHold(s *story, cause core.Cause, workspace core.ID, seen window) core.ID {
 	hold, now := core.NewID(), l.now()
-	_, err := tx.Exec(ctx, insertHold, pgx.StrictNamedArgs{
+	s.batch.Queue(insertHold, pgx.StrictNamedArgs{
 		"id": hold, "workspace": workspace, "connection": cause.Actor.ID, "opened": now,
 		"share": seen.share, "floor": seen.floor, "active": seen.active + seen.departed,
 	})
-	if err != nil {
-		return core.ID{}, err
-	}
-	event := core.NewEvent(core.DeparturesHeld, workspace, cause, now, connectionTarget(cause.Actor.ID, cause.Actor.Name)).
+	s.tell(core.NewEvent(core.DeparturesHeld, workspace, cause, now, connectionTarget(cause.Actor.ID, cause.Actor.Name)).
 		With("hold", hold.String()).With("people", strconv.Itoa(seen.departed+1)).With("active", strconv.Itoa(seen.active+seen.departed)).
 		With("share", strconv.Itoa(seen.share)).With("floor", strconv.Itoa(seen.floor)).
-		Because("more people left within an hour than the connection's guard lets through; an administrator must approve or reject it")
-	return hold, audit.Append(ctx, tx, event)
+		Because("more people left within an hour than the connection's guard lets through; an administrator must approve or reject it"))
+	return hold
 }
 
 func connectionTarget(connection core.ID, name string) core.Target {

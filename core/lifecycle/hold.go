@@ -9,7 +9,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/audit"
 	"postern/core/postgres"
 )
 
@@ -117,7 +116,7 @@ update departures set state = 'kept'
 where workspace_id = @workspace and hold_id = @hold and state = 'held' and not deleted`
 
 func (l *Lifecycle) decide(ctx context.Context, cause core.Cause, workspace, hold core.ID, decision string, kind core.EventType) error {
-	return l.commit(ctx, hold, func(tx pgx.Tx) error {
+	return l.commit(ctx, hold, func(tx pgx.Tx, s *story) error {
 		if err := l.Accounts.Administrator(ctx, tx, cause, workspace); err != nil {
 			return err
 		}
@@ -153,7 +152,8 @@ func (l *Lifecycle) decide(ctx context.Context, cause core.Cause, workspace, hol
 				return err
 			}
 		}
-		return audit.Append(ctx, tx, core.NewEvent(kind, workspace, cause, now, connectionTarget(connection, name)).
+		s.tell(core.NewEvent(kind, workspace, cause, now, connectionTarget(connection, name)).
 			With("hold", hold.String()).With("people", strconv.Itoa(people)).With("deleted", strconv.Itoa(deleted)))
+		return nil
 	})
 }

@@ -1,9 +1,7 @@
 package lifecycle
 
 import (
-	"bytes"
 	"context"
-	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,61 +18,67 @@ const (
 	priorityCould = 2
 )
 
-// leave ends the sessions of a locked, active user and takes from them all they have. The caller then
-// makes them inactive.
-func (l *Lifecycle) leave(ctx context.Context, tx pgx.Tx, cause core.Cause, user directory.User) (Effect, error) {
-	ended, err := l.Directory.EndSessions(ctx, tx, cause, user.Workspace, user.ID, "deprovisioned")
-	if err != nil {
-		return Effect{}, err
-	}
-	effect, err := l.take(ctx, tx, cause, user)
-	effect.SessionsEnded = ended
-	return effect, err
-}
-
 // take takes what cannot be given back: the locked user's grants and memberships, and what they know.
-func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, cause core.Cause, user directory.User) (Effect, error) {
-	var effect Effect
+func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, user directory.User, leaver *accounts.Leaver) (Effect, error) {
 	// The grants come before the rotations because a worker too takes an account first and then its
 	// rotation: the other way round the two would wait for each other.
-	exposed, err := l.Accounts.RevokeAll(ctx, tx, cause, user.Workspace, user.ID)
+	batch := &pgx.Batch{}
+	var revoked []core.Event
+	l.Accounts.QueueRevoke(batch, cause, user.Workspace, user.ID, leaver, &revoked)
+	plans := l.Rotations.QueuePlans(batch, cause, user.Workspace, rotation.ReasonDeprovision, wishes(leaver.Exposed))
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return Effect{}, err
+	}
+	orphaned, err := l.Accounts.Orphans(ctx, tx, cause, user.Workspace, user.ID, leaver)
 	if err != nil {
 		return Effect{}, err
 	}
-	if effect.Rotations, err = l.rotate(ctx, tx, cause, user.Workspace, exposed, rotation.ReasonDeprovision); err != nil {
+	open, planned, err := plans.Finish(ctx, tx, &s.batch)
+	if err != nil {
 		return Effect{}, err
 	}
-	for _, account := range exposed {
+	s.tell(revoked...)
+	s.tell(orphaned...)
+	s.tell(planned...)
+	effect := Effect{Rotations: inPlace(leaver.Exposed, open)}
+	for _, account := range leaver.Exposed {
 		if account.Direct {
 			effect.GrantsRevoked++
 		}
 	}
-	_, err = l.Directory.SuspendMemberships(ctx, tx, user.Workspace, user.ID)
+	_, err = l.Directory.SuspendMemberships(ctx, s.later(), user.Workspace, user.ID)
 	return effect, err
 }
 
 // rotate plans the rotation of every exposed account and returns the rotations in the order given.
-func (l *Lifecycle) rotate(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, exposed []accounts.Exposed, reason rotation.Reason) ([]core.ID, error) {
-	// Planned in one order over all commands: two people who share accounts may leave at once, and
-	// neither may wait for an account of the other's while holding one the other waits for.
-	ordered := slices.SortedFunc(slices.Values(exposed), func(one, other accounts.Exposed) int {
-		return bytes.Compare(one.Account[:], other.Account[:])
-	})
-	planned := make(map[core.ID]core.ID, len(ordered))
-	for _, account := range ordered {
-		priority := priorityCould
+func (l *Lifecycle) rotate(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, workspace core.ID, exposed []accounts.Exposed, reason rotation.Reason) ([]core.ID, error) {
+	open, planned, err := l.Rotations.PlanAll(ctx, tx, cause, workspace, reason, wishes(exposed))
+	s.tell(planned...)
+	return inPlace(exposed, open), err
+}
+
+func wishes(exposed []accounts.Exposed) []rotation.Wish {
+	wished := make([]rotation.Wish, len(exposed))
+	for i, account := range exposed {
+		wished[i] = rotation.Wish{Account: account.Account, Priority: priorityCould}
 		if account.SawVersionCurrent {
-			priority = prioritySaw
+			wished[i].Priority = prioritySaw
 		}
-		made, err := l.Rotations.Plan(ctx, tx, cause, workspace, account.Account, reason, priority)
-		if err != nil {
-			return nil, err
-		}
-		planned[account.Account] = made.ID
 	}
+	return wished
+}
+
+func inPlace(exposed []accounts.Exposed, open map[core.ID]core.ID) []core.ID {
 	var rotations []core.ID
 	for _, account := range exposed {
-		rotations = append(rotations, planned[account.Account])
+		rotations = append(rotations, open[account.Account])
 	}
-	return rotations, nil
+	return rotations
+}
+
+// checkOwned looks whether what a subject owns still has, or has again, a living owner.
+func (l *Lifecycle) checkOwned(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, workspace core.ID, subject accounts.Subject) error {
+	events, err := l.Accounts.CheckOwned(ctx, tx, cause, workspace, subject)
+	s.tell(events...)
+	return err
 }

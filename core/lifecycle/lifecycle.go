@@ -9,6 +9,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/audit"
 	"postern/core/directory"
 	"postern/core/postgres"
 	"postern/core/rotation"
@@ -55,18 +56,39 @@ func (l *Lifecycle) now() time.Time {
 	return l.Now()
 }
 
+// story is what a command writes at its end: statements whose answer nobody needs, and its events in
+// the order in which they are told.
+type story struct {
+	batch  pgx.Batch
+	events []core.Event
+}
+
+func (s *story) tell(events ...core.Event) { s.events = append(s.events, events...) }
+
+// later is a transaction whose statements are sent at the command's end.
+func (s *story) later() pgx.Tx { return postgres.Queueing(&s.batch) }
+
 // commit runs a command about subject in its one transaction. work may run more than once: it sets
-// its results anew each time.
-func (l *Lifecycle) commit(ctx context.Context, subject core.ID, work func(tx pgx.Tx) error) error {
+// its results anew each time. What it left in the story is written last, in one round trip with what
+// is recorded of the command.
+func (l *Lifecycle) commit(ctx context.Context, subject core.ID, work func(tx pgx.Tx, s *story) error) error {
 	err := l.DB.Tx(ctx, func(tx pgx.Tx) error {
-		if err := work(tx); err != nil || l.record == nil {
+		s := &story{}
+		if err := work(tx, s); err != nil {
 			return err
 		}
-		batch := &pgx.Batch{}
-		if err := l.record(batch, subject); err != nil {
+		if err := audit.Queue(&s.batch, s.events...); err != nil {
 			return err
 		}
-		return tx.SendBatch(ctx, batch).Close()
+		if l.record != nil {
+			if err := l.record(&s.batch, subject); err != nil {
+				return err
+			}
+		}
+		if s.batch.Len() == 0 {
+			return nil
+		}
+		return tx.SendBatch(ctx, &s.batch).Close()
 	})
 	if err != nil {
 		return err

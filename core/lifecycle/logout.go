@@ -9,7 +9,6 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
-	"postern/core/audit"
 	"postern/core/directory"
 	"postern/core/rotation"
 )
@@ -37,7 +36,7 @@ func (l *Lifecycle) Logout(ctx context.Context, cause core.Cause, workspace, use
 // deleted meanwhile is passed over; when nobody is left it is NotFound.
 func (l *Lifecycle) LogoutAll(ctx context.Context, cause core.Cause, workspace core.ID, users []core.ID, use *TokenUse, told ...core.Event) (Effect, error) {
 	var effect Effect
-	err := l.commit(ctx, core.ID{}, func(tx pgx.Tx) error {
+	err := l.commit(ctx, core.ID{}, func(tx pgx.Tx, s *story) error {
 		effect = Effect{}
 		if use != nil {
 			status, replay, err := l.Directory.UseTokenID(ctx, tx, use.Connection, use.TokenID, use.BodyHash, use.Status, use.Expires)
@@ -54,18 +53,16 @@ func (l *Lifecycle) LogoutAll(ctx context.Context, cause core.Cause, workspace c
 		if err != nil {
 			return err
 		}
-		if err := audit.Append(ctx, tx, told...); err != nil {
-			return err
-		}
+		s.tell(told...)
 		var exposed []accounts.Exposed
 		for _, person := range people {
-			seen, err := l.logout(ctx, tx, cause, person, &effect)
+			seen, err := l.logout(ctx, tx, s, cause, person, &effect)
 			if err != nil {
 				return err
 			}
 			exposed = joined(exposed, seen)
 		}
-		effect.Rotations, err = l.rotate(ctx, tx, cause, workspace, exposed, rotation.ReasonLogout)
+		effect.Rotations, err = l.rotate(ctx, tx, s, cause, workspace, exposed, rotation.ReasonLogout)
 		return err
 	})
 	return effect, err
@@ -91,17 +88,18 @@ func (l *Lifecycle) lockAll(ctx context.Context, tx pgx.Tx, workspace core.ID, u
 }
 
 // logout ends the sessions of a locked user and returns what they were exposed to.
-func (l *Lifecycle) logout(ctx context.Context, tx pgx.Tx, cause core.Cause, person directory.User, effect *Effect) ([]accounts.Exposed, error) {
-	if err := audit.Append(ctx, tx, core.NewEvent(core.UserLoggedOut, person.Workspace, cause, l.now(), person.Target())); err != nil {
+func (l *Lifecycle) logout(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, person directory.User, effect *Effect) ([]accounts.Exposed, error) {
+	var ended []core.Event
+	batch := &pgx.Batch{}
+	l.Directory.QueueEndSessions(batch, cause, person, "logged out", &ended)
+	leaver := l.Accounts.QueueLeaver(batch, person.Workspace, person.ID)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, err
 	}
-	exposed, err := l.Accounts.Exposed(ctx, tx, person.Workspace, person.ID)
-	if err != nil {
-		return nil, err
-	}
-	ended, err := l.Directory.EndSessions(ctx, tx, cause, person.Workspace, person.ID, "logged out")
-	effect.SessionsEnded += ended
-	return exposed, err
+	s.tell(core.NewEvent(core.UserLoggedOut, person.Workspace, cause, l.now(), person.Target()))
+	s.tell(ended...)
+	effect.SessionsEnded += len(ended)
+	return leaver.Exposed, nil
 }
 
 // joined is what two people were exposed to together: each account once, what either saw first.

@@ -64,7 +64,7 @@ func (l *Lifecycle) Sweep(ctx context.Context) (int, error) {
 	total := 0
 	for workspace, accounts := range expired {
 		var orphaned []core.ID
-		err := l.commit(ctx, core.ID{}, func(tx pgx.Tx) (err error) {
+		err := l.commit(ctx, core.ID{}, func(tx pgx.Tx, s *story) (err error) {
 			orphaned, err = l.Accounts.CheckOwners(ctx, tx, core.NewCause(core.System, l.now()), workspace, accounts...)
 			return err
 		})

@@ -12,7 +12,6 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
-	"postern/core/audit"
 	"postern/core/directory"
 )
 
@@ -33,7 +32,7 @@ func (l *Lifecycle) CreateTeam(ctx context.Context, cause core.Cause, team direc
 		team.ID = core.NewID()
 	}
 	var made directory.Team
-	err := l.commit(ctx, team.ID, func(tx pgx.Tx) (err error) {
+	err := l.commit(ctx, team.ID, func(tx pgx.Tx, s *story) (err error) {
 		if made, err = l.Directory.InsertTeam(ctx, tx, team); err != nil {
 			return err
 		}
@@ -42,7 +41,7 @@ func (l *Lifecycle) CreateTeam(ctx context.Context, cause core.Cause, team direc
 			return err
 		}
 		created := core.NewEvent(core.TeamCreated, made.Workspace, cause, l.now(), made.Target())
-		return l.appendTeam(ctx, tx, cause, made, []core.Event{created}, nil, added)
+		return l.appendTeam(ctx, tx, s, cause, made, []core.Event{created}, nil, added)
 	})
 	return made, err
 }
@@ -53,7 +52,7 @@ func (l *Lifecycle) CreateTeam(ctx context.Context, cause core.Cause, team direc
 // writes to ID, Workspace, Connection, Version and the times is ignored.
 func (l *Lifecycle) ChangeTeam(ctx context.Context, cause core.Cause, workspace, team core.ID, edit func(*TeamEdit) error) (directory.Team, error) {
 	var after directory.Team
-	err := l.commit(ctx, team, func(tx pgx.Tx) error {
+	err := l.commit(ctx, team, func(tx pgx.Tx, s *story) error {
 		before, err := l.Directory.LockTeam(ctx, tx, workspace, team)
 		if err != nil {
 			return err
@@ -65,13 +64,13 @@ func (l *Lifecycle) ChangeTeam(ctx context.Context, cause core.Cause, workspace,
 		}
 		wanted.ID, wanted.Workspace, wanted.Connection = before.ID, before.Workspace, before.Connection
 		wanted.Version, wanted.Created, wanted.Updated = before.Version, before.Created, before.Updated
-		after, err = l.changeTeam(ctx, tx, cause, before, wanted)
+		after, err = l.changeTeam(ctx, tx, s, cause, before, wanted)
 		return err
 	})
 	return after, err
 }
 
-func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, before directory.Team, wanted TeamEdit) (directory.Team, error) {
+func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, before directory.Team, wanted TeamEdit) (directory.Team, error) {
 	adds, removes, err := l.members(ctx, tx, wanted)
 	if err != nil {
 		return directory.Team{}, err
@@ -100,11 +99,10 @@ func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause,
 		events = append(events, core.NewEvent(core.TeamUpdated, before.Workspace, cause, l.now(), after.Target()).
 			With("changed", strings.Join(fields, ",")))
 	}
-	if err := l.appendTeam(ctx, tx, cause, after, events, removed, added); err != nil || len(added)+len(removed) == 0 {
+	if err := l.appendTeam(ctx, tx, s, cause, after, events, removed, added); err != nil || len(added)+len(removed) == 0 {
 		return after, err
 	}
-	_, err = l.Accounts.CheckOwned(ctx, tx, cause, before.Workspace, accounts.Subject{Team: before.ID})
-	return after, err
+	return after, l.checkOwned(ctx, tx, s, cause, before.Workspace, accounts.Subject{Team: before.ID})
 }
 
 // members turns an edit into who comes and who goes; nobody is in both.
@@ -146,7 +144,7 @@ func inOrder(ids []core.ID) []core.ID {
 // DeleteTeam removes a team: its grants are revoked and nobody has anything through it any more.
 // NotFound for a second time.
 func (l *Lifecycle) DeleteTeam(ctx context.Context, cause core.Cause, workspace, team core.ID) error {
-	return l.commit(ctx, team, func(tx pgx.Tx) error {
+	return l.commit(ctx, team, func(tx pgx.Tx, s *story) error {
 		found, err := l.Directory.LockTeam(ctx, tx, workspace, team)
 		if err != nil {
 			return err
@@ -159,13 +157,14 @@ func (l *Lifecycle) DeleteTeam(ctx context.Context, cause core.Cause, workspace,
 		if err != nil {
 			return err
 		}
-		return audit.Append(ctx, tx, core.NewEvent(core.TeamDeleted, workspace, cause, l.now(), found.Target()).
+		s.tell(core.NewEvent(core.TeamDeleted, workspace, cause, l.now(), found.Target()).
 			With("members", strconv.Itoa(members)).With("grants_revoked", strconv.Itoa(grants)))
+		return nil
 	})
 }
 
 // appendTeam appends a team's events and one for each member who went or came.
-func (l *Lifecycle) appendTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, team directory.Team, events []core.Event, removed, added []core.ID) error {
+func (l *Lifecycle) appendTeam(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, team directory.Team, events []core.Event, removed, added []core.ID) error {
 	named, err := l.Directory.Targets(ctx, tx, team.Workspace, slices.Concat(removed, added))
 	if err != nil {
 		return err
@@ -177,5 +176,6 @@ func (l *Lifecycle) appendTeam(ctx context.Context, tx pgx.Tx, cause core.Cause,
 	for _, user := range added {
 		events = append(events, core.NewEvent(core.TeamMemberAdded, team.Workspace, cause, now, team.Target(), named[user]))
 	}
-	return audit.Append(ctx, tx, events...)
+	s.tell(events...)
+	return nil
 }

@@ -44,7 +44,7 @@ func (l *Lifecycle) Provision(ctx context.Context, cause core.Cause, user direct
 // command; what it writes to ID, Workspace, Connection, Version, Epoch and the times is ignored.
 func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, user core.ID, edit func(*directory.User) error) (directory.User, error) {
 	var after directory.User
-	err := l.commit(ctx, user, func(tx pgx.Tx) error {
+	err := l.commit(ctx, user, func(tx pgx.Tx, s *story) error {
 		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, use
 		wanted.ID, wanted.Workspace, wanted.Connection = before.ID, before.Workspace, before.Connection
 		wanted.Version, wanted.Epoch, wanted.Deleted = before.Version, before.Epoch, before.Deleted
 		wanted.Created, wanted.Updated = before.Created, before.Updated
-		after, _, err = l.change(ctx, tx, cause, before, wanted, false)
+		after, _, err = l.change(ctx, tx, s, cause, before, wanted, false)
 		return err
 	})
 	return after, err
@@ -66,17 +66,18 @@ func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, use
 // Remove is a deprovision after which nobody finds the user any more: NotFound, also for a second
 // Remove. Their history stays.
 func (l *Lifecycle) Remove(ctx context.Context, cause core.Cause, workspace, user core.ID) error {
-	return l.commit(ctx, user, func(tx pgx.Tx) error {
+	return l.commit(ctx, user, func(tx pgx.Tx, s *story) error {
 		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
 		if err != nil {
 			return err
 		}
 		wanted, now := before, l.now()
 		wanted.Active, wanted.Deleted = false, &now
-		if _, _, err := l.change(ctx, tx, cause, before, wanted, true); err != nil {
+		if _, _, err := l.change(ctx, tx, s, cause, before, wanted, true); err != nil {
 			return err
 		}
-		return audit.Append(ctx, tx, core.NewEvent(core.UserDeleted, workspace, cause, now, before.Target()))
+		s.tell(core.NewEvent(core.UserDeleted, workspace, cause, now, before.Target()))
+		return nil
 	})
 }
 
@@ -94,14 +95,14 @@ func (l *Lifecycle) Reactivate(ctx context.Context, cause core.Cause, workspace,
 
 func (l *Lifecycle) activate(ctx context.Context, cause core.Cause, workspace, user core.ID, active bool) (Effect, error) {
 	var effect Effect
-	err := l.commit(ctx, user, func(tx pgx.Tx) error {
+	err := l.commit(ctx, user, func(tx pgx.Tx, s *story) error {
 		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
 		if err != nil {
 			return err
 		}
 		wanted := before
 		wanted.Active = active
-		_, effect, err = l.change(ctx, tx, cause, before, wanted, !active)
+		_, effect, err = l.change(ctx, tx, s, cause, before, wanted, !active)
 		return err
 	})
 	return effect, err
@@ -109,11 +110,11 @@ func (l *Lifecycle) activate(ctx context.Context, cause core.Cause, workspace, u
 
 // change takes a locked user from before to wanted. asked says that leaving was asked for in so many
 // words, which means something of an inactive user too if nothing was taken from them yet.
-func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, cause core.Cause, before, wanted directory.User, asked bool) (directory.User, Effect, error) {
+func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, before, wanted directory.User, asked bool) (directory.User, Effect, error) {
 	var effect Effect
 	if asked && !before.Active {
 		var err error
-		if effect, err = l.departAgain(ctx, tx, cause, before, wanted.Deleted != nil); err != nil {
+		if effect, err = l.departAgain(ctx, tx, s, cause, before, wanted.Deleted != nil); err != nil {
 			return directory.User{}, Effect{}, err
 		}
 	}
@@ -126,19 +127,16 @@ func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, cause core.Cause, bef
 	}
 	// The story is told in its order: what happened to the person, then what followed from it.
 	if len(fields) > 0 {
-		event := core.NewEvent(core.UserUpdated, before.Workspace, cause, l.now(), wanted.Target()).With("changed", strings.Join(fields, ","))
-		if err := audit.Append(ctx, tx, event); err != nil {
-			return directory.User{}, Effect{}, err
-		}
+		s.tell(core.NewEvent(core.UserUpdated, before.Workspace, cause, l.now(), wanted.Target()).With("changed", strings.Join(fields, ",")))
 	}
 	owns := before.Role.MayOwn() == wanted.Role.MayOwn()
 	var err error
 	switch {
 	case before.Active && !wanted.Active:
-		effect, err = l.depart(ctx, tx, cause, wanted, wanted.Deleted != nil, nil)
+		effect, err = l.depart(ctx, tx, s, cause, wanted, wanted.Deleted != nil, nil)
 	case !before.Active && wanted.Active:
 		var kept bool
-		kept, err = l.comeBack(ctx, tx, cause, wanted)
+		kept, err = l.comeBack(ctx, tx, s, cause, wanted)
 		owns = owns && !kept
 	}
 	if err != nil {
@@ -148,8 +146,7 @@ func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, cause core.Cause, bef
 	if err != nil || owns {
 		return after, effect, err
 	}
-	_, err = l.Accounts.CheckOwned(ctx, tx, cause, before.Workspace, accounts.Subject{User: before.ID})
-	return after, effect, err
+	return after, effect, l.checkOwned(ctx, tx, s, cause, before.Workspace, accounts.Subject{User: before.ID})
 }
 
 // keepOwner refuses to let a connection take a workspace's last owner away: nobody could put right
