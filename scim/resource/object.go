@@ -52,11 +52,24 @@ func NewObject(pairs ...any) *Object {
 func (o *Object) find(name string) int {
 	o.open()
 	for i := range o.members {
-		if len(o.members[i].name) == len(name) && strings.EqualFold(o.members[i].name, name) {
+		if sameName(o.members[i].name, name) {
 			return i
 		}
 	}
 	return -1
+}
+
+// sameName compares without regard to case. Most names differ in length or at their end, which is
+// quicker to see.
+func sameName(a, b string) bool {
+	if len(a) != len(b) || a == "" {
+		return len(a) == len(b)
+	}
+	x, y := a[len(a)-1], b[len(b)-1]
+	if x|0x20 != y|0x20 && x < 0x80 && y < 0x80 {
+		return false
+	}
+	return strings.EqualFold(a, b)
 }
 
 // Len is how many members the object has.

@@ -71,8 +71,11 @@ func (p *patcher) apply(o *Object, change *Change) error {
 		}
 	}
 	err := p.applyTo(target, c)
-	if err == nil && target.Len() > MaxMembers {
-		err = invalidValue("", "a resource may have %d attributes in one place", MaxMembers)
+	if err == nil {
+		err = checkMembers(target)
+	}
+	if err == nil && c.URN != "" {
+		err = checkMembers(o)
 	}
 	if c.URN != "" && target.Len() == 0 {
 		o.Delete(c.URN)

@@ -60,7 +60,7 @@ func (a *Attribute) sub(name string) *Attribute {
 
 func named(attributes []*Attribute, name string) *Attribute {
 	for _, attribute := range attributes {
-		if len(attribute.Name) == len(name) && strings.EqualFold(attribute.Name, name) {
+		if sameName(attribute.Name, name) {
 			return attribute
 		}
 	}
