@@ -100,16 +100,16 @@ func (a *Attribute) single(at site, value any, p Profile) (any, bool, error) {
 	case "boolean":
 		return boolean(at, value, p)
 	case "integer", "decimal":
-		if number, ok := value.(Number); ok {
-			return number, true, nil
+		if _, ok := value.(Number); ok {
+			return value, true, nil
 		}
 		return nil, false, invalidValue(at.String(), "a number is expected")
 	}
-	switch value := value.(type) {
+	switch typed := value.(type) {
 	case string:
 		return value, true, nil
 	case Number: // Okta's own sample user has numbers for externalId and employeeNumber
-		return string(value), true, p.Departs(RuleNumberForString, at.String())
+		return string(typed), true, p.Departs(RuleNumberForString, at.String())
 	}
 	return nil, false, invalidValue(at.String(), "a string is expected")
 }

@@ -26,7 +26,7 @@ const (
 func Decode(data []byte) (*Object, error) {
 	// Tokens are read from memory, so the decoder's own check for duplicates would come too late to
 	// spare anything; ours ignores case, as SCIM does.
-	d := decoder{jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true))}
+	d := decoder{jsontext.NewDecoder(bytes.NewBuffer(data), jsontext.AllowDuplicateNames(true)), string(data)}
 	if d.PeekKind() != '{' {
 		if _, err := d.ReadToken(); err != nil {
 			return nil, d.fault(err)
@@ -43,9 +43,16 @@ func Decode(data []byte) (*Object, error) {
 	return value.(*Object), nil
 }
 
-type decoder struct{ *jsontext.Decoder }
+// decoder reads values. Their texts are parts of the whole one, which is copied once.
+type decoder struct {
+	*jsontext.Decoder
+	whole string
+}
 
 func (d decoder) value(depth int) (any, error) {
+	if d.PeekKind() == '"' {
+		return d.text()
+	}
 	token, err := d.ReadToken()
 	if err != nil {
 		return nil, d.fault(err)
@@ -59,8 +66,6 @@ func (d decoder) value(depth int) (any, error) {
 			return d.object(depth + 1)
 		}
 		return d.list(depth + 1)
-	case '"':
-		return d.text(token)
 	case '0':
 		return d.number(token)
 	case 't', 'f':
@@ -70,14 +75,13 @@ func (d decoder) value(depth int) (any, error) {
 }
 
 func (d decoder) object(depth int) (any, error) {
-	o := &Object{}
+	o := &Object{members: make([]member, 0, 4)}
+	if depth == 1 {
+		o.members = make([]member, 0, 16)
+	}
 	var seen map[string]bool // only for objects too large to search
 	for d.PeekKind() != '}' {
-		token, err := d.ReadToken()
-		if err != nil {
-			return nil, d.fault(err)
-		}
-		name, err := d.text(token)
+		name, err := d.text()
 		if err != nil {
 			return nil, err
 		}
@@ -119,8 +123,20 @@ func (d decoder) list(depth int) (any, error) {
 	return list, d.fault(err)
 }
 
-func (d decoder) text(token jsontext.Token) (string, error) {
-	text := token.String()
+func (d decoder) text() (string, error) {
+	value, err := d.ReadValue()
+	if err != nil {
+		return "", d.fault(err)
+	}
+	end := int(d.InputOffset())
+	text := d.whole[end-len(value)+1 : end-1]
+	if strings.IndexByte(text, '\\') >= 0 {
+		unquoted, err := jsontext.AppendUnquote(nil, value)
+		if err != nil {
+			return "", d.fault(err)
+		}
+		text = string(unquoted)
+	}
 	if strings.IndexByte(text, 0) >= 0 {
 		return "", invalidSyntax("a string holds a zero character")
 	}
