@@ -91,7 +91,7 @@ func (c Config) Validate() error {
 			fault("roles", "%q is none of %s", role, strings.Join(known, ", "))
 		}
 	}
-	if _, err := databaseURL(c.Database); err != nil {
+	if _, err := DatabaseURL(c.Database); err != nil {
 		fault("database", "%s", core.AsError(err).Message)
 	}
 	c.key(fault, "key", c.Key)

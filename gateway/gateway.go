@@ -195,7 +195,7 @@ func (g *Gateway) work(ctx context.Context) error {
 // Migrate brings the schema of a database up to date and returns the names of the migrations it
 // applied. database is a URL or a reference.
 func Migrate(ctx context.Context, database string) ([]string, error) {
-	address, err := databaseURL(database)
+	address, err := DatabaseURL(database)
 	if err != nil {
 		return nil, err
 	}

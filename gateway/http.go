@@ -19,6 +19,7 @@ import (
 	"postern/oidc"
 	"postern/scim"
 	"postern/webhooks"
+	"postern/webhooks/keys"
 )
 
 // serve answers HTTP until ctx ends, then lets requests under way finish within the grace period.
@@ -76,7 +77,10 @@ func (g *Gateway) Handler() (http.Handler, error) {
 		DB: g.db, Directory: g.directory, HTTP: g.guarded(), PublicURL: g.config.PublicURL, Now: g.now, Log: g.log, OpenSecret: OpenReference,
 	}
 	signIn.Mount(engine)
-	(&scim.Service{DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log}).Mount(engine)
+	(&scim.Service{
+		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, Accounts: g.accounts, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
+		Keys: (&keys.Cache{HTTP: g.guarded(), Now: g.now}).Keys,
+	}).Mount(engine)
 	(&webhooks.Service{
 		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, HTTP: g.guarded(), PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
 	}).Mount(engine)

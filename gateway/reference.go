@@ -68,9 +68,9 @@ func OpenKeys(reference string) (seal.KeyProvider, error) {
 	return seal.NewLocalKey(material)
 }
 
-// databaseURL resolves what was given as the database. A password in it must come by reference: what
+// DatabaseURL resolves what was given as the database. A password in it must come by reference: what
 // is on a command line is seen by every user of the machine.
-func databaseURL(given string) (seal.Secret, error) {
+func DatabaseURL(given string) (seal.Secret, error) {
 	if given == "" {
 		return seal.Secret{}, core.Invalid("database", "a PostgreSQL URL is needed, for example postgres://postern@127.0.0.1:5432/postern")
 	}
@@ -97,7 +97,7 @@ const findSchema = `select to_regclass('workspaces') is not null`
 // OpenDatabase opens a database given as a URL or a reference, for a program that works on it directly.
 // Without a schema it is Invalid, and the error says what to do.
 func OpenDatabase(ctx context.Context, database string, options postgres.Options) (*postgres.DB, error) {
-	address, err := databaseURL(database)
+	address, err := DatabaseURL(database)
 	if err != nil {
 		return nil, err
 	}

@@ -27,6 +27,8 @@ type commands struct {
 	Connection connectionCommands `cmd:"" help:"Connect identity providers, and keep their tokens."`
 	Token      tokenCommands      `cmd:"" help:"Give scripts and other systems tokens for the API."`
 	User       userCommands       `cmd:"" help:"Make the first owner."`
+	SCIM       scimCommands       `cmd:"" name:"scim" help:"See what identity providers asked for."`
+	Hold       holdCommands       `cmd:"" help:"Decide on mass departures that wait."`
 
 	Conformance conformanceCommands `cmd:"" help:"Ask SCIM servers, Postern or others, whether they do what identity providers need."`
 }
@@ -54,6 +56,7 @@ func Run(arguments []string, out, errors io.Writer) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(asked int) { code = asked }),
 		kong.Vars{"data": defaultData()},
+		kong.Groups{"provisioning": "How its SCIM endpoint behaves:"},
 	)
 	if err != nil {
 		fmt.Fprintln(errors, "postern:", err)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"postern/core"
 	"postern/core/directory"
@@ -24,12 +25,18 @@ type connectionPage struct {
 	gateway.Addresses
 	TokenID *core.ID `json:"token_id,omitempty"`
 	Token   string   `json:"token,omitempty"` // only where it was just made
+
+	Provisioning directory.Provisioning `json:"provisioning"`
+	Users        int                    `json:"users"`
+	ActiveUsers  int                    `json:"active_users"`
+	Tokens       []tokenRow             `json:"tokens,omitempty"`
+	Clients      []clientRow            `json:"clients,omitempty"`
 }
 
 func (r reached) page(s *setup, connection directory.Connection) connectionPage {
 	return connectionPage{
 		ID: connection.ID, Workspace: s.workspace.Slug, Name: connection.Name, Kind: connection.Kind, Issuer: connection.Issuer,
-		ClientID: connection.ClientID, Addresses: gateway.AddressesOf(r.PublicURL, connection.ID),
+		ClientID: connection.ClientID, Addresses: gateway.AddressesOf(r.PublicURL, connection.ID), Provisioning: connection.Provisioning,
 	}
 }
 
@@ -50,6 +57,7 @@ func (s sheet) connection(page connectionPage) {
 	if page.Token != "" {
 		s.row("bearer token, shown once", page.Token)
 	}
+	s.row("or OAuth token endpoint", page.Addresses.Token)
 	s.say("\nSign-in by OpenID Connect: an app of type Web, authorization code")
 	s.row("redirect URI", page.Redirect)
 	s.row("sign-out redirect URI", page.SignedOut)
@@ -74,7 +82,7 @@ func (s sheet) secretNote(reference string) {
 	}
 }
 
-// showConnection prints the addresses again.
+// showConnection prints the addresses again, and everything else there is to know.
 type showConnection struct {
 	inWorkspace `embed:""`
 	reached     `embed:""`
@@ -95,8 +103,26 @@ func (c showConnection) Run(ctx context.Context, terminal terminal) error {
 		return err
 	}
 	page := c.page(s, found)
+	tokens, err := s.people.ConnectionTokens(ctx, s.db, s.workspace.ID, found.ID)
+	if err != nil {
+		return err
+	}
+	clients, err := s.people.ConnectionClients(ctx, s.db, s.workspace.ID, found.ID)
+	if err != nil {
+		return err
+	}
+	if page.Users, page.ActiveUsers, err = s.people.CountUsers(ctx, s.db, s.workspace.ID, found.ID); err != nil {
+		return err
+	}
+	page.Tokens, page.Clients = tokenRows(tokens), clientRows(clients)
 	return c.show(terminal, page, func(sheet sheet) {
 		sheet.say("The connection %s (%s) in %s.\n", found.Name, found.Kind, s.workspace.Slug)
 		sheet.connection(page)
+		sheet.say("\nHow it behaves (postern connection update %q --workspace %s)", found.Name, s.workspace.Slug)
+		sheet.row("users", fmt.Sprintf("%d, %d active", page.Users, page.ActiveUsers))
+		sheet.provisioning(found.Kind, found.Provisioning)
+		sheet.say("\nHow it gets in")
+		sheet.tokens(page.Tokens)
+		sheet.clients(page.Clients)
 	})
 }

@@ -68,17 +68,25 @@ func secure(text string) bool {
 
 // updateConnection changes what was given and nothing else.
 type updateConnection struct {
-	inWorkspace `embed:""`
-	client      `embed:""`
-	Connection  string  `arg:"" help:"Name or id of the connection."`
-	Name        *string `help:"Another name." placeholder:"NAME"`
+	inWorkspace  `embed:""`
+	client       `embed:""`
+	provisioning `embed:""`
+	Connection   string  `arg:"" help:"Name or id of the connection."`
+	Name         *string `help:"Another name." placeholder:"NAME"`
 }
 
 // Help is shown by 'postern connection update --help'.
 func (updateConnection) Help() string {
-	return `What is not given stays as it is; an empty text ("") takes a value away. The change holds at once: the next sign-in and the next logout token go by it.
+	return `What is not given stays as it is; an empty text ("") takes a value away. The change holds at once: the next sign-in, the next logout token and the next SCIM request go by it.
 
-  postern connection update Okta --workspace acme --issuer https://acme.okta.com --client-id 0oa… --client-secret file:okta-secret`
+  postern connection update Okta --workspace acme --issuer https://acme.okta.com --client-id 0oa… --client-secret file:okta-secret
+  postern connection update Okta --workspace acme --guard-share 10 --guard-floor 5 --journal-days 90
+  postern connection update Okta --workspace acme --entitlements
+  postern connection update Lab --workspace acme --profile strict --no-guard
+
+Entra ID needs no secret when it signs in with an assertion of its own (workload identity federation):
+
+  postern connection update "Entra ID" --workspace acme --assertion-issuer https://login.microsoftonline.com/TENANT-ID/v2.0 --assertion-subject OBJECT-ID --assertion-audience api://postern`
 }
 
 func (u updateConnection) Run(ctx context.Context, terminal terminal) error {
@@ -98,12 +106,14 @@ func (u updateConnection) Run(ctx context.Context, terminal terminal) error {
 			if u.Name != nil {
 				c.Name = *u.Name
 			}
-			fault = u.apply(c)
+			if fault = u.client.apply(c); fault == nil {
+				fault = u.provisioning.apply(&c.Provisioning)
+			}
 		})
 		if fault != nil {
 			return fault
 		}
-		return err
+		return asFlag(err)
 	})
 	if err != nil {
 		return err
@@ -116,7 +126,9 @@ func (u updateConnection) Run(ctx context.Context, terminal terminal) error {
 		ClientSecret  string   `json:"client_secret,omitempty"` // a reference
 		LogoutIssuers []string `json:"logout_issuers,omitempty"`
 		JWKSURI       string   `json:"jwks_uri,omitempty"`
-	}{after.ID, after.Name, after.Issuer, after.ClientID, after.ClientSecret, after.LogoutIssuers, after.JWKSURI}, func(sheet sheet) {
+
+		Provisioning directory.Provisioning `json:"provisioning"`
+	}{after.ID, after.Name, after.Issuer, after.ClientID, after.ClientSecret, after.LogoutIssuers, after.JWKSURI, after.Provisioning}, func(sheet sheet) {
 		sheet.say("The connection %s is now:\n", after.Name)
 		for _, one := range [][2]string{
 			{"connection id", after.ID.String()}, {"issuer", after.Issuer}, {"client id", after.ClientID}, {"client secret", after.ClientSecret},
@@ -124,6 +136,7 @@ func (u updateConnection) Run(ctx context.Context, terminal terminal) error {
 		} {
 			sheet.row(one[0], one[1])
 		}
+		sheet.provisioning(after.Kind, after.Provisioning)
 		sheet.secretNote(after.ClientSecret)
 	})
 }

@@ -160,18 +160,23 @@ func (s sheet) tokens(rows []tokenRow) {
 		s.say("no tokens")
 		return
 	}
+	s.say("%-36s  %-16s  %-16s  %s", "TOKEN", "CREATED", "LAST USED", "EXPIRES")
+	for _, one := range rows {
+		s.say("%s  %s", one.ID, one.times())
+	}
+}
+
+// times is when a token was made, was last used and ends.
+func (r tokenRow) times() string {
 	when := func(at *time.Time, otherwise string) string {
 		if at == nil {
 			return otherwise
 		}
 		return at.UTC().Format("2006-01-02 15:04")
 	}
-	s.say("%-36s  %-16s  %-16s  %s", "TOKEN", "CREATED", "LAST USED", "EXPIRES")
-	for _, one := range rows {
-		expires := when(one.Expires, "never")
-		if !one.Live {
-			expires += " (expired)"
-		}
-		s.say("%s  %-16s  %-16s  %s", one.ID, when(&one.Created, ""), when(one.LastUsed, "never"), expires)
+	expires := when(r.Expires, "never")
+	if !r.Live {
+		expires += " (expired)"
 	}
+	return fmt.Sprintf("%-16s  %-16s  %s", when(&r.Created, ""), when(r.LastUsed, "never"), expires)
 }
