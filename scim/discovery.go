@@ -69,10 +69,11 @@ func providerConfig(base string) map[string]any {
 		"bulk":             map[string]any{"supported": true, "maxOperations": maxOperations, "maxPayloadSize": maxBody},
 		"filter":           map[string]any{"supported": true, "maxResults": maxResults},
 		"changePassword":   map[string]any{"supported": false},
-		"sort":             map[string]any{"supported": false},
+		"sort":             map[string]any{"supported": true},
 		"etag":             map[string]any{"supported": true},
 		"pagination": map[string]any{
-			"cursor": false, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": defaultCount, "maxPageSize": maxResults,
+			"cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": defaultCount, "maxPageSize": maxResults,
+			"cursorTimeout": int(cursorLife.Seconds()),
 		},
 		"authenticationSchemes": []map[string]any{
 			{

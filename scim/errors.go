@@ -29,6 +29,9 @@ var scimTypes = map[string]scimerrors.ScimType{
 	"invalidPath":   scimerrors.ScimTypeInvalidPath,
 	"noTarget":      scimerrors.ScimTypeNoTarget,
 	"invalidValue":  scimerrors.ScimTypeInvalidValue,
+	"invalidCursor": "invalidCursor", // RFC 9865, section 2.1
+	"expiredCursor": "expiredCursor",
+	"invalidCount":  "invalidCount",
 }
 
 // errorOf turns any error into the one a client sees, with the headers that belong to it. It is the

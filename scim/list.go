@@ -1,67 +1,12 @@
 package scim
 
 import (
-	"math"
 	"net/http"
 	"strconv"
 
-	"postern/core"
+	"postern/core/directory"
 	"postern/scim/resource"
 )
-
-const (
-	// defaultCount is the size of a page nobody asked a size for.
-	defaultCount = 100
-	// maxResults bounds a page.
-	maxResults = 500
-)
-
-// page is a stretch of a list, counted from 1.
-type page struct {
-	start int
-	count int
-}
-
-// page reads startIndex and count, as lenient as RFC 7644, section 3.4.2.4, wants it.
-func (r *request) page() (page, error) {
-	start, err := r.integer("startIndex", 1)
-	if err != nil {
-		return page{}, err
-	}
-	count, err := r.integer("count", defaultCount)
-	if err != nil {
-		return page{}, err
-	}
-	return page{start: min(max(start, 1), math.MaxInt32), count: min(max(count, 0), maxResults)}, nil
-}
-
-func (r *request) integer(name string, otherwise int) (int, error) {
-	text := r.parameters.Get(name)
-	if text == "" {
-		return otherwise, nil
-	}
-	number, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return 0, core.Invalid(name, "a whole number is expected").WithCode("invalidValue")
-	}
-	return int(min(max(number, math.MinInt32), math.MaxInt32)), nil
-}
-
-func (p page) offset() int { return p.start - 1 }
-
-// limit is the count as the directory understands it, where zero means the default.
-func (p page) limit() int {
-	if p.count == 0 {
-		return -1
-	}
-	return p.count
-}
-
-// window cuts the page out of a whole list.
-func window[Row any](rows []Row, p page) []Row {
-	from := min(p.offset(), len(rows))
-	return rows[from:min(from+p.count, len(rows))]
-}
 
 // list is a ListResponse being written.
 type list struct {
@@ -69,14 +14,28 @@ type list struct {
 	begun bool
 }
 
-func newList(total int, p page, shown int) *list {
-	body := make([]byte, 0, 256+shown*1024)
+// heading is what a ListResponse says before its resources.
+type heading struct {
+	total, start, shown int // start 0: the page was asked for by a cursor
+	next, previous      string
+}
+
+func newPage(h heading) *list {
+	body := make([]byte, 0, 512+h.shown*1024)
 	body = append(body, `{"schemas":["urn:ietf:params:scim:api:messages:2.0:ListResponse"],"totalResults":`...)
-	body = strconv.AppendInt(body, int64(total), 10)
-	body = append(body, `,"startIndex":`...)
-	body = strconv.AppendInt(body, int64(p.start), 10)
+	body = strconv.AppendInt(body, int64(h.total), 10)
+	if h.start > 0 {
+		body = append(body, `,"startIndex":`...)
+		body = strconv.AppendInt(body, int64(h.start), 10)
+	}
 	body = append(body, `,"itemsPerPage":`...)
-	body = strconv.AppendInt(body, int64(shown), 10)
+	body = strconv.AppendInt(body, int64(h.shown), 10)
+	if h.next != "" {
+		body = append(append(append(body, `,"nextCursor":"`...), h.next...), '"')
+	}
+	if h.previous != "" {
+		body = append(append(append(body, `,"previousCursor":"`...), h.previous...), '"')
+	}
 	body = append(body, `,"Resources":[`...)
 	return &list{body: body}
 }
@@ -91,4 +50,61 @@ func (l *list) add(o *resource.Object) {
 
 func (l *list) answer() answer {
 	return answer{status: http.StatusOK, body: append(l.body, "]}"...)}
+}
+
+// page is a stretch of a list that is read whole, counted from 1.
+type page struct {
+	start int
+	count int
+}
+
+// page reads startIndex and count.
+func (r *request) page() (page, error) {
+	start, err := r.integer("startIndex", 1)
+	if err != nil {
+		return page{}, err
+	}
+	count, err := r.integer("count", defaultCount)
+	return page{start: max(start, 1), count: min(max(count, 0), maxResults)}, err
+}
+
+// window cuts the page out of a whole list.
+func window[Row any](rows []Row, p page) []Row {
+	from := min(p.start-1, len(rows))
+	return rows[from:min(from+p.count, len(rows))]
+}
+
+func newList(total int, p page, shown int) *list {
+	return newPage(heading{total: total, start: p.start, shown: shown})
+}
+
+// heads is the heading of a page, and remembers for the next one where this one ended. kept says that
+// the total is known without counting.
+func heads[Row any](r *request, q *question, page directory.Page[Row], kept bool) heading {
+	h := heading{total: page.Total, start: q.start, shown: len(page.Rows)}
+	if q.known != nil && q.known.total >= 0 {
+		h.total = q.known.total
+	}
+	if q.cursor == nil {
+		if page.More && h.shown > 0 {
+			total := h.total
+			if kept {
+				total = -1
+			}
+			r.walks.remember(stretch{walk{q.about, q.start + h.shown}, page.At[h.shown-1], total, r.now().Add(walkLife)})
+		}
+		return h
+	}
+	h.start = 0
+	if h.shown == 0 {
+		return h
+	}
+	// Whoever came from somewhere can go back there; further on, if there is more.
+	if q.cursor.backward || page.More {
+		h.next = cursor{at: &page.At[h.shown-1]}.write(q.about, r.now())
+	}
+	if q.cursor.at != nil && (!q.cursor.backward || page.More) {
+		h.previous = cursor{at: &page.At[0], backward: true}.write(q.about, r.now())
+	}
+	return h
 }

@@ -1,12 +1,27 @@
 package scim
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"strconv"
 	"strings"
+	"time"
 
 	"postern/core"
 	"postern/core/directory"
 	"postern/scim/filter"
 	"postern/scim/resource"
+)
+
+// What a list answers with, as the configuration of the service tells it (RFC 9865, section 4).
+const (
+	// defaultCount is the size of a page nobody asked a size for.
+	defaultCount = 100
+	// maxResults bounds a page.
+	maxResults = 500
+	// cursorLife is how long a cursor can be used.
+	cursorLife = time.Hour
 )
 
 // parseFilter reads the filter parameter; nil when there is none.
@@ -15,172 +30,181 @@ func (r *request) parseFilter() (filter.Expression, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
-	e, err := filter.Parse(text, filter.Options{BareValues: r.profile.BareValues})
-	if err != nil {
-		return nil, core.Invalid("filter", "%s", err.Error()).WithCode("invalidFilter")
-	}
-	return e, nil
+	return r.profile.ParseFilter(text)
 }
 
-// conditions are the parts of a filter that all have to hold.
-func conditions(e filter.Expression) []filter.Expression {
-	switch e := e.(type) {
-	case nil:
+// question is what a list was asked for.
+type question struct {
+	filter filter.Expression
+	sortBy *filter.Path // nil: the order of creation
+	falls  bool         // in descending order
+	start  int          // the first row wanted, from 1; with a cursor, nothing
+	count  int
+	about  [sha256.Size]byte // connection, list, filter and order
+	cursor *cursor           // nil: counted from startIndex
+	known  *stretch          // how far an earlier page came, if this one goes on from there
+}
+
+// question reads filter, sortBy, sortOrder, startIndex, count and cursor, as lenient as RFC 7644,
+// section 3.4.2, wants it.
+func (r *request) question() (*question, error) {
+	q := &question{}
+	var err error
+	if q.filter, err = r.parseFilter(); err != nil {
+		return nil, err
+	}
+	if err := r.sorting(q); err != nil {
+		return nil, err
+	}
+	if q.start, err = r.integer("startIndex", 1); err != nil {
+		return nil, err
+	}
+	q.start = min(max(q.start, 1), math.MaxInt32)
+	if q.count, err = r.integer("count", defaultCount); err != nil {
+		return nil, err
+	}
+	q.about = r.about(q)
+	if r.parameters.Has("cursor") {
+		if q.count > maxResults {
+			return nil, core.Invalid("count", "a page has at most %d resources", maxResults).WithCode("invalidCount")
+		}
+		q.start = 1
+		if q.cursor, err = r.readCursor(q.about); err != nil {
+			return nil, err
+		}
+	}
+	q.count = min(max(q.count, 0), maxResults)
+	if q.cursor == nil && q.start > 1 {
+		q.known = r.walks.find(q.about, q.start, r.now())
+	}
+	return q, nil
+}
+
+func (r *request) sorting(q *question) error {
+	text := strings.TrimSpace(r.parameters.Get("sortBy"))
+	if text == "" {
 		return nil
-	case filter.And:
-		var parts []filter.Expression
-		for _, part := range e {
-			parts = append(parts, conditions(part)...)
-		}
-		return parts
 	}
-	return []filter.Expression{e}
-}
-
-// equality is a condition of the form attribute eq value, with the attribute by its proper name.
-func equality(kind *resource.Type, e filter.Expression) (attribute, value string, ok bool) {
-	c, isComparison := e.(filter.Comparison)
-	if !isComparison || c.Operator != filter.Equal || c.Value.Kind == filter.Null {
-		return "", "", false
+	path, err := filter.ParsePath(text, filter.Options{})
+	if err != nil || path.Filter != nil {
+		return core.Invalid("sortBy", "the name of an attribute is expected, such as userName or name.familyName").WithCode("invalidPath")
 	}
-	attribute, sub, ok := kind.Locate(c.Path)
-	if !ok {
-		return "", "", false
-	}
-	if sub != "" && sub != "value" {
-		return "", "", false
-	}
-	return attribute, c.Value.Text, true
-}
-
-// userSearch is a filter as the directory can answer it. narrow says that the query finds a handful
-// at most, among which the whole filter is then decided; impossible, that nobody can match.
-type userSearch struct {
-	query      directory.UserQuery
-	id         string
-	whole      filter.Expression
-	narrow     bool
-	impossible bool
-}
-
-// userSearch compiles the filter. An attribute that leads to few users carries any other condition
-// with it; without one, only active can be asked for.
-func (r *request) userSearch() (userSearch, error) {
-	e, err := r.parseFilter()
-	if err != nil {
-		return userSearch{}, err
-	}
-	search := userSearch{query: directory.UserQuery{Connection: r.connection.ID}, whole: e}
-	others := false
-	for _, part := range conditions(e) {
-		attribute, value, ok := equality(userType, part)
-		if has, isPath := part.(filter.Has); isPath {
-			attribute, value, ok = equalityInside(has)
-		}
-		switch {
-		case !ok:
-			others = true
-		case attribute == "id":
-			search.id, search.narrow = value, true
-		case attribute == "userName":
-			search.query.UserName, search.narrow = value, true
-		case attribute == "externalId":
-			search.query.ExternalID, search.narrow = value, true
-		case attribute == "emails":
-			search.query.Email, search.narrow = value, true
-		case attribute == "active" && search.query.Active == nil && truth(value) != nil:
-			search.query.Active = truth(value)
-			continue
-		default:
-			others = true
-			continue
-		}
-		if ok && value == "" { // an empty value would not narrow the query
-			search.impossible = true
-		}
-	}
-	if others && !search.narrow {
-		return userSearch{}, core.Invalid("filter",
-			"one of id, userName, externalId, emails.value and active has to be compared with eq, on the outermost level or beside and").WithCode("invalidFilter")
-	}
-	if search.narrow {
-		search.query.Active = nil // decided with the whole filter
-	}
-	return search, nil
-}
-
-// equalityInside finds the value an element of emails has to have: emails[type eq "work" and value eq "x"].
-func equalityInside(e filter.Has) (attribute, value string, ok bool) {
-	attribute, _, ok = userType.Locate(filter.Path{URN: e.Path.URN, Name: e.Path.Name})
-	if !ok || attribute != "emails" {
-		return "", "", false
-	}
-	for _, part := range conditions(e.Path.Filter) {
-		c, isComparison := part.(filter.Comparison)
-		if isComparison && c.Operator == filter.Equal && c.Path.Is("value") && c.Value.Kind != filter.Null {
-			return attribute, c.Value.Text, true
-		}
-	}
-	return "", "", false
-}
-
-func truth(text string) *bool {
-	switch strings.ToLower(text) {
-	case "true":
-		return new(true)
-	case "false":
-		return new(false)
+	q.sortBy = &path
+	switch order := r.parameters.Get("sortOrder"); {
+	case order == "" || equalFold(order, "ascending"):
+	case equalFold(order, "descending"):
+		q.falls = true
+	default:
+		return core.Invalid("sortOrder", "ascending or descending is expected").WithCode("invalidValue")
 	}
 	return nil
 }
 
-// searchUsers finds a page of the users that match, and how many match in all.
-func (r *request) searchUsers(search userSearch, p page) ([]directory.User, int, error) {
-	workspace := r.connection.Workspace
-	if search.impossible {
-		return nil, 0, nil
+// integer reads a number. In a SearchRequest it may come as a string, too.
+func (r *request) integer(name string, otherwise int) (int, error) {
+	text := r.parameters.Get(name)
+	if text == "" {
+		return otherwise, nil
 	}
-	if !search.narrow {
-		search.query.Offset, search.query.Limit = p.offset(), p.limit()
-		return r.Directory.Users(r.Context(), r.DB, workspace, search.query)
-	}
-	candidates, err := r.candidates(search)
+	number, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return nil, 0, err
+		return 0, core.Invalid(name, "a whole number is expected").WithCode("invalidValue")
 	}
-	matched := candidates[:0]
-	for _, user := range candidates {
-		o, err := r.userResource(user)
-		if err != nil {
-			return nil, 0, err
-		}
-		if userType.Matches(search.whole, o) {
-			matched = append(matched, user)
-		}
-	}
-	return window(matched, p), len(matched), nil
+	return int(min(max(number, math.MinInt32), math.MaxInt32)), nil
 }
 
-func (r *request) candidates(search userSearch) ([]directory.User, error) {
-	workspace := r.connection.Workspace
-	if search.id != "" {
-		id, err := core.ParseID(search.id)
-		var user directory.User
-		if err == nil {
-			user, err = r.Directory.User(r.Context(), r.DB, workspace, id)
-		}
-		if err == nil {
-			err = r.own(user)
-		}
-		if kind := core.KindOf(err); err != nil && (kind == core.KindNotFound || kind == core.KindInvalid) {
-			return nil, nil //nolint:nilerr // an id that is nobody's, or none at all, matches nothing
-		}
-		return []directory.User{user}, err
+// about names a list, whatever part of it is asked for: what a cursor and a walk are bound to.
+func (r *request) about(q *question) [sha256.Size]byte {
+	h := sha256.New()
+	for _, text := range []string{
+		r.connection.ID.String(), strings.TrimSuffix(r.address, "/.search"), r.id, r.parameters.Get("filter"), sortName(q), strconv.FormatBool(q.falls),
+	} {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text))))
+		h.Write([]byte(text))
 	}
-	search.query.Limit = maxResults
-	users, total, err := r.Directory.Users(r.Context(), r.DB, workspace, search.query)
-	if err == nil && total > len(users) {
-		return nil, core.Invalid("filter", "more than %d match; ask more narrowly", maxResults).WithCode("tooMany")
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+func sortName(q *question) string {
+	if q.sortBy == nil {
+		return ""
 	}
-	return users, err
+	return strings.ToLower(q.sortBy.String())
+}
+
+// search is the question as the directory is asked it about one kind of resource.
+func (r *request) search(kind *resource.Type, q *question) (directory.Search, error) {
+	return r.searchAs(kind, q, r.profile.Strict)
+}
+
+func (r *request) searchAs(kind *resource.Type, q *question, strict bool) (directory.Search, error) {
+	where, err := r.condition(kind, q.filter, strict)
+	if err != nil {
+		return directory.Search{}, err
+	}
+	search := directory.Search{Connection: r.connection.ID, Where: where, Order: order(kind, q), Limit: q.count, Total: true}
+	switch {
+	case q.cursor != nil && q.cursor.backward:
+		search.Before = q.cursor.at
+	case q.cursor != nil:
+		search.After = q.cursor.at
+	case q.known != nil:
+		search.After = &q.known.end
+		search.Total = q.known.total < 0
+	default:
+		search.Offset = q.start - 1
+	}
+	return search, nil
+}
+
+// order is what a kind of resource is sorted by (RFC 7644, section 3.4.2.3). What a list cannot be
+// sorted by leaves it in the order of creation.
+func order(kind *resource.Type, q *question) directory.Order {
+	o := directory.Order{Descending: q.falls}
+	if q.sortBy == nil {
+		return directory.Order{}
+	}
+	urn, known, schemaKnown := kind.Find(*q.sortBy)
+	if urn != "" || known == nil {
+		if urn != "" {
+			o.Path = append(o.Path, directory.Name{Text: urn, Loose: !schemaKnown})
+		}
+		o.Path = append(o.Path, nameOf(known, q.sortBy.Name))
+	} else {
+		switch known.Name {
+		case "id":
+			o.By = directory.FieldID
+		case "externalId":
+			o.By = directory.FieldExternalID
+		case "userName":
+			o.By = directory.FieldUserName
+		case "displayName":
+			o.By = directory.FieldDisplayName
+		case "active":
+			o.By = directory.FieldActive
+		case "meta":
+			o.By = metaOrder[strings.ToLower(q.sortBy.Sub)]
+		case "schemas", "groups", "members":
+		default:
+			o.Path = []directory.Name{nameOf(known, q.sortBy.Name)}
+		}
+	}
+	if o.By == "" && len(o.Path) == 0 {
+		return directory.Order{}
+	}
+	leaf := known
+	if part := known.Sub(q.sortBy.Sub); q.sortBy.Sub != "" {
+		leaf = part
+		o.Sub = []directory.Name{nameOf(part, q.sortBy.Sub)}
+	} else if inner := known.Sub("value"); inner != nil {
+		leaf = inner
+	}
+	if leaf != nil {
+		o.Exact, o.Numeric = leaf.CaseExact, leaf.Kind == "integer" || leaf.Kind == "decimal"
+	}
+	return o
+}
+
+var metaOrder = map[string]directory.Field{
+	"created": directory.FieldCreated, "lastmodified": directory.FieldUpdated, "version": directory.FieldVersion, "location": directory.FieldID,
 }

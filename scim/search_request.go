@@ -29,6 +29,14 @@ func (s *Service) searchGroups(r *request) (answer, error) {
 	return s.listGroups(r)
 }
 
+// searchAll is POST /.search: among people and groups together.
+func (s *Service) searchAll(r *request) (answer, error) {
+	if err := r.searchRequest(); err != nil {
+		return answer{}, err
+	}
+	return s.listAll(r)
+}
+
 // searchRequest reads a SearchRequest into the parameters a GET would have had. Those of the address
 // do not count then.
 func (r *request) searchRequest() error {

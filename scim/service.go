@@ -50,6 +50,8 @@ type Service struct {
 
 	shares shares
 	tokens tokens
+
+	walks walks // where pages ended
 }
 
 // Mount adds the endpoint to a router, under /scim/v2, and the token endpoint beside it. The router
@@ -74,6 +76,7 @@ func (s *Service) routes() map[string]route {
 		"/Users/{id}":            {http.MethodGet: s.getUser, http.MethodPut: s.replaceUser, http.MethodPatch: s.patchUser, http.MethodDelete: s.deleteUser},
 		"/Groups":                {http.MethodGet: s.listGroups, http.MethodPost: s.createGroup},
 		"/Groups/{id}":           {http.MethodGet: s.getGroup, http.MethodPut: s.replaceGroup, http.MethodPatch: s.patchGroup, http.MethodDelete: s.deleteGroup},
+		"/Groups/{id}/members":   {http.MethodGet: s.listMembers},
 		"/ServiceProviderConfig": {http.MethodGet: catalogue.configuration},
 		"/Schemas":               {http.MethodGet: catalogue.listSchemas},
 		"/Schemas/{id}":          {http.MethodGet: catalogue.schema},
@@ -85,7 +88,8 @@ func (s *Service) routes() map[string]route {
 		"/Roles/{id}":            {http.MethodGet: ownership.get},
 		"/Me":                    {everyMethod: me},
 		"/Bulk":                  {http.MethodPost: s.bulk},
-		"/.search":               {},
+		"/":                      {http.MethodGet: s.listAll},
+		"/.search":               {http.MethodPost: s.searchAll},
 		"/Users/.search":         {http.MethodPost: s.searchUsers},
 		"/Groups/.search":        {http.MethodPost: s.searchGroups},
 	}
@@ -96,8 +100,11 @@ const everyMethod = "*"
 
 // find gives the address a path belongs to and the id in it; "" is none.
 func find(routes map[string]route, path string) (address, id string, found bool) {
-	if path = strings.TrimSuffix(path, "/"); path == "" {
+	if path == "" {
 		path = "/"
+	}
+	if len(path) > 2 {
+		path = strings.TrimSuffix(path, "/")
 	}
 	if _, found = routes[path]; found {
 		return path, "", true
@@ -107,10 +114,19 @@ func find(routes map[string]route, path string) (address, id string, found bool)
 		return "", "", false
 	}
 	address = path[:slash] + "/{id}"
+	if _, found = routes[address]; found {
+		return address, path[slash+1:], true
+	}
+	// Or the id stands in the middle: /Groups/{id}/members.
+	before := strings.LastIndexByte(path[:slash], '/')
+	if before <= 0 {
+		return "", "", false
+	}
+	address = path[:before] + "/{id}" + path[slash:]
 	if _, found = routes[address]; !found {
 		return "", "", false
 	}
-	return address, path[slash+1:], true
+	return address, path[before+1 : slash], true
 }
 
 // allowed lists the methods of a route for the Allow header.

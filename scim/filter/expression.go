@@ -48,6 +48,11 @@ const (
 	Present        Operator = "pr"
 )
 
+// Ordering reports whether the operator asks which of two values is greater.
+func (o Operator) Ordering() bool {
+	return o == Greater || o == GreaterOrEqual || o == Less || o == LessOrEqual
+}
+
 // Kind is the JSON type of a Value.
 type Kind uint8
 
