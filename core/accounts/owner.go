@@ -62,10 +62,12 @@ func (a *Accounts) CheckOwners(ctx context.Context, tx pgx.Tx, cause core.Cause,
 }
 
 const selectOwnedByUser = `
-select distinct g.account_id from grants g
-where g.workspace_id = @workspace and g.revoked is null and g.role = 'owner'
-	and (g.user_id = @subject or g.team_id in (
-		select m.team_id from team_members m where m.workspace_id = @workspace and m.user_id = @subject))`
+select g.account_id from grants g
+where g.workspace_id = @workspace and g.user_id = @subject and g.revoked is null and g.role = 'owner'
+union
+select g.account_id from team_members m
+join grants g on g.workspace_id = m.workspace_id and g.team_id = m.team_id
+where m.workspace_id = @workspace and m.user_id = @subject and g.revoked is null and g.role = 'owner'`
 
 const selectOwnedByTeam = `
 select distinct g.account_id from grants g

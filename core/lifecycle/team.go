@@ -105,20 +105,20 @@ func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, s *story, cause c
 	return after, l.checkOwned(ctx, tx, s, cause, before.Workspace, accounts.Subject{Team: before.ID})
 }
 
-// members turns an edit into who comes and who goes; nobody is in both.
+// members turns an edit into who comes and who goes; nobody is in both. It costs what differs, not
+// what the team holds.
 func (l *Lifecycle) members(ctx context.Context, tx pgx.Tx, wanted TeamEdit) (adds, removes []core.ID, err error) {
 	come, leave := map[core.ID]bool{}, map[core.ID]bool{}
 	if wanted.Replace != nil {
-		current, err := l.Directory.Members(ctx, tx, wanted.Workspace, wanted.ID, 0, 0)
+		missing, extra, err := l.Directory.MemberDifference(ctx, tx, wanted.Workspace, wanted.ID, *wanted.Replace)
 		if err != nil {
 			return nil, nil, err
 		}
-		for _, member := range current {
-			leave[member.User] = true
-		}
-		for _, user := range *wanted.Replace {
+		for _, user := range missing {
 			come[user] = true
-			delete(leave, user)
+		}
+		for _, user := range extra {
+			leave[user] = true
 		}
 	}
 	for _, user := range wanted.Remove {

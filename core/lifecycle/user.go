@@ -49,18 +49,27 @@ func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, use
 		if err != nil {
 			return err
 		}
-		wanted := before
-		wanted.Attributes = slices.Clone(before.Attributes)
-		if err := edit(&wanted); err != nil {
+		wanted, err := edited(before, edit)
+		if err != nil {
 			return err
 		}
-		wanted.ID, wanted.Workspace, wanted.Connection = before.ID, before.Workspace, before.Connection
-		wanted.Version, wanted.Epoch, wanted.Deleted = before.Version, before.Epoch, before.Deleted
-		wanted.Created, wanted.Updated = before.Created, before.Updated
 		after, _, err = l.change(ctx, tx, s, cause, before, wanted, false)
 		return err
 	})
 	return after, err
+}
+
+// edited is a user after an edit of what may be edited.
+func edited(before directory.User, edit func(*directory.User) error) (directory.User, error) {
+	wanted := before
+	wanted.Attributes = slices.Clone(before.Attributes)
+	if err := edit(&wanted); err != nil {
+		return directory.User{}, err
+	}
+	wanted.ID, wanted.Workspace, wanted.Connection = before.ID, before.Workspace, before.Connection
+	wanted.Version, wanted.Epoch, wanted.Deleted = before.Version, before.Epoch, before.Deleted
+	wanted.Created, wanted.Updated = before.Created, before.Updated
+	return wanted, nil
 }
 
 // Remove is a deprovision after which nobody finds the user any more: NotFound, also for a second

@@ -1,0 +1,80 @@
+package lifecycle
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/audit"
+	"postern/core/directory"
+)
+
+// ProvisionEntitled is Provision of somebody who is to hold entitlements at once. Of somebody who
+// begins inactive nothing is granted.
+func (l *Lifecycle) ProvisionEntitled(ctx context.Context, cause core.Cause, user directory.User, wanted []accounts.Entitlement) (directory.User, error) {
+	if user.ID.IsZero() {
+		user.ID = core.NewID()
+	}
+	var made directory.User
+	err := l.commit(ctx, user.ID, func(tx pgx.Tx, s *story) (err error) {
+		if made, err = l.Directory.InsertUser(ctx, tx, user); err != nil {
+			return err
+		}
+		s.tell(core.NewEvent(core.UserProvisioned, made.Workspace, cause, l.now(), made.Target()).With("active", strconv.FormatBool(made.Active)))
+		_, err = l.entitle(ctx, tx, s, cause, made, wanted)
+		return err
+	})
+	return made, err
+}
+
+// ChangeEntitled is Change for a connection that grants entitlements: edit also sees what the user
+// holds by grants of their own, and returns what they are to hold. Whoever is inactive in the end holds
+// nothing, whatever edit returns: a request that names entitlements still shuts people out.
+func (l *Lifecycle) ChangeEntitled(ctx context.Context, cause core.Cause, workspace, user core.ID,
+	edit func(*directory.User, []accounts.Held) ([]accounts.Entitlement, error),
+) (directory.User, error) {
+	var after directory.User
+	err := l.commit(ctx, user, func(tx pgx.Tx, s *story) error {
+		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
+		if err != nil {
+			return err
+		}
+		held, err := l.Accounts.Held(ctx, tx, workspace, user)
+		if err != nil {
+			return err
+		}
+		var granted []accounts.Entitlement
+		wanted, err := edited(before, func(user *directory.User) (err error) {
+			granted, err = edit(user, held)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		if after, _, err = l.change(ctx, tx, s, cause, before, wanted, false); err != nil {
+			return err
+		}
+		changed, err := l.entitle(ctx, tx, s, cause, after, granted)
+		if err != nil || !changed || after.Version != before.Version {
+			return err
+		}
+		after, err = l.Directory.UpdateUser(ctx, tx, after) // one version on: the identity provider sees the grants in it
+		return err
+	})
+	return after, err
+}
+
+// entitle grants after what was told so far: what happened to the person comes first.
+func (l *Lifecycle) entitle(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, user directory.User, wanted []accounts.Entitlement) (bool, error) {
+	if !user.Active {
+		return false, nil
+	}
+	if err := audit.Append(ctx, tx, s.events...); err != nil {
+		return false, err
+	}
+	s.events = nil
+	return l.Accounts.Entitle(ctx, tx, cause, user, wanted)
+}
