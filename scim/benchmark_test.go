@@ -1,175 +1,189 @@
 package scim_test
 
 import (
-	"context"
+	"cmp"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
+	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/gin-gonic/gin"
-	"github.com/jackc/pgx/v5"
-
-	"postern/conformance/partstest"
 	"postern/core"
-	"postern/core/audit"
 	"postern/core/directory"
-	"postern/core/jobs"
-	"postern/core/postgres"
-	"postern/deploy/local/postgresql"
 )
 
-// BenchmarkCreateGet measures a create and a get through the endpoint beside the floor: a bare gin
-// handler that inserts the same two rows (person and event) in one transaction, or selects the person.
-// Both work on one PostgreSQL with full durability, in turns, so that a slow moment hits both. What
-// counts are the ratios: the floor's time divided by ours.
-func BenchmarkCreateGet(b *testing.B) {
-	for _, concurrency := range []int{1, 8} {
-		b.Run(fmt.Sprint("concurrency-", concurrency), func(b *testing.B) {
-			w := openOn(b, durable(b), directory.Okta)
-			h := w.acme
-			floor := bare(b, w)
-			var number atomic.Int64
-			create := func(engine http.Handler, prefix string) func() {
-				return func() {
-					name := fmt.Sprint(prefix, number.Add(1))
-					body := strings.NewReplacer("test.user@okta.local", name+"@example.com", "00ujl29u0le5T6Aj10h7", name).Replace(createBody)
-					send(b, engine, h.request(b, "POST", "/Users", body), http.StatusCreated)
-				}
-			}
-			ours := h.join(b, "ana")
-			get := func(engine http.Handler) func() {
-				return func() { send(b, engine, h.request(b, "GET", "/Users/"+ours, ""), http.StatusOK) }
-			}
-			var times [4]time.Duration
-			work := [4]func(){create(h.engine, "ours"), create(floor, "floor"), get(h.engine), get(floor)}
-			const batch = 25
-			rounds := 0
-			for b.Loop() {
-				for i, one := range work {
-					times[i] += together(concurrency, batch, one)
-				}
-				rounds++
-			}
-			each := float64(rounds * batch * concurrency)
-			b.ReportMetric(float64(times[1])/float64(times[0]), "create-ratio")
-			b.ReportMetric(float64(times[3])/float64(times[2]), "get-ratio")
-			b.ReportMetric(each/times[0].Seconds(), "creates/s")
-			b.ReportMetric(each/times[2].Seconds(), "gets/s")
-		})
+// BenchmarkRequests measures what identity providers ask most beside the floor: a bare gin handler
+// that does the one transaction nobody can do without. Both work on one PostgreSQL with full
+// durability, in turns, so that a slow moment hits both; neither has a network in front, which would
+// flatter the slower one. What counts are the ratios.
+//
+//	create     the user, its event and the journal entry in one commit    the floor inserts the user alone
+//	get        by id, with the token looked up on the way                 selects the same row
+//	lookup     filter=userName eq "…"                                     selects the same row by its name
+//	deprovision  PATCH active=false of somebody with five shared accounts   locks and updates the user
+//
+// Allocations are those of one request with nothing else under way, the client's part (a recorder, the
+// request) taken in on both sides. Where ours are more, they are the token's check, the body's
+// document (a name and a value for each attribute, kept in their order), the events and the journal's
+// redacted copy, and what pgx makes of each further statement.
+func BenchmarkRequests(b *testing.B) {
+	w := openOn(b, durable(b).open(b, "requests"), directory.Okta)
+	crowd := w.acme.populate(b, 1000, true)
+	floor := w.floor(b)
+	var number atomic.Int64
+	person := func() int { return 1 + rand.IntN(crowd) }
+	for _, one := range []contest{
+		{name: "create", ours: func(b *testing.B) {
+			name := fmt.Sprint("ours", number.Add(1))
+			body := strings.NewReplacer("test.user@okta.local", name+"@example.com", "00ujl29u0le5T6Aj10h7", name).Replace(createBody)
+			w.acme.answer(b, w.engine, "POST", "/Users", body, http.StatusCreated)
+		}, floor: func(b *testing.B) {
+			name := fmt.Sprint("floor", number.Add(1))
+			w.acme.answer(b, floor, "POST", "/Users", strings.ReplaceAll(createBody, "test.user@okta.local", name+"@example.com"), http.StatusCreated)
+		}},
+		{name: "get", ours: func(b *testing.B) {
+			w.acme.answer(b, w.engine, "GET", "/Users/"+personID(person()).String(), "", http.StatusOK)
+		}, floor: func(b *testing.B) {
+			w.acme.answer(b, floor, "GET", "/Users/"+personID(person()).String(), "", http.StatusOK)
+		}},
+		{name: "lookup", ours: func(b *testing.B) {
+			w.acme.answer(b, w.engine, "GET", "/Users"+query(`userName eq "`+personName(person())+`"`), "", http.StatusOK)
+		}, floor: func(b *testing.B) {
+			w.acme.answer(b, floor, "GET", "/Users?name="+url.QueryEscape(personName(person())), "", http.StatusOK)
+		}},
+		w.deprovision(b, floor),
+	} {
+		for _, concurrency := range []int{1, 8, 32} {
+			b.Run(fmt.Sprintf("%s/concurrency-%d", one.name, concurrency), func(b *testing.B) { one.run(b, concurrency) })
+		}
+	}
+}
+
+// deprovision deactivates people who were made for it, so many that they are never too large a share
+// of all: the guard against mass departures looks at each and lets it pass.
+func (w *world) deprovision(b *testing.B, floor http.Handler) contest {
+	var lock sync.Mutex
+	var ours, theirs []core.ID
+	take := func(from *[]core.ID) string {
+		lock.Lock()
+		defer lock.Unlock()
+		id := (*from)[0]
+		*from = (*from)[1:]
+		return id.String()
+	}
+	owner := w.acme.populateAccounts(b)
+	return contest{
+		name: "deprovision",
+		prepare: func(b *testing.B, count int) {
+			ours = append(ours, w.acme.patients(b, count, owner)...)
+			theirs = append(theirs, w.other.patients(b, count, nil)...)
+		},
+		ours: func(b *testing.B) {
+			w.acme.answer(b, w.engine, "PATCH", "/Users/"+take(&ours), deactivateBody, http.StatusOK)
+		},
+		floor: func(b *testing.B) {
+			w.acme.answer(b, floor, "PATCH", "/Users/"+take(&theirs), deactivateBody, http.StatusOK)
+		},
 	}
 }
 
 const createBody = `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"test.user@okta.local","name":{"givenName":"Test","familyName":"User"},"emails":[{"primary":true,"value":"test.user@okta.local","type":"work"}],"displayName":"Test User","locale":"en-US","externalId":"00ujl29u0le5T6Aj10h7","groups":[],"password":"1mz050nq","active":true}`
 
-func send(b *testing.B, engine http.Handler, request *http.Request, status int) {
+const deactivateBody = `{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","value":{"active":false}}]}`
+
+// contest is one kind of request, ours and the floor's.
+type contest struct {
+	name        string
+	prepare     func(b *testing.B, count int) // what that many requests of each side need; nil: nothing
+	ours, floor func(b *testing.B)
+}
+
+// run lets both sides work in turns and reports how they compare.
+func (c contest) run(b *testing.B, concurrency int) {
+	batch := max(8, 48/concurrency)
+	var ours, floor side
+	round := func(ours, floor *side) {
+		if c.prepare != nil {
+			c.prepare(b, concurrency*batch)
+		}
+		ours.work(b, concurrency, batch, c.ours)
+		floor.work(b, concurrency, batch, c.floor)
+	}
+	round(&side{}, &side{}) // connections are opened, statements prepared, and neither counts
+	for b.Loop() {
+		round(&ours, &floor)
+	}
+	b.ReportMetric(ours.rate(), "ours/s")
+	b.ReportMetric(floor.rate(), "floor/s")
+	b.ReportMetric(ours.rate()/floor.rate(), "ratio")
+	b.ReportMetric(ours.slow(), "ours-p99-ms")
+	b.ReportMetric(floor.slow(), "floor-p99-ms")
+	b.ReportMetric(ours.slow()/floor.slow(), "p99-ratio")
+	if concurrency > 1 {
+		return
+	}
+	const runs = 100
+	if c.prepare != nil {
+		c.prepare(b, runs+1)
+	}
+	b.ReportMetric(testing.AllocsPerRun(runs, func() { c.ours(b) }), "ours-allocs")
+	b.ReportMetric(testing.AllocsPerRun(runs, func() { c.floor(b) }), "floor-allocs")
+}
+
+// side is what one side has done so far.
+type side struct {
+	took  time.Duration
+	times []time.Duration
+}
+
+// work makes batch requests in each of several goroutines.
+func (s *side) work(b *testing.B, concurrency, batch int, one func(b *testing.B)) {
+	times := make([]time.Duration, concurrency*batch)
+	var all sync.WaitGroup
+	began := time.Now()
+	for worker := range concurrency {
+		all.Go(func() {
+			for i := range batch {
+				began := time.Now()
+				one(b)
+				times[worker*batch+i] = time.Since(began)
+			}
+		})
+	}
+	all.Wait()
+	s.took += time.Since(began)
+	s.times = append(s.times, times...)
+}
+
+func (s *side) rate() float64 { return float64(len(s.times)) / s.took.Seconds() }
+
+// slow is the 99th percentile in milliseconds.
+func (s *side) slow() float64 { return s.percentile(0.99) }
+
+func (s *side) percentile(share float64) float64 {
+	slices.SortFunc(s.times, cmp.Compare[time.Duration])
+	return float64(s.times[int(share*float64(len(s.times)-1))]) / float64(time.Millisecond)
+}
+
+// answer sends a request to an engine and wants a status. The context is not the benchmark's: that
+// one grows with each request that watches it.
+func (h house) answer(b *testing.B, engine http.Handler, method, path, body string, status int) *httptest.ResponseRecorder {
+	request := httptest.NewRequest(method, "/scim/v2"+path, strings.NewReader(body))
+	request.Header.Set("Authorization", "Bearer "+h.token)
+	request.Header.Set("User-Agent", "Okta SCIM Client 1.0.0")
+	if body != "" {
+		request.Header.Set("Content-Type", "application/scim+json; charset=utf-8")
+	}
 	recorder := httptest.NewRecorder()
 	engine.ServeHTTP(recorder, request)
 	if recorder.Code != status {
 		b.Errorf("%s %s: %d %s", request.Method, request.URL, recorder.Code, recorder.Body)
 	}
-}
-
-// together runs work batch times in each of several goroutines and says how long that took.
-func together(concurrency, batch int, work func()) time.Duration {
-	done := make(chan struct{})
-	began := time.Now()
-	for range concurrency {
-		go func() {
-			for range batch {
-				work()
-			}
-			done <- struct{}{}
-		}()
-	}
-	for range concurrency {
-		<-done
-	}
-	return time.Since(began)
-}
-
-// durable is a database of a PostgreSQL with its own settings: the one of the tests does not wait for
-// the disk.
-func durable(b *testing.B) *postgres.DB {
-	b.Helper()
-	folder, err := os.MkdirTemp("", "postern-bench-postgresql-")
-	must(b, err)
-	must(b, os.Chmod(folder, 0o711))
-	b.Cleanup(func() { _ = os.RemoveAll(folder) })
-	server, err := postgresql.Start(context.Background(), postgresql.Options{Folder: filepath.Join(folder, "data")})
-	partstest.Need(b, "PostgreSQL", err)
-	b.Cleanup(func() { _ = server.Stop() })
-	db, err := postgres.Open(b.Context(), server.URL, postgres.Options{Name: "bench", MaxConnections: 16})
-	must(b, err)
-	b.Cleanup(db.Close)
-	_, err = postgres.Migrate(b.Context(), db)
-	must(b, err)
-	must(b, jobs.Migrate(b.Context(), db))
-	return db
-}
-
-const insertPerson = `
-insert into users (id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, attributes)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
-
-const insertEvent = `
-insert into audit_outbox (workspace_id, event_id, type, occurred, correlation, targets, event)
-values ($1, $2, $3, $4, $5, $6, $7)`
-
-const selectPerson = `
-select id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, active, role,
-       attributes, version, epoch, created, updated, deleted
-from users where workspace_id = $1 and id = $2`
-
-// bare is the floor: the same rows, and nothing else.
-func bare(b *testing.B, w *world) http.Handler {
-	b.Helper()
-	engine := gin.New()
-	engine.POST("/scim/v2/Users", func(c *gin.Context) {
-		body, err := c.GetRawData()
-		if err != nil {
-			b.Error(err)
-		}
-		id, now := core.NewID(), time.Now().UTC()
-		name := id.String()
-		cause := core.NewCause(w.other.connection.Actor(), now)
-		event := core.NewEvent(core.UserProvisioned, w.other.workspace, cause, now, core.Target{Kind: "user", ID: id, Name: "Test User"})
-		text, err := audit.Canonical(event)
-		if err != nil {
-			b.Error(err)
-		}
-		err = pgx.BeginFunc(c, w.DB.Pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(c, insertPerson, id, w.other.workspace, w.other.connection.ID, name, name, "Test User", "Test", "User", name, body); err != nil {
-				return err
-			}
-			_, err := tx.Exec(c, insertEvent, w.other.workspace, event.ID, event.Type, now, event.Correlation, []core.ID{id}, string(text))
-			return err
-		})
-		if err != nil {
-			b.Error(err)
-		}
-		c.Data(http.StatusCreated, "application/scim+json", body)
-	})
-	engine.GET("/scim/v2/Users/:id", func(c *gin.Context) {
-		id, err := core.ParseID(c.Param("id"))
-		if err != nil {
-			b.Error(err)
-		}
-		rows, err := w.DB.Query(c, selectPerson, w.acme.workspace, id)
-		if err != nil {
-			b.Error(err)
-			return
-		}
-		user, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[directory.User])
-		if err != nil {
-			b.Error(err)
-		}
-		c.JSON(http.StatusOK, user)
-	})
-	return engine
+	return recorder
 }
