@@ -37,17 +37,35 @@ type person struct {
 	member  bool
 	counts  bool // the membership gives something
 	live    int  // sessions
-	left    int  // how often deprovisioned
+	left    int  // how often everything was taken
+
+	// waits is the departure of which nothing was taken yet, if there is one.
+	waits *wait
 
 	saw map[int]int // account to the generation of the password that was seen
 	// owed is which accounts must have been rotated since when, because the person left exposed to them.
 	owed map[int]time.Time
 }
 
+// wait is a departure that is, or was, held.
+type wait struct {
+	state   lifecycle.State
+	deleted bool
+	hold    int // number of the hold
+	counted int // how many decisions there had been
+	number  int // in the order of departures
+}
+
+// decision is what was decided about a hold and is to be carried out.
+type decision struct {
+	hold     int
+	approved bool
+}
+
 // String keeps a failed history readable.
 func (p *person) String() string {
-	return fmt.Sprintf("%s active=%t removed=%t grants=%v member=%t counts=%t live=%d saw=%v",
-		p.user.UserName, p.active, p.removed, p.grants, p.member, p.counts, p.live, p.saw)
+	return fmt.Sprintf("%s active=%t removed=%t grants=%v member=%t counts=%t live=%d saw=%v waits=%+v",
+		p.user.UserName, p.active, p.removed, p.grants, p.member, p.counts, p.live, p.saw, p.waits)
 }
 
 // GoString is String: rapid prints what it drew with %#v.
@@ -60,23 +78,39 @@ type history struct {
 	people     []*person
 	teamHas    map[int]bool // accounts the team was given
 	generation []int        // of each account's password
+
+	floor     int // of the guard; negative: off
+	taken     int // departures the connection caused since the latest decision, of which everything was taken
+	decisions int
+	holds     int // opened so far
+	open      bool
+	pending   []decision
+	numbered  int
 }
+
+// share is the guard's, in percent: with so few people it is reached together with the floor, or later.
+const share = 40
 
 // could is which accounts a person can look at now.
 func (s *history) could(p *person) map[int]bool {
-	found := map[int]bool{}
-	if p.active && !p.removed {
-		maps.Copy(found, p.grants)
-		if p.member && p.counts {
-			maps.Copy(found, s.teamHas)
-		}
+	if !p.active || p.removed {
+		return nil
+	}
+	return s.given(p)
+}
+
+// given is what was given to a person and not taken back.
+func (s *history) given(p *person) map[int]bool {
+	found := maps.Clone(p.grants)
+	if p.member && p.counts {
+		maps.Copy(found, s.teamHas)
 	}
 	return found
 }
 
-// exposed is could, and what the person knows the present password of.
-func (s *history) exposed(p *person) map[int]bool {
-	found := s.could(p)
+// behind is given, and what the person knows the present password of.
+func (s *history) behind(p *person) map[int]bool {
+	found := s.given(p)
 	for account, generation := range p.saw {
 		if generation == s.generation[account] {
 			found[account] = true
@@ -85,16 +119,80 @@ func (s *history) exposed(p *person) map[int]bool {
 	return found
 }
 
-func (s *history) left(p *person, at time.Time) {
-	if !p.active {
-		return
+// counted is how many departures the guard counts.
+func (s *history) counted() int {
+	held := 0
+	for _, p := range s.people {
+		if p.waits != nil && p.waits.state == lifecycle.Held && p.waits.counted == s.decisions {
+			held++
+		}
 	}
-	for account := range s.exposed(p) {
+	return s.taken + held
+}
+
+// isHeld decides as the guard does, before the departure changes anything.
+func (s *history) isHeld() bool {
+	if s.floor < 0 {
+		return false
+	}
+	if s.open {
+		return true
+	}
+	active, counted := 1, s.counted() // Ana, whom no history touches
+	for _, p := range s.people {
+		if p.active {
+			active++
+		}
+	}
+	if counted+1 <= s.floor || (counted+1)*100 <= share*(active+counted) {
+		return false
+	}
+	s.open = true
+	s.holds++
+	return true
+}
+
+// leaves is what the model expects of somebody told to leave: asked is for those requests that mean
+// something of an inactive person too. It returns what the person was exposed to if all was taken.
+func (s *history) leaves(p *person, at time.Time, by core.Cause, deleted, asked bool) (exposed map[int]bool, ended int) {
+	connection := by.Actor.Kind == core.ActorConnection
+	switch {
+	case p.active:
+	case !asked || p.waits == nil:
+		return nil, 0
+	case connection && p.waits.state == lifecycle.Held:
+		p.waits.deleted = p.waits.deleted || deleted
+		return nil, 0
+	}
+	ended = p.live
+	held := connection && s.isHeld()
+	before := p.waits
+	p.live = 0
+	if held {
+		s.numbered++
+		p.waits = &wait{state: lifecycle.Held, deleted: deleted, hold: s.holds, counted: s.decisions, number: s.numbered}
+		if before != nil {
+			p.waits.number = before.number
+		}
+		p.active = false
+		return nil, ended
+	}
+	if connection || before != nil && before.state == lifecycle.Held && before.counted == s.decisions {
+		s.taken++
+	}
+	return s.take(p, at), ended
+}
+
+// take takes everything from somebody.
+func (s *history) take(p *person, at time.Time) map[int]bool {
+	exposed := s.behind(p)
+	for account := range exposed {
 		p.owed[account] = at
 	}
-	p.active, p.counts, p.live = false, false, 0
+	p.active, p.counts, p.waits = false, false, nil
 	p.grants = map[int]bool{}
 	p.left++
+	return exposed
 }
 
 func (s *history) present(t *rapid.T) *person {
@@ -122,11 +220,17 @@ func expect(t *rapid.T, err error) {
 	}
 }
 
-// Any history of commands leaves no inactive user with a session, a grant or a membership that
-// counts, and no account they were exposed to without a rotation since.
+// Any history of commands leaves no inactive user with a session, nor, unless their departure waits for
+// an administrator, with a grant or a membership that counts, and no account they were exposed to
+// without a rotation since. Everything is taken once from everybody who leaves.
 func TestHistories(t *testing.T) {
 	w := open(t)
 	other := w.house(t, "other")
+	// Everybody the histories know is at the other workspace too, and leaves into a hold there.
+	other.guard(t, 1, 1)
+	for _, user := range other.crowd(t, "x", 3) {
+		other.deactivate(t, other.cause, user.ID)
+	}
 	untouched := other.snapshot(t)
 	histories := 0
 	rapid.Check(t, func(rt *rapid.T) {
@@ -135,6 +239,8 @@ func TestHistories(t *testing.T) {
 		s.generation = make([]int, len(s.accounts))
 		s.people = []*person{s.meet(s.bob)}
 		s.people[0].member, s.people[0].counts = true, true
+		s.floor = rapid.SampledFrom([]int{-1, 1, 2}).Draw(rt, "floor")
+		s.guard(t, share, s.floor)
 		rt.Repeat(map[string]func(*rapid.T){
 			"":            s.check,
 			"join":        s.joins,
@@ -150,6 +256,8 @@ func TestHistories(t *testing.T) {
 			"list":        s.lists,
 			"unlist":      s.unlists,
 			"rotate":      s.rotates,
+			"decide":      s.decides,
+			"carry":       s.carries,
 		})
 	})
 	if diff := cmp.Diff(untouched, other.snapshot(t), cmp.FilterPath(jobsOnly, cmp.Ignore())); diff != "" {
@@ -163,24 +271,38 @@ func (s *history) meet(user directory.User) *person {
 }
 
 func (s *history) joins(t *rapid.T) {
-	if len(s.people) == 5 {
+	if len(s.people) == 7 {
 		t.Skip("enough people")
 	}
-	s.people = append(s.people, s.meet(s.join(s.t, fmt.Sprintf("p%d@example.com", len(s.people)))))
+	name := fmt.Sprintf("p%d@example.com", len(s.people))
+	for _, p := range s.people {
+		// The name of somebody deleted is free.
+		taken := slices.ContainsFunc(s.people, func(other *person) bool { return !other.removed && other.user.UserName == p.user.UserName })
+		if p.removed && !taken && rapid.Bool().Draw(t, "again") {
+			name = p.user.UserName
+			break
+		}
+	}
+	s.people = append(s.people, s.meet(s.join(s.t, name)))
+}
+
+func (s *history) by(t *rapid.T) core.Cause {
+	return rapid.SampledFrom([]core.Cause{s.cause, s.cause, s.system}).Draw(t, "by")
 }
 
 func (s *history) deprovision(t *rapid.T) {
-	p, at := s.present(t), time.Now()
-	want := lifecycle.Effect{}
-	if p.active {
-		want = lifecycle.Effect{SessionsEnded: p.live, GrantsRevoked: len(p.grants), Rotations: make([]core.ID, len(s.exposed(p)))}
-	}
-	got, err := s.Deprovision(t.Context(), s.cause, s.workspace, p.user.ID)
+	p, by, at := s.present(t), s.by(t), time.Now()
+	granted := len(p.grants)
+	got, err := s.Deprovision(t.Context(), by, s.workspace, p.user.ID)
 	expect(t, err)
-	if got.SessionsEnded != want.SessionsEnded || got.GrantsRevoked != want.GrantsRevoked || len(got.Rotations) != len(want.Rotations) {
-		t.Fatalf("got %+v, want %+v", got, want)
+	left := p.left
+	exposed, ended := s.leaves(p, at, by, false, true)
+	if p.left == left {
+		granted = 0
 	}
-	s.left(p, at)
+	if got.SessionsEnded != ended || got.GrantsRevoked != granted || len(got.Rotations) != len(exposed) {
+		t.Fatalf("got %+v, want %d sessions, %d grants, %v", got, ended, granted, exposed)
+	}
 }
 
 func (s *history) put(t *rapid.T) {
@@ -196,32 +318,90 @@ func (s *history) put(t *rapid.T) {
 		t.Fatalf("version %d after %d, changed %t", after.Version, before, changed)
 	}
 	if !active {
-		s.left(p, at)
+		s.leaves(p, at, s.cause, false, false)
+	} else {
+		p.active, p.waits = true, nil
 	}
-	p.active = active
 }
 
 func (s *history) reactivate(t *rapid.T) {
 	p := s.present(t)
 	expect(t, s.Reactivate(t.Context(), s.cause, s.workspace, p.user.ID))
-	p.active = true
+	p.active, p.waits = true, nil
 }
 
 func (s *history) remove(t *rapid.T) {
 	if rapid.IntRange(0, 3).Draw(t, "rarely") != 0 {
 		t.Skip("not now")
 	}
-	p, at := s.present(t), time.Now()
-	expect(t, s.Remove(t.Context(), s.cause, s.workspace, p.user.ID))
-	s.left(p, at)
+	p, by, at := s.present(t), s.by(t), time.Now()
+	expect(t, s.Remove(t.Context(), by, s.workspace, p.user.ID))
+	s.leaves(p, at, by, true, true)
 	p.removed = true
+}
+
+// decides does what an administrator does about the open hold.
+func (s *history) decides(t *rapid.T) {
+	if !s.open {
+		t.Skip("nothing waits")
+	}
+	found := s.house.holds(s.t, true)
+	if len(found) != 1 {
+		t.Fatalf("%d open holds", len(found))
+	}
+	approved := rapid.Bool().Draw(t, "approved")
+	decide := s.RejectHold
+	if approved {
+		decide = s.ApproveHold
+	}
+	expect(t, decide(t.Context(), s.system, s.workspace, found[0].ID))
+	if err := decide(t.Context(), s.system, s.workspace, found[0].ID); core.KindOf(err) != core.KindConflict {
+		t.Fatalf("decided twice: %v", err)
+	}
+	s.pending = append(s.pending, decision{hold: s.holds, approved: approved})
+	s.open, s.taken = false, 0
+	s.decisions++
+	for _, p := range s.people {
+		if w := p.waits; !approved && w != nil && w.state == lifecycle.Held && w.hold == s.holds && !w.deleted {
+			w.state = lifecycle.Kept
+		}
+	}
+}
+
+// carries does what was decided.
+func (s *history) carries(t *rapid.T) {
+	at := time.Now()
+	_, err := s.Carry(t.Context())
+	expect(t, err)
+	for _, decided := range s.pending {
+		var waiting []*person
+		for _, p := range s.people {
+			if w := p.waits; w != nil && w.state == lifecycle.Held && w.hold == decided.hold {
+				waiting = append(waiting, p)
+			}
+		}
+		slices.SortFunc(waiting, func(one, other *person) int { return one.waits.number - other.waits.number })
+		for _, p := range waiting {
+			if decided.approved {
+				s.take(p, at)
+				continue
+			}
+			p.waits.state = lifecycle.Restored
+			if slices.ContainsFunc(s.people, func(other *person) bool { return !other.removed && other.user.UserName == p.user.UserName }) {
+				p.waits.state = lifecycle.NameTaken
+			} else {
+				p.removed = false
+			}
+		}
+	}
+	s.pending = nil
 }
 
 func (s *history) logout(t *rapid.T) {
 	p, at := s.present(t), time.Now()
 	got, err := s.Logout(t.Context(), s.cause, s.workspace, p.user.ID, nil)
 	expect(t, err)
-	exposed := s.exposed(p)
+	exposed := s.behind(p)
 	if got.SessionsEnded != p.live || len(got.Rotations) != len(exposed) {
 		t.Fatalf("got %+v, want %d sessions and %d rotations", got, p.live, len(exposed))
 	}
@@ -343,7 +523,7 @@ func (s *history) check(t *rapid.T) {
 		sessions := s.count(s.t, `select count(*) from sessions where workspace_id = @workspace and user_id = @user and ended is null`, args)
 		grants := s.count(s.t, `select count(*) from grants where workspace_id = @workspace and user_id = @user and revoked is null`, args)
 		counting := s.count(s.t, `select count(*) from team_members where workspace_id = @workspace and user_id = @user and suspended is null`, args)
-		if !p.active && sessions+grants+counting != 0 {
+		if !p.active && p.waits == nil && sessions+grants+counting != 0 {
 			t.Fatalf("%s is inactive with %d sessions, %d grants, %d teams", p.user.UserName, sessions, grants, counting)
 		}
 		if sessions != p.live || grants != len(p.grants) || (counting == 1) != (p.member && p.counts) {
@@ -369,5 +549,8 @@ func (s *history) check(t *rapid.T) {
 	}
 	if got := s.events(s.t, core.UserDeprovisioned); got != deprovisioned {
 		t.Fatalf("%d events of %d deprovisions", got, deprovisioned)
+	}
+	if got := s.events(s.t, core.DeparturesHeld); got != s.holds {
+		t.Fatalf("%d events of %d holds", got, s.holds)
 	}
 }
