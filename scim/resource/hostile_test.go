@@ -30,15 +30,19 @@ func shapes() map[string]string {
 		"10,000 extensions":                    operations(list(10_000, func(i int) string { return fmt.Sprintf(`{"op":"add","path":"urn:x:%d:User","value":{"a":1}}`, i) })),
 		"10,000 filters on 500 values":         operations(longest + "," + list(9_999, func(int) string { return `{"op":"replace","path":"emails[value eq \"498@x\"].display","value":"d"}` })),
 		"10,000 negated filters on 500 values": operations(longest + "," + list(9_999, func(int) string { return `{"op":"add","path":"emails[not (value sw \"x\")].display","value":"d"}` })),
-		"10,000 values added one by one":       operations(list(10_000, func(i int) string { return fmt.Sprintf(`{"op":"add","path":"emails","value":[{"value":"%d@x"}]}`, i%499) })),
-		"499 values added 200 times":           operations(list(200, func(int) string { return longest })),
-		"10,000 values of an unknown list":     operations(`{"op":"add","path":"x","value":[` + list(10_000, func(i int) string { return fmt.Sprint(i) }) + `]},{"op":"remove","path":"x","value":[` + list(10_000, func(i int) string { return fmt.Sprint(-i) }) + `]}`),
-		"10,000 members":                       operations(`{"op":"add","path":"members","value":[` + list(10_000, func(i int) string { return fmt.Sprintf(`{"value":"%d"}`, i) }) + `]}`),
-		"10,000 filters with 400 terms":        operations(longest + "," + list(150, func(int) string { return `{"op":"remove","path":"emails[` + strings.Repeat(`value eq \"x\" or `, 400) + `value eq \"y\"]"}` })),
-		"a thousand extensions in a resource":  `{` + list(1000, func(i int) string { return fmt.Sprintf(`"urn:x:y%d:User":{"a":1}`, i) }) + `}`,
-		"a thousand schemas":                   `{"schemas":[` + list(1000, func(i int) string { return fmt.Sprintf(`"urn:x:y%d"`, i) }) + `],"urn:x:z:User":{}}`,
-		"a thousand names of one length":       `{` + list(1000, func(i int) string { return fmt.Sprintf(`"attribute%06d":%d`, i, i) }) + `}`,
-		"lists in lists":                       `{"x":` + strings.Repeat(`[`, 30) + list(100_000, func(int) string { return "1" }) + strings.Repeat(`]`, 30) + `}`,
+		"10,000 values added one by one": operations(list(10_000, func(i int) string {
+			return fmt.Sprintf(`{"op":"add","path":"emails","value":[{"value":"%d@x"}]}`, i%499)
+		})),
+		"499 values added 200 times":       operations(list(200, func(int) string { return longest })),
+		"10,000 values of an unknown list": operations(`{"op":"add","path":"x","value":[` + list(10_000, func(i int) string { return fmt.Sprint(i) }) + `]},{"op":"remove","path":"x","value":[` + list(10_000, func(i int) string { return fmt.Sprint(-i) }) + `]}`),
+		"10,000 members":                   operations(`{"op":"add","path":"members","value":[` + list(10_000, func(i int) string { return fmt.Sprintf(`{"value":"%d"}`, i) }) + `]}`),
+		"10,000 filters with 400 terms": operations(longest + "," + list(150, func(int) string {
+			return `{"op":"remove","path":"emails[` + strings.Repeat(`value eq \"x\" or `, 400) + `value eq \"y\"]"}`
+		})),
+		"a thousand extensions in a resource": `{` + list(1000, func(i int) string { return fmt.Sprintf(`"urn:x:y%d:User":{"a":1}`, i) }) + `}`,
+		"a thousand schemas":                  `{"schemas":[` + list(1000, func(i int) string { return fmt.Sprintf(`"urn:x:y%d"`, i) }) + `],"urn:x:z:User":{}}`,
+		"a thousand names of one length":      `{` + list(1000, func(i int) string { return fmt.Sprintf(`"attribute%06d":%d`, i, i) }) + `}`,
+		"lists in lists":                      `{"x":` + strings.Repeat(`[`, 30) + list(100_000, func(int) string { return "1" }) + strings.Repeat(`]`, 30) + `}`,
 	}
 }
 
