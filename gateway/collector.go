@@ -9,6 +9,7 @@ import (
 
 	"postern/core/audit"
 	"postern/core/jobs"
+	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/rotation"
 )
@@ -47,6 +48,9 @@ var (
 	rotationsOpen     = figure("rotations_open", "Rotations under way, by state.", "state")
 	jobsOpen          = figure("jobs", "Jobs that are not done, by state.", "state")
 	jobsWaiting       = figure("jobs_waiting_seconds", "Since when the job that waits longest is due.")
+	holdsOpen         = figure("holds_open", "Mass departures that wait for an administrator.")
+	holdsPeople       = figure("holds_people", "People whose departure waits for an administrator.")
+	holdsOldest       = figure("holds_oldest_seconds", "Since when the oldest of them waits.")
 	sinkState         = figure("sink_state", "1 for the state a sink is in, 0 for the others.", "sink", "state")
 	sinkLag           = figure("sink_lag_events", "Events in Kafka that a sink has not delivered yet.", "sink")
 )
@@ -54,7 +58,7 @@ var (
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
-		sourceUp, eventsUnsequenced, eventsUnpublished, eventsOldest, rotationsOpen, jobsOpen, jobsWaiting, sinkState, sinkLag,
+		sourceUp, eventsUnsequenced, eventsUnpublished, eventsOldest, rotationsOpen, jobsOpen, jobsWaiting, holdsOpen, holdsPeople, holdsOldest, sinkState, sinkLag,
 	} {
 		out <- one
 	}
@@ -130,6 +134,14 @@ func databaseSource(db *postgres.DB, now func() time.Time) source {
 			}
 		}
 		give(jobsWaiting, waiting.Seconds())
+
+		held, err := lifecycle.ReadBacklog(ctx, db, now())
+		if err != nil {
+			return err
+		}
+		give(holdsOpen, float64(held.Holds))
+		give(holdsPeople, float64(held.People))
+		give(holdsOldest, held.Oldest.Seconds())
 
 		sinks, err := audit.SinkStates(ctx, db)
 		if err != nil {

@@ -44,8 +44,10 @@ type Gateway struct {
 
 	sinks   []*sink.Sink
 	metrics *metrics
-	health  *health
-	console *console.Service // set by Handler, where people and IdPs come in
+
+	provisioning *provisioning
+	health       *health
+	console      *console.Service // set by Handler, where people and IdPs come in
 }
 
 // New opens the database and wires everything; nothing runs yet. The configuration must be valid
@@ -63,6 +65,7 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Gateway, error)
 		return nil, err
 	}
 	g.health = &health{checks: []check{{"database", db.Ping}, {"schema", g.upToDate}}}
+	g.provisioning = newProvisioning(g.directory, g.metrics.registry)
 	figures := &collector{sources: []source{databaseSource(db, g.now)}}
 	for _, one := range g.sinks {
 		figures.sources = append(figures.sources, lagSource(one.Name, one.Lag))

@@ -109,7 +109,7 @@ func (g *Gateway) engine() (*gin.Engine, error) {
 	if err := engine.SetTrustedProxies(g.config.TrustedProxies); err != nil {
 		return nil, core.Invalid("trusted-proxies", "an address or a network is needed").Because(err)
 	}
-	engine.Use(g.metrics.observe)
+	engine.Use(g.metrics.observe, g.provisioning.observe)
 	problem.Install(engine, problem.Options{
 		Log: g.log, Now: g.now, HTTPS: strings.HasPrefix(g.config.PublicURL, "https:"),
 		OwnLimits: []string{"/scim/", "/webhooks/"}, Streams: []string{console.StreamRoute}, Quiet: []string{"/healthz", "/readyz", "/metrics"},

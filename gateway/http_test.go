@@ -28,6 +28,7 @@ func TestTheWholeSurface(t *testing.T) {
 		{"the API without a token", "GET", "/api/v1/users", nil, 401, problem.ContentType},
 		{"SCIM", "GET", "/scim/v2/Users", []string{"Authorization", "Bearer " + h.scim}, 200, "application/scim+json"},
 		{"SCIM without a token", "GET", "/scim/v2/Users", nil, 401, "application/scim+json"},
+		{"the token endpoint", "POST", "/scim/oauth/token", []string{"Content-Type", "application/x-www-form-urlencoded"}, 401, "application/json"},
 		{"an unknown page of SCIM", "GET", "/scim/v2/Nothing", []string{"Authorization", "Bearer " + h.scim}, 404, "application/scim+json"},
 		{"the console", "GET", "/", []string{"Cookie", h.cookie, "Accept", "text/html"}, 200, "text/html"},
 		{"an unknown page", "GET", "/nothing/at/all", nil, 404, problem.ContentType},

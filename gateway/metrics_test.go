@@ -84,6 +84,37 @@ func TestRequestsAreCountedByRoute(t *testing.T) {
 	}
 }
 
+func TestProvisioningIsCountedByKindOfConnection(t *testing.T) {
+	h := build(t, nil)
+	handler := h.handler(t)
+	known := []string{"Authorization", "Bearer " + h.scim, "Content-Type", "application/scim+json"}
+	for i := range 3 {
+		ask(t, handler, "GET", "/scim/v2/Users", nil, known...)
+		ask(t, handler, "GET", "/scim/v2/Users", nil, "Authorization", fmt.Sprintf("Bearer pst_scim_%d", i))
+		ask(t, handler, fmt.Sprintf("BREW%d", i), "/scim/v2/Users", nil, known...)
+	}
+	ask(t, handler, "POST", "/scim/v2/Users", strings.NewReader(`{}`), known...)
+	ask(t, handler, "POST", "/scim/oauth/token", strings.NewReader("grant_type=client_credentials"), "Content-Type", "application/x-www-form-urlencoded")
+	got := scrape(t, handler)
+	for series, want := range map[string]float64{
+		`postern_scim_requests_total{kind="okta",method="GET",status="2xx"}`:     3,
+		`postern_scim_requests_total{kind="okta",method="POST",status="4xx"}`:    1,
+		`postern_scim_requests_total{kind="unknown",method="GET",status="4xx"}`:  3,
+		`postern_scim_requests_total{kind="unknown",method="POST",status="4xx"}`: 1,
+		`postern_holds_open`:   0,
+		`postern_holds_people`: 0,
+	} {
+		if value, there := got[series]; !there || value != want {
+			t.Errorf("%s is %v (%v), want %v", series, value, there, want)
+		}
+	}
+	for series := range got {
+		if strings.HasPrefix(series, "postern_scim_") && (strings.Contains(series, "BREW") || strings.Contains(series, "pst_")) {
+			t.Errorf("a client chooses the series: %s", series)
+		}
+	}
+}
+
 func TestRotationsAtRestAreCounted(t *testing.T) {
 	h := build(t, nil)
 	finished := time.Now()
