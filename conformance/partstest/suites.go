@@ -20,7 +20,7 @@ func Suites(t testing.TB, parts ...string) string {
 	}
 	for _, part := range append([]string{"."}, parts...) {
 		if _, err := os.Stat(filepath.Join(folder, part)); err != nil {
-			Need(t, "conformance suites", missing(part + " is not in " + folder + ": run 'make test-tools'"))
+			Need(t, "conformance suites", missing(part+" is not in "+folder+": run 'make test-tools'"))
 		}
 	}
 	return folder

@@ -2,6 +2,7 @@ package posterntest
 
 import (
 	"net/http/httptest"
+	"strconv"
 	"testing"
 	"time"
 
@@ -56,12 +57,13 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
-// Connect gives the token of a new connection in a workspace of its own, where one account can be
-// granted as an entitlement. Its guard against mass departures is off: a suite deletes all it creates.
-func (s *Server) Connect(t testing.TB, kind directory.ConnectionKind, profile directory.ProvisioningProfile) string {
+// Connect gives the token of a new connection in a workspace of its own. Its guard against mass
+// departures is off: a suite deletes all it creates.
+func (s *Server) Connect(t testing.TB, kind directory.ConnectionKind, provisioning directory.Provisioning) string {
 	t.Helper()
 	s.number++
-	slug := "suite-" + string(rune('a'+s.number))
+	slug := "suite-" + strconv.Itoa(s.number)
+	provisioning.GuardFloor = -1
 	var token seal.Secret
 	check(t, s.db.Tx(t.Context(), func(tx pgx.Tx) error {
 		cause := core.NewCause(core.System, time.Now())
@@ -70,7 +72,7 @@ func (s *Server) Connect(t testing.TB, kind directory.ConnectionKind, profile di
 			return err
 		}
 		connection, err := s.people.CreateConnection(t.Context(), tx, cause, workspace.ID, directory.NewConnection{
-			Name: "IdP", Kind: kind, Provisioning: directory.Provisioning{Profile: profile, Entitlements: true, GuardFloor: -1},
+			Name: "IdP", Kind: kind, Provisioning: provisioning,
 		})
 		if err != nil {
 			return err

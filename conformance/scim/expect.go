@@ -86,7 +86,7 @@ func ids(resources []object) []string {
 func (p *probe) withPassword(secret string) *answer {
 	a := p.post("/Users", p.userBody(object{"password": secret}))
 	if a.status == http.StatusBadRequest {
-		listed := p.get("/Schemas/" + userSchema).want("Serve the core User schema.", http.StatusOK)
+		listed := p.get("/Schemas/"+userSchema).want("Serve the core User schema.", http.StatusOK)
 		if with(entriesOf(listed.at("attributes")), "name", "password") == nil {
 			p.skip("the server takes no passwords: it refuses them, and /Schemas lists none")
 		}

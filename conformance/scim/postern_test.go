@@ -30,13 +30,13 @@ func TestPosternConforms(t *testing.T) {
 		name    string
 		profile scim.Profile
 		kind    directory.ConnectionKind
-		reading directory.ProvisioningProfile
+		reading directory.Provisioning
 	}{
-		{"okta", scim.Okta, directory.Okta, directory.ProfileDetected},
-		{"entra", scim.Entra, directory.Entra, directory.ProfileDetected},
-		{"rfc", scim.RFC, directory.Generic, directory.ProfileDetected},
-		{"rfc, strict", scim.RFC, directory.Generic, directory.ProfileStrict},
-		{"all", scim.All, directory.Entra, directory.ProfileDetected},
+		{"okta", scim.Okta, directory.Okta, directory.Provisioning{Entitlements: true}},
+		{"entra", scim.Entra, directory.Entra, directory.Provisioning{}},
+		{"rfc", scim.RFC, directory.Generic, directory.Provisioning{}},
+		{"rfc, strict", scim.RFC, directory.Generic, directory.Provisioning{Profile: directory.ProfileStrict}},
+		{"all", scim.All, directory.Entra, directory.Provisioning{}},
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			report := run(t, scim.Options{URL: server.URL, Token: server.Connect(t, one.kind, one.reading), Profile: one.profile})

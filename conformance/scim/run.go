@@ -25,7 +25,8 @@ type Options struct {
 }
 
 // Run runs the checks and reports. When the context ends, checks under way are given up, what they
-// created is deleted, and the report holds what was done. The error is about Options alone.
+// created is deleted, and the report holds what was done. The error is about Options, or a server that
+// does not answer at all.
 func Run(ctx context.Context, options Options) (Report, error) {
 	t, err := newTarget(options)
 	if err != nil {
@@ -45,7 +46,9 @@ func Run(ctx context.Context, options Options) (Report, error) {
 		return Report{}, fmt.Errorf("no check of profile %q matches %q", profile, options.Only)
 	}
 	started := time.Now()
-	t.discover(ctx)
+	if err := t.discover(ctx); err != nil {
+		return Report{}, err
+	}
 	results := t.runAll(ctx, chosen, profile, options)
 	report := Report{
 		URL: t.base, Profile: profile, Started: started, Seconds: time.Since(started).Seconds(),

@@ -131,11 +131,16 @@ func (t *target) headers(header http.Header) map[string]string {
 	return shown
 }
 
-// discover asks what the server claims; checks of their own judge the answers.
-func (t *target) discover(ctx context.Context) {
+// discover asks what the server claims; checks of their own judge the answers. It fails when nobody
+// answers.
+func (t *target) discover(ctx context.Context) error {
 	p := &probe{ctx: ctx, target: t, agent: agents[RFC]}
 	t.config = p.try("GET", "/ServiceProviderConfig", nil)
 	t.types = p.try("GET", "/ResourceTypes", nil)
+	if t.config.status == 0 && t.types.status == 0 && ctx.Err() == nil {
+		return errors.New(t.types.exchange.Error)
+	}
+	return nil
 }
 
 // claims reports whether the server says it supports a feature.

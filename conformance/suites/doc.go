@@ -1,0 +1,9 @@
+// Package suites runs what others wrote against Postern, and holds the manifests it is installed from.
+//
+//	package.json       scimmy, scim-patch, scim2-parse-filter   servers and parsers to compare with
+//	requirements.txt   scim2-tester, driven by tester.py        a conformance suite
+//	pom.xml            a SCIM SDK, driven by Client.java        a client
+//
+// deploy/tools/install test installs them, in exact versions, into a folder that $POSTERN_SUITES names.
+// Nothing of theirs is in this repository.
+package suites
