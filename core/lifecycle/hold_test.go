@@ -373,3 +373,42 @@ func TestAConnectionIsGuardedByItself(t *testing.T) {
 		t.Errorf("%+v", open)
 	}
 }
+
+// A departure that is held counts as one for the owners of the workspace: the last one stays, also if
+// the other has only been shut out.
+func TestAHoldKeepsTheLastOwner(t *testing.T) {
+	h, _ := pair(t)
+	ctx := t.Context()
+	h.guard(t, 1, 1)
+	people := h.crowd(t, "u", 3)
+	h.deactivate(t, h.cause, people[0].ID)
+	h.own(t, people[1].ID)
+	h.own(t, people[2].ID)
+	h.deactivate(t, h.cause, people[1].ID)
+	if got := h.has(t, people[1].ID); got != "011" {
+		t.Fatalf("has %s", got)
+	}
+	last := people[2].ID
+	for name, try := range map[string]func() error{
+		"deprovision": func() error { _, err := h.Deprovision(ctx, h.cause, h.workspace, last); return err },
+		"remove":      func() error { return h.Remove(ctx, h.cause, h.workspace, last) },
+		"change": func() error {
+			_, err := h.Change(ctx, h.cause, h.workspace, last, func(u *directory.User) error { u.Active = false; return nil })
+			return err
+		},
+		"demote": func() error {
+			_, err := h.Change(ctx, h.cause, h.workspace, last, func(u *directory.User) error { u.Role = directory.RoleGuest; return nil })
+			return err
+		},
+	} {
+		if err := try(); core.AsError(err) == nil || core.AsError(err).Code != "last_owner" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if got := h.has(t, last); got != "111" || h.holds(t, true)[0].People != 1 {
+		t.Errorf("has %s", got)
+	}
+	// Back, with the ownership: now the other may go.
+	must(t, h.Reactivate(ctx, h.cause, h.workspace, people[1].ID))
+	must(t, h.Remove(ctx, h.cause, h.workspace, last))
+}

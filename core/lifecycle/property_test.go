@@ -331,7 +331,7 @@ func (s *history) reactivate(t *rapid.T) {
 }
 
 func (s *history) remove(t *rapid.T) {
-	if rapid.IntRange(0, 3).Draw(t, "rarely") != 0 {
+	if rapid.IntRange(0, 1).Draw(t, "rarely") != 0 {
 		t.Skip("not now")
 	}
 	p, by, at := s.present(t), s.by(t), time.Now()

@@ -162,11 +162,13 @@ func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, s *story, cause core.
 // what follows. An administrator can hand the ownership on first, and so can the operator.
 func (l *Lifecycle) keepOwner(ctx context.Context, tx pgx.Tx, cause core.Cause, before, wanted directory.User) error {
 	stays := wanted.Active && wanted.Role == directory.RoleOwner
-	if cause.Actor.Kind != core.ActorConnection || before.Role != directory.RoleOwner || !before.Active || stays {
+	if before.Role != directory.RoleOwner || !before.Active || stays {
 		return nil
 	}
+	// Asked whoever acts: while an administrator takes one owner away, a connection that wants the other
+	// has to wait and see.
 	others, err := l.Directory.OtherOwners(ctx, tx, before.Workspace, before.ID)
-	if err != nil || others > 0 {
+	if err != nil || others > 0 || cause.Actor.Kind != core.ActorConnection {
 		return err
 	}
 	return core.Denied("%s is the last owner of the workspace; make somebody else an owner first", before.Name()).WithCode("last_owner")
