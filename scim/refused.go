@@ -28,10 +28,15 @@ var memorable = append([]int{http.StatusNotFound, http.StatusPreconditionFailed}
 
 // recordRefusal appends the event and the journal entry of a refused request, in one transaction of
 // its own: the refused one left nothing behind. The event tells where the request went and why it
-// failed, nothing of its body. That they could not be written does not change the answer.
+// failed, nothing of its body; of many alike it is a sample. That they could not be written does not
+// change the answer.
 func (r *request) recordRefusal(shown scimerrors.ScimError, subject core.ID) {
-	told, journalled := slices.Contains(unusable, shown.Status), r.writes() && slices.Contains(memorable, shown.Status)
-	if r.connection.ID.IsZero() || !told && !journalled {
+	if r.connection.ID.IsZero() {
+		return
+	}
+	suppressed, told := r.refusals.sample(shown.Status, r.connection.ID, r.received)
+	journalled := r.writes() && slices.Contains(memorable, shown.Status)
+	if !told && !journalled {
 		return
 	}
 	// The client may be gone by now; what it tried is recorded all the same.
@@ -39,7 +44,7 @@ func (r *request) recordRefusal(shown scimerrors.ScimError, subject core.ID) {
 	defer cancel()
 	err := r.DB.Tx(ctx, func(tx pgx.Tx) error {
 		if told {
-			if err := audit.Append(ctx, tx, r.refusal(shown)); err != nil {
+			if err := audit.Append(ctx, tx, r.refusal(shown, suppressed)); err != nil {
 				return err
 			}
 		}
@@ -59,8 +64,8 @@ func (r *request) recordRefusal(shown scimerrors.ScimError, subject core.ID) {
 	}
 }
 
-// refusal is the event of a refused request.
-func (r *request) refusal(shown scimerrors.ScimError) core.Event {
+// refusal is the event of a refused request, and of those like it that were left out before.
+func (r *request) refusal(shown scimerrors.ScimError, suppressed int) core.Event {
 	targets := []core.Target{{Kind: "connection", ID: r.connection.ID, Name: r.connection.Name}}
 	if id, err := core.ParseID(r.id); err == nil {
 		switch r.address {
@@ -74,6 +79,9 @@ func (r *request) refusal(shown scimerrors.ScimError) core.Event {
 		With("protocol", "scim").With("method", r.Method).With("address", r.address).With("status", strconv.Itoa(shown.Status))
 	if shown.ScimType != "" {
 		event = event.With("scim_type", string(shown.ScimType))
+	}
+	if suppressed > 0 {
+		event = event.With("suppressed", strconv.Itoa(suppressed))
 	}
 	return event
 }

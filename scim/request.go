@@ -56,16 +56,24 @@ type answer struct {
 	body   []byte
 }
 
-// handle lets the request in and carries it out.
+// handle lets the request in and carries it out or refuses it, which costs the database something too,
+// before its place is given back. The error is what it was refused for.
 func (r *request) handle(client string) (a answer, err error) {
-	defer r.recover(&err)
 	r.route()
 	r.media = contentType
 	leave, err := r.admit(client)
 	if err != nil {
-		return answer{}, err
+		return r.refuse(err), err
 	}
 	defer leave()
+	if a, err = r.attempt(client); err != nil {
+		a = r.refuse(err)
+	}
+	return a, err
+}
+
+func (r *request) attempt(client string) (a answer, err error) {
+	defer r.recover(&err)
 	if err := r.authenticate(client, r.reading()); err != nil {
 		return answer{}, err
 	}

@@ -48,8 +48,9 @@ type Service struct {
 	// default, to six.
 	AccessTokenLife time.Duration
 
-	shares shares
-	tokens tokens
+	shares   shares
+	refusals refusals
+	tokens   tokens
 
 	walks walks // where pages ended
 }
@@ -151,7 +152,6 @@ func (s *Service) serve(c *gin.Context, routes map[string]route, path string) {
 	a, err := r.handle(c.ClientIP())
 	if err != nil {
 		_ = c.Error(err) // for the access log
-		a = r.refuse(err)
 	}
 	header := c.Writer.Header()
 	for name, value := range a.header {
