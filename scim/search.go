@@ -117,7 +117,7 @@ func (r *request) integer(name string, otherwise int) (int, error) {
 func (r *request) about(q *question) [sha256.Size]byte {
 	h := sha256.New()
 	for _, text := range []string{
-		r.connection.ID.String(), strings.TrimSuffix(r.address, "/.search"), r.id, r.parameters.Get("filter"), sortName(q), strconv.FormatBool(q.falls),
+		r.connection.ID.String(), strings.TrimSuffix(strings.TrimSuffix(r.address, ".search"), "/"), r.id, r.parameters.Get("filter"), sortName(q), strconv.FormatBool(q.falls),
 	} {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(text))))
 		h.Write([]byte(text))
