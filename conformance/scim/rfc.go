@@ -197,7 +197,7 @@ func readChecks() []Check {
 		should("rfc/read/groups", "A user's groups are read from the memberships", "RFC 7643 §4.1.2", func(p *probe) {
 			user := p.user(nil)
 			group := p.group(user.id())
-			p.get(p.userPath(user)).values("List in groups the groups that have the user as a member.", []string{group.id()}, "groups")
+			p.get(p.userPath(user), "attributes", "groups").values("List in groups the groups that have the user as a member.", []string{group.id()}, "groups")
 		}),
 		should("rfc/read/me", "/Me is the user of the token, or 501", "RFC 7644 §3.11", func(p *probe) {
 			p.get("/Me").want("Answer /Me with the user, a redirect to it, 404 when the token is nobody's, or 501.", http.StatusOK, http.StatusTemporaryRedirect, http.StatusPermanentRedirect, http.StatusNotFound, http.StatusNotImplemented)

@@ -37,7 +37,7 @@ var filterCases = []filterCase{
 	{name: "boolean-other", title: "A boolean is compared with false", filter: `{me} and active eq false`},
 	{name: "or", title: "or finds either", filter: `userName eq "nobody" or userName eq "{name}"`, match: true},
 	{name: "precedence", title: "and binds before or", filter: `userName eq "{name}" or title eq "no" and active eq false`, match: true},
-	{name: "group", title: "Parentheses go first", filter: `(userName eq "{name}" or title eq "no") and active eq false`},
+	{name: "grouping", title: "Parentheses go first", filter: `(userName eq "{name}" or title eq "no") and active eq false`},
 	{name: "not", title: "not turns round", filter: `{me} and not (title eq "Tour Guide")`},
 	{name: "not-other", title: "not finds what does not match", filter: `{me} and not (title eq "Boss")`, match: true},
 	{name: "sub-attribute", title: "A sub-attribute is named with a dot", filter: `{me} and name.familyName eq "JENSEN"`, match: true},

@@ -42,6 +42,7 @@ type Exchange struct {
 const (
 	bodyShown = 6 << 10
 	bodyRead  = 32 << 20
+	bodyKept  = 64 << 10
 )
 
 // A server that limits the rate says for how long; a run waits that long, but not for ever.
@@ -85,6 +86,7 @@ func (t *target) once(ctx context.Context, method, url, body string, header http
 		request.Body, request.ContentLength = nil, 0
 	}
 	request.Header = header
+	request.Close = len(body) > bodyKept // a server that refuses it unread breaks the connection
 	response, err := t.client.Do(request)
 	if err != nil {
 		exchange.Error = t.redact(err.Error())
