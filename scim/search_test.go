@@ -41,14 +41,14 @@ func TestSort(t *testing.T) {
 		h.call(t, "POST", "/Users", body).want(t, 201)
 	}
 	for path, want := range map[string][]string{
-		"":                                             {"eve", "Bob", "ana", "zoe"},
-		"sortBy=userName":                              {"ana", "Bob", "eve", "zoe"},
-		"sortBy=USERNAME&sortOrder=Descending":         {"zoe", "eve", "Bob", "ana"},
-		"sortBy=title":                                 {"Bob", "zoe", "eve", "ana"},
-		"sortBy=title&sortOrder=descending":            {"ana", "eve", "Bob", "zoe"},
-		"sortBy=externalId":                            {"eve", "Bob", "ana", "zoe"}, // case counts
-		"sortBy=name.familyName":                       {"Bob", "eve", "ana", "zoe"},
-		"sortBy=emails":                                {"eve", "ana", "Bob", "zoe"},
+		"":                                     {"eve", "Bob", "ana", "zoe"},
+		"sortBy=userName":                      {"ana", "Bob", "eve", "zoe"},
+		"sortBy=USERNAME&sortOrder=Descending": {"zoe", "eve", "Bob", "ana"},
+		"sortBy=title":                         {"Bob", "zoe", "eve", "ana"},
+		"sortBy=title&sortOrder=descending":    {"ana", "eve", "Bob", "zoe"},
+		"sortBy=externalId":                    {"eve", "Bob", "ana", "zoe"}, // case counts
+		"sortBy=name.familyName":               {"Bob", "eve", "ana", "zoe"},
+		"sortBy=emails":                        {"eve", "ana", "Bob", "zoe"},
 		"sortBy=emails.value&sortOrder=ascending":      {"eve", "ana", "Bob", "zoe"},
 		"sortBy=urn:x:Custom:rank":                     {"ana", "Bob", "eve", "zoe"},
 		"sortBy=active":                                {"eve", "Bob", "ana", "zoe"},
@@ -160,16 +160,16 @@ func TestTheRootListsUsersAndGroups(t *testing.T) {
 		return found
 	}
 	for path, want := range map[string][]string{
-		"":                                        {"bob", "alpha", "Zoe", "mu"},
-		"?startIndex=2&count=2":                   {"alpha", "Zoe"},
-		"?filter=userName+pr":                     {"bob", "Zoe"},
-		"?filter=not+(userName+pr)":               {"alpha", "mu"},
-		"?filter=displayName+eq+%22MU%22":         {"mu"},
-		"?filter=meta.resourceType+eq+%22User%22": {"bob", "Zoe"},
-		"?sortBy=displayName":                     {"alpha", "mu", "bob", "Zoe"},
-		"?sortBy=userName&sortOrder=descending":   {"alpha", "mu", "Zoe", "bob"},
-		"?sortBy=active":                          {"bob", "Zoe", "alpha", "mu"},
-		"?sortBy=id&sortOrder=descending":         {"mu", "Zoe", "alpha", "bob"},
+		"":                                {"bob", "alpha", "Zoe", "mu"},
+		"?startIndex=2&count=2":           {"alpha", "Zoe"},
+		"?filter=userName+pr":             {"bob", "Zoe"},
+		"?filter=not+(userName+pr)":       {"alpha", "mu"},
+		"?filter=displayName+eq+%22MU%22": {"mu"},
+		"?filter=meta.resourceType+eq+%22User%22":                           {"bob", "Zoe"},
+		"?sortBy=displayName":                                               {"alpha", "mu", "bob", "Zoe"},
+		"?sortBy=userName&sortOrder=descending":                             {"alpha", "mu", "Zoe", "bob"},
+		"?sortBy=active":                                                    {"bob", "Zoe", "alpha", "mu"},
+		"?sortBy=id&sortOrder=descending":                                   {"mu", "Zoe", "alpha", "bob"},
 		"?filter=emails.value+co+%22zoe%22+or+members.display+eq+%22bob%22": {"alpha", "Zoe", "mu"},
 	} {
 		if got := name(h.call(t, "GET", "/"+path, "")); !slices.Equal(got, want) {

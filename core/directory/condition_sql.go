@@ -132,7 +132,9 @@ func (w *writer) compare(left string, is Relation, with string, exact bool) {
 	if !exact {
 		left, right = "fold("+left+")", "fold("+right+")"
 	}
-	left += ` collate "C"`
+	if !exact || is != Equal && is != NotEqual { // which the index of external ids knows as they are
+		left += ` collate "C"`
+	}
 	switch is {
 	case Contains:
 		w.put("strpos(", left, ", ", right, ") > 0")
@@ -346,7 +348,7 @@ func (c *oneOf) write(w *writer) {
 		column := w.column(c.of)
 		list := w.parameter(c.texts, "text[]")
 		if c.exact {
-			w.put("(", w.text(c.of), ` collate "C" = any(`, list, ")")
+			w.put("(", w.text(c.of), " = any(", list, ")")
 		} else {
 			w.put("(fold(", w.text(c.of), `) collate "C" = any(array(select fold(one) from unnest(`, list, ") one))")
 		}
