@@ -258,6 +258,7 @@ func TestHelpTeaches(t *testing.T) {
 		{"connection update", []string{"stays as it is", "How its SCIM endpoint behaves", "--guard-share", "--[no-]entitlements", "--assertion-jwks-uri", "workload identity"}},
 		{"connection client create", []string{"client credentials", "two slots", "postern connection client Okta"}},
 		{"scim requests", []string{"without passwords", "postern scim requests --workspace acme --connection Okta --refused"}},
+		{"scim replay", []string{"scratch workspace", "Nothing of the workspace is changed", "--format"}},
 		{"hold list", []string{"sessions die at once", "postern hold approve"}},
 		{"connection token create", []string{"two slots", "connection token revoke Okta TOKEN-ID"}},
 		{"token create", []string{"accounts:read", "operations:read", "Authorization: Bearer pst_api_"}},

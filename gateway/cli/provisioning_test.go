@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -125,6 +126,12 @@ func TestSCIMRequests(t *testing.T) {
 	if out := d.do(ask("--workspace", "other")...); out != "no requests\n" {
 		t.Error(out)
 	}
+	var report struct{ Played int }
+	code, out, told := run("scim", "replay", "--database", d.database, "--workspace", "acme", "--connection", "Okta", "--from", "96h", "--format", "json")
+	if err := json.Unmarshal([]byte(out), &report); code != 0 || err != nil || report.Played != 1 || !strings.Contains(told, "replayed 3 of 3 requests") {
+		t.Errorf("%d %v: %s\n%s", code, err, out, told)
+	}
+	d.refused(2, "--from: give a time", "scim", "replay", "--workspace", "acme", "--connection", "Okta", "--from", "yesterday")
 	d.refused(2, "--limit: 1 to", ask("--workspace", "acme", "--limit", "0")...)
 }
 

@@ -12,6 +12,7 @@ import (
 
 type scimCommands struct {
 	Requests scimRequests `cmd:"" help:"List what an identity provider asked for, and what came of it."`
+	Replay   scimReplay   `cmd:"" help:"Play a stretch of what it asked for against a scratch workspace, and print the difference."`
 }
 
 // scimRequests lists the journal of a connection.
