@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/gin-gonic/gin"
+
 	"postern/core"
 	"postern/gateway"
 	"postern/scim/replay"
@@ -46,6 +48,7 @@ func (r scimReplay) Run(ctx context.Context, terminal terminal) error {
 	if err != nil {
 		return err
 	}
+	gin.SetMode(gin.ReleaseMode) // the endpoint is built anew, and its routes are nobody's news
 	var told time.Time
 	report, err := replay.Run(ctx, replay.Options{
 		Database: database.Reveal(), Workspace: r.Workspace, Connection: r.Connection, From: from, To: to,
