@@ -29,6 +29,8 @@ type grantable struct {
 var (
 	usage     = grantable{entitlementType, accounts.Collaborator, "entitlements", "Use"}
 	ownership = grantable{roleType, accounts.Owner, "roles", "Own"}
+
+	grantables = []grantable{usage, ownership}
 )
 
 // id is what the identity provider calls the entitlement. One account is two of them.
@@ -48,7 +50,7 @@ func (g grantable) displayName(app, username string) string {
 	return g.verb + " " + app + " (" + username + ")"
 }
 
-// resource is an account as something that can be granted.
+// grantableResource is an account as something that can be granted.
 func (s *Service) grantableResource(g grantable, account accounts.Account) *resource.Object {
 	id := g.id(account.ID)
 	description := "Sign in to " + account.AppName + " as " + account.Username + " without being shown the password."
@@ -63,15 +65,18 @@ func (s *Service) grantableResource(g grantable, account accounts.Account) *reso
 	)
 }
 
+// grants reports whether the connection may grant access to accounts.
+func (r *request) grants() bool { return r.Accounts != nil && r.connection.Provisioning.Entitlements }
+
 // governs refuses connections that may not grant: for them the addresses do not exist.
 func (r *request) governs() error {
-	if r.Accounts == nil || !r.connection.Provisioning.Entitlements {
+	if !r.grants() {
 		return core.NotFound("address")
 	}
 	return nil
 }
 
-// getGrantable answers for one entitlement.
+// get answers for one entitlement.
 func (g grantable) get(r *request) (answer, error) {
 	if err := r.governs(); err != nil {
 		return answer{}, err
@@ -146,20 +151,25 @@ func (r *request) eachAccount(visit func(accounts.Account)) error {
 	}
 }
 
-// held shows what users hold as their attributes entitlements and roles.
-func (s *Service) showHeld(o *resource.Object, held []accounts.Held) {
-	for _, g := range []grantable{usage, ownership} {
-		var values []any
-		for _, one := range held {
-			if one.Role == g.role {
-				values = append(values, resource.NewObject("value", g.id(one.Account), "display", g.displayName(one.AppName, one.Username), "type", g.kind.Name))
-			}
+// show puts what a user holds of this kind into a resource, in the place of what stands there.
+func (g grantable) show(o *resource.Object, held []accounts.Held) {
+	var values []any
+	for _, one := range held {
+		if one.Role == g.role {
+			values = append(values, resource.NewObject("value", g.id(one.Account), "display", g.displayName(one.AppName, one.Username), "type", g.kind.Name))
 		}
-		if values == nil {
-			o.Delete(g.attribute)
-			continue
-		}
-		o.Set(g.attribute, values)
+	}
+	if values == nil {
+		o.Delete(g.attribute)
+		return
+	}
+	o.Set(g.attribute, values)
+}
+
+// showHeld shows what a user holds as their attributes entitlements and roles.
+func showHeld(o *resource.Object, held []accounts.Held) {
+	for _, g := range grantables {
+		g.show(o, held)
 	}
 }
 
@@ -167,7 +177,7 @@ func (s *Service) showHeld(o *resource.Object, held []accounts.Held) {
 // is known by is refused: granting less than was asked would look like success.
 func takeEntitlements(o *resource.Object) ([]accounts.Entitlement, error) {
 	var wanted []accounts.Entitlement
-	for _, g := range []grantable{usage, ownership} {
+	for _, g := range grantables {
 		value, _ := o.Take(g.attribute)
 		list, _ := value.([]any)
 		for _, element := range list {

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"postern/core"
+	"postern/core/accounts"
 	"postern/core/directory"
 	"postern/scim/resource"
 )
@@ -46,6 +47,10 @@ func (r *request) usersShown(users []directory.User, projection resource.Project
 			return nil, err
 		}
 	}
+	held, err := r.heldByEach(users)
+	if err != nil {
+		return nil, err
+	}
 	shown := make([]*resource.Object, len(users))
 	for i, user := range users {
 		o, err := r.userResource(user)
@@ -55,9 +60,29 @@ func (r *request) usersShown(users []directory.User, projection resource.Project
 		if projection.Wants("groups") {
 			r.showGroups(o, groups[user.ID])
 		}
+		if held != nil {
+			showHeld(o, held[user.ID])
+		}
 		shown[i] = o
 	}
 	return shown, nil
+}
+
+// heldByEach is what each of several users holds, in one query; nil if the connection does not grant.
+func (r *request) heldByEach(users []directory.User) (map[core.ID][]accounts.Held, error) {
+	if !r.grants() {
+		return nil, nil
+	}
+	ids := make([]core.ID, len(users))
+	for i, user := range users {
+		ids[i] = user.ID
+	}
+	all, err := r.Accounts.Held(r.Context(), r.DB, r.connection.Workspace, ids...)
+	held := make(map[core.ID][]accounts.Held, len(users))
+	for _, one := range all {
+		held[one.User] = append(held[one.User], one)
+	}
+	return held, err
 }
 
 // showGroups puts the groups a user is in into the resource.

@@ -1,9 +1,11 @@
 package scim
 
 import (
+	"context"
 	"net/http"
 
 	"postern/core"
+	"postern/core/accounts"
 	"postern/core/directory"
 	"postern/scim/resource"
 )
@@ -21,10 +23,20 @@ func (s *Service) createUser(r *request) (answer, error) {
 		o.Set("active", true)
 	}
 	user := directory.User{Workspace: r.connection.Workspace, Connection: r.connection.ID}
+	provision := r.recording(http.StatusCreated).Provision
+	if r.grants() {
+		wanted, err := takeEntitlements(o)
+		if err != nil {
+			return answer{}, err
+		}
+		provision = func(ctx context.Context, cause core.Cause, user directory.User) (directory.User, error) {
+			return r.recording(http.StatusCreated).ProvisionEntitled(ctx, cause, user, wanted)
+		}
+	}
 	if err := write(&user, o); err != nil {
 		return answer{}, err
 	}
-	made, err := r.recording(http.StatusCreated).Provision(r.Context(), r.cause, user)
+	made, err := provision(r.Context(), r.cause, user)
 	if err != nil {
 		return answer{}, r.nameUser(err, user)
 	}
@@ -39,8 +51,8 @@ func (s *Service) getUser(r *request) (answer, error) {
 	if err := r.precondition(user.Version); err != nil {
 		return answer{}, err
 	}
-	// The groups a person is in are no part of their version.
-	if r.unchanged(user.Version) && !r.projection(userType).Wants("groups") {
+	// The groups a person is in are no part of their version, nor is what others grant them.
+	if r.unchanged(user.Version) && !r.projection(userType).Wants("groups") && !r.grants() {
 		return answer{status: http.StatusNotModified, header: map[string]string{"ETag": etag(user.Version)}}, nil
 	}
 	return r.showUser(http.StatusOK, user)
@@ -72,8 +84,8 @@ func (r *request) own(user directory.User) error {
 	return nil
 }
 
-// replaceUser is PUT. What the request does not mention is removed, but for two attributes whose loss
-// would be a different act: being active, and the id the identity provider knows the person by.
+// replaceUser is PUT. What the request does not mention is removed, but for what would be a different
+// act: being active, the id the identity provider knows the person by, and what they were granted.
 func (s *Service) replaceUser(r *request) (answer, error) {
 	sent, err := r.document()
 	if err != nil {
@@ -84,7 +96,7 @@ func (s *Service) replaceUser(r *request) (answer, error) {
 		return answer{}, err
 	}
 	_, mentioned := sent.Get("externalId")
-	return r.changeUser(func(user *directory.User) error {
+	return r.changeUser(func(user directory.User, held []accounts.Held) (*resource.Object, error) {
 		o := wanted.Clone()
 		if _, found := o.Get("active"); !found {
 			o.Set("active", user.Active)
@@ -92,7 +104,12 @@ func (s *Service) replaceUser(r *request) (answer, error) {
 		if !mentioned && user.ExternalID != "" {
 			o.Set("externalId", user.ExternalID)
 		}
-		return write(user, o)
+		for _, g := range grantables {
+			if _, mentioned := sent.Get(g.attribute); !mentioned {
+				g.show(o, held)
+			}
+		}
+		return o, nil
 	})
 }
 
@@ -105,33 +122,57 @@ func (s *Service) patchUser(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return r.changeUser(func(user *directory.User) error {
-		o, err := editable(*user)
+	return r.changeUser(func(user directory.User, held []accounts.Held) (*resource.Object, error) {
+		o, err := editable(user)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if err := userType.Patch(o, changes, r.profile); err != nil {
-			return err
+		if r.grants() {
+			showHeld(o, held)
 		}
-		return write(user, o)
+		return o, userType.Patch(o, changes, r.profile)
 	})
 }
 
-// changeUser edits the user the address names, in one transaction with all that follows from it.
-func (r *request) changeUser(edit func(*directory.User) error) (answer, error) {
+// changeUser makes the user the address names what edit returns, in one transaction with all that
+// follows from it. held is what they hold now, if the connection grants.
+func (r *request) changeUser(edit func(user directory.User, held []accounts.Held) (*resource.Object, error)) (answer, error) {
 	id, err := r.resourceID("user")
 	if err != nil {
 		return answer{}, err
 	}
-	after, err := r.recording(http.StatusOK).Change(r.Context(), r.cause, r.connection.Workspace, id, func(user *directory.User) error {
+	wanted := func(user *directory.User, held []accounts.Held) (*resource.Object, error) {
 		if err := r.own(*user); err != nil {
-			return err
+			return nil, err
 		}
 		if err := r.precondition(user.Version); err != nil {
-			return err
+			return nil, err
 		}
-		return edit(user)
-	})
+		return edit(*user, held)
+	}
+	var after directory.User
+	if r.grants() {
+		after, err = r.recording(http.StatusOK).ChangeEntitled(r.Context(), r.cause, r.connection.Workspace, id,
+			func(user *directory.User, held []accounts.Held) ([]accounts.Entitlement, error) {
+				o, err := wanted(user, held)
+				if err != nil {
+					return nil, err
+				}
+				granted, err := takeEntitlements(o)
+				if err != nil {
+					return nil, err
+				}
+				return granted, write(user, o)
+			})
+	} else {
+		after, err = r.recording(http.StatusOK).Change(r.Context(), r.cause, r.connection.Workspace, id, func(user *directory.User) error {
+			o, err := wanted(user, nil)
+			if err != nil {
+				return err
+			}
+			return write(user, o)
+		})
+	}
 	if err != nil {
 		return answer{}, err
 	}
@@ -165,23 +206,27 @@ func (r *request) showUser(status int, user directory.User) (answer, error) {
 	}, nil
 }
 
-// fullUser is a user with the groups they are in, if those are wanted.
+// fullUser is a user with the groups they are in, if those are wanted, and with what they hold, if the
+// connection grants.
 func (r *request) fullUser(user directory.User, projection resource.Projection) (*resource.Object, error) {
 	o, err := r.userResource(user)
-	if err != nil || !projection.Wants("groups") {
-		return o, err
-	}
-	teams, err := r.teamsOf(user)
 	if err != nil {
 		return nil, err
 	}
-	groups := make([]any, 0, len(teams))
-	for _, team := range teams {
-		if team.Connection == r.connection.ID {
-			groups = append(groups, resource.NewObject("value", team.ID.String(), "$ref", r.location(groupType, team.ID), "display", team.DisplayName, "type", "direct"))
+	if projection.Wants("groups") {
+		teams, err := r.teamsOf(user)
+		if err != nil {
+			return nil, err
 		}
+		r.showGroups(o, teams)
 	}
-	o.Set("groups", groups)
+	if r.grants() {
+		held, err := r.Accounts.Held(r.Context(), r.DB, user.Workspace, user.ID)
+		if err != nil {
+			return nil, err
+		}
+		showHeld(o, held)
+	}
 	return o, nil
 }
 
