@@ -198,3 +198,18 @@ func TestSecretsAreRedacted(t *testing.T) {
 		t.Errorf("what is no secret was redacted: %s", *entries[len(entries)-1].Body)
 	}
 }
+
+func TestRulesThatFiredAreNamed(t *testing.T) {
+	h := open(t, directory.Entra).acme
+	user := h.join(t, "ana")
+	answered := h.call(t, "PATCH", "/Users/"+user, patchOperations+`[{"op":"Replace","path":"active","value":"False"}]}`).want(t, 200)
+	entries := h.journal(t)
+	rules := entries[len(entries)-1].Rules
+	if len(rules) < 2 || answered.header.Get("Postern-Rules") != strings.Join(rules, ", ") {
+		t.Errorf("the header names %q, the journal %v", answered.header.Get("Postern-Rules"), rules)
+	}
+	_, _ = h.bulk(t, `[{"method":"PATCH","path":"/Users/`+user+`","data":`+patchOperations+`[{"op":"replace","path":"active","value":true}]}}]`)
+	if entries = h.journal(t); len(entries[len(entries)-1].Rules) != 0 {
+		t.Errorf("an operation has the rules of others: %v", entries[len(entries)-1].Rules)
+	}
+}
