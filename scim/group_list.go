@@ -42,7 +42,7 @@ func (s *Service) listGroups(r *request) (answer, error) {
 func groupsShown[Row any](r *request, page *directory.Page[Row], q *question, projection resource.Projection, team func(Row) *directory.Team) ([]*resource.Object, error) {
 	members := map[core.ID][]any{}
 	if projection.Wants("members") {
-		if err := membersListed(r, page, q, members, team); err != nil {
+		if err := membersListed(r, page, q, projection, members, team); err != nil {
 			return nil, err
 		}
 	}
@@ -64,7 +64,7 @@ func groupsShown[Row any](r *request, page *directory.Page[Row], q *question, pr
 	return shown, nil
 }
 
-func membersListed[Row any](r *request, page *directory.Page[Row], q *question, members map[core.ID][]any, team func(Row) *directory.Team) error {
+func membersListed[Row any](r *request, page *directory.Page[Row], q *question, projection resource.Projection, members map[core.ID][]any, team func(Row) *directory.Team) error {
 	backward := q.cursor != nil && q.cursor.backward
 	var teams []core.ID
 	var rows []int // of the page
@@ -73,11 +73,11 @@ func membersListed[Row any](r *request, page *directory.Page[Row], q *question, 
 			teams, rows = append(teams, one.ID), append(rows, i)
 		}
 	}
-	listed, last := 0, 0
+	listed, last, named := 0, 0, projection.Names("members", "display")
 	read := func(teams []core.ID, limit int) error {
 		return r.Directory.EachMember(r.Context(), r.DB, r.connection.Workspace, teams, limit, func(number int, member directory.Member) error {
 			listed, last = listed+1, number
-			members[teams[number]] = append(members[teams[number]], r.memberShown(member))
+			members[teams[number]] = append(members[teams[number]], r.memberShown(member, named))
 			return nil
 		})
 	}
@@ -110,7 +110,12 @@ func membersListed[Row any](r *request, page *directory.Page[Row], q *question, 
 	return nil
 }
 
-// memberShown is a member as a group shows it.
-func (r *request) memberShown(member directory.Member) *resource.Object {
-	return resource.NewObject("value", member.User.String(), "$ref", r.location(userType, member.User), "display", member.Target().Name, "type", userType.Name)
+// memberShown is a member as a group shows it: with their name only if that was asked for. RFC 7643,
+// section 8.7.1, gives a member none, and clients compare what they sent with what they get.
+func (r *request) memberShown(member directory.Member, named bool) *resource.Object {
+	o := resource.NewObject("value", member.User.String(), "$ref", r.location(userType, member.User), "type", userType.Name)
+	if named {
+		o.Set("display", member.Target().Name)
+	}
+	return o
 }

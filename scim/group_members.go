@@ -12,9 +12,9 @@ func (r *request) fullGroup(team directory.Team, projection resource.Projection)
 	if err != nil || !projection.Wants("members") {
 		return o, err
 	}
-	members := []any{}
+	members, named := []any{}, projection.Names("members", "display")
 	err = r.Directory.EachMember(r.Context(), r.DB, team.Workspace, []core.ID{team.ID}, 0, func(_ int, member directory.Member) error {
-		members = append(members, r.memberShown(member))
+		members = append(members, r.memberShown(member, named))
 		return nil
 	})
 	o.Set("members", members)
@@ -47,7 +47,7 @@ func (s *Service) listMembers(r *request) (answer, error) {
 	}
 	list := newPage(heads(r, q, page, false))
 	for _, member := range page.Rows {
-		list.add(r.memberShown(member))
+		list.add(r.memberShown(member, true))
 	}
 	return list.answer(), nil
 }

@@ -134,7 +134,7 @@ func drawnFilter(t *rapid.T, depth int, attributes, lists []string, known map[st
 func (h house) resources(t testing.TB, address string, types *resource.Type) map[string]*resource.Object {
 	t.Helper()
 	found := map[string]*resource.Object{}
-	for _, projection := range []string{"", "?attributes=groups,members"} {
+	for _, projection := range []string{"", "?attributes=groups,members,members.display"} {
 		list, _ := h.call(t, "GET", address+strings.Replace(projection, "?", "&", 1), "").want(t, 200).at(t, "Resources").([]any)
 		for _, one := range list {
 			text, err := json.Marshal(one)

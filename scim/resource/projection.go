@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"slices"
 	"strings"
 
 	"postern/scim/filter"
@@ -76,6 +77,14 @@ func (p Projection) Wants(name string) bool {
 		return false
 	}
 	return !excludes(p.unwanted, "", name)
+}
+
+// Names reports whether the client asked for one sub-attribute of the core schema by its name: what is
+// returned only on request is returned then.
+func (p Projection) Names(name, sub string) bool {
+	return slices.ContainsFunc(p.wanted, func(t target) bool {
+		return t.urn == "" && strings.EqualFold(t.name, name) && strings.EqualFold(t.sub, sub)
+	})
 }
 
 // covers reports whether a target is the attribute, something in it, or everything around it.

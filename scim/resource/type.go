@@ -128,7 +128,8 @@ func membersAttribute() schema.CoreAttribute {
 				Name: "type", Mutability: immutable, CanonicalValues: []string{"User"}, Description: optional.NewString("What the member is."),
 			}),
 			schema.SimpleStringParams(schema.StringParams{
-				Name: "display", Mutability: schema.AttributeMutabilityReadOnly(), Description: optional.NewString("The name of the person."),
+				Name: "display", Mutability: schema.AttributeMutabilityReadOnly(), Returned: schema.AttributeReturnedRequest(),
+				Description: optional.NewString("The name of the person."),
 			}),
 		},
 	})
