@@ -38,7 +38,9 @@ func TestTester(t *testing.T) {
 	partstest.Long(t, "Python")
 	folder := partstest.Suites(t, "venv/bin/python")
 	server := posterntest.Start(t)
-	for _, profile := range []directory.ProvisioningProfile{directory.ProfileDetected, directory.ProfileStrict} {
+	for _, profile := range []directory.ProvisioningProfile{
+		directory.ProfileDetected, directory.ProfileOkta, directory.ProfileEntra, directory.ProfileGeneric, directory.ProfileStrict,
+	} {
 		t.Run("profile "+string(profile), func(t *testing.T) {
 			printed := output(t, filepath.Join(folder, "venv/bin/python"), "tester.py", server.URL, server.Connect(t, directory.Generic, directory.Provisioning{Profile: profile}))
 			counts := map[string]int{}

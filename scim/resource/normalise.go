@@ -83,7 +83,13 @@ func (n *normaliser) container(urn string, value any) error {
 		return n.merge(values)
 	}
 	for name, value := range values.All() {
-		if err := n.keepPlain(urn, name, value); err != nil {
+		var err error
+		if namesSchemas(name) {
+			err = n.profile.ownSchema(n.Type, urn, value)
+		} else {
+			err = n.keepPlain(urn, name, value)
+		}
+		if err != nil {
 			return err
 		}
 	}

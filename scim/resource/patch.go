@@ -94,11 +94,14 @@ func (p *patcher) whole(o *Object, c Change) error {
 	if !ok {
 		return invalidValue(c.URN, "an object is expected")
 	}
+	_, _, ofOurs := p.place(c.URN)
 	for name, value := range values.All() {
 		urn, attribute := p.lookup(c.URN, name)
 		inner := Change{Operation: c.Operation, URN: urn, Path: filter.Path{Name: name}, Attribute: attribute, Value: value, HasValue: true}
 		var err error
 		switch {
+		case ofOurs && namesSchemas(name):
+			err = p.profile.ownSchema(p.Type, c.URN, value)
 		case inner.unkept():
 			err = p.profile.Departs(RulePasswordDropped, "password")
 		case inner.readOnly():

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"postern/core"
 	"postern/scim/resource"
@@ -169,5 +170,41 @@ func TestStrict(t *testing.T) {
 	replaced, err := read(t, users, operations(`{"op":"replace","path":"emails[type eq \"work\"]","value":{"value":"b@x"}}`), resource.Profile{Strict: true})
 	if emails, _ := replaced.Get("emails"); err != nil || !resource.Equal(emails, []any{resource.NewObject("value", "b@x")}) {
 		t.Fatalf("a value is replaced as a whole: %s, %v", replaced.Append(nil), err)
+	}
+}
+
+// A client that fills in whole models repeats an extension's URN among the extension's attributes.
+func TestSchemasInsideAnExtension(t *testing.T) {
+	core := post(`"` + ent + `":{"department":"D"}`)
+	core = strings.Replace(core, userURN, userURN+`,"`+ent+`"`, 1)
+	for name, test := range map[string]struct {
+		body string
+		want []resource.Rule
+	}{
+		"its own, in a POST":      {strings.Replace(core, `{"department"`, `{"schemas":["`+ent+`"],"department"`, 1), nil},
+		"its own, by its path":    {operations(`{"op":"add","path":"` + ent + `","value":{"schemas":["` + ent + `"],"department":"D"}}`), nil},
+		"none":                    {operations(`{"op":"add","path":"` + ent + `","value":{"schemas":null,"department":"D"}}`), nil},
+		"another's":               {operations(`{"op":"add","path":"` + ent + `","value":{"schemas":[` + userURN + `],"department":"D"}}`), []resource.Rule{resource.RuleSchemaUnknown}},
+		"nobody's":                {strings.Replace(core, `{"department"`, `{"Schemas":[1],"department"`, 1), []resource.Rule{resource.RuleSchemaUnknown}},
+		"what else is in nothing": {operations(`{"op":"add","path":"` + ent + `","value":{"shoe":[1]}}`), []resource.Rule{resource.RuleUnknownAttribute}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rules := &resource.Rules{}
+			kept, err := read(t, users, test.body, resource.Profile{Rules: rules})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(test.want, rules.List(), cmpopts.EquateEmpty()); diff != "" {
+				t.Error(diff)
+			}
+			inner, _ := kept.Get(ent)
+			if _, found := inner.(*resource.Object).Get("schemas"); found {
+				t.Errorf("kept %s", kept.Append(nil))
+			}
+			_, err = read(t, users, test.body, resource.Profile{Strict: true})
+			if refused := err != nil; refused != (test.want != nil) {
+				t.Errorf("the strict profile says %v", err)
+			}
+		})
 	}
 }

@@ -84,3 +84,21 @@ func message(body *Object, profile Profile) error {
 	}
 	return profile.Departs(RuleMessageSchema, "schemas")
 }
+
+// ownSchema looks at schemas inside the object of an extension's attributes, where a client that fills
+// in whole models repeats the extension's URN. That says what its place says already, and is not kept;
+// anything else contradicts its place.
+func (p Profile) ownSchema(t *Type, urn string, value any) error {
+	if value == nil {
+		return nil
+	}
+	for _, one := range several(value) {
+		text, _ := one.(string)
+		if proper, _, known := t.place(text); text == "" || !known || proper != urn {
+			return p.Departs(RuleSchemaUnknown, "schemas")
+		}
+	}
+	return nil
+}
+
+func namesSchemas(name string) bool { return strings.EqualFold(name, "schemas") }
