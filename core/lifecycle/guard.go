@@ -108,15 +108,15 @@ func (l *Lifecycle) lockConnection(ctx context.Context, tx pgx.Tx, workspace, co
 }
 
 const insertHold = `
-insert into holds (id, workspace_id, connection_id, opened, share, floor, active)
-values (@id, @workspace, @connection, @opened, @share, @floor, @active)`
+insert into holds (id, workspace_id, connection_id, opened, share, floor, active, let_go)
+values (@id, @workspace, @connection, @opened, @share, @floor, @active, @let_go)`
 
 // openHold begins a hold. The lock of the connection lets nobody else do so.
 func (l *Lifecycle) openHold(s *story, cause core.Cause, workspace core.ID, seen window) core.ID {
 	hold, now := core.NewID(), l.now()
 	s.batch.Queue(insertHold, pgx.StrictNamedArgs{
 		"id": hold, "workspace": workspace, "connection": cause.Actor.ID, "opened": now,
-		"share": seen.share, "floor": seen.floor, "active": seen.active + seen.departed,
+		"share": seen.share, "floor": seen.floor, "active": seen.active + seen.departed, "let_go": seen.departed,
 	})
 	s.tell(core.NewEvent(core.DeparturesHeld, workspace, cause, now, connectionTarget(cause.Actor.ID, cause.Actor.Name)).
 		With("hold", hold.String()).With("people", strconv.Itoa(seen.departed+1)).With("active", strconv.Itoa(seen.active+seen.departed)).

@@ -29,12 +29,17 @@ type Hold struct {
 	Share          int        `db:"share"`   // percent of the active users that may leave unasked
 	Floor          int        `db:"floor"`   // people that may leave unasked
 	Active         int        `db:"active"`  // users the share was taken of
+	LetGo          int        `db:"let_go"`  // people who left within the hour before, from whom everything was taken
 	People         int        `db:"people"`  // who left into it, those who are back by now among them
+	Waiting        int        `db:"waiting"` // who still wait: nothing was taken, and they are not back
 	Deleted        int        `db:"deleted"` // how many of them the connection deleted
 	Decided        *time.Time `db:"decided"` // nil: open
 	Decision       string     `db:"decision"`
 	DecidedBy      string     `db:"decided_by"`
 }
+
+// Left is how many people left in all: those let go before anybody counted, and those held.
+func (h Hold) Left() int { return h.LetGo + h.People }
 
 // HeldUser is one departure of a hold.
 type HeldUser struct {
@@ -47,8 +52,9 @@ type HeldUser struct {
 }
 
 const selectHolds = `
-select h.id, h.workspace_id, h.connection_id, c.name as connection_name, h.opened, h.share, h.floor, h.active,
+select h.id, h.workspace_id, h.connection_id, c.name as connection_name, h.opened, h.share, h.floor, h.active, h.let_go,
 	(select count(*) from departures d where d.workspace_id = h.workspace_id and d.hold_id = h.id) as people,
+	(select count(*) from departures d where d.workspace_id = h.workspace_id and d.hold_id = h.id and d.state = 'held') as waiting,
 	(select count(*) from departures d where d.workspace_id = h.workspace_id and d.hold_id = h.id and d.deleted) as deleted,
 	h.decided, coalesce(h.decision, '') as decision, coalesce(h.cause #>> '{actor,name}', '') as decided_by
 from holds h join connections c on c.workspace_id = h.workspace_id and c.id = h.connection_id

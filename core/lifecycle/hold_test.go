@@ -106,7 +106,7 @@ func TestTooManyDeparturesAreHeld(t *testing.T) {
 	}
 	want := lifecycle.Hold{
 		ID: open[0].ID, Workspace: h.workspace, Connection: h.connection.ID, ConnectionName: "Okta", Opened: open[0].Opened,
-		Share: 20, Floor: 10, Active: 22, People: 2,
+		Share: 20, Floor: 10, Active: 22, LetGo: 10, People: 2, Waiting: 2,
 	}
 	if diff := cmp.Diff(want, open[0]); diff != "" {
 		t.Error(diff)
@@ -159,7 +159,7 @@ func TestAnApprovedHoldGoesOn(t *testing.T) {
 	}
 	must(t, h.fill(t, people[3], 0))
 	hold := h.holds(t, true)[0]
-	if hold.People != 4 || hold.Deleted != 2 {
+	if hold.LetGo != 1 || hold.People != 4 || hold.Waiting != 3 || hold.Deleted != 2 {
 		t.Errorf("%+v", hold)
 	}
 	if n := h.carry(t); n != 0 {

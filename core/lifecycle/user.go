@@ -158,8 +158,9 @@ func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, s *story, cause core.
 	return after, effect, l.checkOwned(ctx, tx, s, cause, before.Workspace, accounts.Subject{User: before.ID})
 }
 
-// keepOwner refuses to let a connection take a workspace's last owner away: nobody could put right
-// what follows. An administrator can hand the ownership on first, and so can the operator.
+// keepOwner refuses to let a connection take a workspace's last owner away, and anybody to give them
+// another role: nobody could put right what follows. An administrator can hand the ownership on first,
+// and so can the operator.
 func (l *Lifecycle) keepOwner(ctx context.Context, tx pgx.Tx, cause core.Cause, before, wanted directory.User) error {
 	stays := wanted.Active && wanted.Role == directory.RoleOwner
 	if before.Role != directory.RoleOwner || !before.Active || stays {
@@ -168,7 +169,7 @@ func (l *Lifecycle) keepOwner(ctx context.Context, tx pgx.Tx, cause core.Cause, 
 	// Asked whoever acts: while an administrator takes one owner away, a connection that wants the other
 	// has to wait and see.
 	others, err := l.Directory.OtherOwners(ctx, tx, before.Workspace, before.ID)
-	if err != nil || others > 0 || cause.Actor.Kind != core.ActorConnection {
+	if err != nil || others > 0 || (cause.Actor.Kind != core.ActorConnection && !wanted.Active) {
 		return err
 	}
 	return core.Denied("%s is the last owner of the workspace; make somebody else an owner first", before.Name()).WithCode("last_owner")

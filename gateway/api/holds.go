@@ -21,8 +21,10 @@ type Hold struct {
 	Share          int        `json:"share" doc:"Percent the guard let through"`
 	Floor          int        `json:"floor" doc:"People the guard let through"`
 	Active         int        `json:"active" doc:"How many were active when it began"`
-	People         int        `json:"people" doc:"How many wait"`
-	Deleted        int        `json:"deleted" doc:"How many of them the identity provider deleted"`
+	LetGo          int        `json:"let_go" doc:"How many left within the hour before: they were deprovisioned as usual"`
+	People         int        `json:"people" doc:"How many left from then on, and were held"`
+	Waiting        int        `json:"waiting" doc:"How many of them still wait: the others are back, or it was decided"`
+	Deleted        int        `json:"deleted" doc:"How many of the held the identity provider deleted"`
 	Decided        *time.Time `json:"decided,omitempty"`
 	Decision       string     `json:"decision,omitempty"`
 	DecidedBy      string     `json:"decided_by,omitempty"`
@@ -30,8 +32,8 @@ type Hold struct {
 
 func holdOf(hold lifecycle.Hold) Hold {
 	return Hold{
-		hold.ID, hold.Connection, hold.ConnectionName, hold.Opened, hold.Share, hold.Floor, hold.Active, hold.People, hold.Deleted,
-		hold.Decided, string(hold.Decision), hold.DecidedBy,
+		hold.ID, hold.Connection, hold.ConnectionName, hold.Opened, hold.Share, hold.Floor, hold.Active, hold.LetGo, hold.People, hold.Waiting, hold.Deleted,
+		hold.Decided, hold.Decision, hold.DecidedBy,
 	}
 }
 
@@ -42,7 +44,7 @@ type HeldUser struct {
 	DisplayName string    `json:"display_name,omitempty"`
 	At          time.Time `json:"at" doc:"When they left"`
 	Deleted     bool      `json:"deleted" doc:"The identity provider deleted them"`
-	State       string    `json:"state" doc:"held, done, withdrawn (back by themselves) or restored"`
+	State       string    `json:"state" doc:"held, done, withdrawn (back by themselves), kept (inactive, with all they had), restored or name_taken (still deleted: somebody else has the name)"`
 }
 
 func heldUserOf(user lifecycle.HeldUser) HeldUser {

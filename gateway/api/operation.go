@@ -27,6 +27,7 @@ const (
 	AccountsWrite    = "accounts:write" // create accounts, start rotations and verifications
 	GrantsWrite      = "grants:write"
 	DirectoryRead    = "directory:read"    // users, teams, names of the connections
+	DirectoryWrite   = "directory:write"   // deprovision users
 	ConnectionsRead  = "connections:read"  // provisioning settings; tokens and clients, but not their secrets
 	ConnectionsWrite = "connections:write" // change the settings, make and revoke tokens and clients
 	ProvisioningRead = "provisioning:read" // what identity providers asked for, and departures that wait
@@ -38,7 +39,7 @@ const (
 // Scopes lists every scope, for a service account that may do everything.
 func Scopes() []string {
 	return []string{
-		AppsRead, AppsWrite, AccountsRead, AccountsWrite, GrantsWrite, DirectoryRead, ConnectionsRead, ConnectionsWrite,
+		AppsRead, AppsWrite, AccountsRead, AccountsWrite, GrantsWrite, DirectoryRead, DirectoryWrite, ConnectionsRead, ConnectionsWrite,
 		ProvisioningRead, HoldsWrite, ActivityRead, OperationsRead,
 	}
 }

@@ -69,6 +69,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.grants(api)
 	s.rotations(api)
 	s.people(api)
+	s.departures(api)
 	s.connections(api)
 	s.requests(api)
 	s.holds(api)

@@ -22,7 +22,9 @@ type holdRow struct {
 	ID         core.ID    `json:"id"`
 	Connection string     `json:"connection"`
 	Opened     time.Time  `json:"opened"`
+	LetGo      int        `json:"let_go"`
 	People     int        `json:"people"`
+	Waiting    int        `json:"waiting"`
 	Deleted    int        `json:"deleted"`
 	Active     int        `json:"active"`
 	Share      int        `json:"share"`
@@ -34,7 +36,7 @@ type holdRow struct {
 
 func holdRowOf(hold lifecycle.Hold) holdRow {
 	return holdRow{
-		hold.ID, hold.ConnectionName, hold.Opened, hold.People, hold.Deleted, hold.Active, hold.Share, hold.Floor, hold.Decided, string(hold.Decision), hold.DecidedBy,
+		hold.ID, hold.ConnectionName, hold.Opened, hold.LetGo, hold.People, hold.Waiting, hold.Deleted, hold.Active, hold.Share, hold.Floor, hold.Decided, hold.Decision, hold.DecidedBy,
 	}
 }
 
@@ -106,9 +108,9 @@ func (l listHolds) Run(ctx context.Context, terminal terminal) error {
 			sheet.say("no holds")
 			return
 		}
-		sheet.say("%-36s  %-16s  %-16s  %-6s  %s", "HOLD", "CONNECTION", "SINCE (UTC)", "PEOPLE", "STATE")
+		sheet.say("%-36s  %-16s  %-16s  %-5s  %-5s  %s", "HOLD", "CONNECTION", "SINCE (UTC)", "LEFT", "WAIT", "STATE")
 		for _, one := range rows {
-			sheet.say("%s  %-16s  %-16s  %-6d  %s", one.ID, one.Connection, one.Opened.UTC().Format("2006-01-02 15:04"), one.People, one.state())
+			sheet.say("%s  %-16s  %-16s  %-5d  %-5d  %s", one.ID, one.Connection, one.Opened.UTC().Format("2006-01-02 15:04"), one.LetGo+one.People, one.Waiting, one.state())
 		}
 	})
 }
@@ -157,7 +159,8 @@ func (h showHold) Run(ctx context.Context, terminal terminal) error {
 		holdRow
 		Users []heldRow `json:"users"`
 	}{row, rows}, func(sheet sheet) {
-		sheet.say("%d people of %s left within an hour: %s.\n", row.People, row.Connection, row.state())
+		sheet.say("%d people of %s left, too many within an hour: %d were let go, %d held, %d wait. State: %s.\n",
+			row.LetGo+row.People, row.Connection, row.LetGo, row.People, row.Waiting, row.state())
 		sheet.row("hold", row.ID.String())
 		sheet.row("since", row.Opened.UTC().Format(time.DateTime)+" UTC")
 		sheet.row("were active", fmt.Sprint(row.Active))

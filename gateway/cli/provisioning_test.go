@@ -169,7 +169,7 @@ func TestHold(t *testing.T) {
 		t.Error(out)
 	}
 	out := d.do("hold", "show", "--workspace", "acme")
-	if !strings.Contains(out, "people of Okta left within an hour: waits") || !strings.Contains(out, "ray ") || strings.Contains(out, "pat ") || !strings.Contains(out, "postern hold reject") {
+	if !strings.Contains(out, "3 people of Okta left, too many within an hour: 1 were let go, 2 held, 2 wait") || !strings.Contains(out, "ray ") || strings.Contains(out, "pat ") || !strings.Contains(out, "postern hold reject") {
 		t.Error(out)
 	}
 	got := d.json("hold", "reject", "--workspace", "acme")
@@ -177,6 +177,12 @@ func TestHold(t *testing.T) {
 		t.Errorf("decided %v", got)
 	}
 	d.refused(5, "decided already", "hold", "approve", got["id"].(string), "--workspace", "acme")
+	if got := d.json("user", "deprovision", "ray", "--workspace", "acme"); got["was_active"] != false || got["user_name"] != "ray" {
+		t.Errorf("deprovisioned %v", got)
+	}
+	if got := d.json("hold", "show", got["id"].(string), "--workspace", "acme")["users"].([]any); got[0].(map[string]any)["state"] != "kept" || got[1].(map[string]any)["state"] != "done" {
+		t.Errorf("after all %v", got)
+	}
 	depart("sam", "tia", "uma")
 	if out := d.do("hold", "approve", "--workspace", "acme"); !strings.HasPrefix(out, "Approved: ") {
 		t.Error(out)

@@ -251,7 +251,7 @@ func TestUserRole(t *testing.T) {
 	if user, err := d.people.User(t.Context(), d.db, acme, twin.ID); err != nil || user.Role != directory.RoleAdmin {
 		t.Error(user.Role, err)
 	}
-	d.refused(3, "Dana is the last owner of acme; make somebody else an owner first", "user", "role", dana.ID.String(), "--workspace", "acme", "--role", "login_only")
+	d.refused(3, "Dana is the last owner of the workspace; make somebody else an owner first", "user", "role", dana.ID.String(), "--workspace", "acme", "--role", "login_only")
 	if user, err := d.people.User(t.Context(), d.db, acme, dana.ID); err != nil || user.Role != directory.RoleOwner {
 		t.Errorf("the last owner is %s, %v", user.Role, err)
 	}

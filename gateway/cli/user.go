@@ -8,21 +8,25 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/accounts"
 	"postern/core/directory"
-	"postern/core/lifecycle"
 )
 
 type userCommands struct {
-	Role userRole `cmd:"" help:"Give somebody a role in the workspace: this is how the first owner is made."`
+	Role        userRole        `cmd:"" help:"Give somebody a role in the workspace: this is how the first owner is made."`
+	Deprovision deprovisionUser `cmd:"" help:"Take everything from somebody, whatever the identity provider says."`
+}
+
+// oneUser is part of every command about one user.
+type oneUser struct {
+	inWorkspace `embed:""`
+	UserName    string `arg:"" help:"userName at the identity provider, or the user's id."`
+	Connection  string `help:"Name or id of the connection, where the userName is in several." placeholder:"NAME"`
 }
 
 // userRole changes what a user may do in the workspace as a whole.
 type userRole struct {
-	inWorkspace `embed:""`
-	UserName    string `arg:"" help:"userName at the identity provider, or the user's id."`
-	Connection  string `help:"Name or id of the connection, where the userName is in several." placeholder:"NAME"`
-	Role        string `help:"owner, super_admin, admin, user, login_only or guest." required:"" enum:"owner,super_admin,admin,user,login_only,guest" placeholder:"ROLE"`
+	oneUser `embed:""`
+	Role    string `help:"owner, super_admin, admin, user, login_only or guest." required:"" enum:"owner,super_admin,admin,user,login_only,guest" placeholder:"ROLE"`
 }
 
 // Help is shown by 'postern user role --help'.
@@ -71,28 +75,24 @@ func (u userRole) Run(ctx context.Context, terminal terminal) error {
 	})
 }
 
-// give changes the role and tells how many other owners there are. Their number cannot fall meanwhile:
-// without an owner nobody could put right what follows.
+// give changes the role and tells how many other owners there are then.
 func (u userRole) give(ctx context.Context, s *setup, id core.ID) (after directory.User, others int, err error) {
-	people := &lifecycle.Lifecycle{DB: s.db, Directory: s.people, Accounts: &accounts.Accounts{DB: s.db, Directory: s.people}}
+	after, err = s.departures().Change(ctx, s.cause, s.workspace.ID, id, func(user *directory.User) error {
+		user.Role = directory.Role(u.Role)
+		return nil
+	})
+	if err != nil {
+		return directory.User{}, 0, err
+	}
 	err = s.db.Tx(ctx, func(tx pgx.Tx) error {
-		if others, err = s.people.OtherOwners(ctx, tx, s.workspace.ID, id); err != nil {
-			return err
-		}
-		after, err = people.Change(ctx, s.cause, s.workspace.ID, id, func(user *directory.User) error {
-			if others == 0 && user.Active && user.Role == directory.RoleOwner && u.Role != string(directory.RoleOwner) {
-				return core.Denied("%s is the last owner of %s; make somebody else an owner first", user.Name(), s.workspace.Slug).WithCode("last_owner")
-			}
-			user.Role = directory.Role(u.Role)
-			return nil
-		})
+		others, err = s.people.OtherOwners(ctx, tx, s.workspace.ID, id)
 		return err
 	})
 	return after, others, err
 }
 
 // find gives the one user that is meant.
-func (u userRole) find(ctx context.Context, s *setup) (directory.User, error) {
+func (u oneUser) find(ctx context.Context, s *setup) (directory.User, error) {
 	if id, err := core.ParseID(u.UserName); err == nil {
 		return s.people.User(ctx, s.db, s.workspace.ID, id)
 	}

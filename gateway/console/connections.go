@@ -62,7 +62,7 @@ func (s *Service) administrator(c *gin.Context) bool {
 	if s.reader(c).admin() {
 		return true
 	}
-	s.refuse(c, core.Denied("only administrators see the identity providers"))
+	s.refuse(c, core.Denied("only administrators see this"))
 	return false
 }
 

@@ -258,9 +258,14 @@ func TestStreamEndsWithTheRightToIt(t *testing.T) {
 		lose       func()
 	}{
 		{"zoe", "", func() {
-			_, err := w.lifecycle.Change(ctx, system, w.acme.ID, w.people["zoe"].ID, func(u *directory.User) error { u.Role = directory.RoleUser; return nil })
-			if err != nil {
-				t.Fatal(err)
+			for _, change := range []struct {
+				who  string
+				role directory.Role
+			}{{"eve", directory.RoleOwner}, {"zoe", directory.RoleUser}} {
+				_, err := w.lifecycle.Change(ctx, system, w.acme.ID, w.people[change.who].ID, func(u *directory.User) error { u.Role = change.role; return nil })
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
 		}},
 		{"ana", "?target=" + w.wiki.ID.String(), func() {

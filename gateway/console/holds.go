@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/gin-gonic/gin"
 
@@ -19,14 +20,13 @@ const heldSize = 1000
 type holdPage struct {
 	Hold    lifecycle.Hold
 	People  []lifecycle.HeldUser
-	Waiting int // who is still held, of those listed
 	Allowed string
 	Confirm string // approve or reject: asked for, and to be confirmed
 	Problem string // of the decision that was refused
 }
 
 // Live reports whether the page changes by itself.
-func (p holdPage) Live() bool { return p.Hold.Decided == nil || p.Waiting > 0 }
+func (p holdPage) Live() bool { return p.Hold.Decided == nil || p.Hold.Waiting > 0 }
 
 var heldStates = map[lifecycle.State]badge{
 	lifecycle.Held:      {Word: "Waits", Tone: "warn", Hint: "Shut out; nothing was taken"},
@@ -40,6 +40,21 @@ var heldStates = map[lifecycle.State]badge{
 // allowance is what a guard lets through.
 func allowance(share, floor int) string {
 	return fmt.Sprintf("%d %% and %s", share, plural(floor, "person", "people"))
+}
+
+// whereabouts is what became of everybody who left.
+func whereabouts(hold lifecycle.Hold) string {
+	parts := []string{plural(hold.LetGo, "was let go", "were let go")}
+	if back := hold.People - hold.Waiting; back > 0 && hold.Decided == nil {
+		parts = append(parts, plural(back, "waits no more", "wait no more"))
+	}
+	switch {
+	case hold.Waiting > 0:
+		parts = append(parts, plural(hold.Waiting, "waits", "wait"))
+	case hold.Decided == nil:
+		parts = append(parts, "nobody waits")
+	}
+	return strings.Join(parts, ", ")
 }
 
 // openHolds are for the banner. A page without it is better than none.
@@ -87,11 +102,6 @@ func (s *Service) loadHold(c *gin.Context) (holdPage, error) {
 		}
 		if page.People, err = s.Lifecycle.HeldUsers(ctx, s.DB, workspace, id, heldSize); err != nil {
 			return holdPage{}, err
-		}
-		for _, user := range page.People {
-			if user.State == lifecycle.Held {
-				page.Waiting++
-			}
 		}
 		return page, nil
 	}

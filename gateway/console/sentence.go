@@ -48,7 +48,7 @@ var sayings = map[core.EventType]saying{
 	core.DeparturesHeld:         {"sent more people away than the guard lets through:", "connection", "", "", "bad"},
 	core.DeparturesApproved:     {"approved the departures held for", "connection", "", "", "warn"},
 	core.DeparturesRejected:     {"rejected the departures held for", "connection", "", "", "warn"},
-	core.UserDepartureHeld:      {"shut out, and waits with the rest for", "user", "", "", "warn"},
+	core.UserDepartureHeld:      {"sent", "user", "away; what they had waits for a decision", "", "warn"},
 	core.UserDepartureWithdrawn: {"took back the departure of", "user", "", "", "good"},
 	core.UserRestored:           {"restored", "user", "", "", "good"},
 

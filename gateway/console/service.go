@@ -82,6 +82,8 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.GET("/activity", s.showActivity)
 	inside.GET(StreamRoute, s.stream)
 	inside.GET("/users", s.listUsers)
+	inside.GET("/users/:id", s.showUser)
+	inside.POST("/users/:id/deprovision", s.deprovision)
 	inside.GET("/connections", s.listConnections)
 	inside.GET("/connections/:id", s.listRequests)
 	inside.GET("/requests/:id", s.showRequest)
@@ -119,7 +121,7 @@ func (s *Service) prepare() {
 		}
 		s.pages = map[string]*template.Template{}
 		base := template.Must(template.New("base.html").Funcs(s.words()).ParseFS(templates, "templates/base.html", "templates/parts.html"))
-		for _, name := range []string{"accounts", "account", "activity", "users", "connections", "requests", "request", "hold", "sign-in", "problem"} {
+		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "requests", "request", "hold", "sign-in", "problem"} {
 			s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templates, "templates/"+name+".html"))
 		}
 	})

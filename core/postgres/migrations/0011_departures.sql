@@ -8,6 +8,7 @@ create table holds (
 	share         integer not null,             -- percent of the active users that may leave unasked
 	floor         integer not null,             -- people that may leave unasked
 	active        integer not null,             -- users the share was taken of when it was opened
+	let_go        integer not null,             -- people who had left within the hour before, unasked
 	decided       timestamptz,                  -- null: open
 	decision      text check (decision in ('approved', 'rejected')),
 	cause         jsonb,                        -- core.Cause of the decision

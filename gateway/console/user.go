@@ -1,0 +1,98 @@
+package console
+
+import (
+	"net/http"
+
+	"github.com/gin-gonic/gin"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/directory"
+	"postern/gateway/problem"
+)
+
+// recent is how many events a person's page shows.
+const recent = 10
+
+// userPage is one person.
+type userPage struct {
+	directory.User
+	Through  string // the connection's name
+	Teams    []directory.Team
+	Sessions int
+	Lines    []line
+	Self     bool   // the reader's own page
+	Confirm  bool   // deprovisioning was asked for, and is to be confirmed
+	Problem  string // of the deprovision that was refused
+}
+
+// showUser shows administrators one person.
+func (s *Service) showUser(c *gin.Context) { s.user(c, http.StatusOK, "") }
+
+func (s *Service) user(c *gin.Context, status int, refusal string) {
+	if !s.administrator(c) {
+		return
+	}
+	page, err := s.loadUser(c)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	page.Problem = refusal
+	s.show(c, status, "user", page.Name(), "users", page)
+}
+
+func (s *Service) loadUser(c *gin.Context) (userPage, error) {
+	ctx, by := c.Request.Context(), s.reader(c)
+	id, err := pathID(c)
+	if err != nil {
+		return userPage{}, err
+	}
+	page := userPage{Self: id == by.user.ID}
+	if page.User, err = s.Directory.User(ctx, s.DB, by.workspace(), id); err != nil {
+		return userPage{}, err
+	}
+	page.Confirm = c.Query("deprovision") != "" && !page.Self
+	if !page.Connection.IsZero() {
+		connection, err := s.Directory.Connection(ctx, s.DB, by.workspace(), page.Connection)
+		if err != nil {
+			return userPage{}, err
+		}
+		page.Through = connection.Name
+	}
+	if page.Teams, err = s.Directory.TeamsOf(ctx, s.DB, by.workspace(), id); err != nil {
+		return userPage{}, err
+	}
+	sessions, err := s.Directory.Sessions(ctx, s.DB, by.workspace(), id)
+	if err != nil {
+		return userPage{}, err
+	}
+	page.Sessions = len(sessions)
+	records, err := audit.List(ctx, s.DB, by.workspace(), audit.Query{Target: id, Limit: recent, Descending: true})
+	page.Lines = linesOf(records)
+	return page, err
+}
+
+// deprovision takes everything from a person, whatever the identity provider says.
+func (s *Service) deprovision(c *gin.Context) {
+	if !s.administrator(c) {
+		return
+	}
+	id, err := pathID(c)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	_, err = s.Lifecycle.Dismiss(c.Request.Context(), s.cause(c), s.reader(c).workspace(), id)
+	if err == nil {
+		s.wake()
+		c.Redirect(http.StatusSeeOther, "/users/"+id.String())
+		return
+	}
+	if classified := problem.Classify(err); classified.Kind == core.KindDenied {
+		_ = c.Error(err)
+		s.user(c, http.StatusForbidden, classified.Message)
+		return
+	}
+	s.refuse(c, err)
+}
