@@ -68,12 +68,6 @@ func (r *request) page() (page, error) {
 	return page{start: max(start, 1), count: min(max(count, 0), maxResults)}, err
 }
 
-// window cuts the page out of a whole list.
-func window[Row any](rows []Row, p page) []Row {
-	from := min(p.start-1, len(rows))
-	return rows[from:min(from+p.count, len(rows))]
-}
-
 func newList(total int, p page, shown int) *list {
 	return newPage(heading{total: total, start: p.start, shown: shown})
 }

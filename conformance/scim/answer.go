@@ -198,11 +198,6 @@ func with(entries []object, key string, value any) object {
 	return nil
 }
 
-// holds reports whether an array of complex values has one with this value.
-func (a *answer) holds(value string, path ...any) bool {
-	return with(entriesOf(a.at(path...)), "value", value) != nil
-}
-
 // values wants exactly these values in an array of complex values, in any order.
 func (a *answer) values(advice string, want []string, path ...any) *answer {
 	got := []string{}

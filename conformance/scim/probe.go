@@ -96,15 +96,15 @@ func (p *probe) try(method, path string, body any, header ...string) *answer {
 			headers.Del(header[i])
 		}
 	}
-	exchange, response, answered := p.target.roundTrip(p.ctx, method, p.target.base+path, text, headers)
+	exchange, got := p.target.roundTrip(p.ctx, method, p.target.base+path, text, headers)
 	p.exchanges = append(p.exchanges, exchange)
 	a := &answer{p: p, exchange: exchange, header: http.Header{}}
-	if response == nil {
+	if got == nil {
 		return a
 	}
-	a.status, a.header, a.text = response.StatusCode, response.Header, string(answered)
+	a.status, a.header, a.text = got.status, got.header, string(got.text)
 	if a.text != "" {
-		a.body, a.faulty = decode(answered)
+		a.body, a.faulty = decode(got.text)
 	}
 	return a
 }

@@ -52,13 +52,13 @@ const (
 )
 
 // roundTrip sends a request, again when it was refused for its rate, and reads the answer.
-func (t *target) roundTrip(ctx context.Context, method, url, body string, header http.Header) (*Exchange, *http.Response, []byte) {
+func (t *target) roundTrip(ctx context.Context, method, url, body string, header http.Header) (*Exchange, *reply) {
 	for try := 1; ; try++ {
-		exchange, response, text := t.once(ctx, method, url, body, header)
-		if response == nil || response.StatusCode != http.StatusTooManyRequests || try == tries {
-			return exchange, response, text
+		exchange, got := t.once(ctx, method, url, body, header)
+		if got == nil || got.status != http.StatusTooManyRequests || try == tries {
+			return exchange, got
 		}
-		seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
+		seconds, err := strconv.Atoi(got.header.Get("Retry-After"))
 		if err != nil || seconds < 0 {
 			seconds = try
 		}
@@ -67,12 +67,19 @@ func (t *target) roundTrip(ctx context.Context, method, url, body string, header
 		case <-timer.C:
 		case <-ctx.Done():
 			timer.Stop()
-			return exchange, response, text
+			return exchange, got
 		}
 	}
 }
 
-func (t *target) once(ctx context.Context, method, url, body string, header http.Header) (*Exchange, *http.Response, []byte) {
+// reply is what a server answered.
+type reply struct {
+	status int
+	header http.Header
+	text   []byte
+}
+
+func (t *target) once(ctx context.Context, method, url, body string, header http.Header) (*Exchange, *reply) {
 	exchange := &Exchange{Method: method, URL: t.redact(url), RequestBody: t.shown(body), RequestHeader: t.headers(header)}
 	t.requests.Add(1)
 	started := time.Now()
@@ -80,7 +87,7 @@ func (t *target) once(ctx context.Context, method, url, body string, header http
 	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
 	if err != nil {
 		exchange.Error = t.redact(err.Error())
-		return exchange, nil, nil
+		return exchange, nil
 	}
 	if body == "" {
 		request.Body, request.ContentLength = nil, 0
@@ -90,16 +97,16 @@ func (t *target) once(ctx context.Context, method, url, body string, header http
 	response, err := t.client.Do(request)
 	if err != nil {
 		exchange.Error = t.redact(err.Error())
-		return exchange, nil, nil
+		return exchange, nil
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, bodyRead))
 	if err != nil {
 		exchange.Error = t.redact(err.Error())
-		return exchange, nil, nil
+		return exchange, nil
 	}
 	exchange.Status, exchange.ResponseHeader, exchange.ResponseBody = response.StatusCode, t.headers(response.Header), t.shown(string(text))
-	return exchange, response, text
+	return exchange, &reply{response.StatusCode, response.Header, text}
 }
 
 // redact takes the token out of a text.

@@ -29,19 +29,19 @@ func (l *Lifecycle) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-sweep.C:
-			l.warn(ctx, "looking for ownership that has expired failed", second(l.Sweep(ctx)))
-			l.warn(ctx, "forgetting departures nobody counts any more failed", l.forget(ctx))
+			l.warn(ctx, "look for ownership that has expired", second(l.Sweep(ctx)))
+			l.warn(ctx, "forget departures nobody counts any more", l.forget(ctx))
 		case <-carry.C:
-			l.warn(ctx, "carrying out what was decided about held departures failed", second(l.Carry(ctx)))
+			l.warn(ctx, "carry out what was decided about held departures", second(l.Carry(ctx)))
 		}
 	}
 }
 
 func second(_ int, err error) error { return err }
 
-func (l *Lifecycle) warn(ctx context.Context, text string, err error) {
+func (l *Lifecycle) warn(ctx context.Context, work string, err error) {
 	if err != nil && ctx.Err() == nil && l.Log != nil {
-		l.Log.WarnContext(ctx, text, "error", err)
+		l.Log.WarnContext(ctx, "what time alone has changed could not be carried on", "work", work, "error", err)
 	}
 }
 

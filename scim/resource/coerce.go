@@ -218,7 +218,7 @@ func (p Profile) unfold(role *Object) error {
 	}
 	inner, err := Decode([]byte(text))
 	if err != nil {
-		return nil //nolint:nilerr // text like any other
+		return nil // text like any other
 	}
 	named, _ := inner.Get("value")
 	value := plain(named)
