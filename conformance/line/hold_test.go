@@ -17,7 +17,8 @@ import (
 
 // installHolds lets a test stop postern between two commits of a rotation. Who records a step asks
 // for a lock named after the account and the step before; who moves the news of a rotation into the
-// log, for one named after the account and "told". Nobody holds these but the test.
+// log, for one named after the account and "told"; who takes what a hold had kept from being taken,
+// for one named after the person and "departed". Nobody holds these but the test.
 const installHolds = `
 create function hold_step() returns trigger language plpgsql as $$
 declare
@@ -33,7 +34,13 @@ begin
 	perform pg_advisory_xact_lock_shared(hashtextextended((new.event::jsonb #>> '{targets,0,id}') || '/told', 0));
 	return new;
 end $$;
-create trigger hold_news before insert on audit_log for each row when (new.type = 'account.password_rotated') execute function hold_news();`
+create trigger hold_news before insert on audit_log for each row when (new.type = 'account.password_rotated') execute function hold_news();
+create function hold_departure() returns trigger language plpgsql as $$
+begin
+	perform pg_advisory_xact_lock_shared(hashtextextended(new.user_id || '/departed', 0));
+	return new;
+end $$;
+create trigger hold_departure before update on departures for each row when (old.state = 'held' and new.state = 'done') execute function hold_departure();`
 
 // hold is the test's grip on one commit.
 type hold struct {
@@ -43,15 +50,20 @@ type hold struct {
 }
 
 // holdAfter has postern wait when it is about to commit what follows a step of an account.
-func (b *berth) holdAfter(step string) *hold {
-	b.t.Helper()
-	connection, err := b.DB.Acquire(b.t.Context())
+func (b *berth) holdAfter(step string) *hold { return b.grip(b.account.String() + "/" + step) }
+
+// holdDeparture has postern wait when it is about to take from the person what was held back.
+func (b *berth) holdDeparture() *hold { return b.grip(b.id + "/departed") }
+
+func (w *world) grip(key string) *hold {
+	w.t.Helper()
+	connection, err := w.DB.Acquire(w.t.Context())
 	if err != nil {
-		b.t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	h := &hold{world: b.world, key: b.account.String() + "/" + step, connection: connection}
-	if _, err := connection.Exec(b.t.Context(), `select pg_advisory_lock(hashtextextended($1, 0))`, h.key); err != nil {
-		b.t.Fatal(err)
+	h := &hold{world: w, key: key, connection: connection}
+	if _, err := connection.Exec(w.t.Context(), `select pg_advisory_lock(hashtextextended($1, 0))`, h.key); err != nil {
+		w.t.Fatal(err)
 	}
 	return h
 }
