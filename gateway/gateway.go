@@ -192,6 +192,7 @@ func (g *Gateway) work(ctx context.Context) error {
 	group.Go(func() error { return g.rotations.Run(ctx) })
 	group.Go(func() error { return g.lifecycle.Run(ctx) })
 	group.Go(func() error { return journal.Run(ctx, g.db, g.now, g.log) })
+	group.Go(func() error { return postgres.KeepStatistics(ctx, g.db, g.log) })
 	return group.Wait()
 }
 

@@ -15,14 +15,12 @@ const longestToken = 512
 // bearerToken reads the token of a request (RFC 6750 §2.1). What cannot be one is Unauthenticated, and
 // nothing of it is repeated.
 func bearerToken(header http.Header) (seal.Secret, error) {
-	missing := core.Unauthenticated("send the connection's token: Authorization: Bearer …").WithCode("missing_token")
 	values := header.Values("Authorization")
 	if len(values) == 0 {
-		return seal.Secret{}, missing
+		return seal.Secret{}, missingToken()
 	}
-	malformed := core.Unauthenticated("the token is not valid").WithCode("malformed_token")
 	if len(values) > 1 {
-		return seal.Secret{}, malformed.Because(errTwoAuthorizations)
+		return seal.Secret{}, malformedToken().Because(errTwoAuthorizations)
 	}
 	scheme, token, _ := strings.Cut(values[0], " ")
 	token = strings.Trim(token, " ")
@@ -30,11 +28,19 @@ func bearerToken(header http.Header) (seal.Secret, error) {
 	case strings.EqualFold(scheme, "Basic"):
 		return seal.Secret{}, core.Unauthenticated("user names and passwords (Basic) are not taken; send the connection's token: Authorization: Bearer …").WithCode("missing_token")
 	case !strings.EqualFold(scheme, "Bearer"), token == "":
-		return seal.Secret{}, missing
+		return seal.Secret{}, missingToken()
 	case len(token) > longestToken, strings.ContainsFunc(token, notOfToken):
-		return seal.Secret{}, malformed
+		return seal.Secret{}, malformedToken()
 	}
 	return seal.NewSecret(token), nil
+}
+
+func missingToken() *core.Error {
+	return core.Unauthenticated("send the connection's token: Authorization: Bearer …").WithCode("missing_token")
+}
+
+func malformedToken() *core.Error {
+	return core.Unauthenticated("the token is not valid").WithCode("malformed_token")
 }
 
 var errTwoAuthorizations = core.Invalid("Authorization", "more than one")
@@ -66,14 +72,15 @@ func (r *request) authenticate(client, method string) error {
 	return nil
 }
 
-// identify asks whose token it is. A read of one user, which identity providers send before every
-// update, takes the user along: one round trip to the database instead of three.
+// identify asks whose token it is. A read of one user, and the look-up that identity providers send
+// before they create or change anybody, take the user along: one round trip to the database instead of
+// three.
 func (r *request) identify(token seal.Secret, method string) (directory.Connection, error) {
-	user, err := core.ParseID(r.id)
-	if r.address != "/Users/{id}" || method != http.MethodGet || err != nil {
+	sought, found := r.sought(method)
+	if !found {
 		return r.Directory.AuthenticateConnection(r.Context(), token)
 	}
-	connection, sight, err := r.Directory.AuthenticateConnectionAndSee(r.Context(), token, user)
+	connection, sight, err := r.Directory.AuthenticateConnectionAndSee(r.Context(), token, sought)
 	r.sight = &sight
 	return connection, err
 }

@@ -23,7 +23,7 @@ from users `
 const selectPerson = columnsOfPerson + `where workspace_id = $1 and id = $2 and deleted is null`
 
 const selectPersonByName = columnsOfPerson + `
-where workspace_id = $1 and connection_id = $2 and fold(user_name) collate "C" = fold($3) and deleted is null`
+where workspace_id = $1 and connection_id = $2 and fold(user_name) collate "C" = fold($3) and user_name <> '' and deleted is null`
 
 const lockPerson = `select id from users where workspace_id = $1 and id = $2 for update`
 

@@ -9,6 +9,9 @@ import (
 
 // listUsers is GET /Users: a page of the connection's users.
 func (s *Service) listUsers(r *request) (answer, error) {
+	if r.sight != nil {
+		return r.listSeen()
+	}
 	q, err := r.question()
 	if err != nil {
 		return answer{}, err
@@ -36,7 +39,9 @@ func (s *Service) listUsers(r *request) (answer, error) {
 // usersShown are users with the groups they are in, if those are wanted: of all of them in one query.
 func (r *request) usersShown(users []directory.User, projection resource.Projection) ([]*resource.Object, error) {
 	var groups map[core.ID][]directory.TeamName
-	if projection.Wants("groups") && len(users) > 0 {
+	if r.sight != nil && len(users) > 0 {
+		groups = map[core.ID][]directory.TeamName{users[0].ID: r.sight.Teams}
+	} else if projection.Wants("groups") && len(users) > 0 {
 		ids := make([]core.ID, len(users))
 		for i, user := range users {
 			ids[i] = user.ID

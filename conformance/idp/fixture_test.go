@@ -3,6 +3,7 @@ package idp_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/lifecycle"
+	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
 	"postern/core/rotation"
 	"postern/core/seal"
@@ -43,6 +45,10 @@ func open(t testing.TB, kind directory.ConnectionKind, sharedAccounts int) *worl
 	t.Helper()
 	ctx := t.Context()
 	db := postgrestest.Open(t, jobs.Migrate)
+	statistics, stop := context.WithCancel(ctx)
+	kept := make(chan error, 1)
+	go func() { kept <- postgres.KeepStatistics(statistics, db, slog.New(slog.DiscardHandler)) }() // as a worker does
+	t.Cleanup(func() { stop(); <-kept })
 	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
 	must(t, err)
 	queue, err := jobs.NewQueue(db, nil)

@@ -160,7 +160,7 @@ func TestAccessTokensTakeNoSlotAndDieWithTheirClient(t *testing.T) {
 		if err != nil || !cmp.Equal(connection, acme.connection) {
 			t.Fatal(err, cmp.Diff(acme.connection, connection))
 		}
-		if _, sight, err := w.AuthenticateConnectionAndSee(ctx, token, acme.ana.ID); err != nil || sight.User == nil {
+		if _, sight, err := w.AuthenticateConnectionAndSee(ctx, token, directory.Sought{ID: acme.ana.ID}); err != nil || sight.User == nil {
 			t.Fatal(sight, err)
 		}
 	}

@@ -96,8 +96,10 @@ func (w *writer) text(f Field) string {
 	}
 }
 
-// optional fields are absent when they are empty.
-func optional(f Field) bool { return f == FieldExternalID || f == FieldDisplayName }
+// optional fields are absent when they are empty. A userName never is; to say so leads to its index.
+func optional(f Field) bool {
+	return f == FieldExternalID || f == FieldDisplayName || f == FieldUserName
+}
 
 func (c Text) write(w *writer) {
 	left := w.text(c.Of)
@@ -114,10 +116,10 @@ func (c Text) write(w *writer) {
 	}
 	left = "(" + left + ")"
 	w.compare(left, c.Is, c.With, c.Exact)
-	if optional(c.Of) { // which is also what the index of external ids covers
+	if optional(c.Of) { // which is also what the indexes of them cover
 		w.put(" and ", w.column(c.Of), " <> ''")
 	}
-	if c.Is == StartsWith && (c.Of == FieldUserName || optional(c.Of)) { // as a range an index serves
+	if c.Is == StartsWith && optional(c.Of) { // as a range an index serves
 		w.put(" and ")
 		w.compare(left, GreaterOrEqual, c.With, c.Exact)
 		w.put(" and ")
@@ -160,7 +162,7 @@ func (c Time) write(w *writer) {
 	w.put(w.column(c.Of), " ", string(c.Is), " ", w.parameter(c.With, "timestamptz"))
 }
 
-const addressIn = `(fold(users.email) collate "C" = fold(%) or
+const addressIn = `(fold(users.email) collate "C" = fold(%) and users.email <> '' or
 	users.attributes #> '{emails,1}' is not null and email_keys(users.attributes) @> array[left(fold(%), 200)])`
 
 func (c Address) write(w *writer) {

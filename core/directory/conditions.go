@@ -24,7 +24,8 @@ func (c *conditions) and(part, parameter string, value any) {
 }
 
 func (c *conditions) where() string {
-	return " where deleted is null and " + strings.Join(c.parts, " and ")
+	// The second condition is the one of the index a page is read along; see along.
+	return " where deleted is null and created > '-infinity' and " + strings.Join(c.parts, " and ")
 }
 
 // page is the arguments together with an offset and a limit.

@@ -9,6 +9,7 @@ import (
 
 	"postern/core"
 	"postern/core/audit"
+	"postern/core/postgres"
 	"postern/core/seal"
 )
 
@@ -61,8 +62,7 @@ func (d *Directory) CreateConnectionToken(ctx context.Context, tx pgx.Tx, cause 
 
 // The lookup is by the hash of what was sent, so how long it takes tells nothing about the token.
 const selectConnectionByToken = `
-select c.id, c.workspace_id, c.name, c.kind, c.issuer, c.client_id, c.client_secret, c.logout_issuers, c.jwks_uri, c.created, c.provisioning,
-       t.id as token_id, t.last_used
+select t.id, t.last_used, c.workspace_id, c.id, c.xmin
 from connection_tokens t join connections c on c.workspace_id = t.workspace_id and c.id = t.connection_id
 where t.hash = @hash and (t.expires is null or t.expires > @now)`
 
@@ -78,21 +78,41 @@ where workspace_id = @workspace and id = (
 // a revoked token opens nothing from the commit of its revocation on.
 func (d *Directory) AuthenticateConnection(ctx context.Context, token seal.Secret) (Connection, error) {
 	now := d.now()
-	found, err := one[bearer](ctx, d.DB, "token", selectConnectionByToken, pgx.StrictNamedArgs{"hash": seal.HashToken(token.Reveal()), "now": now})
-	if core.KindOf(err) == core.KindNotFound {
-		return Connection{}, unknownToken()
+	var shown bearer
+	err := d.DB.QueryRow(ctx, selectConnectionByToken, pgx.StrictNamedArgs{"hash": seal.HashToken(token.Reveal()), "now": now}).Scan(shown.columns()...)
+	if err != nil {
+		return Connection{}, unknown(err)
 	}
+	return d.admit(ctx, shown, now)
+}
+
+// bearer is a token that was shown, and whose it is.
+type bearer struct {
+	token, workspace, connection core.ID
+	lastUsed                     *time.Time
+	row                          uint32 // the version of the connection's row
+}
+
+// columns are where the first columns of a query for a token go.
+func (b *bearer) columns() []any {
+	return []any{(*[16]byte)(&b.token), &b.lastUsed, (*[16]byte)(&b.workspace), (*[16]byte)(&b.connection), &b.row}
+}
+
+// admit is the connection of a token that was found, and writes down that the token was used.
+func (d *Directory) admit(ctx context.Context, shown bearer, now time.Time) (Connection, error) {
+	connection, err := d.connectionOf(ctx, shown.workspace, shown.connection, shown.row)
 	if err != nil {
 		return Connection{}, err
 	}
-	return found.Connection, d.touch(ctx, touchConnectionToken, found.Workspace, found.Token, found.LastUsed, now)
+	return connection, d.touch(ctx, touchConnectionToken, shown.workspace, shown.token, shown.lastUsed, now)
 }
 
-// bearer is a connection with the token that was shown for it.
-type bearer struct {
-	Connection
-	Token    core.ID    `db:"token_id"`
-	LastUsed *time.Time `db:"last_used"`
+// unknown is what a token is refused with that was not found.
+func unknown(err error) error {
+	if errors.Is(err, pgx.ErrNoRows) {
+		return unknownToken()
+	}
+	return postgres.Classify(err)
 }
 
 func unknownToken() error { return core.Unauthenticated("the token is not valid") }

@@ -34,7 +34,8 @@ type Directory struct {
 	// FlowLife is how long a person may take at the IdP during a sign-in. Default 10 minutes.
 	FlowLife time.Duration
 
-	touches touches
+	touches    touches
+	remembered remembered
 }
 
 // now is the time as PostgreSQL keeps it, so that what is returned equals what will be read.

@@ -10,11 +10,16 @@ import (
 	"postern/core/postgres"
 )
 
+// Each person's teams are looked up one after the other, whatever the planner thinks of how many there
+// are: offset 0 keeps it from beginning at the other end.
 const selectTeamNames = `
-select m.user_id, t.id, t.display_name
-from team_members m join teams t on t.workspace_id = m.workspace_id and t.id = m.team_id
-where m.workspace_id = @workspace and m.user_id = any(@users::uuid[]) and t.connection_id = @connection and t.deleted is null
-order by m.user_id, t.created, t.id`
+select wanted.id, t.id, t.display_name
+from unnest(@users::uuid[]) wanted (id)
+cross join lateral (select m.team_id from team_members m where m.workspace_id = @workspace and m.user_id = wanted.id offset 0) m
+cross join lateral (
+	select t.id, t.display_name, t.created from teams t
+	where t.workspace_id = @workspace and t.id = m.team_id and t.connection_id = @connection and t.deleted is null offset 0) t
+order by wanted.id, t.created, t.id`
 
 // TeamNames lists a connection's teams that each of the users is in, those where the membership is
 // suspended too.
@@ -38,8 +43,8 @@ func (d *Directory) TeamNames(ctx context.Context, q postgres.Querier, workspace
 const selectMembersOf = `
 select wanted.number - 1, m.user_id, u.user_name, u.display_name
 from unnest(@teams::uuid[]) with ordinality wanted (id, number)
-join team_members m on m.workspace_id = @workspace and m.team_id = wanted.id
-join users u on u.workspace_id = m.workspace_id and u.id = m.user_id
+cross join lateral (select m.user_id, m.added from team_members m where m.workspace_id = @workspace and m.team_id = wanted.id offset 0) m
+join users u on u.workspace_id = @workspace and u.id = m.user_id
 where u.deleted is null
 order by wanted.number, m.added, m.user_id limit @limit`
 

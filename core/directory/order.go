@@ -86,6 +86,11 @@ func (w *writer) folded(text string, exact bool) string {
 	return "fold(" + text + `) collate "C"`
 }
 
+// distinct reports whether no two rows have the same key, so that nothing has to be sorted but by it.
+func (w *writer) distinct(o Order) bool {
+	return o.By == FieldID || !o.Exact && (w.table == "users" && o.By == FieldUserName || w.table == "teams" && o.By == FieldDisplayName)
+}
+
 // sorting writes the order by clause, and the condition that a row comes behind a position. Backward
 // turns both round. key is empty for the order of creation.
 func (w *writer) sorting(key, kind string, always bool, o Order, from *Position, backward bool) (orderBy, behind string) {
@@ -98,6 +103,10 @@ func (w *writer) sorting(key, kind string, always bool, o Order, from *Position,
 	descending := o.Descending != backward
 	switch {
 	case key == "":
+	case w.distinct(o) && descending:
+		orderBy = key + " desc nulls first"
+	case w.distinct(o):
+		orderBy = key + " asc nulls last"
 	case descending:
 		orderBy = key + " desc nulls first, " + orderBy
 	default:

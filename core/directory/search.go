@@ -118,15 +118,48 @@ const (
 
 // source is what rows are taken from and the conditions that remain.
 func (s searching) source(w *writer, columns string) string {
-	ours := strings.ReplaceAll(`%.workspace_id = @workspace and %.connection_id = @connection and %.deleted is null`, "%", s.table)
-	switch {
-	case s.Where == nil:
-		return s.table + " where " + ours
-	case narrow(s.Where):
+	if s.Where != nil && narrow(s.Where) {
 		return "(select " + columns + strings.ReplaceAll(fenced, "%", s.table) + w.condition(s.Where) + " offset 0) " + s.table + " where true"
-	default:
-		return s.table + " where " + ours + " and " + w.condition(s.Where)
 	}
+	ours := s.table + " where " + strings.ReplaceAll(`%.workspace_id = @workspace and %.connection_id = @connection and %.deleted is null and `+s.along(), "%", s.table)
+	if s.Where == nil {
+		return ours
+	}
+	return ours + " and " + w.condition(s.Where)
+}
+
+// along states the condition of the indexes a list may be read along. It holds for every row; without
+// it the planner could not use them, and with that of another index it might choose that one.
+func (s searching) along() string {
+	switch {
+	case s.table == "users" && s.Order.By == FieldUserName && !s.Order.Exact:
+		return alongUserName
+	case s.table == "teams" && s.Order.By == FieldDisplayName && !s.Order.Exact:
+		return alongDisplayName
+	case s.table == "users" && s.Order.By == FieldUpdated:
+		return alongUpdated
+	case s.table == "users" && since(s.Where):
+		return alongCreated + " and " + alongUpdated
+	}
+	return alongCreated
+}
+
+const (
+	alongCreated     = `%.created > '-infinity'`
+	alongUpdated     = `%.updated > '-infinity'`
+	alongUserName    = `%.user_name <> ''`
+	alongDisplayName = `%.display_name <> ''`
+)
+
+// since reports whether a condition holds only for those changed after some time.
+func since(c Condition) bool {
+	switch c := c.(type) {
+	case Time:
+		return c.Of == FieldUpdated && (c.Is == Greater || c.Is == GreaterOrEqual || c.Is == Equal)
+	case All:
+		return slices.ContainsFunc(c, since)
+	}
+	return false
 }
 
 // condition is the text of a condition.

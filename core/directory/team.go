@@ -85,10 +85,10 @@ func (d *Directory) Teams(ctx context.Context, q postgres.Querier, workspace cor
 		c.and("connection_id = @connection", "connection", query.Connection)
 	}
 	if query.DisplayName != "" {
-		c.and(`fold(display_name) collate "C" = fold(@display_name)`, "display_name", query.DisplayName)
+		c.and(`fold(display_name) collate "C" = fold(@display_name) and display_name <> ''`, "display_name", query.DisplayName)
 	}
 	if query.ExternalID != "" {
-		c.and("external_id = @external_id", "external_id", query.ExternalID)
+		c.and("external_id = @external_id and external_id <> ''", "external_id", query.ExternalID)
 	}
 	if !query.Member.IsZero() {
 		c.and(teamHasMember, "member", query.Member)

@@ -39,7 +39,8 @@ const selectUserByName = `
 select id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, active, role,
        attributes, version, epoch, created, updated, deleted
 from users
-where workspace_id = @workspace and connection_id = @connection and fold(user_name) collate "C" = fold(@name) and deleted is null`
+where workspace_id = @workspace and connection_id = @connection and fold(user_name) collate "C" = fold(@name) and user_name <> ''
+	and deleted is null`
 
 // UserByName finds a connection's user by userName, whatever its case.
 func (d *Directory) UserByName(ctx context.Context, q postgres.Querier, workspace, connection core.ID, name string) (User, error) {
@@ -49,7 +50,7 @@ func (d *Directory) UserByName(ctx context.Context, q postgres.Querier, workspac
 const selectUsersByEmail = `
 select id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, active, role,
        attributes, version, epoch, created, updated, deleted
-from users where workspace_id = @workspace and fold(email) collate "C" = fold(@email) and @email <> '' and deleted is null
+from users where workspace_id = @workspace and fold(email) collate "C" = fold(@email) and email <> '' and deleted is null
 order by created, id`
 
 // UsersByEmail finds the users with this primary e-mail address, whatever its case. An address is not
@@ -62,7 +63,7 @@ const selectUserByExternalID = `
 select id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, active, role,
        attributes, version, epoch, created, updated, deleted
 from users
-where workspace_id = @workspace and connection_id = @connection and external_id = @external and @external <> '' and deleted is null`
+where workspace_id = @workspace and connection_id = @connection and external_id = @external and external_id <> '' and deleted is null`
 
 // UserByExternalID finds a user by what their connection calls them.
 func (d *Directory) UserByExternalID(ctx context.Context, q postgres.Querier, workspace, connection core.ID, external string) (User, error) {
@@ -99,13 +100,13 @@ func (d *Directory) Users(ctx context.Context, q postgres.Querier, workspace cor
 		c.and("connection_id = @connection", "connection", query.Connection)
 	}
 	if query.UserName != "" {
-		c.and(`fold(user_name) collate "C" = fold(@user_name)`, "user_name", query.UserName)
+		c.and(`fold(user_name) collate "C" = fold(@user_name) and user_name <> ''`, "user_name", query.UserName)
 	}
 	if query.ExternalID != "" {
 		c.and("external_id = @external_id and external_id <> ''", "external_id", query.ExternalID)
 	}
 	if query.Email != "" {
-		c.and(`fold(email) collate "C" = fold(@email)`, "email", query.Email)
+		c.and(`fold(email) collate "C" = fold(@email) and email <> ''`, "email", query.Email)
 	}
 	if query.Active != nil {
 		c.and("active = @active", "active", *query.Active)

@@ -52,6 +52,11 @@ func Open(ctx context.Context, url string, options Options) (*DB, error) {
 		parameters["application_name"] = options.Name
 	}
 	parameters["timezone"] = "UTC"
+	// A statement that was planned while a table had a handful of rows is kept, and the table grows.
+	// Every statement has an index; it is to be used from the first row on. What has none is read whole
+	// all the same, and looks so dear then that it would be compiled first.
+	parameters["enable_seqscan"] = "off"
+	parameters["jit"] = "off"
 	// A transaction left open would hold back the sequencer's horizon, and with it every sink.
 	parameters["idle_in_transaction_session_timeout"] = "60s"
 	pool, err := pgxpool.NewWithConfig(ctx, config)
