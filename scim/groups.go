@@ -173,14 +173,20 @@ func (r *request) changeGroup(status int, edit func(*lifecycle.TeamEdit) error) 
 }
 
 func (s *Service) deleteGroup(r *request) (answer, error) {
-	team, err := r.team()
+	id, err := r.resourceID("group")
 	if err != nil {
 		return answer{}, err
 	}
-	if err := r.precondition(team.Version); err != nil {
-		return answer{}, err
+	err = r.recording(http.StatusNoContent).DeleteTeam(r.Context(), r.cause, r.connection.Workspace, id, func(team directory.Team) error {
+		if team.Connection != r.connection.ID {
+			return core.NotFound("group")
+		}
+		return r.precondition(team.Version)
+	})
+	if core.KindOf(err) == core.KindNotFound {
+		return answer{}, core.NotFound("group")
 	}
-	if err := r.recording(http.StatusNoContent).DeleteTeam(r.Context(), r.cause, r.connection.Workspace, team.ID); err != nil {
+	if err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusNoContent}, nil

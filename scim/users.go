@@ -180,14 +180,17 @@ func (r *request) changeUser(edit func(user directory.User, held []accounts.Held
 }
 
 func (s *Service) deleteUser(r *request) (answer, error) {
-	user, err := r.user()
+	id, err := r.resourceID("user")
 	if err != nil {
 		return answer{}, err
 	}
-	if err := r.precondition(user.Version); err != nil {
-		return answer{}, err
-	}
-	if err := r.recording(http.StatusNoContent).Remove(r.Context(), r.cause, r.connection.Workspace, user.ID); err != nil {
+	err = r.recording(http.StatusNoContent).Remove(r.Context(), r.cause, r.connection.Workspace, id, func(user directory.User) error {
+		if err := r.own(user); err != nil {
+			return err
+		}
+		return r.precondition(user.Version)
+	})
+	if err != nil {
 		return answer{}, err
 	}
 	return answer{status: http.StatusNoContent}, nil

@@ -1,7 +1,9 @@
 package accounts
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -13,7 +15,9 @@ import (
 
 // Exposed is an account whose password somebody knows or could have looked at.
 type Exposed struct {
-	Account core.ID `db:"account_id"`
+	Account  core.ID `db:"account_id"`
+	AppName  string  `db:"app_name"`
+	Username string  `db:"username"`
 	// Saw: they were given its password at some time.
 	Saw bool `db:"saw"`
 	// SawVersionCurrent: a password they were given is the current one, or an older one that the app
@@ -22,6 +26,11 @@ type Exposed struct {
 	// Direct: they had a live grant of their own, which RevokeAll takes; otherwise access came through
 	// a team or is over.
 	Direct bool `db:"direct"`
+}
+
+// Target is the account as what something happened to.
+func (e Exposed) Target() core.Target {
+	return Account{ID: e.Account, AppName: e.AppName, Username: e.Username}.Target()
 }
 
 const selectExposed = `
@@ -46,8 +55,11 @@ with could as (
 	where e.workspace_id = @workspace and e.user_id = @user and e.level in ('filled', 'revealed')
 	group by e.account_id
 )
-select account_id, saw.alive is not null as saw, coalesce(saw.alive, false) as saw_current, coalesce(could.direct, false) as direct
+select account_id, p.name as app_name, a.username,
+	saw.alive is not null as saw, coalesce(saw.alive, false) as saw_current, coalesce(could.direct, false) as direct
 from could full join saw using (account_id)
+join accounts a on a.workspace_id = @workspace and a.id = account_id
+join apps p on p.workspace_id = @workspace and p.id = a.app_id
 where could.direct is not null or saw.alive
 order by saw_current desc, saw desc, account_id`
 
@@ -69,7 +81,14 @@ type Leaver struct {
 func (a *Accounts) QueueLeaver(batch *pgx.Batch, workspace, user core.ID) *Leaver {
 	leaver := &Leaver{}
 	batch.Queue(selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": a.now()}).Query(func(rows pgx.Rows) (err error) {
-		leaver.Exposed, err = pgx.CollectRows(rows, pgx.RowToStructByName[Exposed])
+		leaver.Exposed = nil
+		var found Exposed
+		_, err = pgx.ForEachRow(rows, []any{
+			&found.Account, &found.AppName, &found.Username, &found.Saw, &found.SawVersionCurrent, &found.Direct,
+		}, func() error {
+			leaver.Exposed = append(leaver.Exposed, found)
+			return nil
+		})
 		return err
 	})
 	batch.Queue(selectOwnedByUser, pgx.StrictNamedArgs{"workspace": workspace, "subject": user}).Query(func(rows pgx.Rows) (err error) {
@@ -81,16 +100,33 @@ func (a *Accounts) QueueLeaver(batch *pgx.Batch, workspace, user core.ID) *Leave
 
 // QueueRevoke takes back every grant of a user's own as part of what is sent to the database together,
 // and sets events to what is to be told of it. Orphans is to follow.
-func (a *Accounts) QueueRevoke(batch *pgx.Batch, cause core.Cause, workspace, user core.ID, leaver *Leaver, events *[]core.Event) {
+func (a *Accounts) QueueRevoke(batch *pgx.Batch, cause core.Cause, workspace core.ID, user core.Target, leaver *Leaver, events *[]core.Event) {
 	if len(leaver.owned) > 0 {
 		batch.Queue(lockAccounts, pgx.StrictNamedArgs{"workspace": workspace, "accounts": leaver.owned})
 	}
 	now := a.now()
-	batch.Queue(revokeUser, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": now, "why": "the user left"}).Query(func(rows pgx.Rows) error {
-		revoked, err := pgx.CollectRows(rows, pgx.RowToStructByName[revokedGrant])
+	batch.Queue(revokeUser, pgx.StrictNamedArgs{"workspace": workspace, "user": user.ID, "now": now, "why": "the user left"}).Query(func(rows pgx.Rows) error {
+		var revoked []revokedGrant
+		grant := revokedGrant{Grant: Grant{Workspace: workspace, User: user.ID, Name: user.Name}}
+		_, err := pgx.ForEachRow(rows, []any{&grant.ID, &grant.Account, &grant.Role, &grant.Expires}, func() error {
+			revoked = append(revoked, leaver.name(grant))
+			return nil
+		})
+		slices.SortFunc(revoked, func(one, other revokedGrant) int { return bytes.Compare(one.Account[:], other.Account[:]) })
 		*events = tellUnshared(cause, workspace, now, revoked)
 		return err
 	})
+}
+
+// name adds what the account is called. A grant that gave access until now is among the exposed.
+func (l *Leaver) name(grant revokedGrant) revokedGrant {
+	for _, account := range l.Exposed {
+		if account.Account == grant.Account {
+			grant.AppName, grant.Username = account.AppName, account.Username
+			break
+		}
+	}
+	return grant
 }
 
 // Orphans marks the accounts that lost their last owner with a user whose grants are revoked, and
@@ -104,11 +140,9 @@ func (a *Accounts) Orphans(ctx context.Context, tx pgx.Tx, cause core.Cause, wor
 }
 
 const revokeUser = `
-with revoked as (
-	update grants set revoked = @now, revoke_cause = @why
-	where workspace_id = @workspace and user_id = @user and revoked is null
-	returning id, workspace_id, account_id, user_id, team_id, role, created, expires, revoked
-)` + selectRevoked
+update grants set revoked = @now, revoke_cause = @why
+where workspace_id = @workspace and user_id = @user and revoked is null
+returning id, account_id, role, expires`
 
 const revokeTeam = `
 with revoked as (
@@ -139,6 +173,10 @@ type revokedGrant struct {
 // the user's lock, deactivates them and suspends their memberships in the same transaction, after
 // this: access through teams ends there.
 func (a *Accounts) RevokeAll(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, user core.ID) ([]Exposed, error) {
+	named, err := a.Directory.Targets(ctx, tx, workspace, []core.ID{user})
+	if err != nil {
+		return nil, err
+	}
 	batch := &pgx.Batch{}
 	leaver := a.QueueLeaver(batch, workspace, user)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
@@ -146,7 +184,7 @@ func (a *Accounts) RevokeAll(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 	}
 	batch = &pgx.Batch{}
 	var events []core.Event
-	a.QueueRevoke(batch, cause, workspace, user, leaver, &events)
+	a.QueueRevoke(batch, cause, workspace, named[user], leaver, &events)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, postgres.Classify(err)
 	}

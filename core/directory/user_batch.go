@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -19,11 +20,11 @@ func (d *Directory) QueueUser(ctx context.Context, batch *pgx.Batch, user User) 
 // passes unchanged.
 func Collision(err error) error { return collision(err) }
 
-// QueueEndSessions is EndSessions of a locked user as part of what is sent to the database together;
+// QueueEndSessions is EndSessions of a locked user as part of what is sent to the database together,
+// but for their epoch: it is to be raised to the time returned, by QueueRaiseEpoch or QueueUpdate.
 // events is set to what is to be told of it, one for each session that was live.
-func (d *Directory) QueueEndSessions(batch *pgx.Batch, cause core.Cause, user User, reason string, events *[]core.Event) {
+func (d *Directory) QueueEndSessions(batch *pgx.Batch, cause core.Cause, user User, reason string, events *[]core.Event) time.Time {
 	now := d.now()
-	batch.Queue(raiseEpoch, pgx.StrictNamedArgs{"workspace": user.Workspace, "user": user.ID, "now": now})
 	batch.Queue(endSessions, pgx.StrictNamedArgs{
 		"workspace": user.Workspace, "user": user.ID, "now": now, "reason": reason, "idle": now.Add(-orDefault(d.SessionIdle, DefaultSessionIdle)),
 	}).Query(func(rows pgx.Rows) error {
@@ -39,6 +40,7 @@ func (d *Directory) QueueEndSessions(batch *pgx.Batch, cause core.Cause, user Us
 		})
 		return err
 	})
+	return now
 }
 
 const restoreUser = `

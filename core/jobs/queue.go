@@ -58,8 +58,9 @@ type Entry struct {
 	Options Options
 }
 
-// AddMany is Add of many jobs, in one statement. No jobs is no work.
-func (q *Queue) AddMany(ctx context.Context, tx pgx.Tx, entries []Entry) error {
+// QueueMany is Add of many jobs as part of what a transaction sends to the database next. No jobs is
+// no work.
+func (q *Queue) QueueMany(ctx context.Context, batch *pgx.Batch, entries []Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
@@ -67,7 +68,8 @@ func (q *Queue) AddMany(ctx context.Context, tx pgx.Tx, entries []Entry) error {
 	for i, entry := range entries {
 		params[i] = river.InsertManyParams{Args: entry.Job, InsertOpts: entry.Options.insert()}
 	}
-	_, err := q.client.InsertManyTx(ctx, tx, params)
+	// River writes what it wants copied; see postgres.Queueing.
+	_, err := q.client.InsertManyFastTx(ctx, postgres.Queueing(batch), params)
 	return postgres.Classify(err)
 }
 
@@ -113,6 +115,12 @@ func Migrate(ctx context.Context, db *postgres.DB) error {
 	if err != nil {
 		return core.Internal(err)
 	}
-	_, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil)
+	if _, err = migrator.Migrate(ctx, rivermigrate.DirectionUp, nil); err != nil {
+		return postgres.Classify(err)
+	}
+	_, err = connection.Exec(ctx, dropUnused)
 	return postgres.Classify(err)
 }
+
+// River indexes its jobs for pages we do not have; every job would pay for them twice a step.
+const dropUnused = `drop index if exists river_job_args_index, river_job_metadata_index, river_job_kind`

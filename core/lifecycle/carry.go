@@ -105,10 +105,13 @@ func (l *Lifecycle) carryHold(ctx context.Context, hold decided) (int, error) {
 
 func (l *Lifecycle) carryOne(ctx context.Context, hold decided, one waiting) (done bool, err error) {
 	carry := l.takeHeld
+	var first func(batch *pgx.Batch)
 	if hold.Decision == Rejected {
 		carry = l.restoreHeld
+		// Who changes a team locks it before its people.
+		first = func(batch *pgx.Batch) { l.Directory.QueueLockTeamsOf(batch, hold.Workspace, one.User) }
 	}
-	err = l.commit(ctx, one.User, func(tx pgx.Tx, s *story) error {
+	err = l.commitAfter(ctx, one.User, first, func(tx pgx.Tx, s *story) error {
 		done, err = l.lockHeld(ctx, tx, hold.Workspace, one)
 		if err != nil || !done {
 			return err
@@ -153,7 +156,7 @@ func (l *Lifecycle) takeHeld(ctx context.Context, tx pgx.Tx, s *story, hold deci
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return err
 	}
-	if _, err := l.take(ctx, tx, s, hold.Cause, directory.User{ID: one.User, Workspace: hold.Workspace}, leaver); err != nil {
+	if _, err := l.take(ctx, tx, s, hold.Cause, directory.User{ID: one.User, Workspace: hold.Workspace, DisplayName: named[one.User].Name}, leaver); err != nil {
 		return err
 	}
 	return l.finishDeparture(ctx, tx, hold.Workspace, one, Done)
@@ -171,6 +174,9 @@ func (l *Lifecycle) restoreHeld(ctx context.Context, tx pgx.Tx, s *story, hold d
 		return l.finishDeparture(ctx, tx, hold.Workspace, one, NameTaken)
 	}
 	if err != nil {
+		return err
+	}
+	if err := l.Directory.RaiseTeamsOf(ctx, s.later(), hold.Workspace, one.User); err != nil {
 		return err
 	}
 	s.tell(core.NewEvent(core.UserRestored, hold.Workspace, hold.Cause, l.now(), restored).With("hold", hold.ID.String()))

@@ -62,7 +62,7 @@ func (l *Lifecycle) depart(ctx context.Context, tx pgx.Tx, s *story, cause core.
 	if cause.Actor.Kind == core.ActorConnection {
 		seen = l.queueWindow(batch, user.Workspace, cause.Actor.ID)
 	}
-	l.Directory.QueueEndSessions(batch, cause, user, "deprovisioned", &ended)
+	s.ended = new(l.Directory.QueueEndSessions(batch, cause, user, "deprovisioned", &ended))
 	leaver := l.Accounts.QueueLeaver(batch, user.Workspace, user.ID)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return Effect{}, err

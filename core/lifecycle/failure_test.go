@@ -26,7 +26,7 @@ func TestAFailureInsideLeavesNothing(t *testing.T) {
 	must(t, err)
 
 	deprovision := func() error { _, err := h.Deprovision(ctx, h.cause, h.workspace, h.bob.ID); return err }
-	remove := func() error { return h.Remove(ctx, h.cause, h.workspace, h.bob.ID) }
+	remove := func() error { return h.Remove(ctx, h.cause, h.workspace, h.bob.ID, nil) }
 	put := func() error {
 		_, err := h.Change(ctx, h.cause, h.workspace, h.bob.ID, func(u *directory.User) error {
 			u.Active, u.DisplayName = false, "gone"
@@ -45,7 +45,7 @@ func TestAFailureInsideLeavesNothing(t *testing.T) {
 		})
 		return err
 	}
-	removeTeam := func() error { return h.DeleteTeam(ctx, h.cause, h.workspace, h.team.ID) }
+	removeTeam := func() error { return h.DeleteTeam(ctx, h.cause, h.workspace, h.team.ID, nil) }
 	leaving := map[string]func() error{"deprovision": deprovision, "remove": remove, "put": put}
 	for table, commands := range map[string]map[string]func() error{
 		"users":          leaving,

@@ -147,9 +147,9 @@ func TestAnApprovedHoldGoesOn(t *testing.T) {
 	for _, user := range people[1:4] {
 		h.deactivate(t, h.cause, user.ID)
 	}
-	must(t, h.Remove(t.Context(), h.cause, h.workspace, people[4].ID)) // and a deletion
-	must(t, h.Remove(t.Context(), h.cause, h.workspace, people[1].ID)) // of somebody who waits already
-	h.deactivate(t, h.cause, people[2].ID)                             // a repetition
+	must(t, h.Remove(t.Context(), h.cause, h.workspace, people[4].ID, nil)) // and a deletion
+	must(t, h.Remove(t.Context(), h.cause, h.workspace, people[1].ID, nil)) // of somebody who waits already
+	h.deactivate(t, h.cause, people[2].ID)                                  // a repetition
 	if _, err := h.Directory.User(t.Context(), h.DB, h.workspace, people[4].ID); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("a deleted user is found: %v", err)
 	}
@@ -220,8 +220,8 @@ func TestARejectedHoldTakesNothing(t *testing.T) {
 	for _, user := range people[:3] {
 		h.deactivate(t, h.cause, user.ID)
 	}
-	must(t, h.Remove(ctx, h.cause, h.workspace, people[3].ID))
-	must(t, h.Remove(ctx, h.cause, h.workspace, people[4].ID))
+	must(t, h.Remove(ctx, h.cause, h.workspace, people[3].ID, nil))
+	must(t, h.Remove(ctx, h.cause, h.workspace, people[4].ID, nil))
 	again := h.join(t, people[4].UserName) // the name is free
 	hold := h.holds(t, true)[0]
 	must(t, h.RejectHold(ctx, h.system, h.workspace, hold.ID))
@@ -249,11 +249,11 @@ func TestARejectedHoldTakesNothing(t *testing.T) {
 	if _, err := h.Deprovision(ctx, h.cause, h.workspace, people[2].ID); err != nil || h.has(t, people[2].ID) != "000" {
 		t.Errorf("%v, has %s", err, h.has(t, people[2].ID))
 	}
-	must(t, h.Remove(ctx, h.cause, h.workspace, people[3].ID)) // the second is
+	must(t, h.Remove(ctx, h.cause, h.workspace, people[3].ID, nil)) // the second is
 	if got := h.has(t, people[3].ID); got != "011" || len(h.holds(t, true)) != 1 {
 		t.Errorf("has %s", got)
 	}
-	must(t, h.Remove(ctx, h.system, h.workspace, again.ID))
+	must(t, h.Remove(ctx, h.system, h.workspace, again.ID, nil))
 	if got := h.events(t, core.UserDeprovisioned); got != 3 {
 		t.Errorf("%d deprovisions", got)
 	}
@@ -320,7 +320,7 @@ func TestADecisionRacesWithThoseItIsAbout(t *testing.T) {
 		together(
 			func() { fine(decide(ctx, h.system, h.workspace, hold)); _, err := h.Carry(ctx); fine(err) },
 			func() { fine(h.Reactivate(ctx, h.cause, h.workspace, people[1].ID)) },
-			func() { fine(h.Remove(ctx, h.cause, h.workspace, people[2].ID)) },
+			func() { fine(h.Remove(ctx, h.cause, h.workspace, people[2].ID, nil)) },
 			func() { h.deactivate(t, h.cause, people[4].ID) },
 			func() { _, err := h.Carry(ctx); fine(err) },
 		)
@@ -391,7 +391,7 @@ func TestAHoldKeepsTheLastOwner(t *testing.T) {
 	last := people[2].ID
 	for name, try := range map[string]func() error{
 		"deprovision": func() error { _, err := h.Deprovision(ctx, h.cause, h.workspace, last); return err },
-		"remove":      func() error { return h.Remove(ctx, h.cause, h.workspace, last) },
+		"remove":      func() error { return h.Remove(ctx, h.cause, h.workspace, last, nil) },
 		"change": func() error {
 			_, err := h.Change(ctx, h.cause, h.workspace, last, func(u *directory.User) error { u.Active = false; return nil })
 			return err
@@ -410,5 +410,5 @@ func TestAHoldKeepsTheLastOwner(t *testing.T) {
 	}
 	// Back, with the ownership: now the other may go.
 	must(t, h.Reactivate(ctx, h.cause, h.workspace, people[1].ID))
-	must(t, h.Remove(ctx, h.cause, h.workspace, last))
+	must(t, h.Remove(ctx, h.cause, h.workspace, last, nil))
 }

@@ -24,7 +24,7 @@ func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, cause core.Ca
 	// rotation: the other way round the two would wait for each other.
 	batch := &pgx.Batch{}
 	var revoked []core.Event
-	l.Accounts.QueueRevoke(batch, cause, user.Workspace, user.ID, leaver, &revoked)
+	l.Accounts.QueueRevoke(batch, cause, user.Workspace, user.Target(), leaver, &revoked)
 	plans := l.Rotations.QueuePlans(batch, cause, user.Workspace, rotation.ReasonDeprovision, wishes(leaver.Exposed))
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return Effect{}, err
@@ -33,7 +33,7 @@ func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, cause core.Ca
 	if err != nil {
 		return Effect{}, err
 	}
-	open, planned, err := plans.Finish(ctx, tx, &s.batch)
+	open, planned, err := plans.Finish(ctx, tx, s.batch)
 	if err != nil {
 		return Effect{}, err
 	}
@@ -60,7 +60,7 @@ func (l *Lifecycle) rotate(ctx context.Context, tx pgx.Tx, s *story, cause core.
 func wishes(exposed []accounts.Exposed) []rotation.Wish {
 	wished := make([]rotation.Wish, len(exposed))
 	for i, account := range exposed {
-		wished[i] = rotation.Wish{Account: account.Account, Priority: priorityCould}
+		wished[i] = rotation.Wish{Account: account.Account, Target: account.Target(), Priority: priorityCould}
 		if account.SawVersionCurrent {
 			wished[i].Priority = prioritySaw
 		}

@@ -59,36 +59,35 @@ func (l *Lifecycle) now() time.Time {
 // story is what a command writes at its end: statements whose answer nobody needs, and its events in
 // the order in which they are told.
 type story struct {
-	batch  pgx.Batch
+	batch  *pgx.Batch
 	events []core.Event
+	ended  *time.Time // when the user's sessions were ended: their epoch is to be raised to it
 }
 
 func (s *story) tell(events ...core.Event) { s.events = append(s.events, events...) }
 
 // later is a transaction whose statements are sent at the command's end.
-func (s *story) later() pgx.Tx { return postgres.Queueing(&s.batch) }
+func (s *story) later() pgx.Tx { return postgres.Queueing(s.batch) }
 
 // commit runs a command about subject in its one transaction. work may run more than once: it sets
 // its results anew each time. What it left in the story is written last, in one round trip with what
-// is recorded of the command.
+// is recorded of the command and with the commit.
 func (l *Lifecycle) commit(ctx context.Context, subject core.ID, work func(tx pgx.Tx, s *story) error) error {
-	err := l.DB.Tx(ctx, func(tx pgx.Tx) error {
-		s := &story{}
+	return l.commitAfter(ctx, subject, nil, work)
+}
+
+// commitAfter is commit of a command that begins with what first queues: that is sent with the
+// transaction's begin.
+func (l *Lifecycle) commitAfter(ctx context.Context, subject core.ID, first func(batch *pgx.Batch), work func(tx pgx.Tx, s *story) error) error {
+	err := l.DB.Command(ctx, directory.Collision, first, func(tx pgx.Tx, last *pgx.Batch) error {
+		s := &story{batch: last}
 		if err := work(tx, s); err != nil {
 			return err
 		}
-		if err := audit.Queue(&s.batch, s.events...); err != nil {
+		if err := audit.Queue(last, s.events...); err != nil || l.record == nil {
 			return err
 		}
-		if l.record != nil {
-			if err := l.record(&s.batch, subject); err != nil {
-				return err
-			}
-		}
-		if s.batch.Len() == 0 {
-			return nil
-		}
-		return tx.SendBatch(ctx, &s.batch).Close()
+		return l.record(last, subject)
 	})
 	if err != nil {
 		return err

@@ -91,7 +91,7 @@ func (l *Lifecycle) lockAll(ctx context.Context, tx pgx.Tx, workspace core.ID, u
 func (l *Lifecycle) logout(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, person directory.User, effect *Effect) ([]accounts.Exposed, error) {
 	var ended []core.Event
 	batch := &pgx.Batch{}
-	l.Directory.QueueEndSessions(batch, cause, person, "logged out", &ended)
+	l.Directory.QueueRaiseEpoch(batch, person.Workspace, person.ID, l.Directory.QueueEndSessions(batch, cause, person, "logged out", &ended))
 	leaver := l.Accounts.QueueLeaver(batch, person.Workspace, person.ID)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func TestATeamThatLosesItsPeopleOwnsNothing(t *testing.T) {
 	h.orphaned(t, "the last removed", true, 1)
 	h.edit(t, func(e *lifecycle.TeamEdit) { e.Add = []core.ID{h.bob.ID} })
 	h.orphaned(t, "somebody added", false, 1)
-	must(t, h.DeleteTeam(t.Context(), h.cause, h.workspace, h.team.ID))
+	must(t, h.DeleteTeam(t.Context(), h.cause, h.workspace, h.team.ID, nil))
 	h.orphaned(t, "the team deleted", true, 2)
 	if other.snapshot(t)["accounts"] != untouched {
 		t.Error("another workspace was touched")

@@ -335,7 +335,7 @@ func (s *history) remove(t *rapid.T) {
 		t.Skip("not now")
 	}
 	p, by, at := s.present(t), s.by(t), time.Now()
-	expect(t, s.Remove(t.Context(), by, s.workspace, p.user.ID))
+	expect(t, s.Remove(t.Context(), by, s.workspace, p.user.ID, nil))
 	s.leaves(p, at, by, true, true)
 	p.removed = true
 }

@@ -142,12 +142,18 @@ func inOrder(ids []core.ID) []core.ID {
 }
 
 // DeleteTeam removes a team: its grants are revoked and nobody has anything through it any more.
-// NotFound for a second time.
-func (l *Lifecycle) DeleteTeam(ctx context.Context, cause core.Cause, workspace, team core.ID) error {
+// NotFound for a second time. check, if not nil, sees the team locked, may run more than once, and its
+// error ends the command.
+func (l *Lifecycle) DeleteTeam(ctx context.Context, cause core.Cause, workspace, team core.ID, check func(directory.Team) error) error {
 	return l.commit(ctx, team, func(tx pgx.Tx, s *story) error {
 		found, err := l.Directory.LockTeam(ctx, tx, workspace, team)
 		if err != nil {
 			return err
+		}
+		if check != nil {
+			if err := check(found); err != nil {
+				return err
+			}
 		}
 		grants, err := l.Accounts.RevokeTeam(ctx, tx, cause, workspace, team)
 		if err != nil {

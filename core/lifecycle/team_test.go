@@ -121,9 +121,9 @@ func TestDeleteTeam(t *testing.T) {
 	ctx := t.Context()
 	h.share(t, 0, accounts.Subject{Team: h.team.ID})
 	must(t, h.fill(t, h.bob, 0))
-	wants(t, h.DeleteTeam(ctx, h.cause, h.workspace, other.team.ID), core.KindNotFound, "")
-	must(t, h.DeleteTeam(ctx, h.cause, h.workspace, h.team.ID))
-	wants(t, h.DeleteTeam(ctx, h.cause, h.workspace, h.team.ID), core.KindNotFound, "")
+	wants(t, h.DeleteTeam(ctx, h.cause, h.workspace, other.team.ID, nil), core.KindNotFound, "")
+	must(t, h.DeleteTeam(ctx, h.cause, h.workspace, h.team.ID, nil))
+	wants(t, h.DeleteTeam(ctx, h.cause, h.workspace, h.team.ID, nil), core.KindNotFound, "")
 	wants(t, h.fill(t, h.bob, 0), core.KindDenied, "")
 	if h.events(t, core.TeamDeleted) != 1 || h.events(t, core.AccountUnshared) != 1 {
 		t.Fatal("the events do not tell the story")

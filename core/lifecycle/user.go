@@ -44,11 +44,7 @@ func (l *Lifecycle) Provision(ctx context.Context, cause core.Cause, user direct
 // command; what it writes to ID, Workspace, Connection, Version, Epoch and the times is ignored.
 func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, user core.ID, edit func(*directory.User) error) (directory.User, error) {
 	var after directory.User
-	err := l.commit(ctx, user, func(tx pgx.Tx, s *story) error {
-		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
-		if err != nil {
-			return err
-		}
+	err := l.commitLocked(ctx, workspace, user, func(tx pgx.Tx, s *story, before directory.User) error {
 		wanted, err := edited(before, edit)
 		if err != nil {
 			return err
@@ -57,6 +53,18 @@ func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, use
 		return err
 	})
 	return after, err
+}
+
+// commitLocked is commit of a command about a user, who is locked when work begins.
+func (l *Lifecycle) commitLocked(ctx context.Context, workspace, user core.ID, work func(tx pgx.Tx, s *story, before directory.User) error) error {
+	var locked *directory.Locked
+	return l.commitAfter(ctx, user, func(batch *pgx.Batch) { locked = l.Directory.QueueLock(batch, workspace, user) }, func(tx pgx.Tx, s *story) error {
+		before, err := locked.User()
+		if err != nil {
+			return err
+		}
+		return work(tx, s, before)
+	})
 }
 
 // edited is a user after an edit of what may be edited.
@@ -73,16 +81,31 @@ func edited(before directory.User, edit func(*directory.User) error) (directory.
 }
 
 // Remove is a deprovision after which nobody finds the user any more: NotFound, also for a second
-// Remove. Their history stays.
-func (l *Lifecycle) Remove(ctx context.Context, cause core.Cause, workspace, user core.ID) error {
-	return l.commit(ctx, user, func(tx pgx.Tx, s *story) error {
-		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
+// Remove. Their history stays. check, if not nil, sees the user locked, may run more than once, and its
+// error ends the command. The teams they were in are one version on: they list one person less.
+func (l *Lifecycle) Remove(ctx context.Context, cause core.Cause, workspace, user core.ID, check func(directory.User) error) error {
+	var locked *directory.Locked
+	first := func(batch *pgx.Batch) {
+		// Who changes a team locks it before its people.
+		l.Directory.QueueLockTeamsOf(batch, workspace, user)
+		locked = l.Directory.QueueLock(batch, workspace, user)
+	}
+	return l.commitAfter(ctx, user, first, func(tx pgx.Tx, s *story) error {
+		before, err := locked.User()
 		if err != nil {
 			return err
+		}
+		if check != nil {
+			if err := check(before); err != nil {
+				return err
+			}
 		}
 		wanted, now := before, l.now()
 		wanted.Active, wanted.Deleted = false, &now
 		if _, _, err := l.change(ctx, tx, s, cause, before, wanted, true); err != nil {
+			return err
+		}
+		if err := l.Directory.RaiseTeamsOf(ctx, s.later(), workspace, user); err != nil {
 			return err
 		}
 		s.tell(core.NewEvent(core.UserDeleted, workspace, cause, now, before.Target()))
@@ -104,11 +127,7 @@ func (l *Lifecycle) Reactivate(ctx context.Context, cause core.Cause, workspace,
 
 func (l *Lifecycle) activate(ctx context.Context, cause core.Cause, workspace, user core.ID, active bool) (Effect, error) {
 	var effect Effect
-	err := l.commit(ctx, user, func(tx pgx.Tx, s *story) error {
-		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
-		if err != nil {
-			return err
-		}
+	err := l.commitLocked(ctx, workspace, user, func(tx pgx.Tx, s *story, before directory.User) (err error) {
 		wanted := before
 		wanted.Active = active
 		_, effect, err = l.change(ctx, tx, s, cause, before, wanted, !active)
@@ -129,6 +148,9 @@ func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, s *story, cause core.
 	}
 	fields := userDifference(before, wanted)
 	if len(fields) == 0 && before.Active == wanted.Active && wanted.Deleted == nil {
+		if s.ended != nil {
+			l.Directory.QueueRaiseEpoch(s.batch, before.Workspace, before.ID, *s.ended)
+		}
 		return before, effect, nil
 	}
 	if err := l.keepOwner(ctx, tx, cause, before, wanted); err != nil {
@@ -151,9 +173,17 @@ func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, s *story, cause core.
 	if err != nil {
 		return directory.User{}, Effect{}, err
 	}
+	if !wanted.Active && owns {
+		// Nothing that follows goes by what an inactive user is, so they are written with the rest.
+		after, err := l.Directory.QueueUpdate(s.batch, before, wanted, s.ended)
+		return after, effect, err
+	}
 	after, err := l.Directory.UpdateUser(ctx, tx, wanted)
 	if err != nil || owns {
 		return after, effect, err
+	}
+	if s.ended != nil {
+		l.Directory.QueueRaiseEpoch(s.batch, before.Workspace, before.ID, *s.ended)
 	}
 	return after, effect, l.checkOwned(ctx, tx, s, cause, before.Workspace, accounts.Subject{User: before.ID})
 }

@@ -208,9 +208,9 @@ func TestRemove(t *testing.T) {
 	h, other := pair(t)
 	ctx := t.Context()
 	h.share(t, 0, accounts.Subject{User: h.bob.ID})
-	wants(t, other.Remove(ctx, other.cause, other.workspace, h.bob.ID), core.KindNotFound, "")
-	must(t, h.Remove(ctx, h.cause, h.workspace, h.bob.ID))
-	wants(t, h.Remove(ctx, h.cause, h.workspace, h.bob.ID), core.KindNotFound, "")
+	wants(t, other.Remove(ctx, other.cause, other.workspace, h.bob.ID, nil), core.KindNotFound, "")
+	must(t, h.Remove(ctx, h.cause, h.workspace, h.bob.ID, nil))
+	wants(t, h.Remove(ctx, h.cause, h.workspace, h.bob.ID, nil), core.KindNotFound, "")
 	_, err := h.Directory.User(ctx, h.DB, h.workspace, h.bob.ID)
 	wants(t, err, core.KindNotFound, "")
 	if h.events(t, core.UserDeprovisioned) != 1 || h.events(t, core.UserDeleted) != 1 || h.rotations(t) != 1 {
@@ -219,7 +219,7 @@ func TestRemove(t *testing.T) {
 	again := h.join(t, "bob@example.com") // both names are free again
 	_, err = h.Deprovision(ctx, h.cause, h.workspace, again.ID)
 	must(t, err)
-	must(t, h.Remove(ctx, h.cause, h.workspace, again.ID))
+	must(t, h.Remove(ctx, h.cause, h.workspace, again.ID, nil))
 	if h.events(t, core.UserDeprovisioned) != 2 || h.events(t, core.UserDeleted) != 2 {
 		t.Fatal("whoever is inactive already is only deleted")
 	}
@@ -233,7 +233,7 @@ func TestTheLastOwnerStays(t *testing.T) {
 	before := h.snapshot(t)
 	for name, try := range map[string]func() error{
 		"deprovision": func() error { _, err := h.Deprovision(ctx, h.cause, h.workspace, h.ana.ID); return err },
-		"remove":      func() error { return h.Remove(ctx, h.cause, h.workspace, h.ana.ID) },
+		"remove":      func() error { return h.Remove(ctx, h.cause, h.workspace, h.ana.ID, nil) },
 		"inactive": func() error {
 			_, err := h.Change(ctx, h.cause, h.workspace, h.ana.ID, func(u *directory.User) error { u.Active = false; return nil })
 			return err

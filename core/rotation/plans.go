@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/accounts"
 	"postern/core/jobs"
 	"postern/core/postgres"
 )
@@ -16,7 +15,8 @@ import (
 // Wish is an account whose password is to be rotated.
 type Wish struct {
 	Account  core.ID
-	Priority int // 1 (first) to 4
+	Target   core.Target // the account as what something happens to
+	Priority int         // 1 (first) to 4
 }
 
 // Plans is Plan of many accounts in a few statements: QueuePlans, send, then Finish.
@@ -25,25 +25,26 @@ type Plans struct {
 	cause     core.Cause
 	workspace core.ID
 	reason    Reason
-	wishes    []Wish // in the order in which every command locks
-	targets   map[core.ID]core.Target
+	wishes    []Wish              // in the order in which every command locks
 	open      map[core.ID]core.ID // account to rotation
 	made      map[core.ID]bool    // accounts whose rotation is new
 	events    map[core.ID]core.ID // account to the event that tells of it
 }
 
-const selectAccountTargets = `
-select a.id, p.name, a.username
-from accounts a join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
-where a.workspace_id = @workspace and a.id = any(@accounts::uuid[])`
-
+// The first step is written with its rotation: nobody else sees the one without the other.
 const insertPlans = `
-insert into rotations (id, workspace_id, account_id, reason, cause, priority, state, steps, events, next_attempt, created, updated)
-select w.id, @workspace::uuid, w.account, @reason, @cause, w.priority, 'planned', 1, array[w.event], @now, @now, @now
-from unnest(@ids::uuid[], @accounts::uuid[], @priorities::integer[], @events::uuid[]) with ordinality as w (id, account, priority, event, place)
-order by w.place
-on conflict (workspace_id, account_id) where finished is null do nothing
-returning account_id, id`
+with made as (
+	insert into rotations (id, workspace_id, account_id, reason, cause, priority, state, steps, events, next_attempt, created, updated)
+	select w.id, @workspace::uuid, w.account, @reason, @cause, w.priority, 'planned', 1, array[w.event], @now, @now, @now
+	from unnest(@ids::uuid[], @accounts::uuid[], @priorities::integer[], @events::uuid[]) with ordinality as w (id, account, priority, event, place)
+	order by w.place
+	on conflict (workspace_id, account_id) where finished is null do nothing
+	returning account_id, id
+), stepped as (
+	insert into rotation_steps (workspace_id, rotation_id, number, state, at)
+	select @workspace::uuid, id, 1, 'planned', @now from made
+)
+select account_id, id from made`
 
 // An open rotation that fulfils a wish as it is: it is about to begin, for a reason as weighty and with
 // a priority as good. Joining it changes nothing of it, so many can do so at once.
@@ -65,7 +66,7 @@ for share of r`
 func (r *Rotations) QueuePlans(batch *pgx.Batch, cause core.Cause, workspace core.ID, reason Reason, wishes []Wish) *Plans {
 	p := &Plans{
 		rotations: r, cause: cause, workspace: workspace, reason: reason,
-		targets: map[core.ID]core.Target{}, open: map[core.ID]core.ID{}, made: map[core.ID]bool{}, events: map[core.ID]core.ID{},
+		open: map[core.ID]core.ID{}, made: map[core.ID]bool{}, events: map[core.ID]core.ID{},
 	}
 	p.wishes = slices.SortedFunc(slices.Values(wishes), func(one, other Wish) int { return bytes.Compare(one.Account[:], other.Account[:]) })
 	if len(wishes) == 0 {
@@ -77,21 +78,12 @@ func (r *Rotations) QueuePlans(batch *pgx.Batch, cause core.Cause, workspace cor
 		ids[i], events[i] = core.NewID(), core.NewID()
 		p.events[wish.Account] = events[i]
 	}
-	batch.Queue(selectAccountTargets, pgx.StrictNamedArgs{"workspace": workspace, "accounts": args["accounts"]}).Query(func(rows pgx.Rows) error {
-		var found accounts.Account
-		_, err := pgx.ForEachRow(rows, []any{&found.ID, &found.AppName, &found.Username}, func() error {
-			p.targets[found.ID] = found.Target()
-			return nil
-		})
-		return err
-	})
 	batch.Queue(insertPlans, pgx.StrictNamedArgs{
 		"workspace": workspace, "reason": reason, "cause": cause, "now": args["now"], "ids": ids, "events": events,
 		"accounts": args["accounts"], "priorities": args["priorities"],
 	}).Query(func(rows pgx.Rows) error {
 		return p.collect(rows, func(account core.ID) { p.made[account] = true })
 	})
-	batch.Queue(selectFulfilling, args).Query(func(rows pgx.Rows) error { return p.collect(rows, func(core.ID) {}) })
 	return p
 }
 
@@ -122,10 +114,6 @@ func (p *Plans) collect(rows pgx.Rows, each func(account core.ID)) error {
 	return err
 }
 
-const insertFirstSteps = `
-insert into rotation_steps (workspace_id, rotation_id, number, state, at)
-select @workspace, rotation, 1, 'planned', @now from unnest(@rotations::uuid[]) rotation`
-
 // Finish joins the rotations that were open, adds the jobs, and queues into batch what else is to be
 // written. It returns each account's rotation and what is to be told; what Plan tells of those that
 // take more than joining is told already.
@@ -135,7 +123,6 @@ func (p *Plans) Finish(ctx context.Context, tx pgx.Tx, batch *pgx.Batch) (map[co
 	}
 	now := p.rotations.now()
 	var events []core.Event
-	var made []core.ID
 	var entries []jobs.Entry
 	for _, wish := range p.wishes {
 		id, told := p.events[wish.Account]
@@ -143,20 +130,16 @@ func (p *Plans) Finish(ctx context.Context, tx pgx.Tx, batch *pgx.Batch) (map[co
 			continue
 		}
 		rotation := p.open[wish.Account]
-		event := core.NewEvent(core.RotationPlanned, p.workspace, p.cause, now, p.targets[wish.Account], core.Target{Kind: "rotation", ID: rotation})
+		event := core.NewEvent(core.RotationPlanned, p.workspace, p.cause, now, wish.Target, core.Target{Kind: "rotation", ID: rotation})
 		event.ID = id
 		if p.made[wish.Account] {
-			made = append(made, rotation)
 			entries = append(entries, jobs.Entry{Job: step{Workspace: p.workspace, Rotation: rotation, Wake: 1}, Options: jobOptions(wish.Priority)})
 		} else {
 			event = event.With("joined", "true")
 		}
 		events = append(events, event.With("rotation", rotation.String()).With("reason", string(p.reason)))
 	}
-	if len(made) > 0 {
-		batch.Queue(insertFirstSteps, pgx.StrictNamedArgs{"workspace": p.workspace, "rotations": made, "now": now})
-	}
-	return p.open, events, p.rotations.Queue.AddMany(ctx, tx, entries)
+	return p.open, events, p.rotations.Queue.QueueMany(ctx, batch, entries)
 }
 
 // join locks the open rotations that fulfil the wishes as they are. As soon as one does not, each is
@@ -164,6 +147,13 @@ func (p *Plans) Finish(ctx context.Context, tx pgx.Tx, batch *pgx.Batch) (map[co
 func (p *Plans) join(ctx context.Context, tx pgx.Tx) error {
 	if len(p.made) == len(p.wishes) {
 		return nil
+	}
+	rows, err := tx.Query(ctx, selectFulfilling, p.args())
+	if err != nil {
+		return err
+	}
+	if err := p.collect(rows, func(core.ID) {}); err != nil {
+		return err
 	}
 	known := len(p.open) == len(p.wishes)
 	if known {

@@ -60,7 +60,7 @@ func (w *world) depart(t testing.TB, count int) lifecycle.Hold {
 	for i, one := range people {
 		var err error
 		if i == 2 {
-			err = w.lifecycle.Remove(t.Context(), cause, w.acme.ID, one)
+			err = w.lifecycle.Remove(t.Context(), cause, w.acme.ID, one, nil)
 		} else {
 			_, err = w.lifecycle.Deprovision(t.Context(), cause, w.acme.ID, one)
 		}
