@@ -13,7 +13,7 @@ import (
 const (
 	bulkSchema         = "urn:ietf:params:scim:api:messages:2.0:BulkRequest"
 	bulkResponseSchema = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
-	// maxOperations bounds the operations of one Bulk; maxBody bounds its bytes, as those of any request.
+	// maxOperations bounds the operations of one Bulk; maxBody bounds its bytes.
 	maxOperations = 1000
 )
 

@@ -3,6 +3,8 @@ package scim
 import (
 	"maps"
 	"slices"
+
+	"postern/core"
 )
 
 // Routes are the methods each address takes, for tests that leave none out.
@@ -12,4 +14,16 @@ func (s *Service) Routes() map[string][]string {
 		table[address] = slices.Sorted(maps.Keys(methods))
 	}
 	return table
+}
+
+// BodyMemory is how many bytes of bodies are held, for tests that leave none behind.
+func (s *Service) BodyMemory() int {
+	s.bodies.mutex.Lock()
+	defer s.bodies.mutex.Unlock()
+	return s.bodies.held
+}
+
+// FillBodyMemory takes memory for a workspace, as its bodies do.
+func (s *Service) FillBodyMemory(workspace core.ID, size int) (held bool, empty func()) {
+	return s.bodies.hold(workspace, size), func() { s.bodies.release(workspace, size) }
 }

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"net/http"
+	"strings"
 
 	"postern/core"
 	"postern/core/directory"
@@ -31,16 +32,52 @@ func (r *request) group() (wanted *resource.Object, members []core.ID, mentioned
 	if err != nil {
 		return nil, nil, false, err
 	}
-	value, _ := sent.Take("members")
+	value, err := takeMembers(sent, r.profile)
+	if err != nil {
+		return nil, nil, false, err
+	}
 	if members, err = memberIDs(value, false, r.profile); err != nil {
 		return nil, nil, false, err
 	}
 	_, mentioned = sent.Get("externalId")
-	wanted, err = groupType.Normalise(sent, r.profile)
-	if err == nil {
-		wanted.Delete("members") // under the schema's URN; nobody sends them there
+	if wanted, err = groupType.Normalise(sent, r.profile); err != nil {
+		return nil, nil, false, err
 	}
-	return wanted, members, mentioned, err
+	if _, left := wanted.Get("members"); left {
+		return nil, nil, false, core.Invalid("members", "list them as members, once").WithCode("invalidSyntax")
+	}
+	_, there := wanted.Get("externalId")
+	return wanted, members, mentioned || there, nil
+}
+
+// takeMembers takes the members out of a group: they are never kept with its attributes. They may stand
+// under the URN of their schema, or have it before their name, as everything of that schema may.
+func takeMembers(sent *resource.Object, profile resource.Profile) (any, error) {
+	value, found := sent.Take("members")
+	for name, inner := range sent.Clone().All() {
+		also, rule := any(nil), resource.RuleURNKey
+		if under, isObject := inner.(*resource.Object); isObject && groupType.IsCore(name) {
+			if _, there := under.Get("members"); !there {
+				continue
+			}
+			also, _ = under.Take("members")
+			sent.Set(name, under)
+			rule = resource.RuleCoreContainer
+		} else if colon := strings.LastIndexByte(name, ':'); colon > 0 && strings.EqualFold(name[colon+1:], "members") && groupType.IsCore(name[:colon]) {
+			also = inner
+			sent.Delete(name)
+		} else {
+			continue
+		}
+		if err := profile.Departs(rule, "members"); err != nil {
+			return nil, err
+		}
+		if found {
+			return nil, core.Invalid("members", "they are given twice, once with the URN of their schema").WithCode("invalidSyntax")
+		}
+		value, found = also, true
+	}
+	return value, nil
 }
 
 // memberError hides which ids of others exist.

@@ -3,7 +3,6 @@ package scim
 import (
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -22,8 +21,6 @@ import (
 const (
 	contentType = "application/scim+json"
 	plainType   = "application/json"
-	// maxBody bounds a request's body in bytes.
-	maxBody = 1 << 20
 	// maxUserAgent bounds what an event keeps of the client's name for itself.
 	maxUserAgent = 200
 )
@@ -44,7 +41,8 @@ type request struct {
 	id         string // what stands for {id}
 	parameters url.Values
 	sight      *directory.Sight // of the user the address names; nil if it was not looked up on the way
-	sent       *resource.Object // the body of an operation inside another request; nil: it is read from the request
+	arrival    arrival          // the body, read
+	sent       *resource.Object // the body of an operation inside another request; nil: it came by itself
 	body       *string          // what the journal keeps of the body
 	media      string           // the type the answer has
 }
@@ -61,6 +59,11 @@ type answer struct {
 func (r *request) handle(client string) (a answer, err error) {
 	r.route()
 	r.media = contentType
+	done, err := r.receive(client)
+	defer done()
+	if err != nil {
+		return r.refuse(err), err
+	}
 	leave, err := r.admit(client)
 	if err != nil {
 		return r.refuse(err), err
@@ -142,20 +145,12 @@ func (r *request) document() (*resource.Object, error) {
 	if err := acceptable(r.Header); err != nil {
 		return nil, err
 	}
-	tooLarge := core.TooLarge("a request may have %d bytes", maxBody)
-	if r.ContentLength > maxBody {
-		return nil, tooLarge
+	if r.arrival.fault != nil {
+		return nil, r.arrival.fault
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(r.writer, r.Body, maxBody))
-	if _, over := errors.AsType[*http.MaxBytesError](err); over {
-		return nil, tooLarge
-	}
-	if err != nil {
-		return nil, core.Invalid("", "the body could not be read to its end").WithCode("invalidSyntax").Because(err)
-	}
-	read, err := resource.Decode(body)
+	read, err := resource.Decode(r.arrival.text)
 	if err == nil {
-		r.keep(body, read)
+		r.keep(r.arrival.text, read)
 	}
 	return read, err
 }

@@ -49,6 +49,7 @@ type Service struct {
 	AccessTokenLife time.Duration
 
 	shares   shares
+	bodies   bodies
 	refusals refusals
 	tokens   tokens
 

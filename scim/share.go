@@ -19,8 +19,9 @@ import (
 
 // The defaults of a Share.
 const (
-	DefaultQueue = 128
-	DefaultWait  = 5 * time.Second
+	DefaultQueue   = 128
+	DefaultWait    = 5 * time.Second
+	DefaultArrival = 10 * time.Second
 )
 
 // Share is how the endpoint is divided between those who ask at the same time. The zero value is the
@@ -30,6 +31,9 @@ const (
 // it gets through however much another asks for. Whoever shows a token that was not good before, or
 // asks for one, waits among the strangers, who hold a quarter of the places together and take turns by
 // address: a flood of forged tokens pushes no workspace aside.
+//
+// A request takes its place when its body is there. Until then it holds the memory of what has come: of
+// all memory for bodies, a workspace at most a half.
 type Share struct {
 	// Places is how many requests are worked on at once. Default: seven eighths of the database pool.
 	Places int
@@ -37,6 +41,8 @@ type Share struct {
 	Queue int
 	// Wait is how long one may wait. Default 5 s.
 	Wait time.Duration
+	// Arrival is how long a body may take to come, and a second more for each 64 KiB of it. Default 10 s.
+	Arrival time.Duration
 }
 
 const (

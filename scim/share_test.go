@@ -201,10 +201,29 @@ func TestATokenBecomesKnownByItsFirstRequest(t *testing.T) {
 	}
 }
 
-// slow is a body that says when it is read, and does not come to its end until it is let.
-type slow struct{ begun, until chan struct{} }
-
-func (s slow) Read([]byte) (int, error) { close(s.begun); <-s.until; return 0, io.EOF }
+// occupy makes the next request about a user hold its place until it is let go.
+func (h house) occupy(t *testing.T, user string) (held func(), letGo func()) {
+	t.Helper()
+	id, err := core.ParseID(user)
+	must(t, err)
+	locked, until, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		ended <- h.DB.Tx(context.WithoutCancel(t.Context()), func(tx pgx.Tx) error {
+			_, err := h.Directory.LockUser(context.WithoutCancel(t.Context()), tx, h.workspace, id)
+			close(locked)
+			<-until
+			return err
+		})
+	}()
+	<-locked
+	held = func() {
+		t.Helper()
+		for waiting := 0; waiting == 0; {
+			must(t, h.DB.QueryRow(t.Context(), `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting))
+		}
+	}
+	return held, func() { close(until); must(t, <-ended) }
+}
 
 // What is over the share is refused with an Error a client can act on, and who goes away while waiting
 // leaves nothing behind.
@@ -212,16 +231,14 @@ func TestOverTheShare(t *testing.T) {
 	w := open(t, directory.Okta)
 	w.Share = scim.Share{Places: 1, Queue: 2, Wait: time.Minute}
 	h := w.acme
-	h.call(t, "GET", "/Users", "").want(t, 200)
-	begun, until := make(chan struct{}), make(chan struct{})
+	user := h.join(t, "ana")
+	held, letGo := h.occupy(t, user)
 	var all sync.WaitGroup
-	begin := func(ctx context.Context, method string, body io.Reader, want int) {
+	begin := func(ctx context.Context, method, path, body string, want int) {
 		all.Go(func() {
 			got := reply{status: 429}
 			for got.status == 429 { // somebody else is where this one belongs
-				request := httptest.NewRequestWithContext(ctx, method, "/scim/v2/Users", body)
-				request.Header.Set("Authorization", "Bearer "+h.token)
-				got = h.send(t, request)
+				got = h.send(t, h.request(t, method, path, body).WithContext(ctx))
 			}
 			if got.status != want {
 				t.Errorf("%s answered %d, want %d", method, got.status, want)
@@ -240,11 +257,11 @@ func TestOverTheShare(t *testing.T) {
 		t.Fatal("nobody was refused")
 		return refused
 	}
-	begin(t.Context(), "POST", slow{begun, until}, 400)
-	<-begun
+	begin(t.Context(), "PUT", "/Users/"+user, `{"userName":"ana"}`, 200)
+	held()
 	gone, leave := context.WithCancel(t.Context())
-	begin(gone, "GET", nil, 503)
-	begin(gone, "GET", nil, 503)
+	begin(gone, "GET", "/Users", "", 503)
+	begin(gone, "GET", "/Users", "", 503)
 	refused := over().wantError(t, 429, "")
 	if seconds, err := strconv.Atoi(refused.header.Get("Retry-After")); err != nil || seconds < 1 || seconds > 30 {
 		t.Errorf("Retry-After is %q", refused.header.Get("Retry-After"))
@@ -264,7 +281,7 @@ func TestOverTheShare(t *testing.T) {
 		t.Error("the token is repeated")
 	}
 	leave()
-	close(until)
+	letGo()
 	all.Wait()
 	h.call(t, "GET", "/Users", "").want(t, 200)
 	if told := h.events(t, core.ConnectionThrottled); len(told) != 1 {

@@ -208,6 +208,12 @@ func (t *Type) place(urn string) (proper string, attributes []*Attribute, known 
 	return urn, nil, false
 }
 
+// IsCore reports whether a URN means the core schema of the type, however it is spelt.
+func (t *Type) IsCore(urn string) bool {
+	proper, _, known := t.place(urn)
+	return isURN(urn) && known && proper == ""
+}
+
 // misspelt reports whether a URN that means proper is written in another way.
 func (t *Type) misspelt(urn, proper string) bool {
 	return urn != "" && urn != proper && (proper != "" || urn != t.Core.ID)
