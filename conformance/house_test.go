@@ -18,6 +18,7 @@ var floors = map[string]int{
 	"gateway/cmd/postern": 10,
 	"gateway/cli":         9,
 	"gateway":             8,
+	"deploy/tools":        9,
 	"deploy/local":        8,
 	"scim":                7,
 	"oidc":                7,

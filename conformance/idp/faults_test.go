@@ -12,12 +12,14 @@ import (
 	"testing"
 
 	"postern/conformance/idp"
+	"postern/conformance/partstest"
 	"postern/core"
 )
 
 // A run finds what a server does wrong: here something in front of a good one spoils one request, or
 // the events tell of something twice.
 func TestARunFindsFaults(t *testing.T) {
+	partstest.Long(t, "hundreds of people")
 	for name, one := range map[string]struct {
 		shape  idp.Shape
 		spoil  func(w http.ResponseWriter, r *http.Request) bool // answers instead of the server

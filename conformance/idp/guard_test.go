@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/conformance/idp"
+	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/directory"
 	"postern/core/seal"
@@ -18,6 +19,7 @@ import (
 // More people leave than the guard lets through: all are out at once, and of those it holds nothing is
 // taken until an administrator approves. Then each departure has exactly one effect, as always.
 func TestAMassDeparture(t *testing.T) {
+	partstest.Long(t, "hundreds of people")
 	for i, shape := range idp.Shapes {
 		t.Run(string(shape), func(t *testing.T) {
 			w := open(t, kindOf(shape), 10)

@@ -43,6 +43,9 @@ func play(t *testing.T, shape idp.Shape, size idp.Size, sharedAccounts int, seed
 func TestSmallPopulations(t *testing.T) {
 	for i, shape := range idp.Shapes {
 		t.Run(string(shape), func(t *testing.T) {
+			if i > 0 {
+				partstest.Long(t, "another shape")
+			}
 			report := play(t, shape, idp.Size{Users: 200, Groups: 12, Cycles: 3}, 10, 3+uint64(i))
 			if report.Lost == 0 || report.Twice == 0 || report.OnTheWay == 0 {
 				t.Error("nothing was lost, nothing came twice: the network is no test")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/directory"
@@ -246,6 +247,7 @@ func TestStreamTellsEventsAsTheyHappen(t *testing.T) {
 // TestStreamEndsWithTheRightToIt: who is no administrator any more, or owns the account no more, is
 // not told on.
 func TestStreamEndsWithTheRightToIt(t *testing.T) {
+	partstest.Long(t, "a stream asks anew every ten seconds")
 	w := newWorld(t)
 	ctx := t.Context()
 	system := core.NewCause(core.System, time.Now())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"postern/conformance/partstest"
 	"postern/core"
 	"postern/scim/replay"
 )
@@ -23,6 +24,7 @@ func text(t *testing.T, report replay.Report) string {
 }
 
 func TestWhatHappenedHappensAgain(t *testing.T) {
+	partstest.Long(t, "hundreds of requests, twice")
 	w := open(t)
 	w.other.traffic(t, 50)
 	w.acme.traffic(t, 1000)
@@ -124,6 +126,7 @@ func TestAChangedRuleShowsAsOtherAnswers(t *testing.T) {
 // A stretch in the middle is played on what the journal tells of the time before it, and on what is
 // older than the journal; what came later is not held against it.
 func TestAStretchInTheMiddle(t *testing.T) {
+	partstest.Long(t, "hundreds of requests, twice")
 	w := open(t)
 	h := &w.acme
 	h.traffic(t, 100)
@@ -157,6 +160,7 @@ func TestAStretchInTheMiddle(t *testing.T) {
 }
 
 func TestAnInterruptLeavesNothingBehind(t *testing.T) {
+	partstest.Long(t, "hundreds of requests, twice")
 	w := open(t)
 	w.acme.traffic(t, 40)
 	before := w.count(t)

@@ -24,6 +24,7 @@ import (
 )
 
 func TestEverythingArrivesAndVerifies(t *testing.T) {
+	partstest.Long(t, "a relay, a broker and their restarts")
 	onBrokers(t, func(t *testing.T, running *broker.Broker) {
 		l := start(t, nil, running)
 		client := &http.Client{Transport: &http.Transport{}}
@@ -54,6 +55,7 @@ func TestEverythingArrivesAndVerifies(t *testing.T) {
 }
 
 func TestKafkaAwayAndBack(t *testing.T) {
+	partstest.Long(t, "a relay, a broker and their restarts")
 	onBrokers(t, func(t *testing.T, running *broker.Broker) {
 		l := start(t, nil, running)
 		l.run(t, l.splunk(t).Run)
@@ -123,6 +125,7 @@ func TestAWrongTokenPausesAndARightOneResumes(t *testing.T) {
 }
 
 func TestPauseEndsByItself(t *testing.T) {
+	partstest.Long(t, "a relay, a broker and their restarts")
 	for name, behaviour := range map[string]receiver.Behaviour{
 		"disabled token": {Status: http.StatusForbidden, Code: 1},
 		"no token":       {Status: http.StatusUnauthorized, Code: 2},
@@ -335,6 +338,7 @@ func TestARecordThatPosternDidNotWrite(t *testing.T) {
 }
 
 func TestPostgreSQLRestarts(t *testing.T) {
+	partstest.Long(t, "a relay, a broker and their restarts")
 	server, err := postgresql.Start(t.Context(), postgresql.Options{Folder: openFolder(t)})
 	partstest.Need(t, "PostgreSQL", err)
 	t.Cleanup(func() { _ = server.Stop() })

@@ -133,6 +133,7 @@ func publish(t *testing.T, producer *stream.Producer, events ...stream.Event) {
 }
 
 func TestEventsKeepOrderOverRestartsAndRebalances(t *testing.T) {
+	partstest.Long(t, "a broker and its restarts")
 	brokers(t, func(t *testing.T, running *broker.Broker) {
 		cluster := cluster(running)
 		for range 2 {
