@@ -34,6 +34,9 @@ func (p *patcher) inside(o *Object, c Change) error {
 		for _, element := range existing {
 			if inner, ok := element.(*Object); ok {
 				c.setSub(inner, value, found)
+				if err := p.refold(c, inner); err != nil {
+					return err
+				}
 				if err := checkMembers(inner); err != nil {
 					return err
 				}
@@ -45,6 +48,9 @@ func (p *patcher) inside(o *Object, c Change) error {
 			return nil
 		}
 		made := NewObject(c.subName(), value)
+		if err := p.refold(c, made); err != nil {
+			return err
+		}
 		if c.Attribute != nil && c.Attribute.Multi {
 			o.Set(c.name(), []any{made})
 		} else if !c.Attribute.pointless(made) {
