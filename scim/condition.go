@@ -18,15 +18,16 @@ type compiler struct {
 	*Service
 	kind   *resource.Type
 	strict bool // an attribute no schema knows is refused, not absent
+	grants bool // what people hold is granted by the connection
 	budget int  // comparisons left
 }
 
 // condition compiles a filter (RFC 7644, section 3.4.2.2); nil when there is none.
-func (s *Service) condition(kind *resource.Type, e filter.Expression, strict bool) (directory.Condition, error) {
+func (r *request) condition(kind *resource.Type, e filter.Expression, strict bool) (directory.Condition, error) {
 	if e == nil {
 		return nil, nil
 	}
-	c := &compiler{s, kind, strict, maxComparisons}
+	c := &compiler{r.Service, kind, strict, kind == userType && r.grants(), maxComparisons}
 	return c.expression(e, whole{c})
 }
 

@@ -45,6 +45,13 @@ func (w whole) find(path filter.Path) source {
 	case "members":
 		return link{known, userType.Name, w.base() + userType.Endpoint + "/"}
 	}
+	if w.grants {
+		for _, g := range grantables {
+			if g.attribute == known.Name {
+				return inside{path: []directory.Name{g.held()}, of: known}
+			}
+		}
+	}
 	return inside{path: []directory.Name{nameOf(known, path.Name)}, of: known, emails: w.kind == userType && known.Name == "emails"}
 }
 

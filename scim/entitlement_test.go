@@ -160,3 +160,38 @@ func TestEntitlementsAreGrants(t *testing.T) {
 	patch(`{"op":"replace","value":{"active":true}}`).want(t, 200)
 	roles("", "")
 }
+
+// What a connection grants is what its filters and orders see.
+func TestEntitlementsAreFound(t *testing.T) {
+	w := open(t, directory.Okta)
+	h := w.acme
+	bank := h.governed(t, "payments", "payroll")
+	value := func(account int, role string) string { return bank[account].String() + "-" + role }
+	for _, held := range []string{
+		`"userName":"ana","entitlements":[{"value":"` + value(0, "collaborator") + `"},{"value":"` + value(1, "collaborator") + `"}]`,
+		`"userName":"bob","roles":[{"value":"` + value(1, "owner") + `"}]`,
+		`"userName":"eve","title":"none"`,
+	} {
+		h.call(t, "POST", "/Users", `{"active":true,`+held+`}`).want(t, 201)
+	}
+	for filter, want := range map[string][]string{
+		`entitlements.value eq "` + value(0, "collaborator") + `"`:                  {"ana"},
+		`entitlements[value eq "` + value(1, "collaborator") + `" and type pr]`:     {"ana"},
+		`entitlements eq "` + value(1, "owner") + `"`:                               {},
+		`roles.value eq "` + value(1, "owner") + `"`:                                {"bob"},
+		`roles.display co "payroll"`:                                                {"bob"},
+		`roles pr or entitlements pr`:                                               {"ana", "bob"},
+		`not (roles pr) and not (entitlements pr)`:                                  {"eve"},
+		`userName eq "ana" and entitlements.type eq "Entitlement"`:                  {"ana"},
+		`urn:ietf:params:scim:schemas:core:2.0:User:roles.display sw "own bank (p"`: {"bob"},
+		`roles.value eq "` + w.other.governed(t, "theirs")[0].String() + `-owner"`:  {},
+	} {
+		h.wantNames(t, "/Users"+query(filter)+"&sortBy=userName", want...)
+	}
+	h.wantNames(t, "/Users?sortBy=entitlements.display", "ana", "bob", "eve")
+	h.wantNames(t, "/Users?sortBy=roles.display", "bob", "ana", "eve")
+	// Whoever does not grant sees what the identity provider said.
+	second := h.connect(t, "second", directory.Okta)
+	second.call(t, "POST", "/Users", `{"userName":"zoe","roles":[{"value":"chief"}]}`).want(t, 201)
+	second.wantNames(t, "/Users"+query(`roles.value eq "chief"`), "zoe")
+}

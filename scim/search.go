@@ -142,7 +142,7 @@ func (r *request) searchAs(kind *resource.Type, q *question, strict bool) (direc
 	if err != nil {
 		return directory.Search{}, err
 	}
-	search := directory.Search{Connection: r.connection.ID, Where: where, Order: order(kind, q), Limit: q.count, Total: true}
+	search := directory.Search{Connection: r.connection.ID, Where: where, Order: r.order(kind, q), Limit: q.count, Total: true}
 	switch {
 	case q.cursor != nil && q.cursor.backward:
 		search.Before = q.cursor.at
@@ -159,7 +159,7 @@ func (r *request) searchAs(kind *resource.Type, q *question, strict bool) (direc
 
 // order is what a kind of resource is sorted by (RFC 7644, section 3.4.2.3). What a list cannot be
 // sorted by leaves it in the order of creation.
-func order(kind *resource.Type, q *question) directory.Order {
+func (r *request) order(kind *resource.Type, q *question) directory.Order {
 	o := directory.Order{Descending: q.falls}
 	if q.sortBy == nil {
 		return directory.Order{}
@@ -187,6 +187,11 @@ func order(kind *resource.Type, q *question) directory.Order {
 		case "schemas", "groups", "members":
 		default:
 			o.Path = []directory.Name{nameOf(known, q.sortBy.Name)}
+			for _, g := range grantables {
+				if g.attribute == known.Name && kind == userType && r.grants() {
+					o.Path = []directory.Name{g.held()}
+				}
+			}
 		}
 	}
 	if o.By == "" && len(o.Path) == 0 {

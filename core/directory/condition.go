@@ -80,6 +80,10 @@ type (
 type Name struct {
 	Text  string
 	Loose bool
+	// From is where the first value of a path comes from instead of the attributes: an expression in
+	// SQL, of type jsonb, about the row of users, that names @workspace. It is part of the query's
+	// text, so it has to be a constant.
+	From string
 }
 
 // Relation is how two values stand to each other.

@@ -190,6 +190,8 @@ func (w *writer) at(path []Name) string {
 	value := w.scope
 	for i, name := range path {
 		switch {
+		case name.From != "" && w.table == "users":
+			value = name.From
 		case i == 0 && value == "users.attributes" && !name.Loose && name.Text == "name":
 			value = nameOf
 		case i == 0 && value == "users.attributes" && !name.Loose && name.Text == "emails":
