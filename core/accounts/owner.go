@@ -32,8 +32,12 @@ const livingOwner = `(
 
 const selectMisjudged = `
 select a.id from accounts a
-where a.workspace_id = @workspace and (@accounts::uuid[] is null or a.id = any(@accounts))
-	and a.orphaned = ` + livingOwner + `
+where a.workspace_id = @workspace and a.id = any(@accounts) and a.orphaned = ` + livingOwner + `
+order by a.id`
+
+const selectAllMisjudged = `
+select a.id from accounts a
+where a.workspace_id = @workspace and a.orphaned = ` + livingOwner + `
 order by a.id`
 
 const lockAccounts = `
@@ -124,9 +128,11 @@ func (a *Accounts) Expired(ctx context.Context, q postgres.Querier) (map[core.ID
 // caller.
 func (a *Accounts) judgeOwners(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts []core.ID, except core.ID) ([]core.ID, []core.Event, error) {
 	now := a.now()
-	misjudged, err := identifiers(ctx, tx, selectMisjudged, pgx.StrictNamedArgs{
-		"workspace": workspace, "accounts": accounts, "now": now, "except": except,
-	})
+	query, args := selectAllMisjudged, pgx.StrictNamedArgs{"workspace": workspace, "now": now, "except": except}
+	if len(accounts) > 0 {
+		query, args["accounts"] = selectMisjudged, accounts
+	}
+	misjudged, err := identifiers(ctx, tx, query, args)
 	if err != nil || len(misjudged) == 0 {
 		return nil, nil, err
 	}

@@ -2,13 +2,11 @@ package audit
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
@@ -84,21 +82,6 @@ func insert(events []core.Event) (string, pgx.StrictNamedArgs, error) {
 		"workspaces": workspaces, "ids": ids, "types": types, "occurred": occurred,
 		"correlations": correlations, "targets": targets, "events": texts,
 	}, nil
-}
-
-// Canonical is the JSON of an event in the one form that is hashed (RFC 8785): sorted keys, no
-// space, minimal escapes. Any copy of the event can be brought back to it.
-func Canonical(event core.Event) ([]byte, error) {
-	event.Occurred = event.Occurred.UTC().Truncate(time.Microsecond)
-	text, err := json.Marshal(event)
-	if err != nil {
-		return nil, fmt.Errorf("audit: event %s: %w", event.ID, err)
-	}
-	value := jsontext.Value(text)
-	if err := value.Canonicalize(); err != nil {
-		return nil, fmt.Errorf("audit: event %s: %w", event.ID, err)
-	}
-	return value, nil
 }
 
 // targetArray writes the ids of targets as a PostgreSQL array.

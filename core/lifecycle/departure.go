@@ -53,12 +53,17 @@ const updateDeparture = `
 update departures set departed = coalesce(@now, departed), deleted = @deleted, hold_id = coalesce(@hold, hold_id), state = @state
 where workspace_id = @workspace and user_id = @user and id = @id`
 
+// keepPlans has the transaction go by the plans it has. What a departure asks is always the same, and to
+// plan it anew each time for the values at hand costs more than all that is asked.
+const keepPlans = `set local plan_cache_mode = force_generic_plan`
+
 // depart takes from a locked user what they have, or holds that back. standing is their departure if
 // they are inactive already.
 func (l *Lifecycle) depart(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, user directory.User, deleted bool, standing *departure) (Effect, error) {
 	var seen *window
 	var ended []core.Event
 	batch := &pgx.Batch{}
+	batch.Queue(keepPlans)
 	if cause.Actor.Kind == core.ActorConnection {
 		seen = l.queueWindow(batch, user.Workspace, cause.Actor.ID)
 	}

@@ -34,6 +34,7 @@ func (w window) over(more int) bool {
 
 const selectWindow = `
 select c.provisioning, open.id,
+	(select coalesce(sum(n.active), 0)::bigint from directory_counts n where n.workspace_id = c.workspace_id and n.connection_id = c.id),
 	(select count(*) from departures d
 	 where d.workspace_id = c.workspace_id and d.connection_id = c.id and d.state in ('held', 'done') and d.departed > greatest(@since, (
 		select max(h.decided) from holds h where h.workspace_id = c.workspace_id and h.connection_id = c.id)))
@@ -56,9 +57,8 @@ func (l *Lifecycle) guard(ctx context.Context, tx pgx.Tx, s *story, cause core.C
 	if !seen.found {
 		return core.ID{}, core.NotFound("connection")
 	}
-	near, err := l.near(ctx, tx, workspace, cause.Actor.ID, seen, underWay)
-	if err != nil || !near {
-		return core.ID{}, err
+	if near := seen.near(underWay); !near {
+		return core.ID{}, nil
 	}
 	batch := &pgx.Batch{}
 	batch.Queue(lockConnection, pgx.StrictNamedArgs{"workspace": workspace, "connection": cause.Actor.ID})
@@ -66,22 +66,16 @@ func (l *Lifecycle) guard(ctx context.Context, tx pgx.Tx, s *story, cause core.C
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return core.ID{}, err
 	}
-	over, err := l.near(ctx, tx, workspace, cause.Actor.ID, seen, 0)
-	if err != nil || !over || !seen.open.IsZero() {
-		return seen.open, err
+	if over := seen.near(0); !over || !seen.open.IsZero() {
+		return seen.open, nil
 	}
 	return l.openHold(s, cause, workspace, *seen), nil
 }
 
 // near reports whether a connection's hold is open or one more departure, and others that nobody sees
 // yet, are too many.
-func (l *Lifecycle) near(ctx context.Context, tx pgx.Tx, workspace, connection core.ID, seen *window, others int) (bool, error) {
-	if !seen.guarded || !seen.open.IsZero() || seen.departed+1+others <= seen.floor {
-		return seen.guarded && !seen.open.IsZero(), nil
-	}
-	var err error
-	_, seen.active, err = l.Directory.CountUsers(ctx, tx, workspace, connection)
-	return seen.over(1 + others), err
+func (w window) near(others int) bool {
+	return w.guarded && (!w.open.IsZero() || w.over(1+others))
 }
 
 // queueWindow reads what the guard goes by, as part of what is sent to the database together.
@@ -91,7 +85,7 @@ func (l *Lifecycle) queueWindow(batch *pgx.Batch, workspace, connection core.ID)
 		"workspace": workspace, "connection": connection, "since": l.now().Add(-directory.GuardWindow),
 	}).Query(func(rows pgx.Rows) error {
 		var settings directory.Provisioning
-		_, err := pgx.ForEachRow(rows, []any{&settings, &w.open, &w.departed}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&settings, &w.open, &w.active, &w.departed}, func() error {
 			w.found, w.guarded = true, settings.GuardFloor >= 0
 			w.share = cmp.Or(settings.GuardShare, directory.DefaultGuardShare)
 			w.floor = cmp.Or(settings.GuardFloor, directory.DefaultGuardFloor)

@@ -59,6 +59,7 @@ func Open(ctx context.Context, url string, options Options) (*DB, error) {
 	parameters["jit"] = "off"
 	// A transaction left open would hold back the sequencer's horizon, and with it every sink.
 	parameters["idle_in_transaction_session_timeout"] = "60s"
+	config.AfterConnect = registerID
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, core.Invalid("database", "the database URL cannot be used").Because(redact(err))
