@@ -9,6 +9,7 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"postern/core"
+	"postern/core/jobs"
 	"postern/core/postgres"
 )
 
@@ -75,7 +76,11 @@ func missing(err error) string {
 // before 'postern migrate' meets. It is ready as soon as that has run.
 func (g *Gateway) upToDate(ctx context.Context) error {
 	lacking, err := postgres.Outdated(ctx, g.db)
-	if err == nil && len(lacking) > 0 {
+	if err != nil {
+		return err
+	}
+	queue, err := jobs.Outdated(ctx, g.db)
+	if err == nil && (queue || len(lacking) > 0) {
 		return core.Conflict("database", "the schema is older than this Postern: run 'postern migrate'")
 	}
 	return err

@@ -49,6 +49,15 @@ func TestReadinessNamesWhatIsMissing(t *testing.T) {
 	if status, _, parts := ready(); status != 200 {
 		t.Errorf("migrated: %d %v", status, parts)
 	}
+	for _, rename := range []string{"river_migration rename to river_migration_away", "river_migration_away rename to river_migration"} {
+		if _, err := h.db.Exec(t.Context(), "alter table "+rename); err != nil {
+			t.Fatal(err)
+		}
+		away := strings.HasSuffix(rename, "_away")
+		if status, _, parts := ready(); (status != 503) == away || strings.Contains(parts["schema"], "postern migrate") != away {
+			t.Errorf("River's tables, %s: %d %v", rename, status, parts)
+		}
+	}
 	if err := h.server.Stop(); err != nil {
 		t.Fatal(err)
 	}
