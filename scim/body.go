@@ -75,7 +75,7 @@ func (r *request) receive(client string) (done func(), err error) {
 	done = func() {}
 	token, err := bearerToken(r.Header)
 	if err != nil || !r.bears() || acceptable(r.Header) != nil {
-		return done, nil // for whoever carries it out to refuse
+		return done, nil //nolint:nilerr // whoever carries it out refuses it
 	}
 	who, known := r.sharing().known.get(sha256.Sum256([]byte(token.Reveal())))
 	if !known {
@@ -104,7 +104,7 @@ func (r *request) receive(client string) (done func(), err error) {
 	switch {
 	case core.KindOf(err) == core.KindTooLarge && err != nil:
 		r.arrival.fault = err
-		return done, nil
+		return done, nil //nolint:nilerr // whoever carries it out refuses it
 	case errors.Is(err, errNoRoom):
 		r.hurry()
 		r.recordThrottled(who, client)
