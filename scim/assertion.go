@@ -133,7 +133,7 @@ func (a *assertion) check(ctx context.Context, s *Service, want directory.Assert
 		return distrust("the assertion's iss is not the connection's")
 	case c.Subject != want.Subject:
 		return distrust("the assertion's sub is not the connection's")
-	case !slices.Contains(c.Audience, want.Audience):
+	case !slices.ContainsFunc(c.Audience, func(one string) bool { return directory.Audience(one) == directory.Audience(want.Audience) }):
 		return distrust("the assertion's aud is not the connection's")
 	case c.Events != nil || c.Nonce != nil || c.AtHash != nil || c.CHash != nil:
 		return distrust("the token is no client assertion: it is meant for a sign-in or a sign-out")

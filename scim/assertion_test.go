@@ -307,3 +307,51 @@ func TestKeysAreLookedForLast(t *testing.T) {
 		t.Errorf("%d looked for", len(f.asked))
 	}
 }
+
+// Entra ID's workload identity: the payload its documentation shows, an audience spelt in each of the
+// ways it is shown or sent in, and the scopes it asks for.
+func TestWorkloadIdentityOfEntra(t *testing.T) {
+	const app, tenant = "b5ba7a93-4452-4522-aeb4-a2b5da870c16", "ce5f061f-abe6-4e40-9615-301f87bcb7f0"
+	const issuer = "https://login.microsoftonline.com/" + tenant + "/v2.0"
+	f := federate(t)
+	f.rsa[issuer] = f.rsa[acmeIssuer]
+	now := time.Now()
+	f.Now = func() time.Time { return now }
+	assertion := func(audience any) string {
+		return sign(t, jose.RS256, f.rsa[issuer], "one", map[string]any{
+			"aud": audience, "iss": issuer, "iat": now.Unix(), "nbf": now.Unix(), "exp": now.Add(65 * time.Minute).Unix(),
+			"appid": app, "appidacr": "2", "idp": issuer, "oid": "d2f8ee76-c549-45b8-a143-f5b640669704", "sub": syncFabric, "tid": tenant, "ver": "2.0",
+		})
+	}
+	client := f.acme.connection.ID.String()
+	for _, pasted := range []string{"api://" + app + "/.default", "api://" + app, app, "api://" + strings.ToUpper(app)} {
+		f.trust(t, f.acme, directory.Assertion{Issuer: issuer, Subject: syncFabric, Audience: pasted, JWKSURI: "https://login.microsoftonline.com/" + tenant + "/discovery/v2.0/keys"})
+		for _, sent := range []any{"api://" + app, app, "api://" + app + "/.default", []string{app}} {
+			for _, named := range []string{client, ""} {
+				f.acme.access(t, f.show(t, named, assertion(sent))).call(t, "GET", "/Users", "").want(t, 200)
+			}
+		}
+		for _, sent := range []string{
+			"api://" + app + "/", "api://" + app + "/.default/", app + "/.default", "API://" + app, "https://" + app, "api://api://" + app, " " + app, "spn:" + app,
+			"api://00000003-0000-0000-c000-000000000000", "00000000-0000-0000-0000-000000000000", "api://", "", strings.ReplaceAll(app, "-", ""), "{" + app + "}",
+		} {
+			now = now.Add(time.Second) // bad ones are counted
+			for _, named := range []string{client, ""} {
+				if r := f.show(t, named, assertion(sent)); r.status != 401 {
+					t.Errorf("%q is taken for %q: %d %s", sent, pasted, r.status, r.text)
+				}
+			}
+		}
+	}
+	for _, scope := range []string{"scim", "scim.readwrite", "openid profile", ""} {
+		f.token(t, form("grant_type", "client_credentials", "client_id", client, "scope", scope,
+			"client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer", "client_assertion", assertion("api://"+app))).want(t, 200).is(t, "scim", "scope")
+	}
+	// What is no application id has one spelling.
+	f.trust(t, f.acme, directory.Assertion{Issuer: issuer, Subject: syncFabric, Audience: "api://postern"})
+	for _, sent := range []string{"postern", "api://postern/.default"} {
+		if r := f.show(t, client, assertion(sent)); r.status != 401 {
+			t.Errorf("%q is taken: %d", sent, r.status)
+		}
+	}
+}

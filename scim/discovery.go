@@ -12,9 +12,6 @@ import (
 	"postern/scim/resource"
 )
 
-// documentation is where an administrator finds how to connect an identity provider.
-const documentation = "https://www.rfc-editor.org/rfc/rfc7644"
-
 // discovery is what the endpoint says about itself. It is made once: only the public URL is in it.
 type discovery struct {
 	provider []byte
@@ -61,16 +58,16 @@ func (d *discovery) add(base string, described map[string]any, governed bool) {
 }
 
 // providerConfig says what is supported (RFC 7643, section 5; RFC 9865, section 4), and nothing more.
+// documentationUri is left out: where the handbook of an installation stands is not known here.
 func providerConfig(base string) map[string]any {
 	return map[string]any{
-		"schemas":          []string{providerConfigURN},
-		"documentationUri": documentation,
-		"patch":            map[string]any{"supported": true},
-		"bulk":             map[string]any{"supported": true, "maxOperations": maxOperations, "maxPayloadSize": maxBody},
-		"filter":           map[string]any{"supported": true, "maxResults": maxResults},
-		"changePassword":   map[string]any{"supported": false},
-		"sort":             map[string]any{"supported": true},
-		"etag":             map[string]any{"supported": true},
+		"schemas":        []string{providerConfigURN},
+		"patch":          map[string]any{"supported": true},
+		"bulk":           map[string]any{"supported": true, "maxOperations": maxOperations, "maxPayloadSize": maxBody},
+		"filter":         map[string]any{"supported": true, "maxResults": maxResults},
+		"changePassword": map[string]any{"supported": false},
+		"sort":           map[string]any{"supported": true},
+		"etag":           map[string]any{"supported": true},
 		"pagination": map[string]any{
 			"cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": defaultCount, "maxPageSize": maxResults,
 			"cursorTimeout": int(cursorLife.Seconds()),
@@ -79,12 +76,12 @@ func providerConfig(base string) map[string]any {
 			{
 				"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
 				"description": "A token of the connection, in the Authorization header",
-				"specUri":     "https://www.rfc-editor.org/rfc/rfc6750", "documentationUri": documentation,
+				"specUri":     "https://www.rfc-editor.org/rfc/rfc6750",
 			},
 			{
 				"type": "oauth2", "name": "OAuth 2.0 client credentials", "primary": false,
 				"description": "An access token from " + strings.TrimSuffix(base, root) + tokenPath + ", for a client of the connection or for an assertion of its identity provider",
-				"specUri":     "https://www.rfc-editor.org/rfc/rfc6749#section-4.4", "documentationUri": documentation,
+				"specUri":     "https://www.rfc-editor.org/rfc/rfc6749#section-4.4",
 			},
 		},
 		"meta": map[string]any{"resourceType": "ServiceProviderConfig", "location": base + "/ServiceProviderConfig"},

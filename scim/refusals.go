@@ -9,23 +9,23 @@ import (
 	"postern/core/audit"
 )
 
-// How many refusals of one connection with one status are told at once, and how often after that: a
-// connection that sends the same nonsense without end must not fill the log. The next one that is told
-// says how many were left out.
+// How many refusals of one connection with one status are kept at once, and how often after that: a
+// connection that sends the same nonsense without end must fill neither the log nor the journal. The
+// next one that is kept says how many were left out, in the event as "suppressed" and in the entry.
 const (
 	refusalsAtOnce = 30
 	refusalsEvery  = 2 * time.Second
 )
 
-// refusals decides which refused requests leave an event.
+// refusals decides which refused requests leave an event or a journal entry.
 type refusals struct {
 	mutex    sync.Mutex
 	statuses map[int]*audit.Throttle
 }
 
-// sample reports whether a refusal is told, and how many like it were not since the last one.
-func (r *refusals) sample(status int, connection core.ID, now time.Time) (suppressed int, told bool) {
-	if !slices.Contains(unusable, status) {
+// sample reports whether a refusal is kept, and how many like it were not since the last one.
+func (r *refusals) sample(status int, connection core.ID, now time.Time) (suppressed int, kept bool) {
+	if !slices.Contains(memorable, status) {
 		return 0, false
 	}
 	r.mutex.Lock()

@@ -36,7 +36,7 @@ func TestRefusesWhatIsUnusable(t *testing.T) {
 		"zero character":                {"POST /Users", `{"userName":"a\u0000"}`, 400, "invalidSyntax", nil},
 		"deep nesting":                  {"POST /Users", strings.Repeat(`{"a":`, 40) + `1` + strings.Repeat(`}`, 40), 400, "invalidSyntax", nil},
 		"far too deep":                  {"POST /Users", `{"a":` + strings.Repeat(`[`, 1<<19), 400, "invalidSyntax", nil},
-		"number beyond the database":    {"POST /Users", `{"userName":"x","n":1e200000}`, 400, "invalidSyntax", nil},
+		"number beyond the database":    {"POST /Users", `{"userName":"x","n":1e200000}`, 400, "invalidValue", nil},
 		"too large":                     {"POST /Users", `{"userName":"` + strings.Repeat("a", 1<<20) + `"}`, 413, "", nil},
 		"wrong type":                    {"POST /Users", `{"userName":"x"}`, 415, "", []string{"Content-Type", "text/plain"}},
 		"form":                          {"POST /Users", `userName=x`, 415, "", []string{"Content-Type", "application/x-www-form-urlencoded"}},

@@ -28,15 +28,19 @@ var memorable = append([]int{http.StatusNotFound, http.StatusPreconditionFailed}
 
 // recordRefusal appends the event and the journal entry of a refused request, in one transaction of
 // its own: the refused one left nothing behind. The event tells where the request went and why it
-// failed, nothing of its body; of many alike it is a sample. That they could not be written does not
+// failed, nothing of its body. Of many alike both are a sample. That they could not be written does not
 // change the answer.
 func (r *request) recordRefusal(shown scimerrors.ScimError, subject core.ID) {
 	if r.connection.ID.IsZero() {
 		return
 	}
-	suppressed, told := r.refusals.sample(shown.Status, r.connection.ID, r.received)
+	told := slices.Contains(unusable, shown.Status)
 	journalled := r.writes() && slices.Contains(memorable, shown.Status)
 	if !told && !journalled {
+		return
+	}
+	suppressed, kept := r.refusals.sample(shown.Status, r.connection.ID, r.received)
+	if !kept {
 		return
 	}
 	// The client may be gone by now; what it tried is recorded all the same.
@@ -52,7 +56,7 @@ func (r *request) recordRefusal(shown scimerrors.ScimError, subject core.ID) {
 			return nil
 		}
 		batch := &pgx.Batch{}
-		journal.Queue(batch, r.entry(shown.Status, shown.Detail, subject))
+		journal.Queue(batch, r.entry(shown.Status, withSuppressed(shown.Detail, suppressed), subject))
 		return tx.SendBatch(ctx, batch).Close()
 	})
 	if err != nil {
@@ -62,6 +66,14 @@ func (r *request) recordRefusal(shown scimerrors.ScimError, subject core.ID) {
 	if told && r.Lifecycle.Wake != nil {
 		r.Lifecycle.Wake()
 	}
+}
+
+// withSuppressed is a refusal's words with how many like it were left out of the journal before.
+func withSuppressed(detail string, suppressed int) string {
+	if suppressed == 0 {
+		return detail
+	}
+	return cut(detail, longestDetail/2) + " (" + strconv.Itoa(suppressed) + " refused like it before were not kept)"
 }
 
 // refusal is the event of a refused request, and of those like it that were left out before.

@@ -25,7 +25,6 @@ const (
 const (
 	invalidRequest       = "invalid_request"
 	invalidClient        = "invalid_client"
-	invalidScope         = "invalid_scope"
 	unsupportedGrantType = "unsupported_grant_type"
 )
 
@@ -45,7 +44,8 @@ type tokenRequest struct {
 }
 
 // readTokenRequest reads what a client sends to the token endpoint (RFC 6749 §2.3.1 and §4.4.2, RFC
-// 7521 §4.2). Its errors carry one of the codes above, and never a value that was sent.
+// 7521 §4.2). Whatever scope is asked for, there is one, and the answer names it (RFC 6749 §3.3): some
+// clients ask for scim.readwrite. Its errors carry one of the codes above, and never a value that was sent.
 func readTokenRequest(writer http.ResponseWriter, request *http.Request) (tokenRequest, error) {
 	form, err := readForm(writer, request)
 	if err != nil {
@@ -61,11 +61,6 @@ func readTokenRequest(writer http.ResponseWriter, request *http.Request) (tokenR
 		return tokenRequest{}, core.Invalid("grant_type", "send grant_type=client_credentials").WithCode(invalidRequest)
 	default:
 		return tokenRequest{}, core.Invalid("grant_type", "only client_credentials is granted").WithCode(unsupportedGrantType)
-	}
-	for scope := range strings.SplitSeq(form["scope"], " ") {
-		if scope != "" && scope != tokenScope {
-			return tokenRequest{}, core.Invalid("scope", "the only scope is %s", tokenScope).WithCode(invalidScope)
-		}
 	}
 	return read, nil
 }

@@ -72,7 +72,11 @@ limit 2`
 // this issuer, this subject and one of these audiences. Nothing about the caller is proven by it. None,
 // or more than one, is Unauthenticated: then the request has to name its client.
 func (d *Directory) ConnectionByAssertion(ctx context.Context, issuer, subject string, audiences []string) (Connection, error) {
-	found, err := many[Connection](ctx, d.DB, selectConnectionsByAssertion, pgx.StrictNamedArgs{"issuer": issuer, "subject": subject, "audiences": audiences})
+	spelled := make([]string, 0, len(audiences))
+	for _, audience := range audiences {
+		spelled = append(spelled, Audience(audience))
+	}
+	found, err := many[Connection](ctx, d.DB, selectConnectionsByAssertion, pgx.StrictNamedArgs{"issuer": issuer, "subject": subject, "audiences": spelled})
 	switch {
 	case err != nil:
 		return Connection{}, err

@@ -72,6 +72,7 @@ func (d *Directory) CreateConnection(ctx context.Context, tx pgx.Tx, cause core.
 		ClientSecret: wanted.ClientSecret, LogoutIssuers: append([]string{}, wanted.LogoutIssuers...), JWKSURI: wanted.JWKSURI, Created: d.now(),
 		Provisioning: wanted.Provisioning,
 	}
+	made.Provisioning = made.Provisioning.normalised()
 	if err := made.Provisioning.check(); err != nil {
 		return Connection{}, err
 	}

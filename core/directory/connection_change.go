@@ -35,6 +35,7 @@ func (d *Directory) ChangeConnection(ctx context.Context, tx pgx.Tx, cause core.
 	if err := present("name", wanted.Name); err != nil {
 		return Connection{}, err
 	}
+	wanted.Provisioning = wanted.Provisioning.normalised()
 	if err := wanted.Provisioning.check(); err != nil {
 		return Connection{}, err
 	}

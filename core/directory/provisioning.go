@@ -47,7 +47,7 @@ type Provisioning struct {
 type Assertion struct {
 	Issuer   string `json:"issuer,omitempty"`   // iss, exactly
 	Subject  string `json:"subject,omitempty"`  // sub, exactly
-	Audience string `json:"audience,omitempty"` // aud has to contain it
+	Audience string `json:"audience,omitempty"` // aud has to contain it, in a spelling that Audience takes for the same
 	JWKSURI  string `json:"jwks_uri,omitempty"` // empty: from the issuer's discovery document
 }
 

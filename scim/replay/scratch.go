@@ -165,6 +165,7 @@ func (s *scratch) furnish(ctx context.Context, slug string, model directory.Conn
 			DB: s.db, Directory: s.directory, Accounts: logins, Now: now, Rotations: &rotation.Rotations{DB: s.db, Accounts: logins, Queue: queue},
 		},
 	}
+	gin.SetMode(gin.ReleaseMode) // or it tells its routes on standard output, which belongs to the report
 	s.engine = gin.New()
 	service.Mount(s.engine)
 	return s.db.Tx(ctx, func(tx pgx.Tx) error {

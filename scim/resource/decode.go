@@ -22,7 +22,8 @@ const (
 )
 
 // Decode reads a body: one JSON object (RFC 8259) and nothing after it. Everything else is Invalid
-// with the code invalidSyntax.
+// with the code invalidSyntax; a number that would not come back from the database as it was, with
+// invalidValue.
 func Decode(data []byte) (*Object, error) {
 	// Tokens are read from memory, so the decoder's own check for duplicates would come too late to
 	// spare anything; ours ignores case, as SCIM does.
@@ -146,7 +147,7 @@ func (d decoder) text() (string, error) {
 func (d decoder) number(token jsontext.Token) (Number, error) {
 	text := token.String()
 	if _, err := strconv.ParseFloat(text, 64); err != nil || spelledOut(text) > longestNumber {
-		return "", invalidSyntax("a number is out of range")
+		return "", invalidValue("", "a number is out of range, or has more than %d digits when it is written out", longestNumber)
 	}
 	return Number(text), nil
 }
