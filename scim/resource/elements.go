@@ -201,11 +201,16 @@ func (p *patcher) elementValue(c Change) (any, error) {
 			return nil, err
 		}
 	}
+	var found bool
+	var err error
 	if c.Attribute == nil {
-		value, _, err := p.profile.pruned(value)
-		return value, err
+		value, found, err = p.profile.pruned(value)
+	} else {
+		value, found, err = c.Attribute.single(site{name: c.Attribute.Name}, value, p.profile)
 	}
-	value, _, err := c.Attribute.single(site{name: c.Attribute.Name}, value, p.profile)
+	if !found {
+		return nil, err
+	}
 	return value, err
 }
 
