@@ -9,9 +9,6 @@ import (
 	"postern/core/directory"
 )
 
-// lookups are the attributes identity providers look people up by, before they create anybody.
-var lookups = []string{"userName", "externalId", "id"}
-
 // longestLookup bounds what is looked up, in bytes. What is longer is a search like any other.
 const longestLookup = 1000
 
