@@ -136,31 +136,15 @@ func (s searching) along() string {
 		return alongUserName
 	case s.table == "teams" && s.Order.By == FieldDisplayName && !s.Order.Exact:
 		return alongDisplayName
-	case s.table == "users" && s.Order.By == FieldUpdated:
-		return alongUpdated
-	case s.table == "users" && since(s.Where):
-		return alongCreated + " and " + alongUpdated
 	}
 	return alongCreated
 }
 
 const (
 	alongCreated     = `%.created > '-infinity'`
-	alongUpdated     = `%.updated > '-infinity'`
 	alongUserName    = `%.user_name <> ''`
 	alongDisplayName = `%.display_name <> ''`
 )
-
-// since reports whether a condition holds only for those changed after some time.
-func since(c Condition) bool {
-	switch c := c.(type) {
-	case Time:
-		return c.Of == FieldUpdated && (c.Is == Greater || c.Is == GreaterOrEqual || c.Is == Equal)
-	case All:
-		return slices.ContainsFunc(c, since)
-	}
-	return false
-}
 
 // condition is the text of a condition.
 func (w *writer) condition(c Condition) string {
@@ -279,7 +263,7 @@ func (s searching) fault(ctx context.Context, err error) error {
 	server, ok := errors.AsType[*pgconn.PgError](err)
 	if ok && server.Code == "57014" && ctx.Err() == nil {
 		return core.Invalid("filter", "this search takes too long here; compare id, userName, externalId, emails.value, displayName of groups or members with eq, "+
-			"begin userName with sw, or ask what changed by meta.lastModified gt").WithCode("tooMany").Because(err)
+			"or begin userName with sw").WithCode("tooMany").Because(err)
 	}
 	return postgres.Classify(err)
 }
