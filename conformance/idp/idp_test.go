@@ -36,7 +36,19 @@ func play(t *testing.T, shape idp.Shape, size idp.Size, sharedAccounts int, seed
 	if people := w.count(t, `select count(*) from users where workspace_id = @workspace`, w.other); people != 0 {
 		t.Errorf("%d people came into the other workspace", people)
 	}
+	w.frugal(t)
 	return report
+}
+
+// frugal wants nobody to have gone through a whole table on the way, but for the moments before the
+// planner knew that there was anything in it, and those who prepare and check the run.
+func (w *world) frugal(t *testing.T) {
+	t.Helper()
+	for _, table := range []string{"users", "teams", "team_members", "grants", "accounts", "departures"} {
+		if read := w.count(t, `select seq_tup_read::int from pg_stat_user_tables where relname = '`+table+`' and @workspace::uuid is not null`, w.workspace); read > 2_000 {
+			t.Errorf("%d rows of %s were read from the first to the last", read, table)
+		}
+	}
 }
 
 // Every shape, over a bad network, ends in exactly what was intended.
