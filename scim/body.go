@@ -18,8 +18,8 @@ const (
 	// maxBody bounds a request's body in bytes.
 	maxBody = 1 << 20
 	// maxGroupBody does where a group is written: Okta sends all the members of a group with every change of
-	// it, in some 150 bytes for each.
-	maxGroupBody = 16 << 20
+	// it, in some 170 bytes for each.
+	maxGroupBody = 32 << 20
 	// firstBuffer is what a body is given to begin with, and counts as at least.
 	firstBuffer = 16 << 10
 	// slowest is how many bytes a second a body may take longer for than it is given anyway.

@@ -71,7 +71,7 @@ func TestLargeGroups(t *testing.T) {
 	for _, test := range []struct{ method, path string }{{"POST", "/Users"}, {"POST", "/Bulk"}, {"POST", "/.search"}, {"POST", "/Groups/.search"}, {"PATCH", "/Users/" + group}} {
 		h.call(t, test.method, test.path, `{"a":[`+crew+`]}`).wantError(t, 413, "")
 	}
-	h.call(t, "PUT", "/Groups/"+group, `{"displayName":"All","members":[`+strings.Repeat(crew+",", 16)+`]}`).wantError(t, 413, "")
+	h.call(t, "PUT", "/Groups/"+group, `{"displayName":"All","members":[`+strings.Repeat(crew+",", 32)+`]}`).wantError(t, 413, "")
 	h.call(t, "PUT", "/Groups/"+group, `{"displayName":"All","shoes":[`+crew+`]}`).wantError(t, 400, "invalidValue") // not kept
 	h.call(t, "GET", "/ServiceProviderConfig", "").is(t, float64(1<<20), "bulk", "maxPayloadSize")
 	if held := h.BodyMemory(); held != 0 {
