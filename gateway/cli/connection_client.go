@@ -32,7 +32,7 @@ type createConnectionClient struct {
 func (createConnectionClient) Help() string {
 	return `Instead of a token that lives for years, an identity provider can be given a client id and a secret, which it exchanges for access tokens of an hour (OAuth 2.0 client credentials). The secret is shown this once; only its hash is kept.
 
-  postern connection client Okta --workspace acme --public-url https://postern.example.com
+  postern connection client create Okta --workspace acme --public-url https://postern.example.com
 
 A connection has two slots for live clients, so that one can be replaced without a gap: make the second, paste it at the identity provider, see with 'list' which one is used, revoke the other. Entra ID can do without any secret: see --assertion-issuer of 'postern connection update'.`
 }
