@@ -36,7 +36,7 @@ select kept.workspace_id, kept.connection_id, coalesce((connections.provisioning
 from kept left join connections on connections.workspace_id = kept.workspace_id and connections.id = kept.connection_id`
 
 const deleteEntries = `
-delete from provisioning_requests where workspace_id = @workspace and id in (
+delete from provisioning_requests where workspace_id = @workspace and connection_id = @connection and id in (
 	select id from provisioning_requests
 	where workspace_id = @workspace and connection_id = @connection and received < @before
 	limit @limit)`

@@ -41,11 +41,12 @@ func (db *DB) command(ctx context.Context, first func(batch *pgx.Batch), work fu
 	if first != nil {
 		first(begin)
 	}
+	db.statements.number(ctx, begin)
 	if err := connection.SendBatch(ctx, begin).Close(); err != nil {
 		return err
 	}
 	last := &pgx.Batch{}
-	if err := work(begun{connection: connection}, last); err != nil {
+	if err := work(begun{connection: connection, statements: &db.statements}, last); err != nil {
 		return err
 	}
 	last.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
@@ -54,6 +55,7 @@ func (db *DB) command(ctx context.Context, first func(batch *pgx.Batch), work fu
 		}
 		return nil
 	})
+	db.statements.number(ctx, last)
 	return connection.SendBatch(ctx, last).Close()
 }
 
@@ -69,25 +71,30 @@ func rollBack(ctx context.Context, connection *pgxpool.Conn) {
 type begun struct {
 	pgx.Tx     // nil: what is not below is no part of it
 	connection *pgxpool.Conn
+	statements *statements
 }
 
 // Exec implements pgx.Tx.
 func (t begun) Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error) {
+	sql, arguments = t.statements.numbered(ctx, sql, arguments)
 	return t.connection.Exec(ctx, sql, arguments...)
 }
 
 // Query implements pgx.Tx.
 func (t begun) Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error) {
+	sql, arguments = t.statements.numbered(ctx, sql, arguments)
 	return t.connection.Query(ctx, sql, arguments...)
 }
 
 // QueryRow implements pgx.Tx.
 func (t begun) QueryRow(ctx context.Context, sql string, arguments ...any) pgx.Row {
+	sql, arguments = t.statements.numbered(ctx, sql, arguments)
 	return t.connection.QueryRow(ctx, sql, arguments...)
 }
 
 // SendBatch implements pgx.Tx.
 func (t begun) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults {
+	t.statements.number(ctx, batch)
 	return t.connection.SendBatch(ctx, batch)
 }
 

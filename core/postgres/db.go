@@ -23,6 +23,8 @@ type Querier interface {
 // DB is a pool of connections to one database. It is safe for concurrent use.
 type DB struct {
 	*pgxpool.Pool
+
+	statements statements
 }
 
 // Options tune a pool. Zero values are good.
@@ -68,7 +70,7 @@ func Open(ctx context.Context, url string, options Options) (*DB, error) {
 		pool.Close()
 		return nil, Classify(err)
 	}
-	return &DB{pool}, nil
+	return &DB{Pool: pool}, nil
 }
 
 // redact drops the connection string, which may hold a password, from pgx's parse errors.
@@ -99,6 +101,7 @@ func (db *DB) Batch(ctx context.Context, explain func(error) error, work func(ba
 		}
 		// The server makes one transaction of all that comes before the message that ends a batch, and
 		// Close waits for the answer to that message: it comes after the commit.
+		db.statements.number(ctx, batch)
 		err := db.Pool.SendBatch(ctx, batch).Close()
 		if err != nil && explain != nil && !victim(err) {
 			err = explain(err)
