@@ -88,8 +88,12 @@ const (
 	kibi     = 1 << 10
 )
 
-// canary is a value in bad input that must not be kept or said back.
-const canary = "Canary-in-bad-input-7Zk3"
+// What stands in bad input: canary is a secret that must be neither kept nor said back, word a value
+// that is not said back. What an identity provider asked for is kept.
+const (
+	canary = "Canary-in-bad-input-7Zk3"
+	word   = "Word-in-bad-input-4Qz9"
+)
 
 func (s *stage) scimRefuses(t *testing.T, ana resident) {
 	s.secrets.plant("a password in bad input", canary)
@@ -102,9 +106,9 @@ func (s *stage) scimRefuses(t *testing.T, ana resident) {
 		kind   string
 	}{
 		"nothing":                    {sent{Path: "/scim/v2/Users"}, 400, "invalidSyntax"},
-		"half of a document":         {sent{Path: "/scim/v2/Users", Body: `{"userName":"` + canary}, 400, "invalidSyntax"},
+		"half of a document":         {sent{Path: "/scim/v2/Users", Body: `{"userName":"` + word}, 400, "invalidSyntax"},
 		"no document":                {sent{Path: "/scim/v2/Users", Body: `<user/>`}, 400, "invalidSyntax"},
-		"a list":                     {sent{Path: "/scim/v2/Users", Body: `["` + canary + `"]`}, 400, "invalidSyntax"},
+		"a list":                     {sent{Path: "/scim/v2/Users", Body: `["` + word + `"]`}, 400, "invalidSyntax"},
 		"two documents":              {sent{Path: "/scim/v2/Users", Body: `{"userName":"a"}{"userName":"b"}`}, 400, "invalidSyntax"},
 		"a member twice":             {sent{Path: "/scim/v2/Users", Body: `{"userName":"a","userName":"b"}`}, 400, "invalidSyntax"},
 		"a member in other letters":  {sent{Path: "/scim/v2/Users", Body: `{"active":true,"userName":"a","ACTIVE":false}`}, 400, "invalidSyntax"},
@@ -116,15 +120,18 @@ func (s *stage) scimRefuses(t *testing.T, ana resident) {
 		"large":                      {sent{Path: "/scim/v2/Users", Body: large(1025 * kibi)}, 413, ""},
 		"large, its length not told": {sent{Path: "/scim/v2/Users", Body: large(1025 * kibi), Chunked: true}, 413, ""},
 		"large PUT":                  {sent{Method: "PUT", Path: user, Body: large(1025 * kibi)}, 413, ""},
-		"large PATCH, not told":      {sent{Method: "PATCH", Path: group, Body: large(1025 * kibi), Chunked: true}, 413, ""},
+		"large PATCH, not told":      {sent{Method: "PATCH", Path: user, Body: large(1025 * kibi), Chunked: true}, 413, ""},
+		"larger than any group":      {sent{Method: "PATCH", Path: group, Body: large(33 << 10 * kibi), Chunked: true}, 413, ""},
 		"a form":                     {sent{Path: "/scim/v2/Users", Type: "application/x-www-form-urlencoded", Body: "userName=a"}, 415, ""},
 		"text":                       {sent{Path: "/scim/v2/Users", Type: "text/plain", Body: `{"userName":"a"}`}, 415, ""},
 		"XML":                        {sent{Method: "PATCH", Path: user, Type: "application/xml", Body: `{}`}, 415, ""},
 		"compressed":                 {sent{Path: "/scim/v2/Users", Body: "\x1f\x8b", Header: map[string]string{"Content-Encoding": "gzip"}}, 415, ""},
 		"no userName":                {sent{Path: "/scim/v2/Users", Body: `{"displayName":"a"}`}, 400, "invalidValue"},
-		"active is a word":           {sent{Path: "/scim/v2/Users", Body: `{"userName":"a","active":"` + canary + `"}`}, 400, "invalidValue"},
+		"active is a word":           {sent{Path: "/scim/v2/Users", Body: `{"userName":"a","active":"` + word + `"}`}, 400, "invalidValue"},
+		"a password beside a fault":  {sent{Path: "/scim/v2/Users", Body: `{"userName":"a","password":"` + canary + `","active":"` + word + `"}`}, 400, "invalidValue"},
+		"a password by its path":     {sent{Method: "PATCH", Path: user, Body: patchOps + `[{"op":"replace","path":"password","value":"` + canary + `"},{"op":"drop"}]}`}, 400, "invalidSyntax"},
 		"taken":                      {sent{Path: "/scim/v2/Users", Body: `{"userName":"ANA.LIMA@acme.example"}`}, 409, "uniqueness"},
-		"half of a PATCH is wrong":   {sent{Method: "PATCH", Path: user, Body: patchOps + `[{"op":"replace","path":"title","value":"T"},{"op":"replace","path":"active","value":"` + canary + `"}]}`}, 400, "invalidValue"},
+		"half of a PATCH is wrong":   {sent{Method: "PATCH", Path: user, Body: patchOps + `[{"op":"replace","path":"title","value":"T"},{"op":"replace","path":"active","value":"` + word + `"}]}`}, 400, "invalidValue"},
 		"an unknown operation":       {sent{Method: "PATCH", Path: user, Body: patchOps + `[{"op":"drop","path":"active"}]}`}, 400, "invalidSyntax"},
 		"a path that is none":        {sent{Method: "PATCH", Path: user, Body: patchOps + `[{"op":"replace","path":"emails[type eq \"work","value":"a"}]}`}, 400, "invalidPath"},
 		"another's id":               {sent{Method: "PATCH", Path: user, Body: patchOps + `[{"op":"replace","path":"id","value":"a"}]}`}, 400, "mutability"},
@@ -152,7 +159,7 @@ func (s *stage) scimRefuses(t *testing.T, ana resident) {
 			}
 			got := s.send(t, out)
 			detail := got.scimError(t, test.status, test.kind)
-			if strings.Contains(detail, canary) {
+			if strings.Contains(detail, canary) || strings.Contains(detail, word) {
 				t.Errorf("the answer repeats what was sent: %s", detail)
 			}
 			s.unchanged(t, s.API, before)

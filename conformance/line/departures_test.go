@@ -54,10 +54,7 @@ func TestAHoldIsCarriedOnOverAKill(t *testing.T) {
 	}
 	owner := s.inside(t, "okta", local.OwnerName)
 	all := s.berths(t, "mizzen", "topsail", "spanker", "jib")
-	guard := map[string]any{"guard": map[string]any{"share": 1, "floor": 1}}
-	if err := s.API.Call(t.Context(), http.MethodPut, "/connections/"+s.connection(t, "okta").String()+"/provisioning", guard, nil); err != nil {
-		t.Fatal(err)
-	}
+	s.guard(t, map[string]any{"share": 1, "floor": 1})
 	for _, one := range all {
 		one.leaves()
 	}

@@ -60,7 +60,17 @@ func open(t *testing.T, options worldOptions, logins ...demo.Login) *stage {
 	s.serve()
 	s.furnish(logins...)
 	s.owner = s.user(t, "okta", local.OwnerName).ID
+	s.guard(t, map[string]any{"enabled": false}) // more leave in an hour here than anywhere
 	return s
+}
+
+// guard sets what may leave through Okta within an hour.
+func (s *stage) guard(t *testing.T, guard map[string]any) {
+	t.Helper()
+	address := "/connections/" + s.connection(t, "okta").String() + "/provisioning"
+	if err := s.API.Call(t.Context(), http.MethodPut, address, map[string]any{"guard": guard}, nil); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // person is a user as the API tells of one.
