@@ -256,7 +256,7 @@ func TestHelpTeaches(t *testing.T) {
 		{"workspace create", []string{"One customer", "postern workspace create acme", "POSTERN_KEY"}},
 		{"connection create", []string{"shown this once", "postern connection create okta", "postern connection update Okta", "okta, entra or generic"}},
 		{"connection update", []string{"stays as it is", "How its SCIM endpoint behaves", "--guard-share", "--[no-]entitlements", "--assertion-jwks-uri", "workload identity"}},
-		{"connection client create", []string{"client credentials", "two slots", "postern connection client Okta"}},
+		{"connection client create", []string{"client credentials", "two slots", "postern connection client create Okta"}},
 		{"scim requests", []string{"without passwords", "postern scim requests --workspace acme --connection Okta --refused"}},
 		{"scim replay", []string{"scratch workspace", "Nothing of the workspace is changed", "--format"}},
 		{"hold list", []string{"sessions die at once", "postern hold approve"}},
