@@ -1,0 +1,16 @@
+// Package signals is what happens when an identity provider says something about a person, whatever door it
+// said it through.
+//
+//	Universal Logout ─┐
+//	logout token ─────┤           one transaction
+//	event token ──────┼─► Signal ─► whom it means ─► policy ─► seen before? ─► too many? ─► effect, receipt, events
+//	hook ─────────────┤                                                                          │
+//	console ──────────┘                                                              commit ─► the door answers
+//
+// It guarantees that sessions die with every signal that says so, that one incident told through several doors
+// changes passwords once, that a crowd's passwords wait for an administrator while its sessions do not, that
+// every signal has a receipt saying what it did and how long that took, and that nothing is answered before it
+// is durable.
+//
+// It never looks outside the connection that was proven, never gives access back, and never waits for an app.
+package signals

@@ -1,0 +1,72 @@
+package signals
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/audit"
+	"postern/core/directory"
+	"postern/core/lifecycle"
+	"postern/core/postgres"
+	"postern/core/rotation"
+)
+
+// Signals carries out what identity providers say. It is safe for concurrent use.
+type Signals struct {
+	DB        *postgres.DB
+	Directory *directory.Directory
+	Accounts  *accounts.Accounts
+	Rotations *rotation.Rotations
+	Lifecycle *lifecycle.Lifecycle
+	// PublicURL is Postern's own address: Okta names a user of a provisioned application by it.
+	PublicURL string
+	Now       func() time.Time // nil: time.Now
+	Wake      func()           // called after each commit, if set: there may be events to sequence
+	Log       *slog.Logger     // nil: nothing is logged
+	// Meter is told of every signal, if set.
+	Meter Meter
+
+	once      sync.Once
+	strangers audit.Throttle // of refusals before anybody was proven
+}
+
+// Meter counts signals as they come and go.
+type Meter interface {
+	// Ended is told how long it took from a signal's receipt to the end of the last session.
+	Ended(door Door, took time.Duration)
+	// Refused is told of a signal that was not believed, and at what stage.
+	Refused(door Door, stage string)
+}
+
+// now is the time as PostgreSQL keeps it, so that what is returned equals what will be read.
+func (s *Signals) now() time.Time {
+	if s.Now == nil {
+		return time.Now().UTC().Truncate(time.Microsecond)
+	}
+	return s.Now().UTC().Truncate(time.Microsecond)
+}
+
+func (s *Signals) wake() {
+	if s.Wake != nil {
+		s.Wake()
+	}
+}
+
+// Refusal is a signal that was not believed, or not understood.
+type Refusal struct {
+	Connection directory.Connection
+	Door       Door
+	Stage      string // the check that failed: type, signature, issuer, audience, id, subject …
+	Err        error
+	Subject    string // as said, if it got so far
+	Origin     core.Origin
+	// Known says that the caller was proven: what failed came after that.
+	Known bool
+}
+
+// Refused keeps what was refused and why: as an event, sampled, and among the connection's last failures.
+func (s *Signals) Refused(context.Context, Refusal) {}
