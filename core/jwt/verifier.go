@@ -1,0 +1,151 @@
+package jwt
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"postern/core"
+)
+
+// Verifier judges tokens. It is safe for concurrent use.
+type Verifier struct {
+	Keys Keys
+	Now  func() time.Time // nil: time.Now
+}
+
+// Verify checks everything a token can be wrong in, cheap and local things first: no key is looked for until
+// all but the signature is right. A token that fails is Unauthenticated; one the issuer truly signed about
+// another subject is Denied. The error's Code is the stage.
+func (v *Verifier) Verify(ctx context.Context, compact string, want Expected) (Token, error) {
+	read, err := parse(compact, want.MaxSize)
+	if err != nil {
+		return Token{}, err
+	}
+	algorithm, err := read.admissible(want)
+	if err != nil {
+		return Token{}, err
+	}
+	if err := read.judge(want, v.now()); err != nil {
+		return Token{}, err
+	}
+	signed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{algorithm})
+	if err != nil || len(signed.Signatures) != 1 {
+		return Token{}, refuse(StageMalformed, "the token is not a signed JWT").Because(err)
+	}
+	if err := v.proven(ctx, signed, read, Source{Issuer: read.Issuer, URI: want.KeysURI}); err != nil {
+		return Token{}, err
+	}
+	if want.Subject != "" && read.Subject != want.Subject {
+		return Token{}, core.Denied("the token's sub is not the one expected here").WithCode(StageSubject)
+	}
+	return read.Token, nil
+}
+
+func (v *Verifier) now() time.Time {
+	if v.Now == nil {
+		return time.Now()
+	}
+	return v.Now()
+}
+
+// admissible says what kind of token it is: nothing of another kind is looked at any closer (RFC 8725 §3.11).
+func (u unproven) admissible(want Expected) (jose.SignatureAlgorithm, error) {
+	if !want.accepts(u.Type) {
+		return "", refuse(StageType, "the token's typ is not one that is accepted here")
+	}
+	algorithm := jose.SignatureAlgorithm(u.Algorithm)
+	if !slices.Contains(asymmetric, algorithm) || want.Algorithms != nil && !slices.Contains(want.Algorithms, algorithm) {
+		return "", refuse(StageAlgorithm, "the token's algorithm is not one that is accepted here")
+	}
+	for _, claim := range want.Without {
+		if _, there := u.names[claim]; there {
+			return "", refuse(StageType, "a token with the claim %s is not for this", claim)
+		}
+	}
+	return algorithm, nil
+}
+
+// judge checks the claims. That they are not proven yet does no harm: whoever forges them right gets no further
+// than to the signature.
+func (u unproven) judge(want Expected, now time.Time) error {
+	if u.Issuer == "" || !slices.Contains(want.Issuers, u.Issuer) {
+		return refuse(StageIssuer, "the token's iss is not one that is accepted here")
+	}
+	meant := slices.ContainsFunc(u.Audience, func(one string) bool { return one != "" && slices.Contains(want.Audiences, one) })
+	if !meant || want.OnlyAudience && len(u.Audience) != 1 {
+		return refuse(StageAudience, "the token's aud is not the one expected here")
+	}
+	if err := u.timely(want, now); err != nil {
+		return err
+	}
+	if want.NeedID && u.ID == "" {
+		return refuse(StageID, "the token needs a jti of at most %d bytes", MaxID)
+	}
+	return nil
+}
+
+func (u unproven) timely(want Expected, now time.Time) error {
+	_, expires := u.names["exp"]
+	_, issued := u.names["iat"]
+	switch {
+	case want.Expiry == Required && !expires:
+		return refuse(StageExpired, "the token needs exp")
+	case want.Expiry == Forbidden && expires:
+		return refuse(StageExpired, "the token must not have exp")
+	case expires && !now.Before(u.Expires.Add(Skew)):
+		return refuse(StageExpired, "the token has expired")
+	case want.NeedIssued && !issued:
+		return refuse(StageNotYet, "the token needs iat")
+	case u.NotBefore.After(now.Add(Skew)), u.Issued.After(now.Add(Skew)):
+		return refuse(StageNotYet, "the token is not valid yet")
+	case want.MaxAge > 0 && issued && now.Sub(u.Issued) > want.MaxAge+Skew:
+		return refuse(StageExpired, "the token was issued longer ago than %v", want.MaxAge)
+	}
+	if want.MaxLifetime > 0 && expires {
+		if u.Expires.Sub(now) > want.MaxLifetime+Skew || issued && u.Expires.Sub(u.Issued) > want.MaxLifetime+lifetimeSlack {
+			return refuse(StageExpired, "the token lives longer than %v", want.MaxLifetime)
+		}
+	}
+	return nil
+}
+
+// proven tries the keys the token can have been signed with. A token that names no key and that no known key
+// fits gets one more try with keys that may be new.
+func (v *Verifier) proven(ctx context.Context, signed *jose.JSONWebSignature, read unproven, source Source) error {
+	found, err := v.Keys.Find(ctx, source, read.KeyID)
+	if err != nil {
+		return err
+	}
+	if fits(signed, read.Algorithm, found) {
+		return nil
+	}
+	if read.KeyID == "" {
+		renewed, err := v.Keys.Renew(ctx, source)
+		if err != nil {
+			return err
+		}
+		if fits(signed, read.Algorithm, renewed) {
+			return nil
+		}
+	}
+	if len(found) == 0 {
+		return refuse(StageKey, "the issuer has no such key")
+	}
+	return refuse(StageSignature, "the token's signature is not the issuer's")
+}
+
+// fits reports whether one of the keys made the signature. A key that says its algorithm is used for no other.
+func fits(signed *jose.JSONWebSignature, algorithm string, candidates []jose.JSONWebKey) bool {
+	for _, key := range candidates {
+		if key.Algorithm != "" && key.Algorithm != algorithm || !key.IsPublic() {
+			continue
+		}
+		if _, err := signed.Verify(key.Key); err == nil {
+			return true
+		}
+	}
+	return false
+}
