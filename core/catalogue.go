@@ -40,6 +40,9 @@ const (
 	SessionEnded   EventType = "session.ended"
 	SignInFailed   EventType = "session.sign_in_failed"
 
+	SessionSteppedUp       EventType = "session.stepped_up" // the person proved themselves anew in it
+	SessionSettingsChanged EventType = "workspace.session_settings_changed"
+
 	RequestRefused EventType = "connection.request_refused" // an authenticated connection sent what cannot be done
 	SignalAccepted EventType = "signal.accepted"
 	SignalRefused  EventType = "signal.refused"

@@ -106,6 +106,9 @@ func answered(word string) *core.Error {
 func (s *Service) signIn(c *gin.Context, connection directory.Connection, flow directory.Flow, who identity) (seal.Secret, error) {
 	ctx := c.Request.Context()
 	before, holder, replaces := s.Current(c)
+	if err := s.proven(connection, flow, who); err != nil {
+		return seal.Secret{}, err
+	}
 	var token seal.Secret
 	err := s.DB.Tx(ctx, func(tx pgx.Tx) error {
 		user, err := s.userOf(ctx, tx, connection, who)
@@ -117,10 +120,15 @@ func (s *Service) signIn(c *gin.Context, connection directory.Connection, flow d
 		if authenticated.IsZero() {
 			authenticated = flow.Created
 		}
-		_, token, err = s.Directory.StartSession(ctx, tx, cause, directory.NewSession{
+		wanted := directory.NewSession{
 			Workspace: connection.Workspace, User: user.ID, Connection: connection.ID, Issuer: who.issuer, Subject: who.subject,
-			SID: who.sid, Authenticated: authenticated, Begun: flow.Created,
-		})
+			SID: who.sid, Authenticated: authenticated, Begun: flow.Created, ACR: who.acr, AMR: who.amr,
+		}
+		var steppedUp bool
+		if token, steppedUp, err = s.stepUp(ctx, tx, cause, flow, wanted); steppedUp || err != nil {
+			return err
+		}
+		_, token, err = s.Directory.StartSession(ctx, tx, cause, wanted)
 		if err != nil {
 			return err
 		}

@@ -29,6 +29,8 @@ type identity struct {
 	email         string // only when the IdP has verified it
 	sid           string
 	authenticated time.Time // auth_time; zero when the IdP sent none
+	acr           string
+	amr           []string
 }
 
 // exchange turns a code into a verified identity.
@@ -59,7 +61,8 @@ func (p *provider) exchange(ctx context.Context, code string, flow directory.Flo
 	case err != nil:
 		return identity{}, core.Denied("the identity provider's token was not accepted: %s", tokenFault(err)).WithCode(codeTokenRefused).Because(err)
 	}
-	who := identity{issuer: claims.Issuer, subject: claims.Subject, sid: claims.SessionID, authenticated: claims.GetAuthTime()}
+	who := identity{issuer: claims.Issuer, subject: claims.Subject, sid: claims.SessionID, authenticated: claims.GetAuthTime(),
+		acr: claims.AuthenticationContextClassReference, amr: claims.AuthenticationMethodsReferences}
 	if claims.AuthTime == 0 {
 		who.authenticated = time.Time{}
 	}

@@ -29,24 +29,29 @@ func (s *Service) start(c *gin.Context) {
 		return
 	}
 	returnTo := ReturnTo(c.Query("return_to"))
+	flow := directory.Flow{Workspace: connection.Workspace, Connection: connection.ID, ReturnTo: returnTo}
+	s.lead(c, connection, flow, c.Query("fresh") != "")
+}
+
+// lead sends a browser to the IdP for a flow, of which the nonce and the verifier are made here. With
+// prompt the person is asked for their proof even if the IdP has a session of theirs.
+func (s *Service) lead(c *gin.Context, connection directory.Connection, flow directory.Flow, prompt bool) {
 	provider, err := s.provider(c.Request.Context(), connection)
 	if err != nil {
-		s.refuse(c, connection, returnTo, err)
+		s.refuse(c, connection, flow.ReturnTo, err)
 		return
 	}
-	state, nonce, verifier := rand.Text(), rand.Text(), oauth2.GenerateVerifier()
-	err = s.Directory.SaveFlow(c.Request.Context(), s.DB, state, directory.Flow{
-		Workspace: connection.Workspace, Connection: connection.ID, Nonce: nonce, Verifier: verifier, ReturnTo: returnTo,
-	})
-	if err != nil {
-		s.refuse(c, connection, returnTo, err)
+	state := rand.Text()
+	flow.Nonce, flow.Verifier = rand.Text(), oauth2.GenerateVerifier()
+	if err := s.Directory.SaveFlow(c.Request.Context(), s.DB, state, flow); err != nil {
+		s.refuse(c, connection, flow.ReturnTo, err)
 		return
 	}
 	s.makeRoom(c)
 	setCookie(c, flowCookieName(state), state, int(directory.DefaultFlowLife.Seconds()))
-	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(verifier), oauth2.SetAuthURLParam("nonce", nonce)}
-	if c.Query("fresh") != "" {
-		options = append(options, oauth2.SetAuthURLParam("prompt", "login"))
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(flow.Verifier), oauth2.SetAuthURLParam("nonce", flow.Nonce)}
+	for name, value := range asks(flow, prompt) {
+		options = append(options, oauth2.SetAuthURLParam(name, value))
 	}
 	c.Header("Cache-Control", "no-store")
 	c.Header("Referrer-Policy", "no-referrer")

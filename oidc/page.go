@@ -26,6 +26,10 @@ const (
 	codeInactive       = "user_inactive"        // core/directory's
 	codeSignedOut      = "signed_out_meanwhile" // core/directory's
 	codeCrossOrigin    = "cross_origin"
+	codeNoNeed         = "unknown_need"
+	codeWeakProof      = "weak_proof"   // a step-up's acr is not one of those that were asked for
+	codeStaleProof     = "stale_proof"  // its auth_time is too old, or missing
+	codeOtherPerson    = "other_person" // it was somebody else's
 )
 
 //go:embed page.html
@@ -112,6 +116,14 @@ func explain(fault *core.Error) page {
 		return page{Title: "Your user is deactivated", Text: "Your identity provider has deactivated you in Postern. Your administrator can assign you again."}
 	case codeSignedOut:
 		return page{Title: "You were signed out everywhere", Text: "That happened after you last signed in at your identity provider, so you have to sign in there once more."}
+	case codeWeakProof:
+		return page{Title: "That proof is not enough here", Text: "Your workspace wants you to prove yourself in a stronger way than your identity provider asked for. Your administrator finds what is wanted in the session settings."}
+	case codeStaleProof:
+		return page{Title: "Prove once more that it is you", Text: "Your identity provider did not ask you again, and your last proof is too old for this. Try once more; if it does not help, sign out there first."}
+	case codeOtherPerson:
+		return page{Title: "That was somebody else", Text: "Whoever is signed in to Postern has to prove themselves, and somebody else did. To change over, sign out first."}
+	case codeNoNeed:
+		return page{Title: "This address is not complete", Text: "Go back and try again."}
 	case codeCrossOrigin:
 		return page{Title: "Another site asked for this", Text: "Postern does this only when you ask for it on its own pages."}
 	}

@@ -56,6 +56,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	sso.GET("", s.choose)
 	sso.GET("/signed-out", s.showSignedOut)
 	sso.POST("/sign-out", s.signOut)
+	sso.GET("/step-up", s.startStepUp)
 	sso.GET("/:connection/start", s.start)
 	sso.GET("/:connection/callback", s.callback)
 }

@@ -84,13 +84,16 @@ func (s *Service) Require() gin.HandlerFunc {
 			c.Next()
 		case core.KindOf(err) == core.KindUnauthenticated && wantsPage(c):
 			c.Header("Cache-Control", "no-store")
-			c.Redirect(http.StatusSeeOther, "/sso?return_to="+url.QueryEscape(ReturnTo(c.Request.URL.RequestURI())))
+			c.Redirect(http.StatusSeeOther, signInPath(ReturnTo(c.Request.URL.RequestURI())))
 			c.Abort()
 		default:
 			s.stop(c, err)
 		}
 	}
 }
+
+// signInPath is where somebody signs in and comes back from.
+func signInPath(returnTo string) string { return "/sso?return_to=" + url.QueryEscape(returnTo) }
 
 // wantsPage tells a person's browser opening a page from a script's or program's request.
 func wantsPage(c *gin.Context) bool {

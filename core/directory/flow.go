@@ -22,7 +22,21 @@ type Flow struct {
 	ReturnTo   string    `db:"return_to"` // a path of Postern's own; empty means /
 	Created    time.Time `db:"created"`   // set by SaveFlow
 	Expires    time.Time `db:"expires"`   // set by SaveFlow: FlowLife after Created
+
+	Purpose   Purpose  `db:"purpose"`    // empty: FlowSignIn
+	Session   core.ID  `db:"session_id"` // of FlowStepUp: the session that is proven anew
+	ACRValues []string `db:"acr_values"` // one of these must be the acr; none: any is good
+	MaxAge    *int     `db:"max_age"`    // seconds: how long ago the IdP may have seen the person; nil: any time
 }
+
+// Purpose is what a sign-in is for.
+type Purpose string
+
+// The purposes.
+const (
+	FlowSignIn Purpose = "sign_in" // a new session
+	FlowStepUp Purpose = "step_up" // a fresh proof in a session that exists
+)
 
 // Flows nobody came back for go in passing, a few at a time, oldest first.
 const insertFlow = `
@@ -31,8 +45,9 @@ with gone as (
 		select state_hash from sign_in_flows
 		where workspace_id = @workspace and connection_id = @connection and expires < @now
 		order by expires limit 8 for update skip locked))
-insert into sign_in_flows (state_hash, workspace_id, connection_id, nonce, verifier, return_to, created, expires)
-values (@state, @workspace, @connection, @nonce, @verifier, @return_to, @now, @expires)`
+insert into sign_in_flows (state_hash, workspace_id, connection_id, nonce, verifier, return_to, created, expires,
+	purpose, session_id, acr_values, max_age)
+values (@state, @workspace, @connection, @nonce, @verifier, @return_to, @now, @expires, @purpose, @session, @acr_values, @max_age)`
 
 // SaveFlow remembers a sign-in under its state parameter. A return address that is not a path of
 // Postern's own is Invalid on "return_to".
@@ -43,10 +58,14 @@ func (d *Directory) SaveFlow(ctx context.Context, q postgres.Querier, state stri
 	if !ownPath(flow.ReturnTo) {
 		return core.Invalid("return_to", "a return address is a path of this site")
 	}
+	if flow.Purpose == "" {
+		flow.Purpose = FlowSignIn
+	}
 	now := d.now()
 	_, err := q.Exec(ctx, insertFlow, pgx.StrictNamedArgs{
 		"state": seal.HashToken(state), "workspace": flow.Workspace, "connection": flow.Connection, "nonce": flow.Nonce,
 		"verifier": flow.Verifier, "return_to": flow.ReturnTo, "now": now, "expires": now.Add(orDefault(d.FlowLife, DefaultFlowLife)),
+		"purpose": flow.Purpose, "session": flow.Session, "acr_values": append([]string{}, flow.ACRValues...), "max_age": flow.MaxAge,
 	})
 	return postgres.Classify(err)
 }
@@ -61,7 +80,7 @@ func ownPath(path string) bool {
 
 const takeFlow = `
 delete from sign_in_flows where workspace_id = @workspace and connection_id = @connection and state_hash = @state
-returning workspace_id, connection_id, nonce, verifier, return_to, created, expires`
+returning workspace_id, connection_id, nonce, verifier, return_to, created, expires, purpose, session_id, acr_values, max_age`
 
 // TakeFlow gives back the sign-in of a state and forgets it: a state works once. One that is unknown,
 // was taken before, belongs to another connection or has expired is Unauthenticated. In a transaction

@@ -3,6 +3,7 @@ package directory
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,6 +29,11 @@ type Session struct {
 	Expires       time.Time  `db:"expires"`
 	Ended         *time.Time `db:"ended"`
 	EndReason     string     `db:"end_reason"`
+	ACR           string     `db:"acr"`        // how the IdP saw the person, in its own words
+	AMR           []string   `db:"amr"`        // and by what: pwd, otp, hwk …
+	Address       string     `db:"address"`    // where it began; empty if that is not known
+	Agent         string     `db:"agent"`      // the browser it began in
+	SteppedUp     *time.Time `db:"stepped_up"` // when the person last proved themselves anew in it
 }
 
 // NewSession is what a session starts from: a sign-in the IdP has vouched for.
@@ -43,45 +49,112 @@ type NewSession struct {
 	// Begun is when the sign-in left Postern for the IdP (Flow.Created), by Postern's clock. A logout
 	// between Begun and now stops the sign-in even if the IdP's clock runs ahead. It may be zero.
 	Begun time.Time
+	ACR   string
+	AMR   []string
+}
+
+// sessionColumns are those of Session, of the sessions s.
+const sessionColumns = `s.id, s.workspace_id, s.user_id, s.connection_id, s.issuer, s.subject, s.sid, s.authenticated, s.created, s.last_seen,
+       s.expires, s.ended, s.end_reason, s.acr, s.amr, s.address, s.agent, s.stepped_up`
+
+// sessionLives is what is true of a session s that has not ended, with its workspace's settings p. A
+// shorter life holds for sessions that exist, too.
+const sessionLives = `s.ended is null and s.expires > @now and s.created > @now::timestamptz - coalesce(p.life, @life::interval)
+  and s.last_seen > @now::timestamptz - coalesce(p.idle, @idle::interval)`
+
+// sessionLived is sessionLives of a session that is ended by the same statement.
+const sessionLived = `s.expires > @now
+  and s.created > @now::timestamptz - coalesce((select p.life from session_settings p where p.workspace_id = @workspace), @life::interval)
+  and s.last_seen > @now::timestamptz - coalesce((select p.idle from session_settings p where p.workspace_id = @workspace), @idle::interval)`
+
+// limits adds the arguments of sessionLives, but for now.
+func (d *Directory) limits(args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
+	args["idle"], args["life"] = orDefault(d.SessionIdle, DefaultSessionIdle), orDefault(d.SessionLife, DefaultSessionLife)
+	return args
 }
 
 const insertSession = `
-insert into sessions (id, hash, workspace_id, user_id, connection_id, issuer, subject, sid, authenticated, created, last_seen, expires)
-values (@id, @hash, @workspace, @user, @connection, @issuer, @subject, @sid, @authenticated, @now, @now, @expires)`
+insert into sessions (id, hash, workspace_id, user_id, connection_id, issuer, subject, sid, authenticated, created, last_seen, expires,
+	acr, amr, address, agent)
+values (@id, @hash, @workspace, @user, @connection, @issuer, @subject, @sid, @authenticated, @now, @now,
+	@now::timestamptz + coalesce((select life from session_settings where workspace_id = @workspace), @life::interval),
+	@acr, @amr, @address, @agent)
+returning expires`
 
 // StartSession begins a session and returns its token, the only time it can be seen. It is Denied for
 // an inactive user, and with code "signed_out_meanwhile" when the user was logged out at or after the
 // moment the IdP saw them: they have to sign in at the IdP once more.
 func (d *Directory) StartSession(ctx context.Context, tx pgx.Tx, cause core.Cause, wanted NewSession) (Session, seal.Secret, error) {
-	// The lock makes a logout happen wholly before this session (then its epoch is seen here) or
-	// wholly after it (then it ends this session).
-	user, err := d.HoldUser(ctx, tx, wanted.Workspace, wanted.User)
+	user, err := d.letIn(ctx, tx, wanted)
 	if err != nil {
 		return Session{}, seal.Secret{}, err
 	}
-	if !user.Active {
-		return Session{}, seal.Secret{}, core.Denied("the user is not active").WithCode("user_inactive")
-	}
-	now := d.now()
-	if user.Epoch != nil && !wanted.proven(now).After(*user.Epoch) {
-		return Session{}, seal.Secret{}, core.Denied("the user was signed out meanwhile; sign in again").WithCode("signed_out_meanwhile")
-	}
-	token := seal.NewToken("pst_session")
+	now, token := d.now(), seal.NewToken(sessionToken)
 	made := Session{
 		ID: core.NewID(), Workspace: wanted.Workspace, User: wanted.User, Connection: wanted.Connection, Issuer: wanted.Issuer,
-		Subject: wanted.Subject, SID: wanted.SID, Authenticated: wanted.Authenticated.UTC().Truncate(time.Microsecond),
-		Created: now, LastSeen: now, Expires: now.Add(orDefault(d.SessionLife, DefaultSessionLife)),
+		Subject: wanted.Subject, SID: wanted.SID, Authenticated: wanted.authenticated(now), Created: now, LastSeen: now,
+		ACR: wanted.ACR, AMR: append([]string{}, wanted.AMR...), Address: cause.Origin.Address, Agent: cause.Origin.UserAgent,
 	}
-	_, err = tx.Exec(ctx, insertSession, pgx.StrictNamedArgs{
+	err = tx.QueryRow(ctx, insertSession, pgx.StrictNamedArgs{
 		"id": made.ID, "hash": seal.HashToken(token.Reveal()), "workspace": made.Workspace, "user": made.User,
 		"connection": made.Connection, "issuer": made.Issuer, "subject": made.Subject, "sid": made.SID,
-		"authenticated": made.Authenticated, "now": now, "expires": made.Expires,
-	})
+		"authenticated": made.Authenticated, "now": now, "life": orDefault(d.SessionLife, DefaultSessionLife),
+		"acr": made.ACR, "amr": made.AMR, "address": made.Address, "agent": made.Agent,
+	}).Scan(&made.Expires)
 	if err != nil {
 		return Session{}, seal.Secret{}, err
 	}
-	return made, token, audit.Append(ctx, tx, core.NewEvent(core.SessionStarted, made.Workspace, cause, now,
-		user.Target(), core.Target{Kind: "session", ID: made.ID}).With("connection", made.Connection.String()))
+	made.Expires = made.Expires.UTC()
+	event := core.NewEvent(core.SessionStarted, made.Workspace, cause, now, user.Target(), core.Target{Kind: "session", ID: made.ID})
+	return made, token, audit.Append(ctx, tx, proof(event, made))
+}
+
+// sessionToken begins the token of every session.
+const sessionToken = "pst_session"
+
+// letIn holds the user of a sign-in until the transaction ends and lets them in, or says why not. The
+// lock makes a logout happen wholly before this session (then its epoch is seen here) or wholly after
+// it (then it ends this session).
+func (d *Directory) letIn(ctx context.Context, tx pgx.Tx, wanted NewSession) (User, error) {
+	user, err := d.HoldUser(ctx, tx, wanted.Workspace, wanted.User)
+	if err != nil {
+		return User{}, err
+	}
+	if !user.Active {
+		return User{}, core.Denied("the user is not active").WithCode("user_inactive")
+	}
+	proven := wanted.proven(d.now())
+	over := user.Epoch != nil && !proven.After(*user.Epoch)
+	if !over {
+		if over, err = d.endedMeanwhile(ctx, tx, wanted, proven); err != nil {
+			return User{}, err
+		}
+	}
+	if over {
+		return User{}, core.Denied("the user was signed out meanwhile; sign in again").WithCode("signed_out_meanwhile")
+	}
+	return user, nil
+}
+
+// proof tells how a person proved themselves.
+func proof(event core.Event, session Session) core.Event {
+	event = event.With("connection", session.Connection.String()).With("authenticated", session.Authenticated.Format(time.RFC3339))
+	if session.ACR != "" {
+		event = event.With("acr", session.ACR)
+	}
+	if len(session.AMR) > 0 {
+		event = event.With("amr", strings.Join(session.AMR, " "))
+	}
+	return event
+}
+
+// authenticated is when the IdP saw the person, as it is kept: never later than now, or a clock that
+// runs ahead would make the proof last longer.
+func (s NewSession) authenticated(now time.Time) time.Time {
+	if s.Authenticated.After(now) {
+		return now
+	}
+	return s.Authenticated.UTC().Truncate(time.Microsecond)
 }
 
 // proven is the last moment the person is certain to have been themselves: the earliest of what the
@@ -98,9 +171,9 @@ func (s NewSession) proven(now time.Time) time.Time {
 }
 
 const selectSessionByToken = `
-select id, workspace_id, user_id, connection_id, issuer, subject, sid, authenticated, created, last_seen, expires, ended, end_reason
-from sessions
-where hash = @hash and ended is null and expires > @now and last_seen > @idle`
+select ` + sessionColumns + `
+from sessions s left join session_settings p on p.workspace_id = s.workspace_id
+where s.hash = @hash and ` + sessionLives
 
 const selectSessionUser = `
 select id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, active, role,
@@ -131,9 +204,8 @@ func (d *Directory) Authenticate(ctx context.Context, token seal.Secret) (Sessio
 func (d *Directory) Recognise(ctx context.Context, token seal.Secret) (Session, User, error) {
 	now := d.now()
 	refused := core.Unauthenticated("the session has ended; sign in again")
-	session, err := one[Session](ctx, d.DB, "session", selectSessionByToken, pgx.StrictNamedArgs{
-		"hash": seal.HashToken(token.Reveal()), "now": now, "idle": now.Add(-orDefault(d.SessionIdle, DefaultSessionIdle)),
-	})
+	session, err := one[Session](ctx, d.DB, "session", selectSessionByToken,
+		d.limits(pgx.StrictNamedArgs{"hash": seal.HashToken(token.Reveal()), "now": now}))
 	if core.KindOf(err) == core.KindNotFound {
 		return Session{}, User{}, refused
 	}
@@ -151,50 +223,17 @@ func (d *Directory) Recognise(ctx context.Context, token seal.Secret) (Session, 
 }
 
 const selectSessions = `
-select s.id, s.workspace_id, s.user_id, s.connection_id, s.issuer, s.subject, s.sid, s.authenticated, s.created, s.last_seen,
-       s.expires, s.ended, s.end_reason
+select ` + sessionColumns + `
 from sessions s join users u on u.workspace_id = s.workspace_id and u.id = s.user_id
-where s.workspace_id = @workspace and s.user_id = @user and s.ended is null and s.expires > @now and s.last_seen > @idle
+left join session_settings p on p.workspace_id = s.workspace_id
+where s.workspace_id = @workspace and s.user_id = @user and ` + sessionLives + `
   and u.deleted is null and u.active and (u.epoch is null or u.epoch < s.created)
 order by s.created, s.id`
 
 // Sessions lists the live sessions of a user, oldest first.
 func (d *Directory) Sessions(ctx context.Context, q postgres.Querier, workspace, user core.ID) ([]Session, error) {
 	now := d.now()
-	return many[Session](ctx, q, selectSessions, pgx.StrictNamedArgs{
-		"workspace": workspace, "user": user, "now": now, "idle": now.Add(-orDefault(d.SessionIdle, DefaultSessionIdle)),
-	})
-}
-
-const endSession = `
-update sessions s set ended = @now, end_reason = @reason
-from users u
-where s.workspace_id = @workspace and s.id = @id and s.ended is null and u.workspace_id = s.workspace_id and u.id = s.user_id
-returning u.id, u.user_name, u.display_name`
-
-const sessionExists = `select exists (select from sessions where workspace_id = @workspace and id = @id)`
-
-// EndSession ends one session: its user signed out. Ending it again changes nothing.
-func (d *Directory) EndSession(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, id core.ID, reason string) error {
-	now := d.now()
-	var user User
-	err := tx.QueryRow(ctx, endSession, pgx.StrictNamedArgs{"workspace": workspace, "id": id, "now": now, "reason": reason}).
-		Scan(&user.ID, &user.UserName, &user.DisplayName)
-	if errors.Is(err, pgx.ErrNoRows) {
-		var exists bool
-		if err := tx.QueryRow(ctx, sessionExists, pgx.StrictNamedArgs{"workspace": workspace, "id": id}).Scan(&exists); err != nil {
-			return err
-		}
-		if !exists {
-			return core.NotFound("session")
-		}
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	return audit.Append(ctx, tx, core.NewEvent(core.SessionEnded, workspace, cause, now,
-		user.Target(), core.Target{Kind: "session", ID: id}).Because(reason))
+	return many[Session](ctx, q, selectSessions, d.limits(pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": now}))
 }
 
 // The epoch only rises: a clock that runs behind must not bring back what a logout killed.
@@ -204,9 +243,9 @@ where workspace_id = @workspace and id = @user and deleted is null
 returning user_name, display_name`
 
 const endSessions = `
-update sessions set ended = @now, end_reason = @reason
-where workspace_id = @workspace and user_id = @user and ended is null
-returning id, expires > @now and last_seen > @idle as live`
+update sessions s set ended = @now, end_reason = @reason
+where s.workspace_id = @workspace and s.user_id = @user and s.ended is null
+returning s.id, ` + sessionLived + ` as live`
 
 // EndSessions ends every session of a user and raises their epoch to now, so that no sign-in under
 // way survives either. It returns how many sessions were live; each of those gets its event.
@@ -224,9 +263,7 @@ func (d *Directory) EndSessions(ctx context.Context, tx pgx.Tx, cause core.Cause
 	ended, err := many[struct {
 		ID   core.ID `db:"id"`
 		Live bool    `db:"live"`
-	}](ctx, tx, endSessions, pgx.StrictNamedArgs{
-		"workspace": workspace, "user": user, "now": now, "reason": reason, "idle": now.Add(-orDefault(d.SessionIdle, DefaultSessionIdle)),
-	})
+	}](ctx, tx, endSessions, d.limits(pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": now, "reason": reason}))
 	if err != nil {
 		return 0, err
 	}

@@ -25,9 +25,9 @@ func Collision(err error) error { return collision(err) }
 // events is set to what is to be told of it, one for each session that was live.
 func (d *Directory) QueueEndSessions(batch *pgx.Batch, cause core.Cause, user User, reason string, events *[]core.Event) time.Time {
 	now := d.now()
-	batch.Queue(endSessions, pgx.StrictNamedArgs{
-		"workspace": user.Workspace, "user": user.ID, "now": now, "reason": reason, "idle": now.Add(-orDefault(d.SessionIdle, DefaultSessionIdle)),
-	}).Query(func(rows pgx.Rows) error {
+	batch.Queue(endSessions, d.limits(pgx.StrictNamedArgs{
+		"workspace": user.Workspace, "user": user.ID, "now": now, "reason": reason,
+	})).Query(func(rows pgx.Rows) error {
 		*events = nil
 		var session core.ID
 		var live bool

@@ -69,6 +69,9 @@ var sayings = map[core.EventType]saying{
 	core.SessionEnded:   {"ended a session of", "user", "", "", "calm"},
 	core.SignInFailed:   {"could not sign somebody in", "", "", "", "bad"},
 
+	core.SessionSteppedUp:       {"proved themselves anew", "", "", "", "calm"},
+	core.SessionSettingsChanged: {"changed the session settings of", "workspace", "", "", "warn"},
+
 	core.RequestRefused: {"sent a request that was refused", "", "", "", "bad"},
 	core.SignalAccepted: {"asked to log out", "user", "", "", "warn"},
 	core.SignalRefused:  {"refused a signal for", "connection", "", "", "bad"},

@@ -81,6 +81,9 @@ var kinds = map[core.EventType]kind{
 	core.SessionEnded:   {classAuthentication, 2, "Logoff", severityInformational, "user"},
 	core.SignInFailed:   {classAuthentication, 1, "Logon", severityMedium, "user"},
 
+	core.SessionSteppedUp:       {classAuthentication, activityOther, "Step Up", severityInformational, "user"},
+	core.SessionSettingsChanged: {classEntityManagement, 3, "Update", severityMedium, "workspace"},
+
 	core.RequestRefused: {classAPIActivity, activityOther, "Refuse", severityMedium, "connection"},
 	core.SignalAccepted: {classAPIActivity, activityOther, "Accept", severityInformational, "connection"},
 	core.SignalRefused:  {classAPIActivity, activityOther, "Refuse", severityMedium, "connection"},
