@@ -73,16 +73,19 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	if err != nil || !g.plays(RoleGateway) {
 		return engine, err
 	}
+	// One cache for every door: what a storm of forged tokens at one of them may cost an identity provider is
+	// what it may cost at all of them together.
+	issuers := &keys.Cache{HTTP: g.guarded(), Now: g.now}
 	signIn := &oidc.Service{
-		DB: g.db, Directory: g.directory, HTTP: g.guarded(), PublicURL: g.config.PublicURL, Now: g.now, Log: g.log, OpenSecret: OpenReference,
+		DB: g.db, Directory: g.directory, HTTP: g.guarded(), Keys: issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log, OpenSecret: OpenReference,
 	}
 	signIn.Mount(engine)
 	(&scim.Service{
 		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, Accounts: g.accounts, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
-		Keys: (&keys.Cache{HTTP: g.guarded(), Now: g.now}).Keys,
+		Keys: issuers,
 	}).Mount(engine)
 	(&webhooks.Service{
-		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, HTTP: g.guarded(), PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
+		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, Keys: issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
 	}).Mount(engine)
 	(&api.Service{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,

@@ -56,8 +56,8 @@ func (p *provider) exchange(ctx context.Context, code string, flow directory.Flo
 		rp.WithIssuedAtOffset(clockSkew))
 	claims, err := rp.VerifyTokens[*zoidc.IDTokenClaims](ctx, tokens.AccessToken, signed, verifier)
 	switch {
-	case errors.Is(err, errKeysDown):
-		return identity{}, core.Unavailable(keysRetry, "the identity provider's keys cannot be had").WithCode(codeProviderDown).Because(err)
+	case core.KindOf(err) == core.KindUnavailable:
+		return identity{}, core.AsError(err).WithCode(codeProviderDown)
 	case err != nil:
 		return identity{}, core.Denied("the identity provider's token was not accepted: %s", tokenFault(err)).WithCode(codeTokenRefused).Because(err)
 	}

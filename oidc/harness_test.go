@@ -23,6 +23,7 @@ import (
 	"postern/core/seal"
 	"postern/oidc/devidp"
 	"postern/oidc/devidp/push"
+	"postern/webhooks/keys"
 )
 
 // house is Postern's sign-in and a development IdP, with two workspaces that both trust it.
@@ -96,6 +97,7 @@ func newHouse(t *testing.T) *house {
 	h.service = &Service{
 		Log: slog.New(slog.NewTextHandler(book, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		DB:  h.db, Directory: h.directory, HTTP: &http.Client{Timeout: 5 * time.Second}, PublicURL: h.gateway, Now: now,
+		Keys:       &keys.Cache{HTTP: &http.Client{Timeout: 5 * time.Second}, Now: now},
 		OpenSecret: func(string) (seal.Secret, error) { return seal.NewSecret(clientSecret), nil },
 	}
 	h.service.Mount(engine)

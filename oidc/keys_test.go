@@ -13,12 +13,15 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"postern/core/jwt"
+	"postern/webhooks/keys"
 )
 
 // issuerKeys is a JWKS endpoint that counts, with a clock.
 type issuerKeys struct {
 	t      *testing.T
-	set    *keySet
+	set    keySet
 	ahead  atomic.Int64
 	asked  atomic.Int64
 	down   atomic.Bool
@@ -36,25 +39,26 @@ func newIssuerKeys(t *testing.T) *issuerKeys {
 		}
 		i.lock.Lock()
 		defer i.lock.Unlock()
-		keys := []any{map[string]string{"kty": "future", "kid": "f"}}
+		served := []any{map[string]string{"kty": "future", "kid": "f"}}
 		for _, key := range i.served {
-			keys = append(keys, key)
+			served = append(served, key)
 		}
-		_ = json.NewEncoder(w).Encode(map[string]any{"keys": keys})
+		_ = json.NewEncoder(w).Encode(map[string]any{"keys": served})
 	}))
 	t.Cleanup(server.Close)
 	start := time.Now()
-	i.set = &keySet{address: server.URL, http: server.Client(), now: func() time.Time { return start.Add(time.Duration(i.ahead.Load())) }}
+	cache := &keys.Cache{HTTP: server.Client(), Now: func() time.Time { return start.Add(time.Duration(i.ahead.Load())) }}
+	i.set = keySet{keys: cache, source: jwt.Source{Issuer: "https://idp.example", URI: server.URL}}
 	return i
 }
 
 func (i *issuerKeys) pass(d time.Duration) { i.ahead.Add(int64(d)) }
 
-func (i *issuerKeys) serve(keys map[string]*rsa.PrivateKey) {
+func (i *issuerKeys) serve(private map[string]*rsa.PrivateKey) {
 	i.lock.Lock()
 	defer i.lock.Unlock()
 	i.served = nil
-	for id, key := range keys {
+	for id, key := range private {
 		i.served = append(i.served, jose.JSONWebKey{Key: &key.PublicKey, KeyID: id, Use: "sig", Algorithm: "RS256"})
 	}
 }
@@ -117,15 +121,15 @@ func TestForgedKeyIDs(t *testing.T) {
 	}
 	i.wantAsked(1, "within the cooldown")
 
-	i.pass(keysCooldown)
+	i.pass(keys.DefaultCooldown)
 	_ = i.verify("same", forged)
 	i.wantAsked(2, "an unknown id after the cooldown")
 	for range 5 {
-		i.pass(keysCooldown)
+		i.pass(keys.DefaultCooldown)
 		_ = i.verify("same", forged)
 	}
 	i.wantAsked(2, "an id the IdP is known not to have")
-	i.pass(missingLife)
+	i.pass(keys.DefaultTTL)
 	_ = i.verify("same", forged)
 	i.wantAsked(3, "the same id much later")
 }
@@ -138,7 +142,7 @@ func TestKeysChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	i.serve(map[string]*rsa.PrivateKey{"fresh": fresh})
-	i.pass(keysCooldown)
+	i.pass(keys.DefaultCooldown)
 	if err := i.verify("fresh", fresh); err != nil {
 		t.Errorf("a new key: %v", err)
 	}
@@ -146,14 +150,14 @@ func TestKeysChange(t *testing.T) {
 		t.Error("a key the IdP withdrew was accepted")
 	}
 	i.serve(nil)
-	i.pass(keysLife + time.Second)
+	i.pass(keys.DefaultTTL + time.Second)
 	i.down.Store(true)
 	if err := i.verify("fresh", fresh); err != nil {
 		t.Errorf("a known key while the IdP is down: %v", err)
 	}
-	i.pass(keysGrace)
+	i.pass(keys.Stale)
 	if i.verify("fresh", fresh) == nil {
-		t.Error("a key nobody has confirmed for a day was accepted")
+		t.Error("a key nobody has confirmed for hours was accepted")
 	}
 }
 
@@ -169,7 +173,7 @@ func TestKeysAfterAnOutage(t *testing.T) {
 	}
 	i.wantAsked(1, "while the IdP is down")
 	i.down.Store(false)
-	i.pass(keysRetry)
+	i.pass(keys.Retry)
 	if err := i.verify("good", good); err != nil {
 		t.Errorf("when the IdP is back: %v", err)
 	}

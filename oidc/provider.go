@@ -16,6 +16,7 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/jwt"
 )
 
 const (
@@ -27,7 +28,7 @@ const (
 type provider struct {
 	connection directory.Connection
 	oauth      oauth2.Config // without the secret
-	keys       *keySet
+	keys       keySet
 	http       *http.Client // follows no redirect
 	userinfo   string
 	endSession string
@@ -129,12 +130,12 @@ func (s *Service) discover(ctx context.Context, connection directory.Connection)
 		entry.failure, entry.failed = err, s.now()
 		return entry.provider, err
 	}
-	entry.provider = s.describe(connection, read, client, entry.provider)
+	entry.provider = s.describe(connection, read, client)
 	entry.read, entry.failure = s.now(), nil
 	return entry.provider, nil
 }
 
-func (s *Service) describe(connection directory.Connection, read document, client *http.Client, before *provider) *provider {
+func (s *Service) describe(connection directory.Connection, read document, client *http.Client) *provider {
 	made := &provider{
 		connection: connection, http: client, userinfo: read.UserinfoEndpoint, endSession: read.EndSessionEndpoint, saysIssuer: read.SaysIssuer,
 		oauth: oauth2.Config{
@@ -144,10 +145,8 @@ func (s *Service) describe(connection directory.Connection, read document, clien
 			Endpoint:    oauth2.Endpoint{AuthURL: read.AuthorizationEndpoint, TokenURL: read.TokenEndpoint, AuthStyle: authStyle(read)},
 		},
 	}
-	made.keys = &keySet{address: read.JwksURI, http: client, now: s.now}
-	if before != nil && before.keys.address == read.JwksURI {
-		made.keys = before.keys
-	}
+	// Under the same name as at the other doors, so that the IdP is asked once for all of them.
+	made.keys = keySet{keys: s.Keys, source: jwt.Source{Issuer: connection.Issuer, URI: connection.JWKSURI}}
 	return made
 }
 

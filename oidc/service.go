@@ -12,17 +12,20 @@ import (
 	"postern/core"
 	"postern/core/audit"
 	"postern/core/directory"
+	"postern/core/jwt"
 	"postern/core/postgres"
 	"postern/core/seal"
 )
 
-// Service is the relying party. DB, Directory, HTTP and PublicURL are needed. Use it by pointer.
+// Service is the relying party. DB, Directory, HTTP, Keys and PublicURL are needed. Use it by pointer.
 type Service struct {
 	DB        *postgres.DB
 	Directory *directory.Directory
 	// HTTP reaches the IdPs. Their addresses are a tenant's input: it should refuse private addresses,
 	// cap answers and time out.
 	HTTP *http.Client
+	// Keys finds the public keys IdPs sign with.
+	Keys jwt.Keys
 	// PublicURL is how browsers reach Postern, such as https://postern.example, without a path.
 	PublicURL string
 	Now       func() time.Time // nil: time.Now

@@ -20,6 +20,7 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/jwt"
 )
 
 // federation is a world in which each workspace trusts an issuer of its own. Both use the same key id.
@@ -49,7 +50,7 @@ func federate(t *testing.T) *federation {
 	f.ec, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
 	var lock sync.Mutex
-	f.Keys = func(_ context.Context, issuer, _, kid string) ([]jose.JSONWebKey, error) {
+	f.Keys = keysOf(func(issuer, kid string) ([]jose.JSONWebKey, error) {
 		lock.Lock()
 		defer lock.Unlock()
 		f.asked = append(f.asked, kid)
@@ -64,10 +65,21 @@ func federate(t *testing.T) *federation {
 			found = append(found, jose.JSONWebKey{Key: f.ec.Public(), KeyID: "ec", Algorithm: "ES256"})
 		}
 		return found, nil
-	}
+	})
 	f.trust(t, f.acme, directory.Assertion{Issuer: acmeIssuer, Subject: syncFabric, Audience: audience})
 	f.trust(t, f.other, directory.Assertion{Issuer: otherIssuer, Subject: syncFabric, Audience: audience})
 	return f
+}
+
+// keysOf implements jwt.Keys by a function.
+type keysOf func(issuer, kid string) ([]jose.JSONWebKey, error)
+
+func (k keysOf) Find(_ context.Context, source jwt.Source, kid string) ([]jose.JSONWebKey, error) {
+	return k(source.Issuer, kid)
+}
+
+func (k keysOf) Renew(_ context.Context, source jwt.Source) ([]jose.JSONWebKey, error) {
+	return k(source.Issuer, "")
 }
 
 func (f *federation) trust(t *testing.T, h house, assertion directory.Assertion) {

@@ -1,7 +1,6 @@
 package scim
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -10,10 +9,10 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/go-jose/go-jose/v4"
 
 	"postern/core/accounts"
 	"postern/core/directory"
+	"postern/core/jwt"
 	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/scim/resource"
@@ -41,9 +40,8 @@ type Service struct {
 
 	// Share divides the endpoint between those who ask at the same time.
 	Share Share
-	// Keys finds the public keys an issuer signs client assertions with: those with this key id, or all
-	// for an empty one. It remembers and bounds what it fetches. nil: assertions are not taken.
-	Keys func(ctx context.Context, issuer, jwksURI, kid string) ([]jose.JSONWebKey, error)
+	// Keys finds the public keys an issuer signs client assertions with. nil: assertions are not taken.
+	Keys jwt.Keys
 	// AccessTokenLife is how long the tokens of the token endpoint live: one hour, which is the
 	// default, to six.
 	AccessTokenLife time.Duration

@@ -15,6 +15,7 @@ import (
 	"postern/core"
 	"postern/core/audit"
 	"postern/core/directory"
+	"postern/core/jwt"
 	"postern/core/seal"
 )
 
@@ -172,7 +173,7 @@ func (s *Service) issue(ctx context.Context, cause core.Cause, who claimant) (to
 			// The prefix keeps it apart from the ids of the same issuer's logout tokens.
 			hash := sha256.Sum256([]byte(cause.Correlation.String()))
 			_, _, err := s.Directory.UseTokenID(ctx, tx, who.connection.ID, "client_assertion:"+who.assertion.claims.ID, hash[:], http.StatusOK,
-				who.assertion.claims.Expires.Add(assertionSkew))
+				who.assertion.claims.Expires.Add(jwt.Skew))
 			if core.KindOf(err) == core.KindUnauthenticated && err != nil {
 				return distrust("the assertion was used before")
 			}

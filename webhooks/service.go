@@ -2,7 +2,6 @@ package webhooks
 
 import (
 	"log/slog"
-	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -12,9 +11,9 @@ import (
 	"postern/core"
 	"postern/core/audit"
 	"postern/core/directory"
+	"postern/core/jwt"
 	"postern/core/lifecycle"
 	"postern/core/postgres"
-	"postern/webhooks/keys"
 )
 
 // Service receives what identity providers tell on their own. Every field is needed except Now.
@@ -22,9 +21,8 @@ type Service struct {
 	DB        *postgres.DB
 	Directory *directory.Directory
 	Lifecycle *lifecycle.Lifecycle
-	// HTTP fetches the identity providers' keys. Their addresses are a customer's input: it must
-	// refuse private addresses unless they are allowed.
-	HTTP *http.Client
+	// Keys finds the public keys identity providers sign with.
+	Keys jwt.Keys
 	// PublicURL is where identity providers reach the gateway, such as https://postern.example.com:
 	// a token's audience is an address below it.
 	PublicURL string
@@ -52,7 +50,7 @@ func (s *Service) LogoutURL(connection core.ID) string {
 // prepare fills in what the zero value leaves open, so that a literal is ready for use.
 func (s *Service) prepare() *Verifier {
 	s.once.Do(func() {
-		s.verifier = &Verifier{Keys: &keys.Cache{HTTP: s.HTTP, Now: s.now}, Now: s.now}
+		s.verifier = &Verifier{Keys: s.Keys, Now: s.now}
 		s.strangers.Burst, s.strangers.Every = 5, 10*time.Second
 		s.known.Burst, s.known.Every = 60, time.Second
 	})

@@ -13,7 +13,7 @@ import (
 	josejson "github.com/go-jose/go-jose/v4/json"
 
 	"postern/core"
-	"postern/webhooks/keys"
+	"postern/core/jwt"
 )
 
 // LogoutTokenType is the only typ a logout token may have: an ID token or another door's token is
@@ -52,7 +52,7 @@ type Token struct {
 
 // Verifier verifies signed tokens. Both fields are needed.
 type Verifier struct {
-	Keys *keys.Cache
+	Keys jwt.Keys
 	Now  func() time.Time
 }
 
@@ -132,7 +132,7 @@ func (v *Verifier) Verify(ctx context.Context, compact string, want Expected) (T
 	if unverified.Issuer == "" || !slices.Contains(want.Issuers, unverified.Issuer) {
 		return Token{}, refuse("issuer", "the token's issuer is not this connection's")
 	}
-	payload, err := v.verifySignature(ctx, signed, header, keys.Source{Issuer: unverified.Issuer, URI: want.KeysURI})
+	payload, err := v.verifySignature(ctx, signed, header, jwt.Source{Issuer: unverified.Issuer, URI: want.KeysURI})
 	if err != nil {
 		return Token{}, err
 	}
@@ -145,7 +145,7 @@ func (v *Verifier) Verify(ctx context.Context, compact string, want Expected) (T
 
 // verifySignature tries the keys the token can have been signed with. A token that names no key and
 // that no known key fits gets one more try with keys that may be new.
-func (v *Verifier) verifySignature(ctx context.Context, signed *jose.JSONWebSignature, header jose.Header, source keys.Source) ([]byte, error) {
+func (v *Verifier) verifySignature(ctx context.Context, signed *jose.JSONWebSignature, header jose.Header, source jwt.Source) ([]byte, error) {
 	found, err := v.Keys.Find(ctx, source, header.KeyID)
 	if err != nil {
 		return nil, err

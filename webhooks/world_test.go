@@ -37,6 +37,7 @@ import (
 	"postern/core/seal"
 	"postern/core/vault"
 	"postern/webhooks"
+	"postern/webhooks/keys"
 )
 
 const publicURL = "https://postern.example.com"
@@ -124,9 +125,10 @@ func newWorldOn(t testing.TB, db *postgres.DB) *world {
 	rotations := &rotation.Rotations{DB: db, Accounts: w.accounts, Queue: queue}
 	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: rotations}
 	w.service = &webhooks.Service{
-		DB: db, Directory: w.directory, Lifecycle: w.lifecycle, HTTP: w.idp.Client(), PublicURL: publicURL + "/", Log: slog.New(slog.DiscardHandler),
+		DB: db, Directory: w.directory, Lifecycle: w.lifecycle, PublicURL: publicURL + "/", Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return time.Now().Add(w.ahead) },
 	}
+	w.service.Keys = &keys.Cache{HTTP: w.idp.Client(), Now: w.service.Now}
 	w.engine = gin.New()
 	w.service.Mount(w.engine)
 	w.fill(t)

@@ -56,7 +56,9 @@ var asymmetric = []jose.SignatureAlgorithm{
 }
 
 // Asymmetric returns the algorithms an identity provider may sign with.
-func Asymmetric() []jose.SignatureAlgorithm { return append([]jose.SignatureAlgorithm(nil), asymmetric...) }
+func Asymmetric() []jose.SignatureAlgorithm {
+	return append([]jose.SignatureAlgorithm(nil), asymmetric...)
+}
 
 // Expected is what a token must be and say at one door.
 type Expected struct {

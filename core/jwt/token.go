@@ -12,7 +12,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-
 )
 
 // Token is what a token says. What Verify returns is proven; what Peek returns is not.
@@ -50,11 +49,17 @@ func (t Token) Read(into any) error {
 	return nil
 }
 
-// Peek reads a token without believing it, such as to learn which settings to judge it by. Nothing in the
-// result is proven.
-func Peek(compact string, maxSize int) (Token, error) {
-	read, err := parse(compact, maxSize)
-	return read.Token, err
+// Peek reads a token without believing it, such as to learn which settings to judge it by. Of what is expected
+// only MaxSize, Types, Algorithms and Without count; nothing in the result is proven.
+func Peek(compact string, want Expected) (Token, error) {
+	read, err := parse(compact, want.MaxSize)
+	if err != nil {
+		return Token{}, err
+	}
+	if _, err := read.admissible(want); err != nil {
+		return Token{}, err
+	}
+	return read.Token, nil
 }
 
 // header is the protected header (RFC 7515 §4.1). What else it may hold, such as a key, is passed over.
@@ -219,4 +224,3 @@ func (d *numericDate) time() time.Time {
 	seconds, fraction := math.Modf(float64(*d))
 	return time.Unix(int64(seconds), int64(fraction*1e9)).UTC()
 }
-

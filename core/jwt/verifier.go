@@ -35,7 +35,7 @@ func (v *Verifier) Verify(ctx context.Context, compact string, want Expected) (T
 	if err != nil || len(signed.Signatures) != 1 {
 		return Token{}, refuse(StageMalformed, "the token is not a signed JWT").Because(err)
 	}
-	if err := v.proven(ctx, signed, read, Source{Issuer: read.Issuer, URI: want.KeysURI}); err != nil {
+	if _, err := Prove(ctx, v.Keys, Source{Issuer: read.Issuer, URI: want.KeysURI}, signed); err != nil {
 		return Token{}, err
 	}
 	if want.Subject != "" && read.Subject != want.Subject {
@@ -112,40 +112,45 @@ func (u unproven) timely(want Expected, now time.Time) error {
 	return nil
 }
 
-// proven tries the keys the token can have been signed with. A token that names no key and that no known key
-// fits gets one more try with keys that may be new.
-func (v *Verifier) proven(ctx context.Context, signed *jose.JSONWebSignature, read unproven, source Source) error {
-	found, err := v.Keys.Find(ctx, source, read.KeyID)
+// Prove verifies a signature with an issuer's keys and returns what was signed; it judges nothing else. A token
+// that names no key and that no known key fits gets one more try with keys that may be new.
+func Prove(ctx context.Context, keys Keys, source Source, signed *jose.JSONWebSignature) ([]byte, error) {
+	if len(signed.Signatures) != 1 {
+		return nil, refuse(StageMalformed, "the token has not one signature")
+	}
+	header := signed.Signatures[0].Protected
+	found, err := keys.Find(ctx, source, header.KeyID)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if fits(signed, read.Algorithm, found) {
-		return nil
+	if payload, ok := try(signed, header.Algorithm, found); ok {
+		return payload, nil
 	}
-	if read.KeyID == "" {
-		renewed, err := v.Keys.Renew(ctx, source)
+	if header.KeyID == "" {
+		renewed, err := keys.Renew(ctx, source)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if fits(signed, read.Algorithm, renewed) {
-			return nil
+		if payload, ok := try(signed, header.Algorithm, renewed); ok {
+			return payload, nil
 		}
 	}
 	if len(found) == 0 {
-		return refuse(StageKey, "the issuer has no such key")
+		return nil, refuse(StageKey, "the issuer has no such key")
 	}
-	return refuse(StageSignature, "the token's signature is not the issuer's")
+	return nil, refuse(StageSignature, "the token's signature is not the issuer's")
 }
 
-// fits reports whether one of the keys made the signature. A key that says its algorithm is used for no other.
-func fits(signed *jose.JSONWebSignature, algorithm string, candidates []jose.JSONWebKey) bool {
+// try looks for the key that made the signature. One that says its algorithm is used for no other, and a shared
+// secret or a private key for none.
+func try(signed *jose.JSONWebSignature, algorithm string, candidates []jose.JSONWebKey) ([]byte, bool) {
 	for _, key := range candidates {
 		if key.Algorithm != "" && key.Algorithm != algorithm || !key.IsPublic() {
 			continue
 		}
-		if _, err := signed.Verify(key.Key); err == nil {
-			return true
+		if payload, err := signed.Verify(key.Key); err == nil {
+			return payload, true
 		}
 	}
-	return false
+	return nil, false
 }

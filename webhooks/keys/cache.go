@@ -9,12 +9,16 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"postern/core"
+	"postern/core/jwt"
 )
 
 // Defaults of a Cache, and its bounds.
 const (
 	DefaultTTL      = 15 * time.Minute
 	DefaultCooldown = 30 * time.Second
+	// Retry is the least time between two fetches while the last one failed and there is nothing to go by:
+	// nobody can be served meanwhile.
+	Retry = 5 * time.Second
 	// Stale is how long past its TTL a set is still used while the issuer cannot be reached.
 	Stale = 6 * time.Hour
 
@@ -23,15 +27,9 @@ const (
 	maxUnknownIDs = 256
 )
 
-// Source says where an issuer's keys are.
-type Source struct {
-	Issuer string
-	// URI is the address of the key set. Empty: asked from the issuer's discovery document.
-	URI string
-}
-
 // Cache remembers the keys of many issuers. The zero value with HTTP set is ready; it is safe for
-// concurrent use.
+// concurrent use. A process has one,
+// which every door asks.
 type Cache struct {
 	// HTTP does the fetching. Issuers are a customer's input: it must refuse private addresses.
 	HTTP *http.Client
@@ -43,8 +41,10 @@ type Cache struct {
 	Cooldown time.Duration
 
 	mu      sync.Mutex
-	entries map[Source]*entry
+	entries map[jwt.Source]*entry
 }
+
+var _ jwt.Keys = (*Cache)(nil)
 
 // entry is what is known of one source. Its fields are guarded by the cache's lock.
 type entry struct {
@@ -60,7 +60,7 @@ type entry struct {
 // all of them when kid is empty. None is an answer too: the issuer has no such key. It asks the
 // issuer when the set is old or the key id is new, but never sooner than the cooldown allows; when
 // no set could ever be fetched the error is Unavailable.
-func (c *Cache) Find(ctx context.Context, source Source, kid string) ([]jose.JSONWebKey, error) {
+func (c *Cache) Find(ctx context.Context, source jwt.Source, kid string) ([]jose.JSONWebKey, error) {
 	c.mu.Lock()
 	e := c.entry(source)
 	fresh := !e.fetched.IsZero() && c.now().Sub(e.fetched) < c.ttl()
@@ -76,9 +76,8 @@ func (c *Cache) Find(ctx context.Context, source Source, kid string) ([]jose.JSO
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	usable := !e.fetched.IsZero() && c.now().Sub(e.fetched) < c.ttl()+Stale
-	if !usable {
-		wait := max(time.Second, c.cooldown()-c.now().Sub(e.attempted))
+	if !c.usable(e) {
+		wait := max(time.Second, c.pause(e)-c.now().Sub(e.attempted))
 		return nil, core.Unavailable(wait, "the identity provider's keys cannot be fetched").Because(e.failure)
 	}
 	found = pick(e.set, kid)
@@ -89,15 +88,9 @@ func (c *Cache) Find(ctx context.Context, source Source, kid string) ([]jose.JSO
 	return found, nil
 }
 
-// Keys is Find in plain words, for a wing that takes a function and knows no Cache: the keys of an
-// issuer by key id, from the address uri or, if that is empty, from where its discovery document says.
-func (c *Cache) Keys(ctx context.Context, issuer, uri, kid string) ([]jose.JSONWebKey, error) {
-	return c.Find(ctx, Source{Issuer: issuer, URI: uri}, kid)
-}
-
 // Renew asks the issuer again if the cooldown allows, and returns its keys. A token without a key
 // id that no known key fits may be signed with a key that is new.
-func (c *Cache) Renew(ctx context.Context, source Source) ([]jose.JSONWebKey, error) {
+func (c *Cache) Renew(ctx context.Context, source jwt.Source) ([]jose.JSONWebKey, error) {
 	c.mu.Lock()
 	e := c.entry(source)
 	c.mu.Unlock()
@@ -111,11 +104,11 @@ func (c *Cache) Renew(ctx context.Context, source Source) ([]jose.JSONWebKey, er
 
 // refresh waits for the fetch under way, or starts one if the cooldown allows; asked says whether
 // there was one. Its error is the caller's context ending; a failed fetch is told by the entry.
-func (c *Cache) refresh(ctx context.Context, source Source, e *entry) (asked bool, err error) {
+func (c *Cache) refresh(ctx context.Context, source jwt.Source, e *entry) (asked bool, err error) {
 	c.mu.Lock()
 	under := e.fetching
 	if under == nil {
-		if !e.attempted.IsZero() && c.now().Sub(e.attempted) < c.cooldown() {
+		if !e.attempted.IsZero() && c.now().Sub(e.attempted) < c.pause(e) {
 			c.mu.Unlock()
 			return false, nil
 		}
@@ -133,7 +126,7 @@ func (c *Cache) refresh(ctx context.Context, source Source, e *entry) (asked boo
 	}
 }
 
-func (c *Cache) fetch(ctx context.Context, source Source, e *entry, done chan struct{}) {
+func (c *Cache) fetch(ctx context.Context, source jwt.Source, e *entry, done chan struct{}) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
 	defer cancel()
 	set, err := fetchSet(ctx, c.HTTP, source)
@@ -149,14 +142,17 @@ func (c *Cache) fetch(ctx context.Context, source Source, e *entry, done chan st
 
 // entry returns what is known of a source. Sources come from the configuration, so there are few;
 // the bound keeps a mistake from growing without end.
-func (c *Cache) entry(source Source) *entry {
+func (c *Cache) entry(source jwt.Source) *entry {
 	if c.entries == nil {
-		c.entries = map[Source]*entry{}
+		c.entries = map[jwt.Source]*entry{}
 	}
 	known, ok := c.entries[source]
 	if !ok {
 		if len(c.entries) >= maxSources {
-			clear(c.entries)
+			for old := range c.entries { // any one will do: whoever needs it asks again
+				delete(c.entries, old)
+				break
+			}
 		}
 		known = &entry{unknown: map[string]struct{}{}}
 		c.entries[source] = known
@@ -179,6 +175,19 @@ func (c *Cache) ttl() time.Duration {
 }
 
 func (c *Cache) cooldown() time.Duration { return max(c.Cooldown, DefaultCooldown) }
+
+// usable reports whether an entry's keys may still be used, at least while the issuer does not answer.
+func (c *Cache) usable(e *entry) bool {
+	return !e.fetched.IsZero() && c.now().Sub(e.fetched) < c.ttl()+Stale
+}
+
+// pause is how long after the last fetch the next one may begin.
+func (c *Cache) pause(e *entry) time.Duration {
+	if e.failure != nil && !c.usable(e) {
+		return Retry
+	}
+	return c.cooldown()
+}
 
 // pick returns the keys of a kid, or all of them for none.
 func pick(set []jose.JSONWebKey, kid string) []jose.JSONWebKey {

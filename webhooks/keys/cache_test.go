@@ -19,6 +19,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"postern/core"
+	"postern/core/jwt"
 	"postern/webhooks/keys"
 )
 
@@ -90,7 +91,7 @@ func newCache(idp *issuer) (*keys.Cache, *clock) {
 	return &keys.Cache{HTTP: idp.Client(), Now: clock.Now}, clock
 }
 
-func find(t *testing.T, cache *keys.Cache, source keys.Source, kid string, want int) {
+func find(t *testing.T, cache *keys.Cache, source jwt.Source, kid string, want int) {
 	t.Helper()
 	found, err := cache.Find(t.Context(), source, kid)
 	if err != nil || len(found) != want {
@@ -104,13 +105,13 @@ func TestOneFetchServesManyTokens(t *testing.T) {
 	var wait sync.WaitGroup
 	for range 20 {
 		wait.Go(func() {
-			if found, err := cache.Find(t.Context(), keys.Source{Issuer: idp.URL}, "one"); err != nil || len(found) != 1 {
+			if found, err := cache.Find(t.Context(), jwt.Source{Issuer: idp.URL}, "one"); err != nil || len(found) != 1 {
 				t.Errorf("%v, %v", found, err)
 			}
 		})
 	}
 	wait.Wait()
-	find(t, cache, keys.Source{Issuer: idp.URL}, "", 2)
+	find(t, cache, jwt.Source{Issuer: idp.URL}, "", 2)
 	if idp.fetches.Load() != 1 {
 		t.Errorf("%d fetches", idp.fetches.Load())
 	}
@@ -119,7 +120,7 @@ func TestOneFetchServesManyTokens(t *testing.T) {
 func TestAStormOfForgedKeyIDsIsOneFetchPerCooldown(t *testing.T) {
 	idp := newIssuer(t, set(t, ecKey(t, "one")))
 	cache, clock := newCache(idp)
-	source := keys.Source{Issuer: idp.URL}
+	source := jwt.Source{Issuer: idp.URL}
 	find(t, cache, source, "one", 1)
 	for number := range 25 {
 		find(t, cache, source, fmt.Sprint("forged-", number), 0)
@@ -144,7 +145,7 @@ func TestAStormOfForgedKeyIDsIsOneFetchPerCooldown(t *testing.T) {
 func TestANewKeyIsFoundAfterTheCooldownAndAnOldOneAfterTheTTL(t *testing.T) {
 	idp := newIssuer(t, set(t, ecKey(t, "one")))
 	cache, clock := newCache(idp)
-	source := keys.Source{Issuer: idp.URL, URI: idp.URL + "/keys"}
+	source := jwt.Source{Issuer: idp.URL, URI: idp.URL + "/keys"}
 	find(t, cache, source, "one", 1)
 	idp.set.Store(set(t, ecKey(t, "two")))
 	find(t, cache, source, "two", 0)
@@ -164,12 +165,12 @@ func TestKeysOfOneIssuerAreNotAnothers(t *testing.T) {
 		issuer, uri, kid string
 		want             int
 	}{{one.URL, "", "same", 1}, {other.URL, "", "same", 1}, {one.URL, "", "more", 0}, {other.URL, other.URL + "/keys", "more", 1}, {one.URL, one.URL + "/keys", "", 1}} {
-		if found, err := cache.Keys(t.Context(), test.issuer, test.uri, test.kid); err != nil || len(found) != test.want {
+		if found, err := cache.Find(t.Context(), jwt.Source{Issuer: test.issuer, URI: test.uri}, test.kid); err != nil || len(found) != test.want {
 			t.Errorf("%v: %d keys, %v", test, len(found), err)
 		}
 	}
-	first, _ := cache.Keys(t.Context(), one.URL, "", "same")
-	second, _ := cache.Keys(t.Context(), other.URL, "", "same")
+	first, _ := cache.Find(t.Context(), jwt.Source{Issuer: one.URL}, "same")
+	second, _ := cache.Find(t.Context(), jwt.Source{Issuer: other.URL}, "same")
 	if first[0].Key.(*ecdsa.PublicKey).Equal(second[0].Key) {
 		t.Error("the two issuers have one key")
 	}
@@ -178,7 +179,7 @@ func TestKeysOfOneIssuerAreNotAnothers(t *testing.T) {
 func TestRenewHelpsTokensWithoutKeyID(t *testing.T) {
 	idp := newIssuer(t, set(t, ecKey(t, "")))
 	cache, clock := newCache(idp)
-	source := keys.Source{Issuer: idp.URL}
+	source := jwt.Source{Issuer: idp.URL}
 	find(t, cache, source, "", 1)
 	idp.set.Store(set(t, ecKey(t, ""), ecKey(t, "")))
 	if renewed, err := cache.Renew(t.Context(), source); err != nil || len(renewed) != 1 {
@@ -193,7 +194,7 @@ func TestRenewHelpsTokensWithoutKeyID(t *testing.T) {
 func TestKeysOutliveAnOutageOfTheIssuer(t *testing.T) {
 	idp := newIssuer(t, set(t, ecKey(t, "one")))
 	cache, clock := newCache(idp)
-	source := keys.Source{Issuer: idp.URL}
+	source := jwt.Source{Issuer: idp.URL}
 	find(t, cache, source, "one", 1)
 	idp.status.Store(500)
 	clock.move(keys.DefaultTTL + time.Hour)
@@ -202,16 +203,16 @@ func TestKeysOutliveAnOutageOfTheIssuer(t *testing.T) {
 	if _, err := cache.Find(t.Context(), source, "one"); core.KindOf(err) != core.KindUnavailable {
 		t.Fatalf("got %v", err)
 	}
-	if wait := core.AsError(func() error { _, err := cache.Find(t.Context(), source, "one"); return err }()).RetryAfter; wait <= 0 || wait > keys.DefaultCooldown {
+	if wait := core.AsError(func() error { _, err := cache.Find(t.Context(), source, "one"); return err }()).RetryAfter; wait <= 0 || wait > keys.Retry {
 		t.Errorf("retry after %v", wait)
 	}
 	fetches := idp.fetches.Load()
 	_, _ = cache.Find(t.Context(), source, "one")
 	if idp.fetches.Load() != fetches {
-		t.Error("an issuer that is down is asked again within the cooldown")
+		t.Error("an issuer that is down is asked again at once")
 	}
 	idp.status.Store(200)
-	clock.move(31 * time.Second)
+	clock.move(keys.Retry)
 	find(t, cache, source, "one", 1)
 }
 
@@ -231,30 +232,30 @@ func TestUnusableKeysAreDropped(t *testing.T) {
 		map[string]string{"kty": "RSA", "kid": "tiny", "n": "3ZWrUY0Y6IKN1qI4BhxR2C7oHVFgGPYkd38uGq1jQNSqEvJFcN93CYm16_G78FAFKWqwsJb3Wx-nbxDn6LtP4AhULB1H0K0g7_jLklDAHvI8yhOKlvoyvsUFPWtNxlJyh5JJXvkNKV_4Oo12e69f8QCuQ6NpEPl-cSvXIqUYBCs", "e": "AQAB"},
 		"not even an object"))
 	cache, _ := newCache(idp)
-	find(t, cache, keys.Source{Issuer: idp.URL}, "", 1)
-	find(t, cache, keys.Source{Issuer: idp.URL}, "fine", 1)
+	find(t, cache, jwt.Source{Issuer: idp.URL}, "", 1)
+	find(t, cache, jwt.Source{Issuer: idp.URL}, "fine", 1)
 }
 
 func TestBadAnswersAreRefused(t *testing.T) {
 	good := set(t, ecKey(t, "one"))
-	for name, test := range map[string]func(*issuer) keys.Source{
-		"not JSON": func(idp *issuer) keys.Source { idp.set.Store([]byte("<html>")); return keys.Source{Issuer: idp.URL} },
-		"no key": func(idp *issuer) keys.Source {
+	for name, test := range map[string]func(*issuer) jwt.Source{
+		"not JSON": func(idp *issuer) jwt.Source { idp.set.Store([]byte("<html>")); return jwt.Source{Issuer: idp.URL} },
+		"no key": func(idp *issuer) jwt.Source {
 			idp.set.Store([]byte(`{"keys":[]}`))
-			return keys.Source{Issuer: idp.URL}
+			return jwt.Source{Issuer: idp.URL}
 		},
-		"too long": func(idp *issuer) keys.Source {
+		"too long": func(idp *issuer) jwt.Source {
 			idp.set.Store([]byte(`{"pad":"` + strings.Repeat("a", 600<<10) + `"}`))
-			return keys.Source{Issuer: idp.URL}
+			return jwt.Source{Issuer: idp.URL}
 		},
-		"another issuer's discovery": func(idp *issuer) keys.Source {
+		"another issuer's discovery": func(idp *issuer) jwt.Source {
 			idp.claims = "https://other.example"
-			return keys.Source{Issuer: idp.URL}
+			return jwt.Source{Issuer: idp.URL}
 		},
-		"a redirect":   func(idp *issuer) keys.Source { return keys.Source{Issuer: idp.URL, URI: idp.URL + "/redirect"} },
-		"not an URL":   func(idp *issuer) keys.Source { return keys.Source{Issuer: idp.URL, URI: "file:///etc/passwd"} },
-		"an error":     func(idp *issuer) keys.Source { idp.status.Store(404); return keys.Source{Issuer: idp.URL} },
-		"nobody there": func(*issuer) keys.Source { return keys.Source{Issuer: "http://127.0.0.1:1"} },
+		"a redirect":   func(idp *issuer) jwt.Source { return jwt.Source{Issuer: idp.URL, URI: idp.URL + "/redirect"} },
+		"not an URL":   func(idp *issuer) jwt.Source { return jwt.Source{Issuer: idp.URL, URI: "file:///etc/passwd"} },
+		"an error":     func(idp *issuer) jwt.Source { idp.status.Store(404); return jwt.Source{Issuer: idp.URL} },
+		"nobody there": func(*issuer) jwt.Source { return jwt.Source{Issuer: "http://127.0.0.1:1"} },
 	} {
 		idp := newIssuer(t, good)
 		source := test(idp)
@@ -270,8 +271,8 @@ func TestTheFirstCallerLeavingDoesNotSpoilTheFetch(t *testing.T) {
 	cache, _ := newCache(idp)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, _ = cache.Find(ctx, keys.Source{Issuer: idp.URL}, "one")
-	find(t, cache, keys.Source{Issuer: idp.URL}, "one", 1)
+	_, _ = cache.Find(ctx, jwt.Source{Issuer: idp.URL}, "one")
+	find(t, cache, jwt.Source{Issuer: idp.URL}, "one", 1)
 	if idp.fetches.Load() != 1 {
 		t.Errorf("%d fetches", idp.fetches.Load())
 	}

@@ -5,7 +5,7 @@
 //	                           ▼
 //	                      one fetch at a time, at most one per cooldown ──► issuer's JWKS
 //
-// It guarantees that a storm of forged tokens costs at most one fetch per issuer and cooldown, that
+// It implements jwt.Keys for every door of the process. It guarantees that a storm of forged tokens costs at most one fetch per issuer and cooldown, that
 // a kid the issuer does not have is remembered as such, that only public asymmetric keys of
 // sufficient strength are ever returned, and that keys once fetched outlive a short outage of the
 // issuer.

@@ -14,6 +14,8 @@ import (
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
+
+	"postern/core/jwt"
 )
 
 const (
@@ -22,7 +24,7 @@ const (
 )
 
 // fetchSet reads the key set of a source, by its own address or through discovery.
-func fetchSet(ctx context.Context, client *http.Client, source Source) ([]jose.JSONWebKey, error) {
+func fetchSet(ctx context.Context, client *http.Client, source jwt.Source) ([]jose.JSONWebKey, error) {
 	address := source.URI
 	if address == "" {
 		found, err := discover(ctx, client, source.Issuer)
