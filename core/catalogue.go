@@ -47,6 +47,24 @@ const (
 	SignalAccepted EventType = "signal.accepted"
 	SignalRefused  EventType = "signal.refused"
 
+	SignalPolicyChanged      EventType = "signal.policy_changed"
+	SignalsHeld              EventType = "connection.signals_held"     // more people were meant than the guard lets through
+	SignalsApproved          EventType = "connection.signals_approved" // an administrator let what waits go on
+	SignalsRejected          EventType = "connection.signals_rejected" // or called it a mistake
+	UserRestricted           EventType = "user.restricted"             // no password is revealed or filled
+	UserRestrictionLifted    EventType = "user.restriction_lifted"
+	UserStepUpRequired       EventType = "user.step_up_required"      // revealing needs a newer sign-in
+	UserReactivationProposed EventType = "user.reactivation_proposed" // the identity provider let them in again; Postern does not by itself
+	UserUnlinked             EventType = "user.identifier_unlinked"   // an identifier leads to them no longer
+	UserRelinked             EventType = "user.identifier_changed"    // another identifier leads to them
+
+	StreamCreated   EventType = "stream.created" // of Shared Signals, at a transmitter
+	StreamUpdated   EventType = "stream.updated" // its settings or its status, by us or the transmitter
+	StreamVerified  EventType = "stream.verified"
+	StreamFailing   EventType = "stream.failing" // polling fails again and again
+	StreamRecovered EventType = "stream.recovered"
+	StreamDeleted   EventType = "stream.deleted"
+
 	AppCreated              EventType = "app.created"
 	AccountCreated          EventType = "account.created"
 	AccountShared           EventType = "account.shared"

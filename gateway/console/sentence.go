@@ -73,8 +73,26 @@ var sayings = map[core.EventType]saying{
 	core.SessionSettingsChanged: {"changed the session settings of", "workspace", "", "", "warn"},
 
 	core.RequestRefused: {"sent a request that was refused", "", "", "", "bad"},
-	core.SignalAccepted: {"asked to log out", "user", "", "", "warn"},
+	core.SignalAccepted: {"sent a signal about", "user", "", "", "warn"},
 	core.SignalRefused:  {"refused a signal for", "connection", "", "", "bad"},
+
+	core.SignalPolicyChanged:      {"changed what signals do", "", "", "", "warn"},
+	core.SignalsHeld:              {"sent signals about more people than the guard lets through:", "connection", "", "", "bad"},
+	core.SignalsApproved:          {"approved the signals held for", "connection", "", "", "warn"},
+	core.SignalsRejected:          {"rejected the signals held for", "connection", "", "", "warn"},
+	core.UserRestricted:           {"restricted", "user", "", "", "warn"},
+	core.UserRestrictionLifted:    {"lifted the restriction of", "user", "", "", "good"},
+	core.UserStepUpRequired:       {"asks for a new sign-in of", "user", "", "", "warn"},
+	core.UserReactivationProposed: {"proposed to let in again", "user", "", "", "warn"},
+	core.UserUnlinked:             {"unlinked an identifier of", "user", "", "", "warn"},
+	core.UserRelinked:             {"changed an identifier of", "user", "", "", "calm"},
+
+	core.StreamCreated:   {"began to hear signals by the stream", "stream", "of", "connection", "calm"},
+	core.StreamUpdated:   {"changed the stream", "stream", "of", "connection", "warn"},
+	core.StreamVerified:  {"proved the stream", "stream", "of", "connection", "good"},
+	core.StreamFailing:   {"cannot hear the stream", "stream", "of", "connection", "bad"},
+	core.StreamRecovered: {"hears again the stream", "stream", "of", "connection", "good"},
+	core.StreamDeleted:   {"ended the stream", "stream", "of", "connection", "warn"},
 
 	core.AppCreated:              {"added the app", "app", "", "", "calm"},
 	core.AccountCreated:          {"added the account", "account", "", "", "calm"},
@@ -105,7 +123,7 @@ var sayings = map[core.EventType]saying{
 var ours = map[core.EventType]bool{
 	core.RotationStarted: true, core.RotationDelayed: true, core.RotationBlocked: true, core.AccountPasswordDrifted: true,
 	core.AccountPasswordRotated: true, core.AccountValidated: true, core.AccountDesynced: true, core.AccountOrphaned: true,
-	core.SignalRefused: true,
+	core.SignalRefused: true, core.StreamVerified: true, core.StreamFailing: true, core.StreamRecovered: true,
 }
 
 func lineOf(record audit.Record) line {
@@ -137,6 +155,9 @@ func lineOf(record audit.Record) line {
 		if millis, err := strconv.ParseInt(event.Data["time_to_lockout_ms"], 10, 64); err == nil {
 			told.Note = "locked out after " + span(time.Duration(millis)*time.Millisecond)
 		}
+	}
+	if event.Type == core.SignalAccepted && (event.Data["kind"] == "logout" || event.Data["kind"] == "session_revoked") {
+		told.Verb = "asked to log out"
 	}
 	if told.Note == "" {
 		told.Note = event.Data["changed"]
