@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"time"
 
 	"postern/core"
 	"postern/scim/resource"
@@ -15,12 +16,14 @@ const (
 	bulkResponseSchema = "urn:ietf:params:scim:api:messages:2.0:BulkResponse"
 	// maxOperations bounds the operations of one Bulk; maxBody bounds its bytes.
 	maxOperations = 1000
+	// bulkRecheck is how often the token of a Bulk is looked up again while its operations run.
+	bulkRecheck = time.Second
 )
 
 // bulk is POST /Bulk (RFC 7644, section 3.7): many requests in one. Each operation goes the way it
 // would have gone alone, in a transaction of its own, so that one that fails takes nothing from the
 // others, and with a journal entry of its own under the correlation they share. Results are in the
-// order of the request.
+// order of the request. A token that ends meanwhile ends the rest within a second.
 func (s *Service) bulk(r *request) (answer, error) {
 	body, err := r.document()
 	if err != nil {
@@ -30,7 +33,7 @@ func (s *Service) bulk(r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	work.run(r.Context(), r.operate)
+	work.run(r.Context(), r.whileAdmitted(r.operate))
 	list := make([]any, 0, len(work.operations))
 	for _, o := range work.operations {
 		if o.outcome != nil {
@@ -39,6 +42,40 @@ func (s *Service) bulk(r *request) (answer, error) {
 	}
 	shown := resource.NewObject("schemas", []any{bulkResponseSchema}, "Operations", list)
 	return answer{status: http.StatusOK, body: shown.Append(make([]byte, 0, 64+256*len(list)))}, nil
+}
+
+// whileAdmitted has operations carried out for as long as the token that came with the Bulk is good.
+// What is left then is refused as requests of their own would be, with 401. One that could not be
+// looked up is the fault of one operation: the next asks again.
+func (r *request) whileAdmitted(perform performer) performer {
+	looked := r.received
+	var ended error
+	return func(o *operation, path string, data *resource.Object, fault error) *outcome {
+		if now := r.now(); ended == nil && now.Sub(looked) >= bulkRecheck {
+			err := r.stillAdmitted()
+			switch {
+			case err == nil:
+				looked = now
+			case core.KindOf(err) == core.KindUnauthenticated:
+				ended = err
+			default:
+				return perform(o, path, nil, err)
+			}
+		}
+		if ended != nil {
+			return perform(o, path, nil, ended)
+		}
+		return perform(o, path, data, fault)
+	}
+}
+
+// stillAdmitted is nil while the token of the request is its connection's.
+func (r *request) stillAdmitted() error {
+	token, err := bearerToken(r.Header)
+	if err == nil {
+		_, err = r.Directory.AuthenticateConnection(r.Context(), token)
+	}
+	return err
 }
 
 // operate carries out one operation as if it had come alone: through the same routes, to the same

@@ -6,8 +6,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"postern/core"
 	"postern/core/directory"
@@ -245,5 +247,47 @@ func TestBulkThatDies(t *testing.T) {
 	h.call(t, "GET", "/Users", "").want(t, 200).is(t, 20.0, "totalResults")
 	if got := len(h.journal(t)); got != 27 {
 		t.Errorf("%d entries", got)
+	}
+}
+
+// A token that is revoked in the middle opens nothing more a second later: what was done stays done, and
+// the rest is refused.
+func TestBulkWhoseTokenIsRevoked(t *testing.T) {
+	w := open(t, directory.Generic)
+	h := w.acme
+	now := time.Now()
+	h.Now = func() time.Time { return now }
+	tokens, err := h.Directory.ConnectionTokens(t.Context(), h.DB, h.workspace, h.connection.ID)
+	must(t, err)
+	woken := 0
+	h.Lifecycle.Wake = func() {
+		switch woken++; woken {
+		case 2: // within the second nobody looks
+			must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+				return h.Directory.RevokeConnectionToken(t.Context(), tx, core.NewCause(core.System, time.Now()), h.workspace, h.connection.ID, tokens[0].ID)
+			}))
+		case 3:
+			now = now.Add(time.Second)
+		}
+	}
+	_, got := h.bulk(t, `[{"method":"POST","path":"/Users","bulkId":"1","data":{"userName":"one"}},
+		{"method":"POST","path":"/Users","bulkId":"2","data":{"userName":"two"}},
+		{"method":"POST","path":"/Users","bulkId":"3","data":{"userName":"three"}},
+		{"method":"POST","path":"/Users","bulkId":"4","data":{"userName":"four"}},
+		{"method":"DELETE","path":"/Users/`+core.NewID().String()+`"}]`)
+	if got != "201 201 201 401 401" {
+		t.Errorf("statuses %s", got)
+	}
+	h.Lifecycle.Wake = nil
+	if written := len(h.journal(t)); written != 3 {
+		t.Errorf("%d entries", written)
+	}
+	h.call(t, "GET", "/Users", "").wantError(t, 401, "")
+
+	// The other workspace's token goes on, however long its Bulk takes.
+	w.other.Lifecycle.Wake = func() { now = now.Add(time.Minute) }
+	if _, got := w.other.bulk(t, `[{"method":"POST","path":"/Users","bulkId":"1","data":{"userName":"one"}},
+		{"method":"POST","path":"/Users","bulkId":"2","data":{"userName":"two"}}]`); got != "201 201" {
+		t.Errorf("statuses %s", got)
 	}
 }
