@@ -58,6 +58,12 @@ func (s sheet) connection(page connectionPage) {
 		s.row("bearer token, shown once", page.Token)
 	}
 	s.row("or OAuth token endpoint", page.Addresses.Token)
+	if page.Kind == directory.Entra && page.Provisioning.Assertion.Issuer != "" {
+		s.say("\nWorkload Identity Federation, in place of a token: Provisioning › Connectivity")
+		s.row("Client ID", page.ID.String())
+		s.row("Token URL", page.Addresses.Token)
+		s.row("SCIM URL", page.SCIM+"?aadOptscim062020")
+	}
 	s.say("\nSign-in by OpenID Connect: an app of type Web, authorization code")
 	s.row("redirect URI", page.Redirect)
 	s.row("sign-out redirect URI", page.SignedOut)

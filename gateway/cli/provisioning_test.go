@@ -48,6 +48,16 @@ func TestConnectionProvisioning(t *testing.T) {
 	if got := settings(); got != want {
 		t.Errorf("got %+v", got)
 	}
+	page := d.json("connection", "show", "Entra ID", "--workspace", "acme", "--public-url", publicURL)
+	out = d.do("connection", "show", "Entra ID", "--workspace", "acme", "--public-url", publicURL)
+	for _, says := range []string{
+		"Client ID                  " + page["id"].(string), "Token URL                  " + publicURL + "/scim/oauth/token",
+		"SCIM URL                   " + publicURL + "/scim/v2?aadOptscim062020",
+	} {
+		if !strings.Contains(out, says) {
+			t.Errorf("%q is not in\n%s", says, out)
+		}
+	}
 	d.do(update("--no-guard", "--no-entitlements", "--profile", "detected", "--assertion-issuer", "")...)
 	if got := settings(); got != (directory.Provisioning{GuardShare: 5, GuardFloor: -1, JournalDays: 90}) {
 		t.Errorf("got %+v", got)
