@@ -9,6 +9,7 @@ import (
 
 	"postern/core"
 	"postern/core/audit"
+	"postern/core/postgres"
 )
 
 const endSession = `
@@ -86,25 +87,35 @@ insert into ended_sign_ins as e (workspace_id, connection_id, issuer, kind, valu
 values (@workspace, @connection, @issuer, @kind, @value, @now)
 on conflict (workspace_id, connection_id, kind, value, issuer) do update set at = greatest(e.at, excluded.at)`
 
-const endIdPSessions = `
+const endSessionsOfSID = `
 update sessions s set ended = @now, end_reason = @reason
 from users u
-where s.workspace_id = @workspace and s.connection_id = @connection and s.ended is null
-  and (@issuer = '' or s.issuer = @issuer) and (@sid = '' or s.sid = @sid) and (@subject = '' or s.subject = @subject)
+where s.workspace_id = @workspace and s.connection_id = @connection and s.sid = @sid and s.sid <> '' and s.ended is null
+  and (@issuer = '' or s.issuer = @issuer) and (@subject = '' or s.subject = @subject)
+  and u.workspace_id = s.workspace_id and u.id = s.user_id
+returning s.id, u.id, u.user_name, u.display_name, ` + sessionLived
+
+const endSessionsOfSubject = `
+update sessions s set ended = @now, end_reason = @reason
+from users u
+where s.workspace_id = @workspace and s.connection_id = @connection and s.subject = @subject and s.ended is null
+  and (@issuer = '' or s.issuer = @issuer)
   and u.workspace_id = s.workspace_id and u.id = s.user_id
 returning s.id, u.id, u.user_name, u.display_name, ` + sessionLived
 
 // EndIdPSessions ends the sessions an IdP means by its session id, or every one of the person it means
 // by its subject. Sign-ins under way of that session or person do not survive it, whether they have a
-// session by now or not: what the IdP ended is remembered. Whoever also locks users does so before.
+// session by now or not, or even a user: what the IdP ended is remembered. Whoever also locks users does so
+// before.
 func (d *Directory) EndIdPSessions(ctx context.Context, tx pgx.Tx, cause core.Cause, meant IdPSession, reason string) ([]Ended, error) {
 	kind, value := "sid", meant.SID
 	if value == "" {
 		kind, value = "sub", meant.Subject
 	}
-	if value == "" {
-		return nil, core.Invalid("sid", "a session or a subject is needed")
+	if err := present(kind, value); err != nil {
+		return nil, err
 	}
+	// Wholly before or wholly after a sign-in that names the same, see endedMeanwhile.
 	if _, err := tx.Exec(ctx, lockSignIn, pgx.StrictNamedArgs{"name": signInName(meant.Workspace, meant.Connection, kind, value)}); err != nil {
 		return nil, err
 	}
@@ -115,22 +126,38 @@ func (d *Directory) EndIdPSessions(ctx context.Context, tx pgx.Tx, cause core.Ca
 	}); err != nil {
 		return nil, err
 	}
-	return d.end(ctx, tx, cause, meant.Workspace, reason, endIdPSessions, pgx.StrictNamedArgs{
-		"connection": meant.Connection, "issuer": meant.Issuer, "sid": meant.SID, "subject": meant.Subject,
-	})
+	args := pgx.StrictNamedArgs{"connection": meant.Connection, "issuer": meant.Issuer, "subject": meant.Subject}
+	if meant.SID == "" {
+		return d.end(ctx, tx, cause, meant.Workspace, reason, endSessionsOfSubject, args)
+	}
+	args["sid"] = meant.SID
+	return d.end(ctx, tx, cause, meant.Workspace, reason, endSessionsOfSID, args)
 }
-
-const endFramedSessions = endIdPSessions
 
 // EndFramedSession ends the session a front-channel logout names. Anybody's page can ask for one, so
 // nothing is remembered of it and it reaches no other session.
 func (d *Directory) EndFramedSession(ctx context.Context, tx pgx.Tx, cause core.Cause, meant IdPSession, reason string) ([]Ended, error) {
-	if meant.SID == "" {
-		return nil, core.Invalid("sid", "a session is needed")
+	if err := present("sid", meant.SID); err != nil {
+		return nil, err
 	}
-	return d.end(ctx, tx, cause, meant.Workspace, reason, endFramedSessions, pgx.StrictNamedArgs{
+	return d.end(ctx, tx, cause, meant.Workspace, reason, endSessionsOfSID, pgx.StrictNamedArgs{
 		"connection": meant.Connection, "issuer": meant.Issuer, "sid": meant.SID, "subject": meant.Subject,
 	})
+}
+
+const hasIdPSession = `
+select exists (
+	select from sessions s
+	where s.workspace_id = @workspace and s.connection_id = @connection and s.ended is null and s.sid = @sid and s.sid <> ''
+	  and (@issuer = '' or s.issuer = @issuer))`
+
+// HasIdPSession reports whether there is a session that an IdP calls so.
+func (d *Directory) HasIdPSession(ctx context.Context, q postgres.Querier, meant IdPSession) (bool, error) {
+	var has bool
+	err := q.QueryRow(ctx, hasIdPSession, pgx.StrictNamedArgs{
+		"workspace": meant.Workspace, "connection": meant.Connection, "issuer": meant.Issuer, "sid": meant.SID,
+	}).Scan(&has)
+	return has, postgres.Classify(err)
 }
 
 // end runs a statement that ends sessions, and tells each that was live.

@@ -6,8 +6,8 @@ alter table sessions
 	add column address    text not null default '',
 	add column agent      text not null default '',
 	add column stepped_up timestamptz;             -- when its token was last replaced
-create index sessions_sid on sessions (workspace_id, issuer, sid) where ended is null and sid <> '';
-create index sessions_subject on sessions (workspace_id, issuer, subject) where ended is null;
+create index sessions_sid on sessions (workspace_id, connection_id, sid) where ended is null and sid <> '';
+create index sessions_subject on sessions (workspace_id, connection_id, subject) where ended is null;
 
 -- How long sessions last, and how recently somebody must have proven themselves. None: the defaults.
 create table session_settings (
@@ -41,3 +41,6 @@ alter table sign_in_flows
 	add column acr_values text[] not null default '{}',
 	add column max_age    integer,                -- seconds; null: however long ago
 	add column session_id uuid;
+
+-- What its IdP is allowed in logout tokens, by name.
+alter table connections add column logout_quirks text[] not null default '{}';
