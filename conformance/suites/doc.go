@@ -3,6 +3,7 @@
 //	package.json       scimmy, scim-patch, scim2-parse-filter   servers and parsers to compare with
 //	requirements.txt   scim2-tester, driven by tester.py        a conformance suite
 //	pom.xml            a SCIM SDK, driven by Client.java        a client
+//	keycloak/pom.xml   Keycloak; package.json: oidc-provider    identity providers, started by conformance/optest
 //
 // deploy/tools/install test installs them, in exact versions, into a folder that $POSTERN_SUITES names.
 // Nothing of theirs is in this repository.
