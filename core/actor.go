@@ -37,6 +37,9 @@ type Cause struct {
 	Correlation ID        `json:"correlation"`
 	Origin      Origin    `json:"origin,omitzero"`
 	Received    time.Time `json:"received"`
+	// Authenticated is when the identity provider last saw whoever acts, in the session they act in; zero: no
+	// session does. It does not travel on with jobs.
+	Authenticated time.Time `json:"-"`
 }
 
 // NewCause begins a story: a fresh correlation id.

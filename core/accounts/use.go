@@ -61,14 +61,16 @@ insert into exposures (id, workspace_id, account_id, user_id, version, level, se
 values (@id, @workspace, @account, @user, @version, @level, @seen)`
 
 // Reveal shows an owner the account's current password. That they saw it is committed, with its
-// event, before it is returned.
+// event, before it is returned. What signals left with the user is obeyed: Denied, with code "restricted", or
+// "step_up_required" when the session of the cause was authenticated too long ago.
 func (a *Accounts) Reveal(ctx context.Context, cause core.Cause, workspace, user, account core.ID) (username string, password seal.Secret, err error) {
 	return a.expose(ctx, cause, workspace, user, account, "revealed")
 }
 
 // Fill gives the current password to be typed into the app for anybody the account is shared with.
 // That is committed, with its event, before it is returned. An account that is desynced refuses
-// (Denied, code "desynced") until a sign-in has proved its password.
+// (Denied, code "desynced") until a sign-in has proved its password, and so does a user who is restricted
+// (code "restricted").
 func (a *Accounts) Fill(ctx context.Context, cause core.Cause, workspace, user, account core.ID) (username string, password seal.Secret, err error) {
 	return a.expose(ctx, cause, workspace, user, account, "filled")
 }
@@ -86,6 +88,14 @@ func (a *Accounts) expose(ctx context.Context, cause core.Cause, workspace, user
 		}
 		if level == "revealed" && role != Owner {
 			return core.Denied("only an owner of the account may see its password").WithCode("not_owner")
+		}
+		// Read once the user is held: a signal that restricts them is wholly before this or wholly after.
+		standing, err := a.Directory.Standing(ctx, tx, workspace, user)
+		if err != nil {
+			return err
+		}
+		if err := standing.Refusal(level == "revealed", cause); err != nil {
+			return err
 		}
 		found, err := a.Account(ctx, tx, workspace, account)
 		if err != nil {

@@ -2,51 +2,338 @@ package signals
 
 import (
 	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/accounts"
+	"postern/core/audit"
 	"postern/core/directory"
-	"postern/core/lifecycle"
 )
 
 // Receive carries out a signal and returns its receipt, after the commit. It is one transaction: whom the signal
 // means inside its connection, what the policy makes of it, whether the incident was told before, whether too
 // many are meant at once, the effect, the receipt, the events, and the single use of what carried it (once; nil:
-// none). A signal that means nobody is NotFound, with its receipt. What cannot be done to who is meant, such as
-// taking the last owner away, is a Conflict or Denied.
+// none). A signal that means nobody is NotFound, with its receipt. The same carrier for another request is
+// Unauthenticated with code "replayed". What a command refuses does not undo the others: the receipt says so.
 func (s *Signals) Receive(ctx context.Context, cause core.Cause, signal Signal, once *Once) (Receipt, error) {
-	connection, err := s.Directory.Connection(ctx, s.DB, signal.Workspace, signal.Connection)
+	signal, err := s.checked(cause, signal)
 	if err != nil {
 		return Receipt{}, err
 	}
-	var users []directory.User
-	for _, name := range signal.Subject.names() {
-		found, err := s.resolve(ctx, s.DB, connection, name)
-		if err != nil && core.KindOf(err) != core.KindNotFound {
-			return Receipt{}, err
+	var t *telling
+	err = s.DB.Command(ctx, directory.Collision, func(batch *pgx.Batch) {
+		t = s.tell(cause, signal, once)
+		t.open(batch)
+	}, func(tx pgx.Tx, last *pgx.Batch) error { return t.work(ctx, tx, last) })
+	if err != nil {
+		return Receipt{}, err
+	}
+	if t.receipt.Replayed {
+		return t.receipt, nil
+	}
+	s.wake()
+	if s.Meter != nil {
+		s.Meter.Ended(signal.Door, s.now().Sub(signal.Received))
+	}
+	if t.receipt.Outcome == Nobody {
+		return t.receipt, core.NotFound("user in this connection")
+	}
+	return t.receipt, nil
+}
+
+// checked fills in what a door may leave out, and refuses what no door should send.
+func (s *Signals) checked(cause core.Cause, signal Signal) (Signal, error) {
+	now := s.now()
+	if signal.Received.IsZero() || signal.Received.After(now) {
+		signal.Received = now
+	}
+	if signal.Occurred.IsZero() || signal.Occurred.After(signal.Received) {
+		signal.Occurred = signal.Received
+	}
+	signal.Occurred, signal.Received = signal.Occurred.UTC().Truncate(time.Microsecond), signal.Received.UTC().Truncate(time.Microsecond)
+	if signal.SID == "" {
+		signal.SID = signal.Subject.sid()
+	}
+	signal.SID, signal.Transaction = cut(signal.SID, maxIdentifier), cut(signal.Transaction, maxIdentifier)
+	switch {
+	case signal.Workspace.IsZero() || signal.Door == "" || signal.Kind == "":
+		return Signal{}, core.Invalid("", "a signal has a workspace, a door and a kind")
+	case signal.Connection.IsZero() && cause.Actor.Kind == core.ActorConnection:
+		return Signal{}, core.Invalid("", "a signal of an identity provider has a connection")
+	case signal.Subject.IsZero() && signal.SID == "":
+		return Signal{}, core.Invalid("sub_id", "a signal is about somebody, or about a session")
+	}
+	return signal, nil
+}
+
+// telling is one signal on its way through the pipeline.
+type telling struct {
+	*Signals
+	cause   core.Cause
+	signal  Signal
+	once    *Once
+	receipt Receipt
+
+	unused bool // what carried the signal came for the first time
+	around surroundings
+	people []directory.User
+	seen   [][]accounts.Exposed // what each was exposed to, if the policy wants to know
+	known  []incident
+	last   *pgx.Batch
+	events []core.Event // in the order in which they are told
+	later  []core.Event // what follows from them
+}
+
+func (s *Signals) tell(cause core.Cause, signal Signal, once *Once) *telling {
+	return &telling{Signals: s, cause: cause, signal: signal, once: once, unused: true, receipt: Receipt{ID: core.NewID(), Signal: signal, Outcome: Done}}
+}
+
+// keepPlans has the transaction go by the plans it has: what a signal asks is always the same.
+const keepPlans = `set local plan_cache_mode = force_generic_plan`
+
+// open is sent with the transaction's begin. People are locked last: what they are judged by is read after.
+func (t *telling) open(batch *pgx.Batch) {
+	batch.Queue(keepPlans)
+	t.queueSurroundings(batch)
+	if t.once != nil {
+		// A name that cannot be kept is told by work, which asks again.
+		if err := t.Directory.QueueTokenUse(batch, t.signal.Connection, t.once.TokenID, t.once.BodyHash, t.once.Status, t.once.Expires, &t.unused); err != nil {
+			t.unused = false
 		}
-		users = append(users, found...)
 	}
-	receipt := Receipt{ID: core.NewID(), Signal: signal, Outcome: Nobody, Commands: []Command{EndSessions, Rotate}}
-	if len(users) == 0 {
-		return receipt, core.NotFound("user in this connection")
+	names := t.signal.Subject.names()
+	if len(names) == 0 {
+		names = []Subject{{}} // the session alone
 	}
-	targets := make([]core.Target, 0, len(users)+1)
-	for _, user := range users {
-		receipt.Users = append(receipt.Users, user.ID)
-		targets = append(targets, user.Target())
+	for _, name := range names {
+		if meant, ok := t.meant(name); ok {
+			t.Directory.QueueLockMeant(batch, meant, &t.people)
+		}
 	}
-	targets = append(targets, core.Target{Kind: "connection", ID: connection.ID, Name: connection.Name})
-	event := core.NewEvent(core.SignalAccepted, connection.Workspace, cause, s.now(), targets...).
-		With("signal", string(signal.Door)).With("subject", signal.Subject.String()).With("token_id", cut(signal.Evidence.TokenID, 200))
-	var use *lifecycle.TokenUse
-	if once != nil {
-		use = &lifecycle.TokenUse{Connection: connection.ID, TokenID: once.TokenID, BodyHash: once.BodyHash, Status: once.Status, Expires: once.Expires}
+}
+
+// work is what comes after the first look.
+func (t *telling) work(ctx context.Context, tx pgx.Tx, last *pgx.Batch) error {
+	t.last = last
+	if !t.unused {
+		return t.again(ctx, tx)
 	}
-	effect, err := s.Lifecycle.LogoutAll(ctx, cause, signal.Workspace, receipt.Users, use, event)
+	if t.cause.Actor.Kind != core.ActorConnection {
+		if err := t.Accounts.Administrator(ctx, tx, t.cause, t.signal.Workspace); err != nil {
+			return err
+		}
+	} else if !t.around.found {
+		return core.NotFound("connection")
+	}
+	for _, person := range t.people {
+		t.receipt.Users = append(t.receipt.Users, person.ID)
+	}
+	if len(t.people) == 0 {
+		return t.nobody(ctx, tx)
+	}
+	wanted := t.around.commands(t.signal)
+	if t.signal.Door == FrontChannelLogout {
+		wanted = []Command{EndSessions} // nobody signed it
+	}
+	if err := t.look(ctx, tx, wanted); err != nil {
+		return err
+	}
+	if err := t.carry(ctx, tx, wanted); err != nil {
+		return err
+	}
+	return t.finish()
+}
+
+// again answers a carrier that came before.
+func (t *telling) again(ctx context.Context, tx pgx.Tx) error {
+	status, replay, err := t.Directory.UseTokenID(ctx, tx, t.signal.Connection, t.once.TokenID, t.once.BodyHash, t.once.Status, t.once.Expires)
 	if err != nil {
-		return Receipt{}, err
+		if core.KindOf(err) == core.KindUnauthenticated {
+			return core.AsError(err).WithCode("replayed")
+		}
+		return err
 	}
-	receipt.Outcome, receipt.Sessions, receipt.Rotations = Done, effect.SessionsEnded, effect.Rotations
-	receipt.Replayed, receipt.Status, receipt.Committed = effect.Replayed, effect.Status, s.now()
-	return receipt, nil
+	t.receipt.Replayed, t.receipt.Status = replay, status
+	return nil
+}
+
+// nobody notes a signal about somebody the connection does not have, or not yet: a sign-in under way of that
+// session or subject does not survive it.
+func (t *telling) nobody(ctx context.Context, tx pgx.Tx) error {
+	t.receipt.Outcome = Nobody
+	meant := t.session()
+	if (meant.SID != "" || meant.Subject != "") && t.signal.Door != FrontChannelLogout && !t.signal.Connection.IsZero() && t.ends() {
+		ended, err := t.Directory.EndIdPSessions(ctx, tx, t.cause, meant, t.reason())
+		if err != nil {
+			return err
+		}
+		t.count(ended)
+	}
+	if t.once != nil && t.once.Nobody != 0 {
+		t.Directory.QueueTokenAnswer(t.last, t.signal.Connection, t.once.TokenID, t.once.Nobody)
+	}
+	return t.finish()
+}
+
+// ends reports whether the policy lets the signal end sessions.
+func (t *telling) ends() bool {
+	for _, command := range t.around.commands(t.signal) {
+		if command == EndSessions {
+			return true
+		}
+	}
+	return false
+}
+
+// finish writes the receipt and tells what happened.
+func (t *telling) finish() error {
+	t.receipt.Committed = t.now()
+	if t.receipt.Status == 0 && t.once != nil {
+		t.receipt.Status = t.once.Status
+	}
+	if err := t.queueReceipt(t.last); err != nil {
+		return err
+	}
+	told := append([]core.Event{t.accepted()}, t.events...)
+	return audit.Queue(t.last, append(told, t.later...)...)
+}
+
+// accepted is the event of the signal itself.
+func (t *telling) accepted() core.Event {
+	targets := make([]core.Target, 0, len(t.people)+1)
+	for _, person := range t.people {
+		targets = append(targets, person.Target())
+	}
+	if !t.signal.Connection.IsZero() {
+		targets = append(targets, t.connection())
+	}
+	event := core.NewEvent(core.SignalAccepted, t.signal.Workspace, t.cause, t.receipt.Committed, targets...)
+	event.Reason = t.receipt.Note
+	event.Data = map[string]string{
+		"signal": string(t.signal.Door), "kind": string(t.signal.Kind), "subject": t.signal.Subject.String(), "receipt": t.receipt.ID.String(),
+		"outcome": string(t.receipt.Outcome),
+	}
+	for name, value := range map[string]string{
+		"token_id": cut(t.signal.Evidence.TokenID, 200), "sid": cut(t.signal.SID, 200), "transaction": cut(t.signal.Transaction, 200),
+		"duplicate_of": t.receipt.Duplicate.String(), "hold": t.receipt.Hold.String(),
+	} {
+		if value != "" {
+			event.Data[name] = value
+		}
+	}
+	return event
+}
+
+func (t *telling) connection() core.Target {
+	name := t.around.name
+	if name == "" {
+		name = t.signal.ConnectionName
+	}
+	return core.Target{Kind: "connection", ID: t.signal.Connection, Name: name}
+}
+
+// happened tells something about a person.
+func (t *telling) happened(kind core.EventType, person directory.User) core.Event {
+	return core.NewEvent(kind, t.signal.Workspace, t.cause, t.now(), person.Target()).With("receipt", t.receipt.ID.String())
+}
+
+func (t *telling) count(ended []directory.Ended) {
+	for _, one := range ended {
+		if one.Live {
+			t.receipt.Sessions++
+		}
+	}
+}
+
+// reason is why sessions end, for a person.
+func (t *telling) reason() string {
+	if t.signal.Kind == Logout || t.signal.Kind == SessionRevoked {
+		return "logged out"
+	}
+	return "signal: " + string(t.signal.Kind)
+}
+
+// look reads, of everybody meant, what was done for them lately and what they were exposed to, and ends their
+// sessions: the one thing every telling does.
+func (t *telling) look(ctx context.Context, tx pgx.Tx, wanted []Command) error {
+	batch := &pgx.Batch{}
+	ending, whole := has(wanted, EndSessions), t.signal.SID == ""
+	ended := make([][]core.Event, len(t.people))
+	t.seen = make([][]accounts.Exposed, len(t.people))
+	for i, person := range t.people {
+		if has(wanted, Rotate) || has(wanted, RotateSeen) {
+			t.Accounts.QueueExposed(batch, person.Workspace, person.ID, &t.seen[i])
+		}
+		if ending && whole {
+			at := t.Directory.QueueEndSessions(batch, t.cause, person, t.reason(), &ended[i])
+			t.Directory.QueueRaiseEpoch(t.last, person.Workspace, person.ID, at)
+		}
+	}
+	if !onlyRecorded(wanted) {
+		t.queueIncidents(batch)
+	}
+	if batch.Len() > 0 {
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return err
+		}
+	}
+	if !ending {
+		return nil
+	}
+	t.receipt.Commands = append(t.receipt.Commands, EndSessions)
+	if !whole {
+		return t.endNamed(ctx, tx)
+	}
+	for i, person := range t.people {
+		t.receipt.Sessions += len(ended[i])
+		t.events = append(append(t.events, core.NewEvent(core.UserLoggedOut, person.Workspace, t.cause, t.now(), person.Target())), ended[i]...)
+	}
+	return nil
+}
+
+// endNamed ends the sessions the identity provider calls by the signal's sid. Sessions of which it never said
+// how it calls them may be the ones: those of whom it names go too.
+func (t *telling) endNamed(ctx context.Context, tx pgx.Tx) error {
+	end := t.Directory.EndIdPSessions
+	if t.signal.Door == FrontChannelLogout {
+		end = t.Directory.EndFramedSession
+	}
+	ended, err := end(ctx, tx, t.cause, t.session(), t.reason())
+	if err != nil {
+		return err
+	}
+	t.count(ended)
+	if t.signal.Door == FrontChannelLogout || len(t.signal.Subject.names()) == 0 {
+		return nil
+	}
+	for _, person := range t.people {
+		ended, err := t.Directory.EndUnnamedSessions(ctx, tx, t.cause, person, t.reason())
+		if err != nil {
+			return err
+		}
+		t.count(ended)
+	}
+	return nil
+}
+
+// session is the signal's session, or person, in the identity provider's words.
+func (t *telling) session() directory.IdPSession {
+	meant := directory.IdPSession{Workspace: t.signal.Workspace, Connection: t.signal.Connection, SID: t.signal.SID}
+	for _, name := range t.signal.Subject.names() {
+		if name.Format == FormatIssSub {
+			meant.Subject = name.Subject
+		}
+	}
+	return meant
+}
+
+func has(commands []Command, command Command) bool {
+	for _, one := range commands {
+		if one == command {
+			return true
+		}
+	}
+	return false
 }

@@ -71,6 +71,7 @@ type Once struct {
 	TokenID  string    // jti
 	BodyHash []byte    // SHA-256 of the request it came with
 	Status   int       // what the request is answered when it succeeds
+	Nobody   int       // and when the signal means nobody; zero: Status
 	Expires  time.Time // until when it would be accepted
 }
 

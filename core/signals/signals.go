@@ -1,12 +1,10 @@
 package signals
 
 import (
-	"context"
 	"log/slog"
 	"sync"
 	"time"
 
-	"postern/core"
 	"postern/core/accounts"
 	"postern/core/audit"
 	"postern/core/directory"
@@ -32,6 +30,7 @@ type Signals struct {
 
 	once      sync.Once
 	strangers audit.Throttle // of refusals before anybody was proven
+	proven    audit.Throttle // and after
 }
 
 // Meter counts signals as they come and go.
@@ -55,18 +54,3 @@ func (s *Signals) wake() {
 		s.Wake()
 	}
 }
-
-// Refusal is a signal that was not believed, or not understood.
-type Refusal struct {
-	Connection directory.Connection
-	Door       Door
-	Stage      string // the check that failed: type, signature, issuer, audience, id, subject …
-	Err        error
-	Subject    string // as said, if it got so far
-	Origin     core.Origin
-	// Known says that the caller was proven: what failed came after that.
-	Known bool
-}
-
-// Refused keeps what was refused and why: as an event, sampled, and among the connection's last failures.
-func (s *Signals) Refused(context.Context, Refusal) {}

@@ -46,7 +46,7 @@ func (s *Service) reader(c *gin.Context) reader {
 
 func (s *Service) cause(c *gin.Context) core.Cause {
 	cause := core.NewCause(s.reader(c).user.Actor(), s.now())
-	cause.Origin = problem.Origin(c)
+	cause.Origin, cause.Authenticated = problem.Origin(c), s.reader(c).session.Authenticated
 	return cause
 }
 

@@ -1,0 +1,37 @@
+package lifecycle
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/directory"
+	"postern/core/rotation"
+)
+
+// DeprovisionIn is Deprovision of a locked user as part of another command: what nobody has to wait for is added
+// to last, and what is to be told is returned.
+func (l *Lifecycle) DeprovisionIn(ctx context.Context, tx pgx.Tx, last *pgx.Batch, cause core.Cause, user directory.User) (Effect, []core.Event, error) {
+	s := &story{batch: last}
+	wanted := user
+	wanted.Active = false
+	_, effect, err := l.change(ctx, tx, s, cause, user, wanted, true)
+	return effect, s.events, err
+}
+
+// RotateIn plans the rotation of every account people were exposed to, those whose password they saw first, as
+// part of another command: its rotations in that order, and what is to be told.
+func (l *Lifecycle) RotateIn(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, reason rotation.Reason, exposed ...[]accounts.Exposed) ([]core.ID, []core.Event, error) {
+	var all []accounts.Exposed
+	for _, one := range exposed {
+		all = joined(all, one)
+	}
+	if len(all) == 0 {
+		return nil, nil, nil
+	}
+	s := &story{}
+	rotations, err := l.rotate(ctx, tx, s, cause, workspace, all, reason)
+	return rotations, s.events, err
+}
