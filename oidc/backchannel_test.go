@@ -1,0 +1,149 @@
+package oidc_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/directory"
+)
+
+// vector is one logout token and what becomes of it. See testdata/backchannel_logout.json.
+type vector struct {
+	Name        string                  `json:"name"`
+	Description string                  `json:"description"`
+	Quirks      []directory.LogoutQuirk `json:"quirks"`   // that the connection allows
+	SignsIn     bool                    `json:"signs_in"` // everybody signs in again before it
+	Same        bool                    `json:"same"`     // the token of the request before
+	Signing     string                  `json:"signing"`  // rs256 (default), es256, none, hs256-public, other-key
+	Header      map[string]any          `json:"header"`   // over {"typ": "logout+jwt", "kid": …}; null takes out
+	Claims      json.RawMessage         `json:"claims"`
+	Payload     string                  `json:"payload"` // instead of claims
+	Form        map[string]*string      `json:"form"`    // over {"logout_token": …}; null takes out
+	Expect      struct {
+		Status int      `json:"status"`
+		Error  string   `json:"error"`
+		Stage  string   `json:"stage"` // the check that fails
+		Ends   []string `json:"ends"`  // the sessions that are dead after it
+	} `json:"expect"`
+	Then []vector `json:"then"`
+}
+
+func TestBackChannelLogoutVectors(t *testing.T) {
+	text, err := os.ReadFile("testdata/backchannel_logout.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []vector
+	if err := json.Unmarshal(text, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	for i, one := range vectors {
+		t.Run(one.Name, func(t *testing.T) {
+			w.signIn(t)
+			w.tx(t, func(tx pgx.Tx) error {
+				return w.directory.AllowLogoutQuirks(t.Context(), tx, core.NewCause(core.System, time.Now()), w.acme.Workspace, w.acme.ID, one.Quirks)
+			})
+			token := ""
+			for _, step := range append([]vector{one}, one.Then...) {
+				if step.SignsIn {
+					w.signIn(t)
+				}
+				token = w.play(t, step, token, fmt.Sprint("jti-", i))
+			}
+		})
+	}
+}
+
+func (w *world) play(t *testing.T, step vector, before, unique string) string {
+	t.Helper()
+	token := before
+	if !step.Same {
+		claims := step.Claims
+		if step.Payload != "" {
+			claims = []byte(step.Payload)
+		}
+		token = w.op.sign(t, step.Signing, step.Header, w.fill(claims, unique))
+	}
+	form := url.Values{"logout_token": {token}}
+	for name, value := range step.Form {
+		if form.Del(name); value != nil {
+			form.Set(name, *value)
+		}
+	}
+	w.refusals.stage = ""
+	answer := w.post(w.engine, w.acme.ID, form)
+	if stage := w.refusals.stage; stage != step.Expect.Stage {
+		t.Errorf("refused at the stage %q, want %q", stage, step.Expect.Stage)
+	}
+	if answer.Code != step.Expect.Status || answer.Header().Get("Cache-Control") != "no-store" {
+		t.Errorf("%d %q %s, want %d", answer.Code, answer.Header().Get("Cache-Control"), answer.Body, step.Expect.Status)
+	}
+	if step.Expect.Status != http.StatusOK {
+		var said struct {
+			Error string `json:"error"`
+			Text  string `json:"error_description"`
+		}
+		if err := json.Unmarshal(answer.Body.Bytes(), &said); err != nil || said.Error != step.Expect.Error || said.Text == "" {
+			t.Errorf("refused with %s (%v), want %s", answer.Body, err, step.Expect.Error)
+		}
+	}
+	if diff := cmp.Diff(step.Expect.Ends, w.dead(t)); diff != "" {
+		t.Errorf("sessions that died (-want +got):\n%s", diff)
+	}
+	return token
+}
+
+// Whoever does not sign for a connection cannot tell whether it exists.
+func TestAnUnknownConnectionIsABadToken(t *testing.T) {
+	w := newWorld(t)
+	good := url.Values{"logout_token": {w.op.sign(t, "", nil, w.claims(nil))}}
+	for name, id := range map[string]core.ID{"unknown": core.NewID(), "zero": {}} {
+		if answer := w.post(w.engine, id, good); answer.Code != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", name, answer.Code, answer.Body)
+		}
+	}
+}
+
+// A sign-in that was under way when the IdP ended its session, or everything of its person, does not
+// become a session, whichever of the two commits first. One that begins after it does.
+func TestASignInUnderWayDoesNotSurviveABackChannelLogout(t *testing.T) {
+	for name, over := range map[string]map[string]any{
+		"sid": {"sid": "sid-9", "sub": nil}, "sid and sub": {"sid": "sid-9"}, "sub": {"sid": nil},
+		"sub of nobody known": {"sid": nil, "sub": "sub-stranger"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			began := time.Now()
+			if answer := w.post(w.engine, w.acme.ID, url.Values{"logout_token": {w.op.sign(t, "", nil, w.claims(over))}}); answer.Code != http.StatusOK {
+				t.Fatalf("%d %s", answer.Code, answer.Body)
+			}
+			person, session := "ana", "sid-9"
+			if name == "sub of nobody known" {
+				w.tx(t, func(tx pgx.Tx) error {
+					return w.directory.LinkIdentity(t.Context(), tx, w.acme.Workspace, w.acme.ID, w.op.URL, "sub-stranger", w.people["ben"].ID)
+				})
+				w.people["stranger"] = w.people["ben"]
+				person = "stranger"
+			}
+			if _, err := w.start(t, person, session, began); core.AsError(err) == nil || core.AsError(err).Code != "signed_out_meanwhile" {
+				t.Fatalf("the sign-in under way: %v", err)
+			}
+			if _, err := w.start(t, "their-ana", session, began); err != nil {
+				t.Fatalf("in the other workspace: %v", err)
+			}
+			if _, err := w.start(t, person, session, time.Now()); err != nil {
+				t.Fatalf("a sign-in after the logout: %v", err)
+			}
+		})
+	}
+}
