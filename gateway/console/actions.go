@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -72,6 +73,9 @@ func (s *Service) plan(c *gin.Context, reason rotation.Reason) {
 
 // share gives a user or team, named by a person, a role on the account.
 func (s *Service) share(c *gin.Context) {
+	if !s.readForm(c) {
+		return
+	}
 	s.act(c, func(ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {
 		subject, err := s.named(ctx, tx, by.workspace(), strings.TrimSpace(c.PostForm("subject")))
 		if err != nil {
@@ -124,6 +128,9 @@ func (s *Service) named(ctx context.Context, tx pgx.Tx, workspace core.ID, name 
 
 // unshare takes a grant of the account back.
 func (s *Service) unshare(c *gin.Context) {
+	if !s.readForm(c) {
+		return
+	}
 	s.act(c, func(ctx context.Context, tx pgx.Tx, by reader, _ core.ID) error {
 		grant, err := core.ParseID(c.PostForm("grant"))
 		if err != nil {
@@ -160,4 +167,18 @@ func (s *Service) act(c *gin.Context, command func(ctx context.Context, tx pgx.T
 	default:
 		s.refuse(c, err)
 	}
+}
+
+// readForm reads the form, before a transaction is held open for it, or refuses the request. One that
+// is too large is told as such, not taken for an empty one.
+func (s *Service) readForm(c *gin.Context) bool {
+	err := c.Request.ParseForm()
+	if err == nil {
+		return true
+	}
+	if _, over := errors.AsType[*http.MaxBytesError](err); !over {
+		err = core.Invalid("", "the form cannot be read").Because(err)
+	}
+	s.refuse(c, err)
+	return false
 }
