@@ -65,6 +65,9 @@ const (
 	StreamRecovered EventType = "stream.recovered"
 	StreamDeleted   EventType = "stream.deleted"
 
+	SigningKeyCreated EventType = "signing_key.created" // the workspace's first
+	SigningKeyRotated EventType = "signing_key.rotated" // the next one was made, or begins at once
+
 	AppCreated              EventType = "app.created"
 	AccountCreated          EventType = "account.created"
 	AccountShared           EventType = "account.shared"

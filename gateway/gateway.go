@@ -20,6 +20,7 @@ import (
 	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/rotation"
+	"postern/core/signing"
 	"postern/core/vault"
 	"postern/gateway/console"
 	"postern/siem/sink"
@@ -35,6 +36,7 @@ type Gateway struct {
 	queue     *jobs.Queue
 	directory *directory.Directory
 	vault     *vault.Vault
+	signing   *signing.Signing
 	accounts  *accounts.Accounts
 	rotations *rotation.Rotations
 	lifecycle *lifecycle.Lifecycle
@@ -91,7 +93,9 @@ func (g *Gateway) wire() error {
 	g.directory = &directory.Directory{DB: g.db, Now: g.now}
 	g.vault = &vault.Vault{DB: g.db, Keys: keys, Now: g.now}
 	g.accounts = &accounts.Accounts{DB: g.db, Vault: g.vault, Directory: g.directory, Now: g.now}
+	g.signing = &signing.Signing{DB: g.db, Vault: g.vault, Now: g.now}
 	g.sequencer = &audit.Sequencer{DB: g.db, Key: g.auditKey, Now: g.now, Log: g.log}
+	g.signing.Wake = g.sequencer.Wake
 	connectors, err := g.connectors()
 	if err != nil {
 		return err

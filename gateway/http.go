@@ -80,6 +80,7 @@ func (g *Gateway) Handler() (http.Handler, error) {
 		DB: g.db, Directory: g.directory, HTTP: g.guarded(), Keys: issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log, OpenSecret: OpenReference,
 	}
 	signIn.Mount(engine)
+	engine.GET(jwksRoute, g.publishKeys)
 	(&scim.Service{
 		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, Accounts: g.accounts, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
 		Keys: issuers,

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/core"
 	"postern/gateway"
@@ -30,6 +31,8 @@ func TestTheWholeSurface(t *testing.T) {
 		{"SCIM without a token", "GET", "/scim/v2/Users", nil, 401, "application/scim+json"},
 		{"the token endpoint", "POST", "/scim/oauth/token", []string{"Content-Type", "application/x-www-form-urlencoded"}, 401, "application/json"},
 		{"an unknown page of SCIM", "GET", "/scim/v2/Nothing", []string{"Authorization", "Bearer " + h.scim}, 404, "application/scim+json"},
+		{"nobody's keys", "GET", "/jwks/0191aaaa-0000-7000-8000-000000000001", nil, 200, "application/jwk-set+json"},
+		{"no workspace's keys", "GET", "/jwks/x", nil, 200, "application/jwk-set+json"},
 		{"the console", "GET", "/", []string{"Cookie", h.cookie, "Accept", "text/html"}, 200, "text/html"},
 		{"an unknown page", "GET", "/nothing/at/all", nil, 404, problem.ContentType},
 		{"an unknown page of the API", "GET", "/api/v2/users", nil, 404, problem.ContentType},
@@ -79,6 +82,33 @@ func TestAddressesAreRoutes(t *testing.T) {
 		if !ok || answer.StatusCode == http.StatusMethodNotAllowed || strings.Contains(body, "there is no such page") {
 			t.Errorf("%s %s: %d %.100s", method, address, answer.StatusCode, body)
 		}
+	}
+}
+
+// A workspace's keys are found where its tokens say, may be remembered, and are asked for again cheaply.
+func TestPublishedKeys(t *testing.T) {
+	h := build(t, nil)
+	handler := h.handler(t)
+	path := "/jwks/" + h.workspace.ID.String()
+	if answer, body := ask(t, handler, "GET", path, nil); answer.StatusCode != 200 || body != `{"keys":[]}` {
+		t.Errorf("before the first: %d %s", answer.StatusCode, body)
+	}
+	if err := h.gateway.Signing().Prepare(t.Context(), core.NewCause(core.System, time.Now()), h.workspace.ID); err != nil {
+		t.Fatal(err)
+	}
+	answer, body := ask(t, handler, "GET", path, nil)
+	var set struct {
+		Keys []map[string]string `json:"keys"`
+	}
+	if err := json.Unmarshal([]byte(body), &set); err != nil || len(set.Keys) != 1 || set.Keys[0]["kty"] != "RSA" || set.Keys[0]["alg"] != "RS256" || set.Keys[0]["kid"] == "" || set.Keys[0]["d"] != "" {
+		t.Fatalf("%d %s, %v", answer.StatusCode, body, err)
+	}
+	tag := answer.Header.Get("ETag")
+	if again, body := ask(t, handler, "GET", path, nil, "If-None-Match", tag); tag == "" || again.StatusCode != 304 || body != "" || again.Header.Get("ETag") != tag {
+		t.Errorf("asked again: %d %s", again.StatusCode, body)
+	}
+	if answer.Header.Get("Cache-Control") != "public, max-age=900" {
+		t.Errorf("Cache-Control is %q", answer.Header.Get("Cache-Control"))
 	}
 }
 

@@ -45,6 +45,9 @@ var sayings = map[core.EventType]saying{
 	core.ServiceAccountTokenCreated: {"made a token for", "service_account", "", "", "calm"},
 	core.ServiceAccountTokenRevoked: {"revoked a token of", "service_account", "", "", "warn"},
 
+	core.SigningKeyCreated: {"made the first signing key", "signing_key", "", "", "calm"},
+	core.SigningKeyRotated: {"made the next signing key", "signing_key", "", "", "calm"},
+
 	core.DeparturesHeld:         {"sent more people away than the guard lets through:", "connection", "", "", "bad"},
 	core.DeparturesApproved:     {"approved the departures held for", "connection", "", "", "warn"},
 	core.DeparturesRejected:     {"rejected the departures held for", "connection", "", "", "warn"},

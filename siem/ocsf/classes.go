@@ -53,6 +53,9 @@ var kinds = map[core.EventType]kind{
 	core.ServiceAccountTokenCreated: {classEntityManagement, 3, "Update", severityInformational, "service_account"},
 	core.ServiceAccountTokenRevoked: {classEntityManagement, 3, "Update", severityInformational, "service_account"},
 
+	core.SigningKeyCreated: {classEntityManagement, 1, "Create", severityInformational, "signing_key"},
+	core.SigningKeyRotated: {classEntityManagement, 3, "Update", severityMedium, "signing_key"},
+
 	core.ConnectionClientCreated: {classEntityManagement, 3, "Update", severityInformational, "connection"},
 	core.ConnectionClientRevoked: {classEntityManagement, 3, "Update", severityInformational, "connection"},
 	core.ConnectionTokenIssued:   {classEntityManagement, 3, "Update", severityInformational, "connection"},

@@ -65,7 +65,7 @@ func records(t testing.TB, types []core.EventType) []audit.Record {
 	workspace := core.NewID()
 	when := time.Date(2026, 11, 21, 1, 2, 3, 4_000, time.UTC)
 	var full []core.Target
-	for _, kind := range []string{"user", "team", "account", "app", "grant", "session", "connection", "workspace", "service_account", "rotation", "sink", "token"} {
+	for _, kind := range []string{"user", "team", "account", "app", "grant", "session", "connection", "workspace", "service_account", "rotation", "sink", "token", "signing_key"} {
 		full = append(full, core.Target{Kind: kind, ID: core.NewID(), Name: "the " + kind})
 	}
 	actors := []core.Actor{core.System, {Kind: core.ActorUser, ID: core.NewID(), Name: "ana@acme.example"}, {Kind: core.ActorServiceAccount, ID: core.NewID(), Name: "ci"}, {Kind: core.ActorConnection, ID: core.NewID()}, {}}

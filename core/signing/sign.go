@@ -1,0 +1,75 @@
+package signing
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/json"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"postern/core"
+)
+
+// Sign makes a JWT of claims with the workspace's current key: header alg RS256, kid, and typ unless it is "".
+// The claims are marshalled as they are; nothing is added. A workspace without a key gets its first one.
+func (s *Signing) Sign(ctx context.Context, workspace core.ID, typ string, claims any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", core.Internal(err)
+	}
+	known, err := s.keys(ctx, workspace, remember)
+	if err != nil {
+		return "", err
+	}
+	signs := current(known.keys, s.now())
+	if signs == nil {
+		if err := s.Prepare(ctx, core.NewCause(core.System, s.now()), workspace); err != nil {
+			return "", err
+		}
+		if known, err = s.keys(ctx, workspace, remember); err != nil {
+			return "", err
+		}
+		if signs = current(known.keys, s.now()); signs == nil {
+			return "", core.Internal(nil)
+		}
+	}
+	private, err := s.private(ctx, workspace, known, signs.ID)
+	if err != nil {
+		return "", err
+	}
+	options := &jose.SignerOptions{}
+	if typ != "" {
+		options.WithType(jose.ContentType(typ))
+	}
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: private, KeyID: signs.ID.String()}}, options)
+	if err != nil {
+		return "", core.Internal(err)
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		return "", core.Internal(err)
+	}
+	compact, err := signed.CompactSerialize()
+	if err != nil {
+		return "", core.Internal(err)
+	}
+	return compact, nil
+}
+
+// PublicKeys are the keys others verify with, oldest first: what signed within the last week, what signs, and
+// what will. An unknown workspace has none, and neither has one that never signed.
+func (s *Signing) PublicKeys(ctx context.Context, workspace core.ID) ([]jose.JSONWebKey, error) {
+	known, err := s.keys(ctx, workspace, fresh)
+	if err != nil {
+		return nil, err
+	}
+	set := make([]jose.JSONWebKey, 0, 3)
+	for _, one := range published(known.keys, s.now()) {
+		public, err := x509.ParsePKIXPublicKey(one.PublicKey)
+		if err != nil {
+			return nil, core.Internal(err)
+		}
+		set = append(set, jose.JSONWebKey{Key: public, KeyID: one.ID.String(), Algorithm: one.Algorithm, Use: "sig"})
+	}
+	return set, nil
+}
