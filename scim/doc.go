@@ -1,16 +1,26 @@
-// Package scim is the SCIM 2.0 endpoint (RFC 7643, RFC 7644) identity providers push people and teams
-// to.
+// Package scim is the SCIM 2.0 endpoint (RFC 7643, RFC 7644, RFC 9865) identity providers push people
+// and teams to.
 //
-//	Okta, Entra ID ── HTTP ──► /scim/v2 ──► token ► connection ► document ► command ──► core/lifecycle
-//	                              ◄── resource, list or SCIM Error ◄── core.Error ◄──────────┘
+//	token endpoint ◄── client secret or signed assertion (RFC 6749 §4.4, RFC 7523 §2.2)
+//	      │ access token, or a token of the connection
+//	      ▼
+//	Okta, Entra ID ─► /scim/v2 ─► room ─► token ─► connection ─► document ─► command ─► core/lifecycle
+//	      ▲                                            │  ▲                                   │
+//	      │                                        Bulk└──┘ one by one                        ▼
+//	      └── resource, list or SCIM Error ◄── journal entry, in the transaction of the effect
 //
-// It guarantees that a request is answered only when its effect is durable and that it happens whole
-// or not at all; that a connection sees and changes only what it provisioned itself, and everything
-// else does not exist for it; that every error, 401 and 405 included, is a SCIM Error whose text
-// never repeats a value that was sent; that attributes it does not know are kept and returned; and
-// that a request refused as unusable leaves an event.
+// It guarantees that a request is answered only when its effect is durable, and that it happens whole
+// or not at all: each operation of a Bulk by itself. A connection sees and changes only what it
+// provisioned, and everything else does not exist for it. Every error, 401 and 405 included, is a SCIM
+// Error whose text never repeats a value that was sent. Attributes nobody knows are kept and returned.
+// A change leaves one entry in the journal, without passwords; of refusals alike a sample is kept, as
+// events and entries, that counts the others. However much one workspace asks for, the others find
+// room. A token that was revoked opens nothing more, in a Bulk under way within a second.
 //
-// The shapes real identity providers send are understood without configuration (see resource). It
-// never stores or returns a password, never creates a resource by PUT, and a create sent twice is a
-// conflict, never an overwrite.
+// The shapes real identity providers send are understood without configuration (see resource), unless
+// the connection's profile says otherwise. A connection that may grant is offered the accounts as
+// entitlements and roles: those a user has are their grants.
+//
+// It never stores or returns a password, creates a resource by PUT, or overwrites by a create sent
+// twice: that is a conflict. What a change of a person means it leaves to lifecycle.
 package scim

@@ -5,6 +5,10 @@
 //	                                                                  │
 //	console, API, replay ◄── List, oldest or newest first ◄───────────┘── Sweep, after retention
 //
-// It guarantees that an entry exists exactly when the effect it tells of does, that no entry holds a
-// password, and that one workspace never sees another's. It never looks into a body.
+// It guarantees that a change and the entry that tells of it are kept together or not at all, that
+// entries are read in the order in which they took effect, and that one workspace never sees another's.
+// An entry outlives its connection's retention by an hour or so.
+//
+// What was refused had no effect, and its entry stands alone: of many alike the caller keeps a sample.
+// It never looks into a body: whoever queues an entry has taken the passwords out.
 package journal
