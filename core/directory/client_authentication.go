@@ -13,7 +13,7 @@ import (
 
 // The columns stand in the order of the fields of Connection and Client.
 const selectConnectionByClient = `
-select c.id, c.workspace_id, c.name, c.kind, c.issuer, c.client_id, c.client_secret, c.logout_issuers, c.jwks_uri, c.created, c.provisioning,
+select c.id, c.workspace_id, c.name, c.kind, c.issuer, c.client_id, c.client_secret, c.logout_issuers, c.jwks_uri, c.created, c.provisioning, c.sign_in,
        o.id, o.workspace_id, o.connection_id, o.client_id, o.created, o.expires, o.last_used, o.hash
 from connection_clients o join connections c on c.workspace_id = o.workspace_id and c.id = o.connection_id
 where o.client_id = @client and (o.expires is null or o.expires > @now)`
@@ -62,7 +62,7 @@ func unknownClient() error {
 }
 
 const selectConnectionsByAssertion = `
-select id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning
+select id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning, sign_in
 from connections
 where provisioning -> 'assertion' ->> 'issuer' = @issuer and provisioning -> 'assertion' ->> 'subject' = @subject
   and provisioning -> 'assertion' ->> 'audience' = any (@audiences)

@@ -34,6 +34,7 @@ type Connection struct {
 	JWKSURI       string         `db:"jwks_uri"`       // empty: from the issuer's discovery document
 	Created       time.Time      `db:"created"`
 	Provisioning  Provisioning   `db:"provisioning"`
+	SignIn        SignIn         `db:"sign_in"`
 }
 
 // Actor is the connection as who did something.
@@ -51,11 +52,12 @@ type NewConnection struct {
 	LogoutIssuers []string
 	JWKSURI       string
 	Provisioning  Provisioning
+	SignIn        SignIn
 }
 
 const insertConnection = `
-insert into connections (id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning)
-values (@id, @workspace, @name, @kind, @issuer, @client_id, @client_secret, @logout_issuers, @jwks_uri, @created, @provisioning)`
+insert into connections (id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning, sign_in)
+values (@id, @workspace, @name, @kind, @issuer, @client_id, @client_secret, @logout_issuers, @jwks_uri, @created, @provisioning, @sign_in)`
 
 // CreateConnection adds a connection to a workspace. A taken name is a Conflict on "name".
 func (d *Directory) CreateConnection(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, wanted NewConnection) (Connection, error) {
@@ -70,16 +72,19 @@ func (d *Directory) CreateConnection(ctx context.Context, tx pgx.Tx, cause core.
 	made := Connection{
 		ID: core.NewID(), Workspace: workspace, Name: wanted.Name, Kind: wanted.Kind, Issuer: wanted.Issuer, ClientID: wanted.ClientID,
 		ClientSecret: wanted.ClientSecret, LogoutIssuers: append([]string{}, wanted.LogoutIssuers...), JWKSURI: wanted.JWKSURI, Created: d.now(),
-		Provisioning: wanted.Provisioning,
+		Provisioning: wanted.Provisioning, SignIn: wanted.SignIn.normalised(),
 	}
 	made.Provisioning = made.Provisioning.normalised()
 	if err := made.Provisioning.check(); err != nil {
 		return Connection{}, err
 	}
+	if err := made.checkSignIn(); err != nil {
+		return Connection{}, err
+	}
 	_, err := tx.Exec(ctx, insertConnection, pgx.StrictNamedArgs{
 		"id": made.ID, "workspace": workspace, "name": made.Name, "kind": made.Kind, "issuer": made.Issuer, "client_id": made.ClientID,
 		"client_secret": made.ClientSecret, "logout_issuers": made.LogoutIssuers, "jwks_uri": made.JWKSURI, "created": made.Created,
-		"provisioning": made.Provisioning,
+		"provisioning": made.Provisioning, "sign_in": made.SignIn,
 	})
 	if err != nil {
 		return Connection{}, collision(err)
@@ -89,7 +94,7 @@ func (d *Directory) CreateConnection(ctx context.Context, tx pgx.Tx, cause core.
 }
 
 const selectConnection = `
-select id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning
+select id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning, sign_in
 from connections where workspace_id = @workspace and id = @id`
 
 // Connection reads one connection of a workspace.
@@ -98,7 +103,7 @@ func (d *Directory) Connection(ctx context.Context, q postgres.Querier, workspac
 }
 
 const selectConnectionByID = `
-select id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning
+select id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning, sign_in
 from connections where id = @id`
 
 // ConnectionByID is for the doors where only the id in the path is known: its workspace is the one
@@ -108,7 +113,7 @@ func (d *Directory) ConnectionByID(ctx context.Context, q postgres.Querier, id c
 }
 
 const selectConnections = `
-select id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning
+select id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning, sign_in
 from connections where workspace_id = @workspace order by created, id`
 
 // Connections lists the connections of a workspace, oldest first.

@@ -15,7 +15,7 @@ const selectConnectionForUpdate = selectConnection + ` for no key update`
 
 const updateConnection = `
 update connections set name = @name, issuer = @issuer, client_id = @client_id, client_secret = @client_secret,
-	logout_issuers = @logout_issuers, jwks_uri = @jwks_uri, provisioning = @provisioning
+	logout_issuers = @logout_issuers, jwks_uri = @jwks_uri, provisioning = @provisioning, sign_in = @sign_in
 where workspace_id = @workspace and id = @id`
 
 // ChangeConnection edits a connection and returns it as stored. What edit writes to ID, Workspace, Kind
@@ -28,7 +28,7 @@ func (d *Directory) ChangeConnection(ctx context.Context, tx pgx.Tx, cause core.
 		return Connection{}, err
 	}
 	wanted := before
-	wanted.LogoutIssuers = slices.Clone(before.LogoutIssuers)
+	wanted.LogoutIssuers, wanted.SignIn = slices.Clone(before.LogoutIssuers), before.SignIn.clone()
 	edit(&wanted)
 	wanted.ID, wanted.Workspace, wanted.Kind, wanted.Created = before.ID, before.Workspace, before.Kind, before.Created
 	wanted.LogoutIssuers = append([]string{}, wanted.LogoutIssuers...)
@@ -39,6 +39,10 @@ func (d *Directory) ChangeConnection(ctx context.Context, tx pgx.Tx, cause core.
 	if err := wanted.Provisioning.check(); err != nil {
 		return Connection{}, err
 	}
+	wanted.SignIn = wanted.SignIn.normalised()
+	if err := wanted.checkSignIn(); err != nil {
+		return Connection{}, err
+	}
 	changed := connectionDifference(before, wanted)
 	if len(changed) == 0 {
 		return before, nil
@@ -46,7 +50,7 @@ func (d *Directory) ChangeConnection(ctx context.Context, tx pgx.Tx, cause core.
 	_, err = tx.Exec(ctx, updateConnection, pgx.StrictNamedArgs{
 		"workspace": workspace, "id": id, "name": wanted.Name, "issuer": wanted.Issuer, "client_id": wanted.ClientID,
 		"client_secret": wanted.ClientSecret, "logout_issuers": wanted.LogoutIssuers, "jwks_uri": wanted.JWKSURI,
-		"provisioning": wanted.Provisioning,
+		"provisioning": wanted.Provisioning, "sign_in": wanted.SignIn,
 	})
 	if err != nil {
 		return Connection{}, collision(err)
@@ -73,6 +77,7 @@ func connectionDifference(before, after Connection) []string {
 		{"logout_issuers", !slices.Equal(before.LogoutIssuers, after.LogoutIssuers)},
 		{"jwks_uri", before.JWKSURI != after.JWKSURI},
 		{"provisioning", before.Provisioning != after.Provisioning},
+		{"sign_in", !before.SignIn.equal(after.SignIn)},
 	} {
 		if one.different {
 			fields = append(fields, one.field)

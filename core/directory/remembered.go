@@ -43,14 +43,14 @@ func (r *remembered) put(one versioned) {
 }
 
 const selectVersionedConnection = `
-select id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning, xmin as row
+select id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning, sign_in, xmin as row
 from connections where workspace_id = @workspace and id = @id`
 
 // connectionOf is the connection of a token, in the version the token was found with or a newer one.
 func (d *Directory) connectionOf(ctx context.Context, workspace, id core.ID, row uint32) (Connection, error) {
 	if found, known := d.remembered.get(id, row); known {
 		// Nobody changes what others are told.
-		found.LogoutIssuers = append([]string{}, found.LogoutIssuers...)
+		found.LogoutIssuers, found.SignIn = append([]string{}, found.LogoutIssuers...), found.SignIn.clone()
 		return found, nil
 	}
 	found, err := one[versioned](ctx, d.DB, "connection", selectVersionedConnection, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
