@@ -114,14 +114,13 @@ func (s *Service) endAtBack(c *gin.Context, refusal *signals.Refusal) error {
 		Kind: signals.Logout, Subject: signals.NoSubject(), SID: said, Occurred: token.Issued, Received: received,
 		Evidence: signals.Evidence{
 			Issuer: token.Issuer, TokenID: token.ID, Type: BackChannelEvent, Digest: token.Digest, Quirks: quirks,
-			Facts: map[string]string{"scope": "person"},
 		},
 	}
 	if token.Subject != "" {
 		signal.Subject = signals.IssSubSubject(token.Issuer, token.Subject)
 	}
 	if said != "" {
-		signal.Evidence.Facts["scope"] = "session"
+		signal.Evidence.Facts = map[string]string{signals.FactScope: "session"}
 	}
 	expires := token.Expires
 	if expires.IsZero() {
@@ -167,7 +166,7 @@ func (s *Service) VerifyLogout(ctx context.Context, compact string, connection d
 	if slices.Contains(allowed, directory.LogoutNoExpiry) {
 		want.Expiry, want.MaxAge = jwt.Optional, logoutAge
 	}
-	token, err := s.Tokens.Verify(ctx, compact, want)
+	token, err := (&jwt.Verifier{Keys: s.Keys, Now: s.now}).Verify(ctx, compact, want)
 	if err != nil {
 		return jwt.Token{}, "", nil, err
 	}

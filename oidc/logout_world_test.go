@@ -255,7 +255,7 @@ func (w *world) process(t testing.TB) (*oidc.Service, *gin.Engine) {
 	leaving := &lifecycle.Lifecycle{DB: w.db, Directory: people, Accounts: shared, Rotations: rotations}
 	service := &oidc.Service{
 		DB: w.db, Directory: people, HTTP: w.op.Client(), PublicURL: publicURL, Log: slog.New(slog.DiscardHandler),
-		Tokens:  &jwt.Verifier{Keys: keys{w.op}},
+		Keys: keys{w.op},
 		Signals: &refusals{Signals: &signals.Signals{
 			DB: w.db, Directory: people, Accounts: shared, Rotations: rotations, Lifecycle: leaving, PublicURL: publicURL,
 		}},

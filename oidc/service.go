@@ -33,9 +33,8 @@ type Service struct {
 	// OpenSecret reads the client secret a connection refers to. It is asked at every sign-in, so a
 	// changed secret works at once.
 	OpenSecret func(reference string) (seal.Secret, error)
-	// Tokens judges logout tokens, and Signals is where what they say goes. Without both of them the doors
-	// of back-channel and front-channel logout are not there.
-	Tokens  *jwt.Verifier
+	// Signals is where logouts of IdPs go. Without it the doors of back-channel and front-channel logout are
+	// not there.
 	Signals Receiver
 
 	providers providers
@@ -66,7 +65,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	sso.GET("/step-up", s.startStepUp)
 	sso.GET("/:connection/start", s.start)
 	sso.GET("/:connection/callback", s.callback)
-	if s.Tokens != nil && s.Signals != nil {
+	if s.Signals != nil {
 		sso.GET("/:connection/frontchannel-logout", s.frontchannelLogout)
 		sso.POST("/:connection/backchannel-logout", s.backchannelLogout)
 	}

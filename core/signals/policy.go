@@ -18,6 +18,7 @@ var saying = map[Kind]string{
 	RiskChanged:             "current_level",
 	AssuranceChanged:        "change_direction",
 	CredentialChanged:       "change_type",
+	Logout:                  FactScope,
 }
 
 // Rule is what Postern does about a case.
@@ -41,6 +42,8 @@ var Defaults = []Rule{
 		"The provider took a session back, by hand or by a policy of its own."},
 	{"logout", []Command{EndSessions, Rotate},
 		"The person was logged out, or is to be logged out everywhere."},
+	{"logout.session", []Command{EndSessions},
+		"The person signed out of one session at the provider, as people do at the end of their work."},
 	{"credential_changed", []Command{StepUp},
 		"A credential was added, replaced or removed: before seeing a password the person signs in with what they have now."},
 	{"credential_change_required", []Command{StepUp},
@@ -129,4 +132,7 @@ func checkCommands(wanted []Command) ([]Command, error) {
 }
 
 // mustEnd are the kinds whose whole meaning is that sessions end: no policy takes that away.
-func (c Case) mustEnd() bool { return c == Case(Logout) || c == Case(SessionRevoked) }
+func (c Case) mustEnd() bool {
+	kind, _, _ := strings.Cut(string(c), ".")
+	return kind == string(Logout) || kind == string(SessionRevoked)
+}

@@ -62,6 +62,7 @@ type Evidence struct {
 // The facts that commands read.
 const (
 	FactNewValue = "new_value" // of identifier_changed: the new identifier
+	FactScope    = "scope"     // of logout: session, when it is about one session and not about the person
 	FactReason   = "reason"    // of account_disabled: hijacking or bulk-account
 )
 
