@@ -1,0 +1,493 @@
+package ssf_test
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"postern/core"
+)
+
+const (
+	clientSecret = "a client's secret: 100% \"odd\" +&="
+	staticToken  = "a-static-token"
+)
+
+// transmitter is a strict one of Shared Signals: what a receiver does against the specifications is a fault of
+// the test.
+type transmitter struct {
+	*httptest.Server
+	t           testing.TB
+	rsa, second *rsa.PrivateKey
+	ec          *ecdsa.PrivateKey
+
+	lock       sync.Mutex
+	streams    map[string]*remote
+	tokens     map[string]string // access token → client
+	issued     int               // tokens
+	number     int
+	keyFetches int
+	polls      int
+	metadata   map[string]any          // what differs
+	documents  []string                // where the metadata is; nil: the standard place
+	broken     map[string]int          // path → status to answer
+	subjects   []map[string]any        // added, removed
+	onPoll     func(ack []string) bool // told of each poll; false: the connection breaks before anything is noted
+	single     bool                    // one stream per client
+	noPatch    bool
+}
+
+// remote is a stream as the transmitter has it.
+type remote struct {
+	ID, Client, Method, URL, Header, Status, Description string
+	Requested                                            []string
+	queue                                                map[string]string // jti → token, of poll
+	order                                                []string
+	refused                                              map[string]map[string]string // jti → setErrs
+	verified                                             int
+}
+
+func newTransmitter(t testing.TB) *transmitter {
+	t.Helper()
+	x := &transmitter{t: t, streams: map[string]*remote{}, tokens: map[string]string{}, broken: map[string]int{}, metadata: map[string]any{}}
+	var err error
+	for _, key := range []**rsa.PrivateKey{&x.rsa, &x.second} {
+		*key, err = rsa.GenerateKey(rand.Reader, 2048)
+		must(t, err)
+	}
+	x.ec, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	must(t, err)
+	x.Server = httptest.NewServer(http.HandlerFunc(x.serve))
+	t.Cleanup(x.Close)
+	return x
+}
+
+func (x *transmitter) issuer() string { return x.URL + "/tx" }
+
+func (x *transmitter) audience(stream string) string { return "https://receiver.example/" + stream }
+
+func (x *transmitter) serve(w http.ResponseWriter, r *http.Request) {
+	x.lock.Lock()
+	defer x.lock.Unlock()
+	if status, broken := x.broken[r.URL.Path]; broken {
+		w.Header().Set("Retry-After", "1")
+		w.WriteHeader(status)
+		return
+	}
+	documents := x.documents
+	if documents == nil {
+		documents = []string{"/.well-known/ssf-configuration/tx"}
+	}
+	if slices.Contains(documents, r.URL.Path) {
+		x.tellMetadata(w)
+		return
+	}
+	switch r.URL.Path {
+	case "/tx/.well-known/openid-configuration":
+		reply(w, 200, map[string]string{"issuer": x.issuer(), "token_endpoint": x.URL + "/tx/token"})
+	case "/tx/jwks":
+		x.keyFetches++
+		reply(w, 200, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: x.rsa.Public(), KeyID: "rsa-1", Use: "sig"}, {Key: x.ec.Public(), KeyID: "ec-1", Use: "sig"}}})
+	case "/tx/token":
+		x.grant(w, r)
+	case "/tx/streams", "/tx/status", "/tx/verify", "/tx/add", "/tx/remove", "/tx/poll":
+		token := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+		client, known := x.tokens[token]
+		if token == staticToken {
+			client, known = "static", true
+		}
+		if !known {
+			reply(w, 401, map[string]string{"error": "invalid_token"})
+			return
+		}
+		x.manage(w, r, client)
+	default:
+		w.WriteHeader(404)
+	}
+}
+
+func (x *transmitter) tellMetadata(w http.ResponseWriter) {
+	said := map[string]any{
+		"spec_version": "1_0", "issuer": x.issuer(), "jwks_uri": x.URL + "/tx/jwks", "delivery_methods_supported": []string{"urn:ietf:rfc:8935", "urn:ietf:rfc:8936"},
+		"configuration_endpoint": x.URL + "/tx/streams", "status_endpoint": x.URL + "/tx/status", "verification_endpoint": x.URL + "/tx/verify",
+		"add_subject_endpoint": x.URL + "/tx/add", "remove_subject_endpoint": x.URL + "/tx/remove", "default_subjects": "ALL",
+		"authorization_schemes": []map[string]string{{"spec_urn": "urn:ietf:rfc:6749"}}, "something_new": map[string]any{"a": 1},
+	}
+	for name, value := range x.metadata {
+		said[name] = value
+	}
+	reply(w, 200, said)
+}
+
+func (x *transmitter) grant(w http.ResponseWriter, r *http.Request) {
+	client, secret, ok := r.BasicAuth()
+	_ = r.ParseForm()
+	if r.PostForm.Get("client_secret") != "" {
+		client, secret, ok = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret"), true
+	} else {
+		secret = unescape(x.t, secret)
+	}
+	if !ok || secret != clientSecret || r.PostForm.Get("grant_type") != "client_credentials" || r.PostForm.Get("scope") != "ssf.manage ssf.read" {
+		reply(w, 401, map[string]string{"error": "invalid_client", "error_description": "who are you?"})
+		return
+	}
+	x.issued++
+	token := fmt.Sprint("access-", x.issued)
+	x.tokens[token] = client
+	reply(w, 200, map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 3600})
+}
+
+func (x *transmitter) manage(w http.ResponseWriter, r *http.Request, client string) {
+	body := map[string]any{}
+	if r.Method == http.MethodPost || r.Method == http.MethodPatch || r.Method == http.MethodPut {
+		if r.Header.Get("Content-Type") != "application/json" {
+			x.t.Errorf("%s %s with Content-Type %q", r.Method, r.URL.Path, r.Header.Get("Content-Type"))
+		}
+		if err := json.NewDecoder(r.Body).Decode(&body); err != nil {
+			x.t.Errorf("%s %s: %v", r.Method, r.URL.Path, err)
+		}
+	}
+	id := r.URL.Query().Get("stream_id")
+	if text, ok := body["stream_id"].(string); ok {
+		id = text
+	}
+	stream := x.streams[id]
+	if stream != nil && stream.Client != client {
+		stream = nil
+	}
+	if stream == nil && !(r.URL.Path == "/tx/streams" && (r.Method == http.MethodPost || r.Method == http.MethodGet && id == "")) {
+		reply(w, 404, map[string]string{"description": "no such stream"})
+		return
+	}
+	switch r.URL.Path {
+	case "/tx/streams":
+		x.configure(w, r, client, stream, body)
+	case "/tx/status":
+		if r.Method == http.MethodPost {
+			stream.Status = body["status"].(string)
+		}
+		reply(w, 200, map[string]string{"stream_id": id, "status": stream.Status})
+	case "/tx/verify":
+		state, _ := body["state"].(string)
+		if state == "" || len(body) != 2 {
+			x.t.Errorf("verification asked with %v", body)
+		}
+		stream.verified++
+		x.queue(stream, x.mint(x.claims(stream, map[string]any{"https://schemas.openid.net/secevent/ssf/event-type/verification": map[string]any{"state": state}},
+			map[string]any{"format": "opaque", "id": id})))
+		w.WriteHeader(204)
+	case "/tx/add", "/tx/remove":
+		subject, _ := body["subject"].(map[string]any)
+		if subject["format"] == nil {
+			x.t.Errorf("subject %v", body)
+		}
+		x.subjects = append(x.subjects, map[string]any{"op": r.URL.Path[4:], "subject": subject})
+		w.WriteHeader(map[string]int{"/tx/add": 200, "/tx/remove": 204}[r.URL.Path])
+	case "/tx/poll":
+		x.poll(w, stream, body)
+	}
+}
+
+func (x *transmitter) configure(w http.ResponseWriter, r *http.Request, client string, stream *remote, body map[string]any) {
+	switch r.Method {
+	case http.MethodGet:
+		if stream != nil {
+			reply(w, 200, x.describe(stream))
+			return
+		}
+		all := []any{}
+		for _, one := range x.streams {
+			if one.Client == client {
+				all = append(all, x.describe(one))
+			}
+		}
+		reply(w, 200, all)
+		return
+	case http.MethodDelete:
+		delete(x.streams, stream.ID)
+		w.WriteHeader(204)
+		return
+	case http.MethodPost:
+		if x.single {
+			for _, one := range x.streams {
+				if one.Client == client {
+					reply(w, 409, map[string]string{"description": "one stream per client"})
+					return
+				}
+			}
+		}
+		stream = x.add(client)
+		if body["delivery"] == nil || body["events_requested"] == nil {
+			x.t.Errorf("created with %v", body)
+		}
+	case http.MethodPatch:
+		if x.noPatch {
+			w.WriteHeader(405)
+			return
+		}
+	case http.MethodPut:
+		if body["delivery"] == nil || body["events_requested"] == nil {
+			x.t.Errorf("replaced with %v", body)
+		}
+	}
+	for _, forbidden := range []string{"iss", "aud", "events_supported", "events_delivered"} {
+		if body[forbidden] != nil {
+			x.t.Errorf("a receiver may not say %s", forbidden)
+		}
+	}
+	if said, ok := body["delivery"].(map[string]any); ok {
+		stream.Method, _ = said["method"].(string)
+		stream.URL, _ = said["endpoint_url"].(string)
+		stream.Header, _ = said["authorization_header"].(string)
+		if stream.Method == "urn:ietf:rfc:8935" && (stream.URL == "" || stream.Header == "") {
+			x.t.Errorf("push without address or header: %v", said)
+		}
+	}
+	if said, ok := body["events_requested"].([]any); ok {
+		stream.Requested = nil
+		for _, one := range said {
+			stream.Requested = append(stream.Requested, one.(string))
+		}
+	}
+	if said, ok := body["description"].(string); ok {
+		stream.Description = said
+	}
+	reply(w, map[string]int{http.MethodPost: 201}[r.Method]+map[bool]int{true: 200}[r.Method != http.MethodPost], x.describe(stream))
+}
+
+// add makes a stream as an administrator of the transmitter would.
+func (x *transmitter) add(client string) *remote {
+	x.number++
+	one := &remote{ID: fmt.Sprint("stream-", x.number), Client: client, Status: "enabled", Method: "urn:ietf:rfc:8936", queue: map[string]string{}, refused: map[string]map[string]string{}}
+	x.streams[one.ID] = one
+	return one
+}
+
+func (x *transmitter) describe(one *remote) map[string]any {
+	told := map[string]any{"method": one.Method, "endpoint_url": one.URL}
+	if one.Method == "urn:ietf:rfc:8936" {
+		told["endpoint_url"] = x.URL + "/tx/poll?stream_id=" + one.ID
+	}
+	return map[string]any{
+		"stream_id": one.ID, "iss": x.issuer(), "aud": []string{x.audience(one.ID), x.audience(one.ID) + "/2"}, "delivery": told, "description": one.Description,
+		"events_requested": one.Requested, "events_delivered": one.Requested, "events_supported": []string{"x"}, "min_verification_interval": 0,
+	}
+}
+
+// poll is RFC 8936 to the letter.
+func (x *transmitter) poll(w http.ResponseWriter, one *remote, body map[string]any) {
+	x.polls++
+	var acks []string
+	for name, value := range body {
+		switch name {
+		case "maxEvents", "returnImmediately", "setErrs":
+		case "ack":
+			for _, jti := range value.([]any) {
+				acks = append(acks, jti.(string))
+			}
+		default:
+			x.t.Errorf("a poll says %s", name)
+		}
+	}
+	if x.onPoll != nil && !x.onPoll(acks) {
+		panic(http.ErrAbortHandler)
+	}
+	for _, jti := range acks {
+		if one.queue[jti] == "" {
+			x.t.Errorf("acknowledged %s, which was not sent", jti)
+		}
+		delete(one.queue, jti)
+	}
+	if refused, ok := body["setErrs"].(map[string]any); ok {
+		for jti, why := range refused {
+			said := why.(map[string]any)
+			one.refused[jti] = map[string]string{"err": said["err"].(string), "description": said["description"].(string)}
+			delete(one.queue, jti)
+		}
+	}
+	most := int(body["maxEvents"].(float64))
+	sets, more := map[string]string{}, false
+	for _, jti := range one.order {
+		if one.queue[jti] == "" {
+			continue
+		}
+		if len(sets) == min(most, 2) { // small, so that there is more
+			more = true
+			break
+		}
+		sets[jti] = one.queue[jti]
+	}
+	reply(w, 200, map[string]any{"sets": sets, "moreAvailable": more})
+}
+
+// queue puts a token into a stream: to be polled, or pushed by push.
+func (x *transmitter) queue(one *remote, compact string) string {
+	jti := read(compact)["jti"].(string)
+	one.queue[jti] = compact
+	one.order = append(one.order, jti)
+	return jti
+}
+
+// send queues an event about somebody and gives its jti.
+func (x *transmitter) send(id string, events, subject map[string]any) string {
+	x.lock.Lock()
+	defer x.lock.Unlock()
+	one := x.streams[id]
+	return x.queue(one, x.mint(x.claims(one, events, subject)))
+}
+
+// deliver pushes what is queued, as RFC 8935 says, and gives the statuses.
+func (x *transmitter) deliver(t testing.TB, id string) []int {
+	t.Helper()
+	x.lock.Lock()
+	one := *x.streams[id]
+	waiting := map[string]string{}
+	for jti, compact := range one.queue {
+		waiting[jti] = compact
+	}
+	x.lock.Unlock()
+	var statuses []int
+	for _, jti := range one.order {
+		if waiting[jti] == "" {
+			continue
+		}
+		status, _ := pushTo(t, one.URL, one.Header, waiting[jti])
+		statuses = append(statuses, status)
+		if status == http.StatusAccepted {
+			x.lock.Lock()
+			delete(x.streams[id].queue, jti)
+			x.lock.Unlock()
+		}
+	}
+	return statuses
+}
+
+// waiting is how many tokens a stream still has.
+func (x *transmitter) waiting(id string) int {
+	x.lock.Lock()
+	defer x.lock.Unlock()
+	return len(x.streams[id].queue)
+}
+
+func (x *transmitter) locked(work func()) {
+	x.lock.Lock()
+	defer x.lock.Unlock()
+	work()
+}
+
+func (x *transmitter) claims(one *remote, events, subject map[string]any) map[string]any {
+	return map[string]any{"iss": x.issuer(), "aud": x.audience(one.ID), "jti": core.NewID().String(), "iat": time.Now().Unix(), "sub_id": subject, "events": events}
+}
+
+// mint signs claims as a right token.
+func (x *transmitter) mint(claims map[string]any) string {
+	return x.sign(map[string]any{"typ": "secevent+jwt"}, claims, "rs256")
+}
+
+// sign makes the signature by hand, so that a header may claim whatever it likes.
+func (x *transmitter) sign(header, claims map[string]any, signing string) string {
+	full := map[string]any{"alg": "RS256", "kid": "rsa-1"}
+	switch signing {
+	case "es256":
+		full = map[string]any{"alg": "ES256", "kid": "ec-1"}
+	case "none":
+		full = map[string]any{"alg": "none"}
+	case "hs256-public":
+		full["alg"] = "HS256"
+	}
+	for name, value := range header {
+		full[name] = value
+	}
+	text := part(full) + "." + part(claims)
+	digest := sha256.Sum256([]byte(text))
+	var signature []byte
+	var err error
+	switch signing {
+	case "none":
+	case "hs256-public":
+		public, marshalErr := x509.MarshalPKIXPublicKey(x.rsa.Public())
+		must(x.t, marshalErr)
+		mac := hmac.New(sha256.New, public)
+		mac.Write([]byte(text))
+		signature = mac.Sum(nil)
+	case "es256":
+		r, s, signErr := ecdsa.Sign(rand.Reader, x.ec, digest[:])
+		must(x.t, signErr)
+		signature = append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
+	case "other-key":
+		signature, err = rsa.SignPKCS1v15(rand.Reader, x.second, crypto.SHA256, digest[:])
+	default:
+		signature, err = rsa.SignPKCS1v15(rand.Reader, x.rsa, crypto.SHA256, digest[:])
+	}
+	must(x.t, err)
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
+}
+
+// pushTo delivers one token and gives status and body.
+func pushTo(t testing.TB, address, header, compact string) (int, string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, bytes.NewReader([]byte(compact)))
+	must(t, err)
+	request.Header.Set("Content-Type", "application/secevent+jwt")
+	request.Header.Set("Accept", "application/json")
+	if header != "" {
+		request.Header.Set("Authorization", header)
+	}
+	response, err := http.DefaultClient.Do(request)
+	must(t, err)
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(response.Body)
+	must(t, err)
+	if response.StatusCode == http.StatusAccepted && len(text) != 0 {
+		t.Errorf("202 with the body %q", text)
+	}
+	return response.StatusCode, string(text)
+}
+
+func part(members map[string]any) string {
+	text, err := json.Marshal(members)
+	if err != nil {
+		panic(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(text)
+}
+
+func read(compact string) map[string]any {
+	text, _ := base64.RawURLEncoding.DecodeString(strings.Split(compact, ".")[1])
+	said := map[string]any{}
+	_ = json.Unmarshal(text, &said)
+	return said
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+// unescape undoes what RFC 6749 §2.3.1 asks of a client.
+func unescape(t testing.TB, text string) string {
+	plain, err := url.QueryUnescape(text)
+	must(t, err)
+	return plain
+}
