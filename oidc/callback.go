@@ -68,38 +68,13 @@ func (s *Service) identify(c *gin.Context, connection directory.Connection, flow
 		return identity{}, core.Denied("the answer is not from this connection's identity provider").WithCode(codeWrongIssuer)
 	}
 	if refused := c.Query("error"); refused != "" {
-		return identity{}, answered(refused)
+		return identity{}, answered(refused, c.Query("error_description"))
 	}
 	code := c.Query("code")
 	if code == "" {
 		return identity{}, core.Denied("the identity provider's answer holds no code").WithCode(codeTokenRefused)
 	}
-	var secret seal.Secret
-	if connection.ClientSecret != "" {
-		if s.OpenSecret == nil {
-			return identity{}, core.Internal(nil).WithCode(codeProviderWrong)
-		}
-		if secret, err = s.OpenSecret(connection.ClientSecret); err != nil {
-			return identity{}, core.Internal(err).WithCode(codeProviderWrong)
-		}
-	}
-	return provider.exchange(c.Request.Context(), code, flow, secret)
-}
-
-// answered says what an error of the IdP means. Only the registered words are told on; anything else
-// is somebody's text.
-func answered(word string) *core.Error {
-	switch word {
-	case "access_denied":
-		return core.Denied("the sign-in was cancelled or not allowed at the identity provider").WithCode(codeAccessDenied)
-	case "login_required", "interaction_required", "consent_required", "account_selection_required":
-		return core.Denied("the identity provider wants to see the person: %s", word).WithCode(codeAccessDenied)
-	case "temporarily_unavailable", "server_error":
-		return core.Unavailable(discoveryRetry, "the identity provider has a problem: %s", word).WithCode(codeProviderDown)
-	case "invalid_request", "unauthorized_client", "unsupported_response_type", "invalid_scope", "request_not_supported":
-		return core.Denied("the identity provider does not accept this connection's settings: %s", word).WithCode(codeProviderWrong)
-	}
-	return core.Denied("the identity provider refused the sign-in").WithCode(codeAccessDenied)
+	return s.exchange(c.Request.Context(), provider, code, flow)
 }
 
 // signIn begins the session: the link to the user, the session and their events commit together.
@@ -111,7 +86,7 @@ func (s *Service) signIn(c *gin.Context, connection directory.Connection, flow d
 	}
 	var token seal.Secret
 	err := s.DB.Tx(ctx, func(tx pgx.Tx) error {
-		user, err := s.userOf(ctx, tx, connection, who)
+		user, err := s.userOf(ctx, tx, s.cause(c, connection.Actor()), connection, who)
 		if err != nil {
 			return err
 		}
@@ -155,7 +130,7 @@ func (s *Service) record(c *gin.Context, connection directory.Connection, who id
 	ctx := context.WithoutCancel(c.Request.Context())
 	event := core.NewEvent(core.SignInFailed, connection.Workspace, s.cause(c, connection.Actor()), s.now(),
 		core.Target{Kind: "connection", ID: connection.ID, Name: connection.Name}).Failed(fault.Message)
-	for key, value := range map[string]string{"code": fault.Code, "subject": who.subject, "user_name": who.userName} {
+	for key, value := range map[string]string{"code": fault.Code, "subject": who.subject, "user_name": who.userName, "provider_code": traceOf(fault)} {
 		if value != "" {
 			event = event.With(key, strings.ToValidUTF8(value[:min(len(value), 200)], ""))
 		}

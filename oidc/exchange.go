@@ -2,140 +2,74 @@ package oidc
 
 import (
 	"context"
-	"errors"
-	"time"
-
-	"github.com/zitadel/oidc/v3/pkg/client/rp"
-	zoidc "github.com/zitadel/oidc/v3/pkg/oidc"
-	"golang.org/x/oauth2"
+	"net/http"
+	"net/url"
 
 	"postern/core"
 	"postern/core/directory"
-	"postern/core/seal"
+	"postern/core/jwt"
 )
 
-// clockSkew is how far an IdP's clock may be ahead. The library also shortens exp by it.
-const clockSkew = 10 * time.Second
-
-// algorithms an ID token may be signed with, whatever the IdP's documents list.
-func algorithms() []string { return []string{"RS256", "ES256", "PS256"} }
-
-// identity is who an IdP says has signed in.
-type identity struct {
-	issuer        string
-	subject       string
-	objectID      string // oid, Entra's id of the person; sub differs there for every client
-	userName      string // preferred_username
-	email         string // only when the IdP has verified it
-	sid           string
-	authenticated time.Time // auth_time; zero when the IdP sent none
-	acr           string
-	amr           []string
+// answerOf is the token endpoint's answer to a code (RFC 6749 §5.1, OpenID Connect Core 1.0 §3.1.3.3).
+type answerOf struct {
+	AccessToken string `json:"access_token"`
+	IDToken     string `json:"id_token"`
 }
 
 // exchange turns a code into a verified identity.
-func (p *provider) exchange(ctx context.Context, code string, flow directory.Flow, secret seal.Secret) (identity, error) {
-	config := p.oauth
-	config.ClientSecret = secret.Reveal()
-	if secret.IsZero() {
-		config.Endpoint.AuthStyle = oauth2.AuthStyleInParams // a public client says only its id
+func (s *Service) exchange(ctx context.Context, p *provider, code string, flow directory.Flow) (identity, error) {
+	form := url.Values{
+		"grant_type": {"authorization_code"}, "code": {code}, "redirect_uri": {p.redirect}, "code_verifier": {flow.Verifier},
 	}
-	asking, cancel := context.WithTimeout(context.WithValue(ctx, oauth2.HTTPClient, p.http), fetchTimeout)
-	defer cancel()
-	tokens, err := config.Exchange(asking, code, oauth2.VerifierOption(flow.Verifier))
-	if err != nil {
-		return identity{}, tokenRefusal(err)
+	header := http.Header{}
+	if err := s.authenticateClient(ctx, p, form, header); err != nil {
+		return identity{}, err
 	}
-	signed, ok := tokens.Extra("id_token").(string)
-	if !ok || signed == "" {
+	var tokens answerOf
+	if err := p.post(ctx, p.token, form, header, http.StatusOK, &tokens); err != nil {
+		return identity{}, tokenRefusal(err, "token endpoint")
+	}
+	if tokens.IDToken == "" {
 		return identity{}, core.Denied("the identity provider sent no ID token").WithCode(codeTokenRefused)
 	}
-	verifier := rp.NewIDTokenVerifier(p.connection.Issuer, p.connection.ClientID, p.keys,
-		rp.WithNonce(func(context.Context) string { return flow.Nonce }),
-		rp.WithSupportedSigningAlgorithms(algorithms()...),
-		rp.WithIssuedAtOffset(clockSkew))
-	claims, err := rp.VerifyTokens[*zoidc.IDTokenClaims](ctx, tokens.AccessToken, signed, verifier)
-	switch {
-	case core.KindOf(err) == core.KindUnavailable:
-		return identity{}, core.AsError(err).WithCode(codeProviderDown)
-	case err != nil:
-		return identity{}, core.Denied("the identity provider's token was not accepted: %s", tokenFault(err)).WithCode(codeTokenRefused).Because(err)
+	return s.judge(ctx, p, tokens, flow)
+}
+
+// judge verifies an ID token and asks for the names it does not hold.
+func (s *Service) judge(ctx context.Context, p *provider, tokens answerOf, flow directory.Flow) (identity, error) {
+	verifier := jwt.Verifier{Keys: s.Keys, Now: s.now}
+	token, err := verifier.Verify(ctx, tokens.IDToken, p.expected())
+	if err != nil {
+		return identity{}, tokenFault(err)
 	}
-	who := identity{issuer: claims.Issuer, subject: claims.Subject, sid: claims.SessionID, authenticated: claims.GetAuthTime(),
-		acr: claims.AuthenticationContextClassReference, amr: claims.AuthenticationMethodsReferences}
-	if claims.AuthTime == 0 {
-		who.authenticated = time.Time{}
+	said, err := p.claimsOf(token, tokens.AccessToken, flow.Nonce)
+	if err != nil {
+		return identity{}, tokenFault(err)
 	}
-	info := claims.GetUserInfo()
-	if info.PreferredUsername == "" && info.Email == "" && p.userinfo != "" {
+	who := said.identity(p.connection)
+	who.issuer = p.connection.Issuer // Google's other spelling is the same issuer
+	if said.PreferredUsername == "" && said.Email == "" && p.userinfo != "" && tokens.AccessToken != "" {
 		// Some IdPs keep names out of the ID token when there is an access token to ask with.
-		if asked, err := p.ask(ctx, tokens.AccessToken, claims.Subject); err == nil {
-			info = asked
+		if asked, err := p.ask(ctx, tokens.AccessToken, said.Subject); err == nil {
+			said.names = asked
+			named := said.identity(p.connection)
+			who.userName, who.email, who.givenName, who.familyName, who.displayName = named.userName, named.email, named.givenName, named.familyName, named.displayName
 		}
-	}
-	who.userName = info.PreferredUsername
-	if bool(info.EmailVerified) && p.connection.Kind != directory.Entra {
-		who.email = info.Email
-	}
-	if p.connection.Kind == directory.Entra {
-		who.objectID, _ = claims.Claims["oid"].(string)
 	}
 	return who, nil
 }
 
 // ask reads the userinfo endpoint. An answer about somebody else is an error.
-func (p *provider) ask(ctx context.Context, accessToken, subject string) (*zoidc.UserInfo, error) {
-	var info zoidc.UserInfo
+func (p *provider) ask(ctx context.Context, accessToken, subject string) (names, error) {
+	var info struct {
+		Subject string `json:"sub"`
+		names
+	}
 	if err := fetchJSON(ctx, p.http, p.userinfo, accessToken, &info); err != nil {
-		return nil, err
+		return names{}, err
 	}
 	if info.Subject != subject {
-		return nil, rp.ErrUserInfoSubNotMatching
+		return names{}, core.Denied("the userinfo endpoint answered about somebody else")
 	}
-	return &info, nil
-}
-
-// tokenRefusal says what a token endpoint's no means. Its body stays out of the error.
-func tokenRefusal(err error) error {
-	answer, ok := errors.AsType[*oauth2.RetrieveError](err)
-	if !ok {
-		return core.Unavailable(discoveryRetry, "the identity provider's token endpoint does not answer").WithCode(codeProviderDown).Because(err)
-	}
-	status := 0
-	if answer.Response != nil {
-		status = answer.Response.StatusCode
-	}
-	switch {
-	case status >= 500:
-		return core.Unavailable(discoveryRetry, "the identity provider's token endpoint answered %d", status).WithCode(codeProviderDown)
-	case answer.ErrorCode == "invalid_client" || answer.ErrorCode == "unauthorized_client" || status == 401:
-		return core.Denied("the identity provider does not accept this connection's client id or secret").WithCode(codeProviderWrong)
-	case answer.ErrorCode == "invalid_grant":
-		return core.Denied("the identity provider does not accept the code: it has expired, was used, or belongs to another sign-in").WithCode(codeTokenRefused)
-	}
-	return core.Denied("the identity provider's token endpoint answered %d", status).WithCode(codeTokenRefused)
-}
-
-// tokenFault says in a person's words why an ID token was refused.
-func tokenFault(err error) string {
-	for _, fault := range []struct {
-		is   error
-		text string
-	}{
-		{zoidc.ErrNonceInvalid, "it belongs to another sign-in"},
-		{zoidc.ErrIssuerInvalid, "it is of another issuer"},
-		{zoidc.ErrAudience, "it is meant for another client"},
-		{zoidc.ErrAzpInvalid, "it is meant for another client"},
-		{zoidc.ErrAzpMissing, "it does not say which client it is for"},
-		{zoidc.ErrExpired, "it has expired"},
-		{zoidc.ErrIatInFuture, "it is from the future: check the clocks"},
-		{zoidc.ErrSignatureUnsupportedAlg, "its signature's algorithm is not allowed"},
-		{zoidc.ErrSignatureInvalid, "its signature is not the identity provider's"},
-		{zoidc.ErrAtHash, "it does not belong to the access token"},
-	} {
-		if errors.Is(err, fault.is) {
-			return fault.text
-		}
-	}
-	return "it is malformed"
+	return info.names, nil
 }

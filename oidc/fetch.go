@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -40,6 +42,53 @@ func fetchJSON(ctx context.Context, client *http.Client, address, bearer string,
 	}
 	if len(text) > fetchMost {
 		return fmt.Errorf("%s answered more than %d bytes", address, fetchMost)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s did not answer JSON as expected", address)
+	}
+	return nil
+}
+
+// refusal is an endpoint's answer that is no success. Its text stays out of errors: it is somebody's.
+type refusal struct {
+	status int
+	code   string // error, of RFC 6749 §5.2
+	trace  string // Microsoft's number of the reason
+}
+
+func (r *refusal) Error() string { return fmt.Sprintf("answered %d %s", r.status, r.code) }
+
+// post sends a form to an endpoint of the IdP and decodes the answer when its status is the one that
+// means success. An answer of another status is a *refusal.
+func (p *provider) post(ctx context.Context, address string, form url.Values, header http.Header, success int, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
+	if err != nil {
+		return err
+	}
+	request.Header = header
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	response, err := p.http.Do(request)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(response.Body, fetchMost+1))
+	if err != nil || len(text) > fetchMost {
+		return fmt.Errorf("%s answered more than %d bytes, or was cut off", address, fetchMost)
+	}
+	if response.StatusCode != success {
+		refused := &refusal{status: response.StatusCode}
+		var said struct {
+			Error       string `json:"error"`
+			Description string `json:"error_description"`
+		}
+		if json.Unmarshal(text, &said) == nil {
+			refused.code, refused.trace = said.Error, microsoftNumber(said.Description)
+		}
+		return refused
 	}
 	if err := json.Unmarshal(text, into); err != nil {
 		return fmt.Errorf("%s did not answer JSON as expected", address)

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/hex"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -29,7 +30,10 @@ func (s *Service) start(c *gin.Context) {
 		return
 	}
 	returnTo := ReturnTo(c.Query("return_to"))
-	flow := directory.Flow{Workspace: connection.Workspace, Connection: connection.ID, ReturnTo: returnTo}
+	flow := directory.Flow{
+		Workspace: connection.Workspace, Connection: connection.ID, ReturnTo: returnTo,
+		ACRValues: connection.SignIn.ACRValues, MaxAge: connection.SignIn.MaxAge,
+	}
 	s.lead(c, connection, flow, c.Query("fresh") != "")
 }
 
@@ -47,15 +51,39 @@ func (s *Service) lead(c *gin.Context, connection directory.Connection, flow dir
 		s.refuse(c, connection, flow.ReturnTo, err)
 		return
 	}
+	address, err := s.authorization(c.Request.Context(), provider, provider.parameters(state, flow, prompt))
+	if err != nil {
+		s.fail(c, connection, flow.ReturnTo, identity{}, err)
+		return
+	}
 	s.makeRoom(c)
 	setCookie(c, flowCookieName(state), state, int(directory.DefaultFlowLife.Seconds()))
-	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(flow.Verifier), oauth2.SetAuthURLParam("nonce", flow.Nonce)}
-	for name, value := range asks(flow, prompt) {
-		options = append(options, oauth2.SetAuthURLParam(name, value))
-	}
 	c.Header("Cache-Control", "no-store")
 	c.Header("Referrer-Policy", "no-referrer")
-	c.Redirect(http.StatusSeeOther, provider.oauth.AuthCodeURL(state, options...))
+	c.Redirect(http.StatusSeeOther, address)
+}
+
+// parameters are those of the authorization request of a flow (OpenID Connect Core 1.0 §3.1.2.1).
+func (p *provider) parameters(state string, flow directory.Flow, prompt bool) url.Values {
+	settings := p.connection.SignIn
+	parameters := url.Values{
+		"response_type": {"code"}, "client_id": {p.connection.ClientID}, "redirect_uri": {p.redirect}, "state": {state}, "nonce": {flow.Nonce},
+		"scope": {strings.Join(settings.AskedScopes(), " ")}, "code_challenge": {oauth2.S256ChallengeFromVerifier(flow.Verifier)}, "code_challenge_method": {"S256"},
+	}
+	if settings.Prompt != "" {
+		parameters.Set("prompt", settings.Prompt)
+	}
+	if p.connection.IsGoogle() {
+		// Only a hint, which anybody can take out of the address: the hd of the ID token is what counts.
+		parameters.Set("hd", "*")
+		if len(settings.HostedDomains) == 1 {
+			parameters.Set("hd", settings.HostedDomains[0])
+		}
+	}
+	for name, value := range asks(flow, prompt) {
+		parameters.Set(name, value)
+	}
+	return parameters
 }
 
 // flowCookieName keeps the cookies of several sign-ins apart.

@@ -2,6 +2,7 @@ package oidc
 
 import (
 	"context"
+	"regexp"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -14,14 +15,20 @@ import (
 // userOf finds the user of a connection whom an IdP means, and links the two the first time: by the
 // id the IdP itself gave (SCIM externalId is sub, or oid with Entra), else by name. A name is a weaker
 // sign than an id (it can be given to somebody else later), so it links only a user whom no identity
-// has claimed yet. Nobody is created here, and no user of another connection is ever meant.
-func (s *Service) userOf(ctx context.Context, tx pgx.Tx, connection directory.Connection, who identity) (directory.User, error) {
+// has claimed yet. Somebody nobody provisioned is made just in time where the connection says so. No
+// user of another connection is ever meant, whatever address the two share.
+func (s *Service) userOf(ctx context.Context, tx pgx.Tx, cause core.Cause, connection directory.Connection, who identity) (directory.User, error) {
 	workspace := connection.Workspace
-	user, err := s.Directory.UserByIdentity(ctx, tx, workspace, connection.ID, who.issuer, who.subject)
-	if err == nil || core.KindOf(err) != core.KindNotFound {
-		return user, err
+	for _, subject := range []string{who.subject, who.pairwise} {
+		if subject == "" {
+			continue
+		}
+		user, err := s.Directory.UserByIdentity(ctx, tx, workspace, connection.ID, who.issuer, subject)
+		if err == nil || core.KindOf(err) != core.KindNotFound {
+			return user, err
+		}
 	}
-	for _, id := range []string{who.objectID, who.subject} {
+	for _, id := range []string{who.subject, who.pairwise} {
 		if id == "" {
 			continue
 		}
@@ -61,15 +68,28 @@ func (s *Service) userOf(ctx context.Context, tx pgx.Tx, connection directory.Co
 		}
 		return user, s.Directory.LinkIdentity(ctx, tx, workspace, connection.ID, who.issuer, who.subject, user.ID)
 	}
+	if connection.SignIn.JustInTime {
+		return s.newUser(ctx, tx, cause, connection, who)
+	}
 	return directory.User{}, core.Denied("nobody has been provisioned for this sign-in").WithCode(codeNotProvisioned)
 }
 
 // otherPerson recognises a user name that was given to somebody new: the IdP's own ids differ. Okta's
-// ids of people are told by their form; elsewhere an externalId may be anything.
+// ids of people and Entra's are told by their form; elsewhere an externalId may be anything.
 func otherPerson(connection directory.Connection, user directory.User, who identity) bool {
-	return connection.Kind == directory.Okta && strings.HasPrefix(user.ExternalID, "00u") &&
-		strings.HasPrefix(who.subject, "00u") && user.ExternalID != who.subject
+	if user.ExternalID == who.subject {
+		return false
+	}
+	switch connection.Kind {
+	case directory.Okta:
+		return strings.HasPrefix(user.ExternalID, "00u") && strings.HasPrefix(who.subject, "00u")
+	case directory.Entra:
+		return objectID.MatchString(user.ExternalID) && objectID.MatchString(who.subject)
+	}
+	return false
 }
+
+var objectID = regexp.MustCompile(`^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`)
 
 const selectHasIdentity = `
 select exists (select from identities where workspace_id = @workspace and connection_id = @connection and user_id = @user)`

@@ -18,10 +18,15 @@ const (
 	codeNoConnection   = "no_connection"
 	codeFlowOver       = "flow_over"
 	codeWrongIssuer    = "wrong_issuer"
-	codeAccessDenied   = "access_denied"
 	codeTokenRefused   = "token_refused"
 	codeProviderDown   = "provider_down"
 	codeProviderWrong  = "provider_misconfigured"
+	codeClientRefused  = "client_refused"
+	codeRefused        = "refused_by_provider" // with a word that is not registered
+	codeOutsider       = "outsider"            // of another Entra tenant or Google Workspace domain
+	codeOtherDomain    = "other_domain"        // just-in-time users are of other domains
+	codeNameTaken      = "name_taken"
+	codeGone           = "deprovisioned"
 	codeNotProvisioned = "not_provisioned"
 	codeInactive       = "user_inactive"        // core/directory's
 	codeSignedOut      = "signed_out_meanwhile" // core/directory's
@@ -80,6 +85,9 @@ func (s *Service) refuse(c *gin.Context, connection directory.Connection, return
 	}
 	shown := explain(fault)
 	shown.Reference = fault.Code
+	if trace := traceOf(fault); trace != "" {
+		shown.Reference += " " + trace
+	}
 	again := link{"Try again", "/sso?choose=1&return_to=" + url.QueryEscape(returnTo)}
 	if !connection.ID.IsZero() {
 		again.Address = startPath(connection.ID, returnTo)
@@ -95,6 +103,9 @@ func (s *Service) refuse(c *gin.Context, connection directory.Connection, return
 
 // explain says it in words for the person in front of the browser.
 func explain(fault *core.Error) page {
+	if known, ok := registered[fault.Code]; ok {
+		return page{Title: known.title, Text: known.text}
+	}
 	switch fault.Code {
 	case codeNoConnection:
 		return page{Title: "This sign-in address leads nowhere", Text: "The connection it names does not exist or is not set up for signing in. Ask your administrator for the right address."}
@@ -102,8 +113,18 @@ func explain(fault *core.Error) page {
 		return page{Title: "This sign-in is over", Text: "It was begun in another browser, was used already, or took longer than ten minutes. Begin again."}
 	case codeWrongIssuer:
 		return page{Title: "That was not your identity provider", Text: "The answer came from somewhere else than this connection's identity provider, so it was not used. If this happens again, tell your administrator."}
-	case codeAccessDenied:
-		return page{Title: "You were not signed in", Text: "The sign-in was cancelled, or your identity provider does not let you into Postern. Your administrator decides there who may."}
+	case codeRefused:
+		return page{Title: "Your identity provider refused the sign-in", Text: "It gave a reason that Postern does not know. Try again; if it stays so, your administrator finds the reason in the identity provider's own log."}
+	case codeClientRefused:
+		return page{Title: "Your identity provider does not recognise Postern", Text: "The client id, secret or key of this connection is wrong there, or has expired. Your administrator has to renew it."}
+	case codeOutsider:
+		return page{Title: "That account is of another organisation", Text: "Sign in with the account of your own organisation: choose it at your identity provider, or sign the other one out there first."}
+	case codeOtherDomain:
+		return page{Title: "Your address is of another domain", Text: "Postern makes users by itself only for addresses of your workspace's domains that the identity provider has verified. Ask your administrator to assign Postern to you."}
+	case codeNameTaken:
+		return page{Title: "Somebody else has your user name here", Text: "A user of that name exists already and belongs to another identity. Your administrator has to say who is who."}
+	case codeGone:
+		return page{Title: "You were removed from Postern", Text: "Your identity provider has taken you out, and a sign-in does not bring you back. Your administrator can assign you again."}
 	case codeTokenRefused:
 		return page{Title: "The sign-in could not be verified", Text: "What your identity provider sent did not pass Postern's checks. Try again; if it stays so, your administrator finds the reason in the activity."}
 	case codeProviderDown:

@@ -4,19 +4,18 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
-	"slices"
+	"reflect"
 	"strings"
 	"sync"
 	"time"
 
 	zoidc "github.com/zitadel/oidc/v3/pkg/oidc"
-	"golang.org/x/oauth2"
 	"golang.org/x/sync/singleflight"
 
 	"postern/core"
 	"postern/core/directory"
-	"postern/core/jwt"
 )
 
 const (
@@ -27,18 +26,25 @@ const (
 // provider is the IdP of a connection as its discovery document describes it.
 type provider struct {
 	connection directory.Connection
-	oauth      oauth2.Config // without the secret
-	keys       keySet
 	http       *http.Client // follows no redirect
+	redirect   string
+	authorize  string
+	token      string
+	keys       string
+	methods    []string // of client authentication at the token endpoint
+	pushed     string   // where authorization requests are pushed to; empty: nowhere
+	mustPush   bool
 	userinfo   string
 	endSession string
 	saysIssuer bool // promises iss in every answer (RFC 9207)
 }
 
-// document is the part of a discovery document that is used. The library's type lacks RFC 9207.
+// document is the part of a discovery document that is used. The library's type lacks RFC 9207 and RFC 9126.
 type document struct {
 	zoidc.DiscoveryConfiguration
-	SaysIssuer bool `json:"authorization_response_iss_parameter_supported"`
+	SaysIssuer bool   `json:"authorization_response_iss_parameter_supported"`
+	Pushed     string `json:"pushed_authorization_request_endpoint"`
+	MustPush   bool   `json:"require_pushed_authorization_requests"`
 }
 
 // providers remembers one provider per connection. A changed connection is a new one.
@@ -59,7 +65,7 @@ type remembered struct {
 // same reports whether two readings of a connection lead to the same provider.
 func same(a, b directory.Connection) bool {
 	return a.ID == b.ID && a.Issuer == b.Issuer && a.ClientID == b.ClientID && a.ClientSecret == b.ClientSecret &&
-		a.JWKSURI == b.JWKSURI && a.Kind == b.Kind
+		a.JWKSURI == b.JWKSURI && a.Kind == b.Kind && reflect.DeepEqual(a.SignIn, b.SignIn)
 }
 
 // provider gives the provider of a connection, reading its discovery document when that is due. While
@@ -136,18 +142,19 @@ func (s *Service) discover(ctx context.Context, connection directory.Connection)
 }
 
 func (s *Service) describe(connection directory.Connection, read document, client *http.Client) *provider {
-	made := &provider{
-		connection: connection, http: client, userinfo: read.UserinfoEndpoint, endSession: read.EndSessionEndpoint, saysIssuer: read.SaysIssuer,
-		oauth: oauth2.Config{
-			ClientID:    connection.ClientID,
-			RedirectURL: s.redirectURI(connection.ID),
-			Scopes:      []string{zoidc.ScopeOpenID, zoidc.ScopeProfile, zoidc.ScopeEmail},
-			Endpoint:    oauth2.Endpoint{AuthURL: read.AuthorizationEndpoint, TokenURL: read.TokenEndpoint, AuthStyle: authStyle(read)},
-		},
+	return &provider{
+		connection: connection, http: client, redirect: s.redirectURI(connection.ID), authorize: read.AuthorizationEndpoint,
+		token: read.TokenEndpoint, keys: read.JwksURI, methods: authMethods(read), pushed: read.Pushed, mustPush: read.MustPush,
+		userinfo: read.UserinfoEndpoint, endSession: read.EndSessionEndpoint, saysIssuer: read.SaysIssuer,
 	}
-	// Under the same name as at the other doors, so that the IdP is asked once for all of them.
-	made.keys = keySet{keys: s.Keys, source: jwt.Source{Issuer: connection.Issuer, URI: connection.JWKSURI}}
-	return made
+}
+
+func authMethods(read document) []string {
+	methods := make([]string, 0, len(read.TokenEndpointAuthMethodsSupported))
+	for _, method := range read.TokenEndpointAuthMethodsSupported {
+		methods = append(methods, string(method))
+	}
+	return methods
 }
 
 // fault says what is wrong with a document, or nothing. An issuer over https may name no address over
@@ -156,8 +163,12 @@ func (d document) fault(issuer string) string {
 	if d.Issuer != issuer {
 		return fmt.Sprintf("it is of the issuer %q", d.Issuer)
 	}
+	plainIssuer := strings.HasPrefix(issuer, "http://")
+	if plainIssuer && !onThisMachine(issuer) {
+		return "the issuer is not an https address"
+	}
 	required := map[string]string{"authorization_endpoint": d.AuthorizationEndpoint, "token_endpoint": d.TokenEndpoint, "jwks_uri": d.JwksURI}
-	optional := map[string]string{"userinfo_endpoint": d.UserinfoEndpoint, "end_session_endpoint": d.EndSessionEndpoint}
+	optional := map[string]string{"userinfo_endpoint": d.UserinfoEndpoint, "end_session_endpoint": d.EndSessionEndpoint, "pushed_authorization_request_endpoint": d.Pushed}
 	for name, address := range required {
 		if address == "" {
 			return "it lacks " + name
@@ -169,7 +180,7 @@ func (d document) fault(issuer string) string {
 			continue
 		}
 		parsed, err := url.Parse(address)
-		plain := err == nil && parsed.Scheme == "http" && strings.HasPrefix(issuer, "http://")
+		plain := err == nil && parsed.Scheme == "http" && plainIssuer
 		if err != nil || parsed.Host == "" || parsed.Scheme != "https" && !plain {
 			return name + " is not an https address"
 		}
@@ -177,11 +188,12 @@ func (d document) fault(issuer string) string {
 	return ""
 }
 
-// authStyle chooses how the client's secret is sent. Asking and trying again would burn the code.
-func authStyle(d document) oauth2.AuthStyle {
-	methods := d.TokenEndpointAuthMethodsSupported
-	if len(methods) == 0 || slices.Contains(methods, zoidc.AuthMethodBasic) {
-		return oauth2.AuthStyleInHeader
+// onThisMachine reports whether an address is loopback's, where development and tests have their IdPs.
+func onThisMachine(address string) bool {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return false
 	}
-	return oauth2.AuthStyleInParams
+	host, err := netip.ParseAddr(parsed.Hostname())
+	return parsed.Hostname() == "localhost" || err == nil && host.IsLoopback()
 }

@@ -47,12 +47,12 @@ func TestTokenEndpointFaults(t *testing.T) {
 		code   string
 	}{
 		"error":           {503, "busy", 503, codeProviderDown},
-		"wrong client":    {401, `{"error":"invalid_client"}`, 403, codeProviderWrong},
+		"wrong client":    {401, `{"error":"invalid_client"}`, 403, codeClientRefused},
 		"used code":       {400, `{"error":"invalid_grant","error_description":"canary-text"}`, 403, codeTokenRefused},
 		"no ID token":     {200, `{"access_token":"a","token_type":"Bearer"}`, 403, codeTokenRefused},
 		"no JWT":          {200, `{"access_token":"a","token_type":"Bearer","id_token":"a.b"}`, 403, codeTokenRefused},
 		"alg none":        {200, `{"access_token":"a","token_type":"Bearer","id_token":"eyJhbGciOiJub25lIn0.e30."}`, 403, codeTokenRefused},
-		"redirect to all": {307, "", 403, codeTokenRefused},
+		"redirect to all": {307, "", 403, codeProviderWrong},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -33,6 +33,9 @@ type Service struct {
 	// OpenSecret reads the client secret a connection refers to. It is asked at every sign-in, so a
 	// changed secret works at once.
 	OpenSecret func(reference string) (seal.Secret, error)
+	// Signer makes the assertions of connections that authenticate with the workspace's key. Nil: they
+	// cannot be used.
+	Signer Signer
 	// Signals is where logouts of IdPs go. Without it the doors of back-channel and front-channel logout are
 	// not there.
 	Signals Receiver

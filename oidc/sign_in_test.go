@@ -201,7 +201,7 @@ func TestRefusals(t *testing.T) {
 		"an error with a text of its own": {func(b *browser) answer {
 			callback := h.prove(b, h.begin(b, h.acme, ""), person)
 			return b.get(with(t, with(t, callback, "error", "<script>alert(1)</script>"), "error_description", "<script>alert(2)</script>"))
-		}, 403, "You were not signed in", "access_denied"},
+		}, 403, "refused the sign-in", "refused_by_provider"},
 		"wrong issuer": {func(b *browser) answer {
 			return b.get(with(t, h.prove(b, h.begin(b, h.acme, ""), person), "iss", "https://evil.example"))
 		}, 403, "not your identity provider", "wrong_issuer"},
