@@ -1,0 +1,219 @@
+package signals_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"pgregory.net/rapid"
+
+	"postern/core"
+	"postern/core/directory"
+	"postern/core/postgres"
+	"postern/core/seal"
+	"postern/core/signals"
+)
+
+// second is another process over the same database.
+func (h house) second(t testing.TB) house {
+	t.Helper()
+	config := h.DB.Config()
+	db, err := postgres.Open(context.Background(), config.ConnString(), postgres.Options{})
+	must(t, err)
+	t.Cleanup(db.Close)
+	other := h
+	other.world = on(t, db)
+	other.Accounts.Vault.Keys = h.Accounts.Vault.Keys
+	return other
+}
+
+func TestLogoutAtOneProcessHoldsAtTheOtherAtOnce(t *testing.T) {
+	h, _ := pair(t)
+	other := h.second(t)
+	token := h.signIn(t, h.ana, "sid-1")
+	if !h.alive(t, token) || !other.alive(t, token) {
+		t.Fatal("the session is not recognised at both")
+	}
+	other.receive(t, other.about(h.ana))
+	if h.alive(t, token) || other.alive(t, token) {
+		t.Fatal("the session lives on")
+	}
+	named := h.signIn(t, h.ana, "sid-2")
+	other.alive(t, named)
+	signal := h.about(h.ana)
+	signal.Door, signal.Subject, signal.SID = signals.BackChannelLogout, signals.NoSubject(), "sid-2"
+	h.receive(t, signal)
+	if other.alive(t, named) {
+		t.Fatal("the named session lives on at the other process")
+	}
+}
+
+func TestTwoDoorsAtTheSameMomentRotateOnce(t *testing.T) {
+	h, _ := pair(t)
+	other := h.second(t)
+	doors := []signals.Door{signals.UniversalLogout, signals.BackChannelLogout, signals.SSFPush, signals.SSFPoll, signals.OktaEventHook, signals.Graph}
+	for round := range 10 {
+		person := h.join(t, fmt.Sprint("person", round))
+		h.share(t, 0, person.ID)
+		h.share(t, 1, person.ID)
+		before := h.planned(t)
+		receipts := make([]signals.Receipt, len(doors))
+		failures := make([]error, len(doors))
+		start := make(chan struct{})
+		var group sync.WaitGroup
+		for i, door := range doors {
+			group.Go(func() {
+				at := h
+				if i%2 == 1 {
+					at = other
+				}
+				signal := at.about(person)
+				signal.Door = door
+				if i%3 == 1 {
+					signal.Kind, signal.Subject = signals.SessionRevoked, signals.OpaqueSubject("ext-"+person.UserName)
+				}
+				<-start
+				receipts[i], failures[i] = at.Receive(t.Context(), at.cause, signal, nil)
+			})
+		}
+		close(start)
+		group.Wait()
+		first := 0
+		for i, receipt := range receipts {
+			must(t, failures[i])
+			switch receipt.Outcome {
+			case signals.Done:
+				first++
+			case signals.Duplicate:
+			default:
+				t.Fatalf("%+v", receipt)
+			}
+		}
+		if asked := h.planned(t) - before; first != 1 || asked != 2 {
+			t.Fatalf("round %d: %d were first, %d rotations were asked for; want 1 and 2", round, first, asked)
+		}
+	}
+}
+
+// started is a session, and what it rests on: when the person was proven, and who.
+type started struct {
+	user   core.ID
+	proven time.Time
+	token  seal.Secret
+}
+
+// A login racing a logout never survives it, whatever the doors, the processes and the order. What happened is told
+// by the receipts: no session that was proven before the last logout of its person may be recognised.
+func TestNoLoginSurvivesALogoutItRaces(t *testing.T) {
+	h, _ := pair(t)
+	houses := []house{h, h.second(t)}
+	people := 0
+	rapid.Check(t, func(r *rapid.T) {
+		people++
+		person := h.join(t, fmt.Sprint("racer", people))
+		count := rapid.IntRange(4, 10).Draw(r, "steps")
+		sids := []string{"", "a", "b"}
+		var mutex sync.Mutex
+		var sessions []started
+		var ended time.Time // by Postern's clock, before the logout that came last began
+		named := map[string]time.Time{}
+		start := make(chan struct{})
+		var group sync.WaitGroup
+		for i := range count {
+			at := houses[rapid.IntRange(0, 1).Draw(r, "process")]
+			what := rapid.SampledFrom([]string{"login", "login", "late login", "logout", "revoked", "by sid", "deprovision"}).Draw(r, "what")
+			sid := rapid.SampledFrom(sids).Draw(r, "sid")
+			pause := time.Duration(rapid.IntRange(0, 3000).Draw(r, "pause")) * time.Microsecond
+			group.Go(func() {
+				begun := at.Now() // the flow begins before anything of this round happened …
+				<-start
+				time.Sleep(pause)
+				if what == "late login" {
+					begun = at.Now() // … or in the middle of it
+				}
+				switch what {
+				case "login", "late login":
+					token, err := at.trySignInQuietly(person, sid, begun)
+					if core.KindOf(err) != core.KindDenied && err != nil {
+						t.Error(err)
+					}
+					if err == nil {
+						mutex.Lock()
+						sessions = append(sessions, started{person.ID, begun, token})
+						mutex.Unlock()
+					}
+					return
+				case "deprovision":
+					if i != count-1 { // at most one: nobody signs in after it
+						return
+					}
+					before := at.Now()
+					if _, err := at.Lifecycle.Deprovision(t.Context(), at.cause, at.workspace, person.ID); err != nil {
+						t.Error(err)
+					}
+					mutex.Lock()
+					ended = later(ended, before)
+					mutex.Unlock()
+					return
+				}
+				signal := at.about(person)
+				switch what {
+				case "revoked":
+					signal.Door, signal.Kind, signal.Subject = signals.SSFPush, signals.SessionRevoked, signals.IssSubSubject(issuer, "sub-"+person.UserName)
+				case "by sid":
+					signal.Door, signal.Subject, signal.SID = signals.BackChannelLogout, signals.IssSubSubject(issuer, "sub-"+person.UserName), "a"
+				}
+				before := at.Now()
+				if _, err := at.Receive(t.Context(), at.cause, signal, nil); err != nil {
+					t.Error(err)
+				}
+				mutex.Lock()
+				if what == "by sid" {
+					named["a"] = later(named["a"], before)
+				} else {
+					ended = later(ended, before)
+				}
+				mutex.Unlock()
+			})
+		}
+		close(start)
+		group.Wait()
+		for _, session := range sessions {
+			for i, at := range houses {
+				live, _, err := at.Directory.Recognise(t.Context(), session.token)
+				if err != nil {
+					continue
+				}
+				if !session.proven.After(ended) {
+					r.Fatalf("process %d recognises a session proven %s before the last logout", i, ended.Sub(session.proven))
+				}
+				if live.SID == "a" && !session.proven.After(named["a"]) {
+					r.Fatalf("process %d recognises a session proven %s before its own logout", i, named["a"].Sub(session.proven))
+				}
+			}
+		}
+	})
+}
+
+func later(one, other time.Time) time.Time {
+	if other.After(one) {
+		return other
+	}
+	return one
+}
+
+func (h house) trySignInQuietly(user directory.User, sid string, begun time.Time) (seal.Secret, error) {
+	var token seal.Secret
+	ctx := context.Background()
+	err := h.DB.Tx(ctx, func(tx pgx.Tx) (err error) {
+		_, token, err = h.Directory.StartSession(ctx, tx, h.system, directory.NewSession{
+			Workspace: h.workspace, User: user.ID, Connection: h.connection.ID, Issuer: issuer, Subject: "sub-" + user.UserName, SID: sid,
+			Authenticated: begun, Begun: begun,
+		})
+		return err
+	})
+	return token, err
+}
