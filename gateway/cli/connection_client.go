@@ -2,7 +2,7 @@ package cli
 
 import (
 	"context"
-	"strings"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,10 +22,9 @@ type connectionClients struct {
 
 // createConnectionClient gives an identity provider a client instead of a token.
 type createConnectionClient struct {
-	inWorkspace `embed:""`
-	reached     `embed:""`
-	lifetime    `embed:""`
-	Connection  string `arg:"" help:"Name or id of the connection."`
+	ofConnection `embed:""`
+	reached      `embed:""`
+	lifetime     `embed:""`
 }
 
 // Help is shown by 'postern connection client create --help'.
@@ -83,85 +82,59 @@ func (c createConnectionClient) Run(ctx context.Context, terminal terminal) erro
 	if err != nil {
 		return err
 	}
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	connection, err := s.connection(ctx, c.Connection)
-	if err != nil {
-		return err
-	}
-	var client directory.Client
-	var secret seal.Secret
-	err = s.db.Tx(ctx, func(tx pgx.Tx) error {
-		client, secret, err = s.people.CreateConnectionClient(ctx, tx, s.cause, s.workspace.ID, connection.ID, expires)
-		return err
-	})
-	if core.AsError(err) != nil && strings.HasPrefix(core.AsError(err).Code, "too_many_") {
-		return &core.Error{Kind: core.KindConflict, Code: core.AsError(err).Code, Message: "both slots hold a live client: revoke one first ('postern connection client list' shows which is used)"}
-	}
-	if err != nil {
-		return err
-	}
-	made := madeClient{clientRows([]directory.Client{client})[0], secret.Reveal(), gateway.AddressesOf(c.PublicURL, connection.ID).Token}
-	return c.show(terminal, made, func(sheet sheet) {
-		sheet.say("Made an OAuth client for %s.\n", connection.Name)
-		sheet.row("token endpoint URL", made.TokenEndpoint)
-		sheet.row("client id", made.ClientID)
-		sheet.row("client secret, shown once", made.Secret)
+	return c.with(ctx, func(s *setup, connection directory.Connection) error {
+		var client directory.Client
+		var secret seal.Secret
+		err := s.db.Tx(ctx, func(tx pgx.Tx) error {
+			client, secret, err = s.people.CreateConnectionClient(ctx, tx, s.cause, s.workspace.ID, connection.ID, expires)
+			return err
+		})
+		if err != nil {
+			return slotsFull(err, "client", "postern connection client list")
+		}
+		made := madeClient{clientRows([]directory.Client{client})[0], secret.Reveal(), gateway.AddressesOf(c.PublicURL, connection.ID).Token}
+		return c.show(terminal, made, func(sheet sheet) {
+			sheet.say("Made an OAuth client for %s.\n", connection.Name)
+			sheet.row("token endpoint URL", made.TokenEndpoint)
+			sheet.row("client id", made.ClientID)
+			sheet.row("client secret, shown once", made.Secret)
+		})
 	})
 }
 
 // listConnectionClients shows everything about the clients but their secrets.
 type listConnectionClients struct {
-	inWorkspace `embed:""`
-	Connection  string `arg:"" help:"Name or id of the connection."`
+	ofConnection `embed:""`
 }
 
 func (l listConnectionClients) Run(ctx context.Context, terminal terminal) error {
-	s, err := l.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	connection, err := s.connection(ctx, l.Connection)
-	if err != nil {
-		return err
-	}
-	clients, err := s.people.ConnectionClients(ctx, s.db, s.workspace.ID, connection.ID)
-	if err != nil {
-		return err
-	}
-	rows := clientRows(clients)
-	return l.show(terminal, map[string]any{"connection": connection.ID, "clients": rows}, func(sheet sheet) { sheet.clients(rows) })
+	return l.with(ctx, func(s *setup, connection directory.Connection) error {
+		clients, err := s.people.ConnectionClients(ctx, s.db, s.workspace.ID, connection.ID)
+		if err != nil {
+			return err
+		}
+		rows := clientRows(clients)
+		return l.show(terminal, map[string]any{"connection": connection.ID, "clients": rows}, func(sheet sheet) { sheet.clients(rows) })
+	})
 }
 
 // revokeConnectionClient ends a client.
 type revokeConnectionClient struct {
-	inWorkspace `embed:""`
-	Connection  string `arg:"" help:"Name or id of the connection."`
-	Client      string `arg:"" help:"Id of the client or its client id, as 'list' shows them."`
+	ofConnection `embed:""`
+	Client       string `arg:"" help:"Id of the client or its client id, as 'list' shows them."`
 }
 
 func (r revokeConnectionClient) Run(ctx context.Context, terminal terminal) error {
-	s, err := r.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	connection, err := s.connection(ctx, r.Connection)
-	if err != nil {
-		return err
-	}
-	clients, err := s.people.ConnectionClients(ctx, s.db, s.workspace.ID, connection.ID)
-	if err != nil {
-		return err
-	}
-	for _, one := range clients {
-		if one.ID.String() != r.Client && one.ClientID != r.Client {
-			continue
+	return r.with(ctx, func(s *setup, connection directory.Connection) error {
+		clients, err := s.people.ConnectionClients(ctx, s.db, s.workspace.ID, connection.ID)
+		if err != nil {
+			return err
 		}
+		at := slices.IndexFunc(clients, func(one directory.Client) bool { return one.ID.String() == r.Client || one.ClientID == r.Client })
+		if at < 0 {
+			return core.NotFound("client")
+		}
+		one := clients[at]
 		err = s.db.Tx(ctx, func(tx pgx.Tx) error {
 			return s.people.RevokeConnectionClient(ctx, tx, s.cause, s.workspace.ID, connection.ID, one.ID)
 		})
@@ -171,6 +144,5 @@ func (r revokeConnectionClient) Run(ctx context.Context, terminal terminal) erro
 		return r.show(terminal, map[string]any{"connection": connection.ID, "revoked": one.ID}, func(sheet sheet) {
 			sheet.say("Revoked the client %s of %s.", one.ClientID, connection.Name)
 		})
-	}
-	return core.NotFound("client")
+	})
 }

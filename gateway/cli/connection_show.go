@@ -90,45 +90,37 @@ func (s sheet) secretNote(reference string) {
 
 // showConnection prints the addresses again, and everything else there is to know.
 type showConnection struct {
-	inWorkspace `embed:""`
-	reached     `embed:""`
-	Connection  string `arg:"" help:"Name or id of the connection."`
+	ofConnection `embed:""`
+	reached      `embed:""`
 }
 
 func (c showConnection) Run(ctx context.Context, terminal terminal) error {
 	if err := gateway.CheckPublicURL(c.PublicURL); err != nil {
 		return flag("--public-url", err)
 	}
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	found, err := s.connection(ctx, c.Connection)
-	if err != nil {
-		return err
-	}
-	page := c.page(s, found)
-	tokens, err := s.people.ConnectionTokens(ctx, s.db, s.workspace.ID, found.ID)
-	if err != nil {
-		return err
-	}
-	clients, err := s.people.ConnectionClients(ctx, s.db, s.workspace.ID, found.ID)
-	if err != nil {
-		return err
-	}
-	if page.Users, page.ActiveUsers, err = s.people.CountUsers(ctx, s.db, s.workspace.ID, found.ID); err != nil {
-		return err
-	}
-	page.Tokens, page.Clients = tokenRows(tokens), clientRows(clients)
-	return c.show(terminal, page, func(sheet sheet) {
-		sheet.say("The connection %s (%s) in %s.\n", found.Name, found.Kind, s.workspace.Slug)
-		sheet.connection(page)
-		sheet.say("\nHow it behaves (postern connection update %q --workspace %s)", found.Name, s.workspace.Slug)
-		sheet.row("users", fmt.Sprintf("%d, %d active", page.Users, page.ActiveUsers))
-		sheet.provisioning(found.Kind, found.Provisioning)
-		sheet.say("\nHow it gets in")
-		sheet.tokens(page.Tokens)
-		sheet.clients(page.Clients)
+	return c.with(ctx, func(s *setup, found directory.Connection) error {
+		page := c.page(s, found)
+		tokens, err := s.connectionSlots().list(ctx, s.db, found.ID)
+		if err != nil {
+			return err
+		}
+		clients, err := s.people.ConnectionClients(ctx, s.db, s.workspace.ID, found.ID)
+		if err != nil {
+			return err
+		}
+		if page.Users, page.ActiveUsers, err = s.people.CountUsers(ctx, s.db, s.workspace.ID, found.ID); err != nil {
+			return err
+		}
+		page.Tokens, page.Clients = tokens, clientRows(clients)
+		return c.show(terminal, page, func(sheet sheet) {
+			sheet.say("The connection %s (%s) in %s.\n", found.Name, found.Kind, s.workspace.Slug)
+			sheet.connection(page)
+			sheet.say("\nHow it behaves (postern connection update %q --workspace %s)", found.Name, s.workspace.Slug)
+			sheet.row("users", fmt.Sprintf("%d, %d active", page.Users, page.ActiveUsers))
+			sheet.provisioning(found.Kind, found.Provisioning)
+			sheet.say("\nHow it gets in")
+			sheet.tokens(page.Tokens)
+			sheet.clients(page.Clients)
+		})
 	})
 }

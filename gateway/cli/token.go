@@ -9,7 +9,6 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
-	"postern/core/seal"
 	"postern/gateway/api"
 )
 
@@ -58,40 +57,28 @@ func (c createToken) Run(ctx context.Context, terminal terminal) error {
 	if err != nil {
 		return err
 	}
-	s, err := c.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	var account directory.ServiceAccount
-	var token seal.Secret
-	var tokens []directory.Token
-	err = s.db.Tx(ctx, func(tx pgx.Tx) error {
-		if account, err = c.account(ctx, tx, s); err != nil {
+	return c.with(ctx, func(s *setup) error {
+		var account directory.ServiceAccount
+		var made madeAPIToken
+		err := s.db.Tx(ctx, func(tx pgx.Tx) error {
+			if account, err = c.account(ctx, tx, s); err != nil {
+				return err
+			}
+			made.madeToken, _, err = s.serviceAccountSlots().fill(ctx, tx, account.ID, expires)
+			return err
+		})
+		if err != nil {
 			return err
 		}
-		if token, err = s.people.CreateServiceAccountToken(ctx, tx, s.cause, s.workspace.ID, account.ID, expires); err != nil {
-			return err
-		}
-		tokens, err = s.people.ServiceAccountTokens(ctx, tx, s.workspace.ID, account.ID)
-		return err
-	})
-	if core.AsError(err) != nil && core.AsError(err).Code == "too_many_tokens" {
-		return &core.Error{Kind: core.KindConflict, Code: "too_many_tokens", Message: "both slots hold a live token: revoke one first ('postern token list' shows which is used)"}
-	}
-	if err != nil {
-		return err
-	}
-	rows := tokenRows(tokens)
-	made := madeAPIToken{madeToken: madeToken{rows[len(rows)-1], token.Reveal()}}
-	made.ServiceAccount.ID, made.ServiceAccount.Name, made.ServiceAccount.Scopes = account.ID, account.Name, account.Scopes
-	return c.show(terminal, made, func(sheet sheet) {
-		sheet.say("Made a token for the service account %s.\n", account.Name)
-		sheet.row("service account id", account.ID.String())
-		sheet.row("scopes", strings.Join(account.Scopes, " "))
-		sheet.row("token id", made.ID.String())
-		sheet.row("token, shown once", made.Token)
-		sheet.say("\nSend it as  Authorization: Bearer TOKEN  to /api/v1; /api/v1/openapi.json says what there is.")
+		made.ServiceAccount.ID, made.ServiceAccount.Name, made.ServiceAccount.Scopes = account.ID, account.Name, account.Scopes
+		return c.show(terminal, made, func(sheet sheet) {
+			sheet.say("Made a token for the service account %s.\n", account.Name)
+			sheet.row("service account id", account.ID.String())
+			sheet.row("scopes", strings.Join(account.Scopes, " "))
+			sheet.row("token id", made.ID.String())
+			sheet.row("token, shown once", made.Token)
+			sheet.say("\nSend it as  Authorization: Bearer TOKEN  to /api/v1; /api/v1/openapi.json says what there is.")
+		})
 	})
 }
 
@@ -124,40 +111,37 @@ type listTokens struct {
 }
 
 func (l listTokens) Run(ctx context.Context, terminal terminal) error {
-	s, err := l.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	accounts, err := s.people.ServiceAccounts(ctx, s.db, s.workspace.ID)
-	if err != nil {
-		return err
-	}
 	type entry struct {
 		ID     core.ID    `json:"id"`
 		Name   string     `json:"name"`
 		Scopes []string   `json:"scopes"`
 		Tokens []tokenRow `json:"tokens"`
 	}
-	entries := make([]entry, 0, len(accounts))
-	for _, one := range accounts {
-		tokens, err := s.people.ServiceAccountTokens(ctx, s.db, s.workspace.ID, one.ID)
+	return l.with(ctx, func(s *setup) error {
+		accounts, err := s.people.ServiceAccounts(ctx, s.db, s.workspace.ID)
 		if err != nil {
 			return err
 		}
-		entries = append(entries, entry{one.ID, one.Name, one.Scopes, tokenRows(tokens)})
-	}
-	return l.show(terminal, map[string]any{"service_accounts": entries}, func(sheet sheet) {
-		if len(entries) == 0 {
-			sheet.say("no service accounts")
-		}
-		for i, one := range entries {
-			if i > 0 {
-				sheet.say("")
+		entries := make([]entry, 0, len(accounts))
+		for _, one := range accounts {
+			rows, err := s.serviceAccountSlots().list(ctx, s.db, one.ID)
+			if err != nil {
+				return err
 			}
-			sheet.say("%s: %s", one.Name, strings.Join(one.Scopes, " "))
-			sheet.tokens(one.Tokens)
+			entries = append(entries, entry{one.ID, one.Name, one.Scopes, rows})
 		}
+		return l.show(terminal, map[string]any{"service_accounts": entries}, func(sheet sheet) {
+			if len(entries) == 0 {
+				sheet.say("no service accounts")
+			}
+			for i, one := range entries {
+				if i > 0 {
+					sheet.say("")
+				}
+				sheet.say("%s: %s", one.Name, strings.Join(one.Scopes, " "))
+				sheet.tokens(one.Tokens)
+			}
+		})
 	})
 }
 
@@ -172,28 +156,21 @@ func (r revokeToken) Run(ctx context.Context, terminal terminal) error {
 	if err != nil {
 		return err
 	}
-	s, err := r.open(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.close()
-	accounts, err := s.people.ServiceAccounts(ctx, s.db, s.workspace.ID)
-	if err != nil {
-		return err
-	}
-	for _, account := range accounts {
-		err = s.db.Tx(ctx, func(tx pgx.Tx) error {
-			return s.people.RevokeServiceAccountToken(ctx, tx, s.cause, s.workspace.ID, account.ID, id)
-		})
-		if core.AsError(err) != nil && core.KindOf(err) == core.KindNotFound {
-			continue
-		}
+	return r.with(ctx, func(s *setup) error {
+		accounts, err := s.people.ServiceAccounts(ctx, s.db, s.workspace.ID)
 		if err != nil {
 			return err
 		}
-		return r.show(terminal, map[string]any{"service_account": account.ID, "revoked": id}, func(sheet sheet) {
-			sheet.say("Revoked the token %s of %s.", id, account.Name)
-		})
-	}
-	return core.NotFound("token")
+		for _, account := range accounts {
+			switch err := s.serviceAccountSlots().revoke(ctx, account.ID, id); {
+			case err == nil:
+				return r.show(terminal, map[string]any{"service_account": account.ID, "revoked": id}, func(sheet sheet) {
+					sheet.say("Revoked the token %s of %s.", id, account.Name)
+				})
+			case core.KindOf(err) != core.KindNotFound:
+				return err
+			}
+		}
+		return core.NotFound("token")
+	})
 }
