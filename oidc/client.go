@@ -18,6 +18,8 @@ import (
 // core/signing is one.
 type Signer interface {
 	Sign(ctx context.Context, workspace core.ID, typ string, claims any) (string, error)
+	// SignCertified names the key by its certificate's thumbprints as well.
+	SignCertified(ctx context.Context, workspace core.ID, typ string, claims any) (string, error)
 }
 
 // assertionLife is how long a client assertion can be used: once, at once.
@@ -107,8 +109,12 @@ func (s *Service) assert(ctx context.Context, p *provider) (string, error) {
 	if p.connection.SignIn.AssertionToTokenEndpoint || p.connection.Kind == directory.Okta || p.connection.Kind == directory.Entra {
 		audience = p.token
 	}
+	sign := s.Signer.Sign
+	if p.connection.Kind == directory.Entra {
+		sign = s.Signer.SignCertified // Entra ID knows the key by nothing else
+	}
 	now := s.now()
-	signed, err := s.Signer.Sign(ctx, p.connection.Workspace, "JWT", assertion{
+	signed, err := sign(ctx, p.connection.Workspace, "JWT", assertion{
 		Issuer: p.connection.ClientID, Subject: p.connection.ClientID, Audience: audience, ID: rand.Text(),
 		Issued: now.Unix(), NotBefore: now.Unix(), Expires: now.Add(assertionLife).Unix(),
 	})

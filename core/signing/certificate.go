@@ -1,0 +1,134 @@
+package signing
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/json"
+	"math/big"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+
+	"postern/core"
+)
+
+// certificateLife is how long a certificate of a key is valid. Entra ID refuses what has expired, and
+// keys are replaced long before.
+const certificateLife = 10 * 365 * 24 * time.Hour
+
+// Certificate is a key in the form in which Entra ID takes one: self-signed, which nobody checks.
+type Certificate struct {
+	KeyID   core.ID
+	DER     []byte
+	Signs   bool // now; the others signed until lately, or will soon
+	Expires time.Time
+}
+
+// Thumbprint is x5t#S256 (RFC 7515 §4.1.8).
+func (c Certificate) Thumbprint() string {
+	sum := sha256.Sum256(c.DER)
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// Certificates are those of a workspace's published keys, oldest first. A workspace without a key gets
+// its first one. The same key always has the same certificate, to the byte: none is kept anywhere.
+func (s *Signing) Certificates(ctx context.Context, workspace core.ID) ([]Certificate, error) {
+	known, signs, err := s.signer(ctx, workspace)
+	if err != nil {
+		return nil, err
+	}
+	var made []Certificate
+	for _, one := range published(known.keys, s.now()) {
+		private, err := s.private(ctx, workspace, known, one.ID)
+		if err != nil {
+			return nil, err
+		}
+		der, err := certify(one, private)
+		if err != nil {
+			return nil, err
+		}
+		made = append(made, Certificate{KeyID: one.ID, DER: der, Signs: one.ID == signs.ID, Expires: one.Created.Add(certificateLife)})
+	}
+	return made, nil
+}
+
+// SignCertified is Sign with the thumbprints of the key's certificate in the header (x5t, x5t#S256), by
+// which Entra ID finds the key.
+func (s *Signing) SignCertified(ctx context.Context, workspace core.ID, typ string, claims any) (string, error) {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", core.Internal(err)
+	}
+	known, signs, err := s.signer(ctx, workspace)
+	if err != nil {
+		return "", err
+	}
+	private, err := s.private(ctx, workspace, known, signs.ID)
+	if err != nil {
+		return "", err
+	}
+	der, err := certify(*signs, private)
+	if err != nil {
+		return "", err
+	}
+	short, long := sha1.Sum(der), sha256.Sum256(der) // x5t is SHA-1 by definition: a name, no proof
+	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).
+		WithHeader("x5t", base64.RawURLEncoding.EncodeToString(short[:])).
+		WithHeader("x5t#S256", base64.RawURLEncoding.EncodeToString(long[:]))
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: private, KeyID: signs.ID.String()}}, options)
+	if err != nil {
+		return "", core.Internal(err)
+	}
+	signed, err := signer.Sign(payload)
+	if err != nil {
+		return "", core.Internal(err)
+	}
+	compact, err := signed.CompactSerialize()
+	if err != nil {
+		return "", core.Internal(err)
+	}
+	return compact, nil
+}
+
+// signer is the key that signs now, made if there is none.
+func (s *Signing) signer(ctx context.Context, workspace core.ID) (*remembered, *key, error) {
+	known, err := s.keys(ctx, workspace, remember)
+	if err != nil {
+		return nil, nil, err
+	}
+	if current(known.keys, s.now()) == nil {
+		if err := s.Prepare(ctx, core.NewCause(core.System, s.now()), workspace); err != nil {
+			return nil, nil, err
+		}
+		if known, err = s.keys(ctx, workspace, remember); err != nil {
+			return nil, nil, err
+		}
+	}
+	signs := current(known.keys, s.now())
+	if signs == nil {
+		return nil, nil, core.Internal(nil)
+	}
+	return known, signs, nil
+}
+
+// certify makes the certificate of a key. Nothing in it comes from a clock or from chance, and an RSA
+// signature of this kind is the same every time.
+func certify(of key, private *rsa.PrivateKey) ([]byte, error) {
+	name := pkix.Name{CommonName: "Postern " + of.Workspace.String(), SerialNumber: of.ID.String()}
+	begins := of.Created.UTC().Truncate(time.Second)
+	template := &x509.Certificate{
+		SerialNumber: new(big.Int).SetBytes(of.ID[:]), Subject: name, Issuer: name, NotBefore: begins.Add(-time.Hour), NotAfter: begins.Add(certificateLife),
+		KeyUsage: x509.KeyUsageDigitalSignature, SignatureAlgorithm: x509.SHA256WithRSA, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
+	if err != nil {
+		return nil, core.Internal(err)
+	}
+	return der, nil
+}
