@@ -64,7 +64,7 @@ func (r *request) keep(raw []byte, body *resource.Object) {
 	}
 	clean, changed := redact(body)
 	if changed || raw == nil {
-		raw = clean.Append(nil)
+		raw = clean.Append(make([]byte, 0, len(r.arrival.text)+len(redacted)))
 	}
 	r.body = new(string(raw))
 }

@@ -121,7 +121,7 @@ func keptAttributes(o *resource.Object) ([]byte, error) {
 	if err := o.Check(); err != nil {
 		return nil, err
 	}
-	text := o.Append(nil)
+	text := o.Append(make([]byte, 0, 512))
 	if len(text) > longestAttributes {
 		return nil, core.Invalid("", "the attributes of one resource may have %d bytes together", longestAttributes).WithCode("invalidValue")
 	}

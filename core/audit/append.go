@@ -54,25 +54,16 @@ values (@workspace, @id, @type, @occurred, @correlation, @targets, @event)`
 // insert is the statement for events, and its arguments. One event, the usual number, needs no lists.
 func insert(events []core.Event) (string, pgx.StrictNamedArgs, error) {
 	count := len(events)
+	if count == 1 {
+		return insertSingle(events[0])
+	}
 	workspaces, ids, correlations := make([]core.ID, count), make([]core.ID, count), make([]core.ID, count)
 	types, targets, texts := make([]string, count), make([]string, count), make([]string, count)
 	occurred := make([]time.Time, count)
 	for i, event := range events {
-		if event.ID.IsZero() || event.Workspace.IsZero() || event.Type == "" || event.Occurred.IsZero() {
-			return "", nil, core.Internal(fmt.Errorf("audit: event %q lacks an id, a workspace, a type or a time", event.Type))
-		}
-		if event.Correlation.IsZero() {
-			event.Correlation = event.ID
-		}
-		text, err := Canonical(event)
+		event, text, err := written(event)
 		if err != nil {
-			return "", nil, core.Internal(err)
-		}
-		if count == 1 {
-			return insertOne, pgx.StrictNamedArgs{
-				"workspace": event.Workspace, "id": event.ID, "type": string(event.Type), "occurred": event.Occurred,
-				"correlation": event.Correlation, "targets": targetIDs(event.Targets), "event": string(text),
-			}, nil
+			return "", nil, err
 		}
 		workspaces[i], ids[i], correlations[i] = event.Workspace, event.ID, event.Correlation
 		types[i], targets[i], texts[i] = string(event.Type), targetArray(event.Targets), string(text)
@@ -82,6 +73,32 @@ func insert(events []core.Event) (string, pgx.StrictNamedArgs, error) {
 		"workspaces": workspaces, "ids": ids, "types": types, "occurred": occurred,
 		"correlations": correlations, "targets": targets, "events": texts,
 	}, nil
+}
+
+func insertSingle(event core.Event) (string, pgx.StrictNamedArgs, error) {
+	event, text, err := written(event)
+	if err != nil {
+		return "", nil, err
+	}
+	return insertOne, pgx.StrictNamedArgs{
+		"workspace": event.Workspace, "id": event.ID, "type": string(event.Type), "occurred": event.Occurred,
+		"correlation": event.Correlation, "targets": targetIDs(event.Targets), "event": string(text),
+	}, nil
+}
+
+// written is an event that may be recorded, as it will be, and its canonical text.
+func written(event core.Event) (core.Event, []byte, error) {
+	if event.ID.IsZero() || event.Workspace.IsZero() || event.Type == "" || event.Occurred.IsZero() {
+		return event, nil, core.Internal(fmt.Errorf("audit: event %q lacks an id, a workspace, a type or a time", event.Type))
+	}
+	if event.Correlation.IsZero() {
+		event.Correlation = event.ID
+	}
+	text, err := Canonical(event)
+	if err != nil {
+		return event, nil, core.Internal(err)
+	}
+	return event, text, nil
 }
 
 // targetArray writes the ids of targets as a PostgreSQL array.
