@@ -147,3 +147,24 @@ func TestASignInUnderWayDoesNotSurviveABackChannelLogout(t *testing.T) {
 		})
 	}
 }
+
+// A logout that one gateway process receives ends the session at every other one at once: nothing of a
+// session is remembered outside the database.
+func TestALogoutAtOneProcessEndsTheSessionAtTheOther(t *testing.T) {
+	w := newWorld(t)
+	second, engine := w.process(t)
+	if _, _, err := second.Directory.Authenticate(t.Context(), w.sessions["ana-1"]); err != nil {
+		t.Fatal(err)
+	}
+	if answer := w.post(engine, w.acme.ID, url.Values{"logout_token": {w.op.sign(t, "", nil, w.claims(nil))}}); answer.Code != http.StatusOK {
+		t.Fatalf("%d %s", answer.Code, answer.Body)
+	}
+	for name, people := range map[string]*directory.Directory{"that received it": second.Directory, "beside it": w.directory} {
+		if _, _, err := people.Authenticate(t.Context(), w.sessions["ana-1"]); core.KindOf(err) != core.KindUnauthenticated {
+			t.Errorf("the session lives at the process %s: %v", name, err)
+		}
+	}
+	if diff := cmp.Diff([]string{"ana-1"}, w.dead(t)); diff != "" {
+		t.Error(diff)
+	}
+}

@@ -83,5 +83,6 @@ func frameable(c *gin.Context, connection directory.Connection) {
 		}
 	}
 	c.Writer.Header().Del("X-Frame-Options")
+	c.Header("Cross-Origin-Resource-Policy", "cross-origin")
 	c.Header("Content-Security-Policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors "+strings.Join(ancestors, " "))
 }

@@ -54,7 +54,7 @@ func (s *Service) authenticate(c *gin.Context) error {
 	}
 	cookie, err := c.Request.Cookie(SessionCookie)
 	if err != nil || cookie.Value == "" {
-		return core.Unauthenticated("sign in first")
+		return signInFirst()
 	}
 	find := s.Directory.Authenticate
 	if c.GetHeader(BackgroundHeader) != "" || c.GetHeader("Accept") == "text/event-stream" {
@@ -91,6 +91,8 @@ func (s *Service) Require() gin.HandlerFunc {
 		}
 	}
 }
+
+func signInFirst() error { return core.Unauthenticated("sign in first") }
 
 // signInPath is where somebody signs in and comes back from.
 func signInPath(returnTo string) string { return "/sso?return_to=" + url.QueryEscape(returnTo) }

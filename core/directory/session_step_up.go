@@ -81,7 +81,8 @@ type StepUp struct {
 	MaxAge    *time.Duration // how long ago the IdP may have seen the person; nil: any time
 }
 
-// StepUpFor tells what a session lacks for something; nil is nothing.
+// StepUpFor tells what a session lacks for something, by the workspace's settings and by what signals
+// left with its user; nil is nothing.
 func (d *Directory) StepUpFor(ctx context.Context, q postgres.Querier, session Session, need Need) (*StepUp, error) {
 	settings, err := d.SessionSettings(ctx, q, session.Workspace)
 	if err != nil {
@@ -98,6 +99,19 @@ func (d *Directory) StepUpFor(ctx context.Context, q postgres.Querier, session S
 	}
 	if len(wanted.ACRValues) > 0 && !slices.Contains(wanted.ACRValues, session.ACR) {
 		lacks = true
+	}
+	if need == ToReveal {
+		// Signals may ask for a proof that is newer still.
+		standing, err := d.Standing(ctx, q, session.Workspace, session.User)
+		if err != nil {
+			return nil, err
+		}
+		if after := standing.FreshAfter; after != nil && !session.Authenticated.After(*after) {
+			lacks = true
+			if since := max(0, now.Sub(*after)); wanted.MaxAge == nil || since < *wanted.MaxAge {
+				wanted.MaxAge = &since
+			}
+		}
 	}
 	if !lacks {
 		return nil, nil

@@ -23,6 +23,8 @@ var bodies = map[string]string{
 
 	"replaceProvisioning":    `{"profile":"strict","journal_days":7}`,
 	"createConnectionToken":  `{}`,
+	"putLogoutQuirks":        `{"quirks":["untyped"]}`,
+	"putSessionSettings":     `{"idle":600,"life":3600,"reveal_age":300,"reveal_acr":["urn:acr:2"],"admin_age":0,"admin_acr":[]}`,
 	"createConnectionClient": `{"expires":"2090-01-01T00:00:00Z"}`,
 }
 
@@ -30,14 +32,14 @@ var bodies = map[string]string{
 type things struct {
 	apps, accounts, grants, rotations, users, other string
 
-	connections, token, client, requests, holds string
+	connections, token, client, requests, holds, sessions string
 }
 
 func (th things) fill(t *testing.T, text string) string {
 	t.Helper()
 	for prefix, id := range map[string]string{
 		"/apps/": th.apps, "/accounts/": th.accounts, "/grants/": th.grants, "/rotations/": th.rotations, "/users/": th.users,
-		"/connections/": th.connections, "/provisioning-requests/": th.requests, "/holds/": th.holds,
+		"/connections/": th.connections, "/provisioning-requests/": th.requests, "/holds/": th.holds, "/sessions/": th.sessions,
 	} {
 		text = strings.Replace(text, prefix+"{id}", prefix+id, 1)
 	}
@@ -54,6 +56,7 @@ func (w *world) things(t *testing.T) things {
 	grant := items(w.must(t, 200, "GET", "/accounts/"+account+"/grants", ""))[0]["id"].(string)
 	all := things{apps: app, accounts: account, grants: grant, rotations: created["verification"].(string), users: w.ana.ID.String(), other: w.ben.ID.String()}
 	w.provider(t, &all)
+	all.sessions = w.session(t)
 	return all
 }
 

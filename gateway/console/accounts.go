@@ -127,6 +127,7 @@ type accountPage struct {
 	Steps     []stepLine
 	Subjects  []subject // who it could be shared with
 	Problem   string    // of the action that was refused
+	Again     string    // reveal or fill: asked for before the reader proved themselves, and offered again
 }
 
 // Busy reports whether a rotation is under way: the page then updates by itself.
@@ -158,6 +159,9 @@ func (s *Service) account(c *gin.Context, status int, refusal string) {
 		return
 	}
 	page.Problem = refusal
+	if again := c.Query("again"); again == "reveal" || again == "fill" {
+		page.Again = again
+	}
 	s.show(c, status, "account", page.Account.AppName+" · "+page.Account.Username, "accounts", page)
 }
 

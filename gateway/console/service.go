@@ -73,8 +73,8 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside := router.Group("", s.OIDC.Require(), s.annotate)
 	inside.GET("/", s.listAccounts)
 	inside.GET("/accounts/:id", s.showAccount)
-	inside.POST("/accounts/:id/fill", s.fill)
-	inside.POST("/accounts/:id/reveal", s.reveal)
+	inside.POST("/accounts/:id/fill", s.toReveal("/accounts/:id?again=fill"), s.fill)
+	inside.POST("/accounts/:id/reveal", s.toReveal("/accounts/:id?again=reveal"), s.reveal)
 	inside.POST("/accounts/:id/rotate", s.rotate)
 	inside.POST("/accounts/:id/verify", s.verify)
 	inside.POST("/accounts/:id/share", s.share)
@@ -83,13 +83,20 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.GET(StreamRoute, s.stream)
 	inside.GET("/users", s.listUsers)
 	inside.GET("/users/:id", s.showUser)
-	inside.POST("/users/:id/deprovision", s.deprovision)
+	inside.POST("/users/:id/deprovision", s.forAdministrators("/users/:id?deprovision=1"), s.deprovision)
+	inside.POST("/users/:id/sessions/end", s.forAdministrators("/users/:id"), s.endAllOf)
+	inside.POST("/users/:id/sessions/:session/end", s.forAdministrators("/users/:id"), s.endUsers)
+	inside.GET("/settings/sessions", s.showSessionSettings)
+	inside.POST("/settings/sessions", s.forAdministrators("/settings/sessions"), s.changeSessionSettings)
+	inside.GET("/sessions", s.listSessions)
+	inside.POST("/sessions/end-others", s.endOthers)
+	inside.POST("/sessions/:id/end", s.endOwn)
 	inside.GET("/connections", s.listConnections)
 	inside.GET("/connections/:id", s.listRequests)
 	inside.GET("/requests/:id", s.showRequest)
 	inside.GET("/holds/:id", s.showHold)
-	inside.POST("/holds/:id/approve", s.approve)
-	inside.POST("/holds/:id/reject", s.reject)
+	inside.POST("/holds/:id/approve", s.forAdministrators("/holds/:id?decide=approve"), s.approve)
+	inside.POST("/holds/:id/reject", s.forAdministrators("/holds/:id?decide=reject"), s.reject)
 }
 
 // Close ends the live streams, so that a server can shut down without waiting for browsers. Their
@@ -121,7 +128,7 @@ func (s *Service) prepare() {
 		}
 		s.pages = map[string]*template.Template{}
 		base := template.Must(template.New("base.html").Funcs(s.words()).ParseFS(templates, "templates/base.html", "templates/parts.html"))
-		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "requests", "request", "hold", "sign-in", "problem"} {
+		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "requests", "request", "hold", "sessions", "session-settings", "sign-in", "problem"} {
 			s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templates, "templates/"+name+".html"))
 		}
 	})

@@ -19,7 +19,7 @@ type userPage struct {
 	directory.User
 	Through  string // the connection's name
 	Teams    []directory.Team
-	Sessions int
+	Sessions []shownSession
 	Lines    []line
 	Self     bool   // the reader's own page
 	Confirm  bool   // deprovisioning was asked for, and is to be confirmed
@@ -63,11 +63,9 @@ func (s *Service) loadUser(c *gin.Context) (userPage, error) {
 	if page.Teams, err = s.Directory.TeamsOf(ctx, s.DB, by.workspace(), id); err != nil {
 		return userPage{}, err
 	}
-	sessions, err := s.Directory.Sessions(ctx, s.DB, by.workspace(), id)
-	if err != nil {
+	if page.Sessions, err = s.sessionsOf(ctx, by, id); err != nil {
 		return userPage{}, err
 	}
-	page.Sessions = len(sessions)
 	records, err := audit.List(ctx, s.DB, by.workspace(), audit.Query{Target: id, Limit: recent, Descending: true})
 	page.Lines = linesOf(records)
 	return page, err

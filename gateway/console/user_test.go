@@ -25,7 +25,7 @@ func TestAnAdministratorDeprovisionsByHand(t *testing.T) {
 	page := func(who string) string { return "/users/" + w.people[who].ID.String() }
 	w.events(t)
 	w.expect(t, "zoe", "/users", 200, []string{page("ana")}, nil)
-	w.expect(t, "zoe", page("ben"), 200, []string{"Ben &lt;b&gt;Okoye", "Deprovision…", ">Active<", "Okta", "Live sessions", "<dd>1</dd>", "provisioned"}, []string{"method=\"post\" action=\"/users", "<b>Okoye"})
+	w.expect(t, "zoe", page("ben"), 200, []string{"Ben &lt;b&gt;Okoye", "Deprovision…", ">Active<", "Okta", "Live sessions", "<dd>1</dd>", "provisioned"}, []string{page("ben") + "/deprovision", "<b>Okoye"})
 	w.expect(t, "zoe", page("ben")+"?deprovision=1", 200, []string{"Take everything from Ben &lt;b&gt;Okoye", "Okta is not told", page("ben") + "/deprovision"}, nil)
 	w.expect(t, "zoe", page("zoe")+"?deprovision=1", 200, []string{"Zoe Adler"}, []string{"Deprovision…", "/deprovision"})
 	for _, path := range []string{page("ben"), page("ana")} {

@@ -48,7 +48,10 @@ async function expose(button) {
     body = { detail: "Postern cannot be reached." };
   }
   if (!dialog.open) return;
-  if (answer.status === 401) { location.reload(); return; }
+  if (answer.status === 401) {
+    if (body.step_up) { part("note").textContent = "Taking you to your identity provider…"; location.assign(body.step_up); } else location.reload();
+    return;
+  }
   if (!answer.ok) {
     part("note").textContent = "";
     part("problem").textContent = body.detail || "That did not work.";
