@@ -20,6 +20,7 @@ import (
 	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/rotation"
+	"postern/core/signals"
 	"postern/core/signing"
 	"postern/core/vault"
 	"postern/gateway/console"
@@ -40,6 +41,7 @@ type Gateway struct {
 	accounts  *accounts.Accounts
 	rotations *rotation.Rotations
 	lifecycle *lifecycle.Lifecycle
+	signals   *signals.Signals
 	sequencer *audit.Sequencer
 	auditKey  ed25519.PrivateKey
 	browser   *browser.Browser
@@ -106,6 +108,10 @@ func (g *Gateway) wire() error {
 	}
 	g.lifecycle = &lifecycle.Lifecycle{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake, Log: g.log,
+	}
+	g.signals = &signals.Signals{
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, PublicURL: g.config.PublicURL,
+		Now: g.now, Wake: g.sequencer.Wake, Log: g.log, Meter: g.metrics,
 	}
 	if g.plays(RoleSink) {
 		for name, receiver := range g.receivers() {
@@ -195,6 +201,7 @@ func (g *Gateway) work(ctx context.Context) error {
 	group.Go(func() error { return worker.Run(ctx) })
 	group.Go(func() error { return g.rotations.Run(ctx) })
 	group.Go(func() error { return g.lifecycle.Run(ctx) })
+	group.Go(func() error { return g.signals.Run(ctx) })
 	group.Go(func() error { return journal.Run(ctx, g.db, g.now, g.log) })
 	group.Go(func() error { return postgres.KeepStatistics(ctx, g.db, g.log) })
 	return group.Wait()

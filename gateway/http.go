@@ -78,6 +78,7 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	issuers := &keys.Cache{HTTP: g.guarded(), Now: g.now}
 	signIn := &oidc.Service{
 		DB: g.db, Directory: g.directory, HTTP: g.guarded(), Keys: issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log, OpenSecret: OpenReference,
+		Signals: g.signals, Signer: g.signing,
 	}
 	signIn.Mount(engine)
 	engine.GET(jwksRoute, g.publishKeys)
@@ -89,10 +90,10 @@ func (g *Gateway) Handler() (http.Handler, error) {
 		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, Keys: issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
 	}).Mount(engine)
 	(&api.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Signals: g.signals, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}).Mount(engine)
 	g.console = &console.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, OIDC: signIn, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Signals: g.signals, OIDC: signIn, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}
 	g.console.Mount(engine)
 	return engine, nil

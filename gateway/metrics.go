@@ -15,6 +15,7 @@ import (
 	"postern/core"
 	"postern/core/rotation"
 	"postern/core/seal"
+	"postern/core/signals"
 	"postern/gateway/console"
 	"postern/gateway/problem"
 )
@@ -26,6 +27,8 @@ type metrics struct {
 	requests      *prometheus.HistogramVec
 	timeToLockout *prometheus.HistogramVec
 	rotations     *prometheus.CounterVec
+	signals       *prometheus.HistogramVec
+	refusals      *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -43,8 +46,15 @@ func newMetrics() *metrics {
 			Name: "postern_rotations_total",
 			Help: "Rotations a worker of this process brought to rest, by reason and outcome: rotated, verified, delayed (tried again by itself), blocked (waits for a person).",
 		}, []string{"reason", "outcome"}),
+		signals: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "postern_signal_seconds", Help: "From the receipt of a signal to the end of the last session it means, by door.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"door"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "postern_signals_refused_total", Help: "Signals that were not believed or not understood, by door and the stage that failed.",
+		}, []string{"door", "stage"}),
 	}
-	m.registry.MustRegister(m.requests, m.timeToLockout, m.rotations, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.timeToLockout, m.rotations, m.signals, m.refusals, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -62,6 +72,16 @@ func (m *metrics) rested(r rotation.Rotation) {
 		outcome = "blocked"
 	}
 	m.rotations.WithLabelValues(string(r.Reason), outcome).Inc()
+}
+
+// Ended implements signals.Meter.
+func (m *metrics) Ended(door signals.Door, took time.Duration) {
+	m.signals.WithLabelValues(string(door)).Observe(took.Seconds())
+}
+
+// Refused implements signals.Meter.
+func (m *metrics) Refused(door signals.Door, stage string) {
+	m.refusals.WithLabelValues(string(door), stage).Inc()
 }
 
 // methods are those told apart: a client may send any word as a method, and each would be a series.

@@ -193,7 +193,7 @@ func TestDocumentTellsAllOfEveryOperation(t *testing.T) {
 			t.Errorf("%s does not tell of the limits of its body", one.OperationID)
 		}
 		for _, parameter := range one.Parameters {
-			if parameter.In == "path" && (parameter.Schema["type"] != "string" || parameter.Schema["format"] != "uuid") {
+			if parameter.In == "path" && parameter.Name != "case" && (parameter.Schema["type"] != "string" || parameter.Schema["format"] != "uuid") {
 				t.Errorf("%s: the id in the path is %v", one.OperationID, parameter.Schema)
 			}
 		}

@@ -31,7 +31,9 @@ const (
 	ConnectionsRead  = "connections:read"  // provisioning settings; tokens and clients, but not their secrets
 	ConnectionsWrite = "connections:write" // change the settings, make and revoke tokens and clients
 	ProvisioningRead = "provisioning:read" // what identity providers asked for, and departures that wait
-	HoldsWrite       = "holds:write"       // decide on departures that wait
+	HoldsWrite       = "holds:write"       // decide on departures and signals that wait
+	SignalsRead      = "signals:read"      // receipts, policy, failures
+	SignalsWrite     = "signals:write"     // change the policy, lift restrictions
 	ActivityRead     = "activity:read"     // events, checkpoints
 	OperationsRead   = "operations:read"   // state of the sinks
 )
@@ -40,7 +42,7 @@ const (
 func Scopes() []string {
 	return []string{
 		AppsRead, AppsWrite, AccountsRead, AccountsWrite, GrantsWrite, DirectoryRead, DirectoryWrite, ConnectionsRead, ConnectionsWrite,
-		ProvisioningRead, HoldsWrite, ActivityRead, OperationsRead,
+		ProvisioningRead, HoldsWrite, SignalsRead, SignalsWrite, ActivityRead, OperationsRead,
 	}
 }
 

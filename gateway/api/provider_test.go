@@ -85,6 +85,7 @@ func (w *world) provider(t *testing.T, into *things) {
 	t.Helper()
 	connection := w.connect(t, "First")
 	into.connections, into.holds = connection.ID.String(), w.depart(t, "first")
+	into.signals, into.signalHolds = w.signal(t, "first signals")
 	into.requests = w.keep(t, journal.Entry{Connection: connection.ID, Method: "POST", Address: "/Users", Status: 201, Profile: "okta"}).String()
 	err := w.db.Tx(t.Context(), func(tx pgx.Tx) error {
 		cause := core.NewCause(core.System, time.Now())

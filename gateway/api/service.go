@@ -20,6 +20,7 @@ import (
 	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/rotation"
+	"postern/core/signals"
 	"postern/gateway/problem"
 )
 
@@ -30,6 +31,7 @@ type Service struct {
 	Accounts  *accounts.Accounts
 	Rotations *rotation.Rotations
 	Lifecycle *lifecycle.Lifecycle
+	Signals   *signals.Signals
 	// AuditKey verifies the checkpoints of the audit log.
 	AuditKey ed25519.PublicKey
 	Log      *slog.Logger
@@ -74,6 +76,9 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.connections(api)
 	s.requests(api)
 	s.holds(api)
+	s.signals(api)
+	s.signalPolicies(api)
+	s.signalHolds(api)
 	s.activity(api)
 	s.sinks(api)
 	tidy(api.OpenAPI())

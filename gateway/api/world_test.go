@@ -26,6 +26,7 @@ import (
 	"postern/core/postgres/postgrestest"
 	"postern/core/rotation"
 	"postern/core/seal"
+	"postern/core/signals"
 	"postern/core/vault"
 	"postern/gateway/api"
 	"postern/gateway/problem"
@@ -40,6 +41,7 @@ type world struct {
 	accounts  *accounts.Accounts
 	rotations *rotation.Rotations
 	lifecycle *lifecycle.Lifecycle
+	signals   *signals.Signals
 	engine    *gin.Engine
 	document  *document
 	log       bytes.Buffer
@@ -74,8 +76,9 @@ func newWorld(t *testing.T) *world {
 	log := slog.New(slog.NewJSONHandler(&w.log, nil))
 	problem.Install(w.engine, problem.Options{Log: log})
 	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}
+	w.signals = &signals.Signals{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle}
 	(&api.Service{
-		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, AuditKey: public, Log: log,
+		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Signals: w.signals, AuditKey: public, Log: log,
 	}).Mount(w.engine)
 	w.document = openDocument(t, w.engine)
 	cause := core.NewCause(core.System, time.Now())

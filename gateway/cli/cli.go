@@ -30,6 +30,7 @@ type commands struct {
 	Session    sessionCommands    `cmd:"" help:"See who is signed in, end sessions, and set how long they last."`
 	SCIM       scimCommands       `cmd:"" name:"scim" help:"See what identity providers asked for, and play it again."`
 	Hold       holdCommands       `cmd:"" help:"Decide on mass departures that wait."`
+	Signal     signalCommands     `cmd:"" help:"See what identity providers said and what it did, and decide what it does."`
 
 	Conformance conformanceCommands `cmd:"" help:"Ask SCIM servers, Postern or others, whether they do what identity providers need."`
 }

@@ -21,6 +21,7 @@ import (
 	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/rotation"
+	"postern/core/signals"
 	"postern/gateway/problem"
 	"postern/oidc"
 )
@@ -32,6 +33,7 @@ type Service struct {
 	Accounts  *accounts.Accounts
 	Rotations *rotation.Rotations
 	Lifecycle *lifecycle.Lifecycle
+	Signals   *signals.Signals
 	OIDC      *oidc.Service
 	Log       *slog.Logger
 	// Now is the clock. Default time.Now.
