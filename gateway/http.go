@@ -87,7 +87,7 @@ func (g *Gateway) Handler() (http.Handler, error) {
 		Keys: issuers,
 	}).Mount(engine)
 	(&webhooks.Service{
-		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, Keys: issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
+		DB: g.db, Directory: g.directory, Signals: g.signals, Keys: issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
 	}).Mount(engine)
 	(&api.Service{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Signals: g.signals, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,

@@ -3,7 +3,6 @@ package webhooks
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math"
 	"net/http"
 	"strconv"
@@ -15,8 +14,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/audit"
-	"postern/core/directory"
+	"postern/core/jwt"
+	"postern/core/signals"
 )
 
 // fault is the body of a refusal, in the words of OAuth. Okta reads the status alone; people and
@@ -113,85 +112,39 @@ func quotable(text string) string {
 	}, text)
 }
 
-// refused records a refusal and returns the status to answer. A verified token is used up by a
-// refusal as by a success, so that one captured on its way cannot be tried with other bodies; what
-// failed on our side is no refusal, and the same request may come again.
-func (s *Service) refused(ctx context.Context, request *logout, err error) int {
+// refused records a refusal and returns what to answer. A verified token is used up by a refusal as by a success,
+// so that one captured on its way cannot be tried with other bodies; what failed on our side is no refusal, and the
+// same request may come again.
+func (s *Service) refused(ctx context.Context, request *logout, err error) (int, error) {
 	status := statusOf(err)
-	if status >= http.StatusInternalServerError || request.connection.ID.IsZero() {
-		return status
+	if status >= http.StatusInternalServerError || request.kept {
+		return status, err
 	}
 	// The refusal stands even if the caller has hung up.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	failed := s.DB.Tx(ctx, func(tx pgx.Tx) error {
-		if request.token != nil && core.AsError(err).Code != "replayed" {
-			first, replay, err := s.Directory.UseTokenID(ctx, tx, request.connection.ID, request.token.ID, request.digest, status, request.token.Expires.Add(skew))
-			if err != nil {
-				return err
-			}
-			if replay {
-				return &repeated{first}
-			}
+	if request.token != nil && core.AsError(err).Code != "replayed" {
+		var first int
+		var replay bool
+		failed := s.DB.Tx(ctx, func(tx pgx.Tx) (err error) {
+			first, replay, err = s.Directory.UseTokenID(ctx, tx, request.connection.ID, request.token.ID, request.digest, status, request.token.Expires.Add(jwt.Skew))
+			return err
+		})
+		switch {
+		case replay:
+			return first, nil // the same request again
+		case core.KindOf(failed) == core.KindUnauthenticated:
+			err = core.AsError(failed).WithCode("replayed")
+			status = statusOf(err)
+		case failed != nil:
+			return statusOf(failed), failed
 		}
-		event, ok := s.refusal(request, err)
-		if !ok {
-			return nil
-		}
-		return audit.Append(ctx, tx, event)
+	}
+	s.Signals.Refused(ctx, signals.Refusal{
+		Connection: request.connection, Door: signals.UniversalLogout, Stage: core.AsError(err).Code, Err: err, Subject: request.subject.String(),
+		Origin: request.cause.Origin, Known: request.token != nil,
 	})
-	if first, ok := errors.AsType[*repeated](failed); ok {
-		return first.status // the same request came twice at once, and the other was first
-	}
-	if failed != nil {
-		// Nothing was done for the request either way; only its record is missing.
-		s.Log.LogAttrs(ctx, slog.LevelWarn, "a refused signal could not be recorded",
-			slog.String("connection", request.connection.ID.String()), slog.String("error", failed.Error()))
-		if status = statusOf(failed); status == http.StatusUnauthorized || status >= http.StatusInternalServerError {
-			return status
-		}
-		return statusOf(err)
-	}
-	return status
-}
-
-// acceptance is the event of a signal that was verified and whose subject is known.
-func (s *Service) acceptance(request *logout, users []directory.User) core.Event {
-	targets := make([]core.Target, 0, len(users)+1)
-	for _, user := range users {
-		targets = append(targets, user.Target())
-	}
-	targets = append(targets, core.Target{Kind: "connection", ID: request.connection.ID, Name: request.connection.Name})
-	return core.NewEvent(core.SignalAccepted, request.connection.Workspace, request.cause, s.now(), targets...).
-		With("signal", "universal_logout").With("subject", request.subject.String()).With("token_id", cut(request.token.ID, 200))
-}
-
-// refusal is the event of a refused request, unless too many were written lately.
-func (s *Service) refusal(request *logout, err error) (core.Event, bool) {
-	s.prepare()
-	throttle := &s.strangers
-	if request.token != nil {
-		throttle = &s.known
-	}
-	suppressed, ok := throttle.Allow(s.now(), request.connection.ID)
-	if !ok {
-		return core.Event{}, false
-	}
-	classified := core.AsError(err)
-	code := classified.Code
-	if code == "" {
-		code = classified.Kind.String()
-	}
-	target := core.Target{Kind: "connection", ID: request.connection.ID, Name: request.connection.Name}
-	event := core.NewEvent(core.SignalRefused, request.connection.Workspace, request.cause, s.now(), target).
-		Failed(classified.Message).With("signal", "universal_logout").With("code", code)
-	if request.subject.Format != "" {
-		event = event.With("subject", request.subject.String())
-	}
-	if suppressed > 0 {
-		event = event.With("suppressed", strconv.Itoa(suppressed))
-	}
-	return event, true
+	return status, err
 }
 
 // cut shortens a text to at most size bytes of valid UTF-8.

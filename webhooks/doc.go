@@ -1,17 +1,17 @@
-// Package webhooks is the door for what identity providers tell on their own: Universal Logout
-// today (Global Token Revocation in Okta's profile).
+// Package webhooks is the door for Universal Logout (Global Token Revocation in Okta's profile). Further doors for
+// what identity providers tell on their own stand below it.
 //
 //	POST /webhooks/:connection/universal-logout
-//	   │ token: type · algorithm · issuer · key · signature · audience · subject · times · single use
-//	   │ body:  sub_id as email, iss_sub or opaque
+//	   │ connection (remembered) · origin not among those who send bad tokens
+//	   │ token: typ · alg · iss · aud · times · jti · key · signature · sub          core/jwt
+//	   │ body:  sub_id as any subject identifier                                     core/signals
 //	   ▼
-//	lifecycle.Logout ── commit ──► 204
+//	signals.Receive ── commit ──► 204, or 404 for nobody
 //
-// It guarantees that nothing but a token whose every claim was checked ends a session, that 204
-// means the sessions are dead and the rotations queued, that a token works once for one body and
-// repeats its first answer for the same body, and that a refusal leaves an event without letting a
-// stranger flood the log.
+// It guarantees that nothing but a token whose every claim was checked ends a session, that 204 means the sessions
+// are dead and the rotations queued, that a token works once for one body and repeats its first answer for the same
+// body, that forged tokens cost neither a database query nor more than one fetch of keys per cooldown, and that who
+// sends many of them is slowed down at that one connection alone.
 //
-// It never trusts the Host header, never looks outside the connection's workspace, and never waits
-// for an app.
+// It never trusts the Host header, never looks outside the connection that was proven, and never waits for an app.
 package webhooks

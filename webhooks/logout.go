@@ -6,155 +6,205 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
+	"mime"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/gin-gonic/gin"
-	"github.com/jackc/pgx/v5"
 
 	"postern/core"
 	"postern/core/directory"
-	"postern/core/lifecycle"
+	"postern/core/jwt"
+	"postern/core/signals"
+)
+
+const (
+	maxBody     = 64 << 10
+	maxLifetime = 15 * time.Minute
+	// QuirkUntyped is a token that does not say what it is, accepted because the connection says so.
+	QuirkUntyped = "untyped_logout_token"
 )
 
 // logout is one Universal Logout request on its way through the checks. What is known grows from
 // top to bottom.
 type logout struct {
+	received   time.Time
 	cause      core.Cause // its actor is the connection only once the token is verified
 	connection directory.Connection
-	token      *Token // nil: not verified
-	digest     []byte // SHA-256 of the body
-	subject    Subject
+	token      *jwt.Token // nil: not verified
+	digest     []byte     // SHA-256 of the body
+	subject    signals.Subject
+	kept       bool // the pipeline has it on record, whatever came of it
 }
-
-// errOnlyLooked rolls back a transaction that was only there to look.
-var errOnlyLooked = errors.New("only looked")
 
 // universalLogout answers POST /webhooks/:connection/universal-logout.
 func (s *Service) universalLogout(c *gin.Context) {
-	request := &logout{cause: core.NewCause(core.System, s.now())}
+	request := &logout{received: s.now()}
+	request.cause = core.NewCause(core.System, request.received)
 	request.cause.Origin = core.Origin{Address: c.ClientIP(), UserAgent: cut(c.Request.UserAgent(), 200)}
+	c.Header("X-Correlation-Id", request.cause.Correlation.String())
 	status, err := s.logOut(c, request)
-	if first, ok := errors.AsType[*repeated](err); ok {
-		answer(c, first.status, nil)
-		return
-	}
 	if err != nil {
 		_ = c.Error(err)
-		status = s.refused(c.Request.Context(), request, err)
+		status, err = s.refused(c.Request.Context(), request, err)
 	}
 	answer(c, status, err)
 }
 
-// repeated carries the answer a token was given the first time it came with this body.
-type repeated struct{ status int }
-
-func (r *repeated) Error() string { return "the same request again" }
-
-// logOut does it: an error or 204.
+// logOut does it: an error, or the status to answer with.
 func (s *Service) logOut(c *gin.Context, request *logout) (int, error) {
 	ctx := c.Request.Context()
-	connection, err := s.connection(ctx, c.Param("connection"))
-	if err != nil {
+	if err := s.prove(ctx, c.Param("connection"), c.Request.Header, request); err != nil {
 		return 0, err
 	}
-	request.connection = connection
 	body, err := io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
 	if err != nil {
+		request.token = nil // not used up: the same request may come again, whole
 		if limit, ok := errors.AsType[*http.MaxBytesError](err); ok {
 			return 0, core.TooLarge("the body may have at most %d bytes", min(limit.Limit, maxBody)).Because(err)
 		}
 		return 0, core.Invalid("", "the body could not be read to its end").Because(err)
 	}
-	compact, err := bearer(c.Request.Header)
-	if err != nil {
-		return 0, err
-	}
-	token, err := s.prepare().Verify(ctx, compact, Expected{
-		Type: LogoutTokenType, Issuers: issuers(connection), Audience: s.LogoutURL(connection.ID),
-		Subject: connection.ClientID, KeysURI: connection.JWKSURI,
-	})
-	if err != nil {
-		return 0, err
-	}
 	digest := sha256.Sum256(body)
-	request.token, request.digest = &token, digest[:]
-	request.cause.Actor = connection.Actor()
-	if err := s.unused(ctx, request); err != nil {
-		return 0, err
-	}
+	request.digest = digest[:]
 	switch {
 	case len(body) > maxBody:
 		return 0, core.TooLarge("the body may have at most %d bytes", maxBody)
 	case !isJSON(c.GetHeader("Content-Type")):
 		return 0, core.Invalid("", "the Content-Type is application/json")
 	}
-	if request.subject, err = ParseSubject(bytes.TrimSpace(body)); err != nil {
+	if request.subject, err = signals.ParseLogout(bytes.TrimSpace(body)); err != nil {
 		return 0, err
 	}
-	users, err := s.resolve(ctx, s.DB, connection, request.subject)
-	if err != nil {
-		return 0, err
+	if !namesSomebody(request.subject) {
+		return 0, core.Invalid("sub_id.format", "no person can be found by this format of a subject").WithCode("unsupported_format")
 	}
-	return s.end(ctx, request, users)
+	return s.end(ctx, request)
 }
 
-// connection finds the connection of the path. An unknown one is answered as an unknown caller is,
-// so that ids cannot be tried.
-func (s *Service) connection(ctx context.Context, text string) (directory.Connection, error) {
-	unknown := core.Unauthenticated("the token is not one of this connection").WithCode("connection")
-	id, err := core.ParseID(text)
-	if err != nil {
-		return directory.Connection{}, unknown.Because(err)
+// namesSomebody reports whether a subject is of a format that people are found by here.
+func namesSomebody(subject signals.Subject) bool {
+	switch subject.Format {
+	case signals.FormatEmail, signals.FormatIssSub, signals.FormatOpaque, signals.FormatAccount, signals.FormatURI, signals.FormatDID:
+		return true
+	case signals.FormatAliases:
+		return slices.ContainsFunc(subject.Aliases, namesSomebody)
+	case signals.FormatComplex:
+		user, ok := subject.Said(signals.MemberUser)
+		return ok && namesSomebody(user)
+	case signals.FormatPhoneNumber, signals.FormatJWTID, signals.FormatSAMLAssertionID, signals.FormatIPAddresses:
 	}
-	connection, err := s.Directory.ConnectionByID(ctx, s.DB, id)
-	if core.KindOf(err) == core.KindNotFound {
-		return directory.Connection{}, unknown.Because(err)
-	}
-	return connection, err
+	return false
 }
 
-// unused refuses a token that was used already, before anything is done in its name. The use itself
-// is recorded together with the effect, so a request that fails on our side may come again.
-func (s *Service) unused(ctx context.Context, request *logout) error {
-	err := s.DB.Tx(ctx, func(tx pgx.Tx) error {
-		first, replay, err := s.Directory.UseTokenID(ctx, tx, request.connection.ID, request.token.ID, request.digest, 0, request.token.Expires.Add(skew))
-		switch {
-		case err != nil:
-			return err
-		case replay:
-			return &repeated{first}
+// prove finds the connection and verifies that its identity provider sends the request.
+func (s *Service) prove(ctx context.Context, path string, header http.Header, request *logout) error {
+	connection, err := s.connection(ctx, path, request.cause.Origin.Address)
+	if err != nil {
+		return err
+	}
+	request.connection = connection
+	compact, err := bearer(header)
+	if err != nil {
+		return err
+	}
+	from := originOf(connection.ID, request.cause.Origin.Address)
+	if wait, limited := s.failures.limited(request.received, from); limited {
+		if s.judge().Plausible(compact, s.expected(connection, true)) != nil || !s.failures.trial(request.received, from) {
+			return tooMany(wait)
 		}
-		return errOnlyLooked
-	})
-	if errors.Is(err, errOnlyLooked) {
-		return nil
 	}
-	if first, ok := errors.AsType[*repeated](err); ok {
-		return first
+	token, err := s.verify(ctx, compact, request)
+	if kind := core.KindOf(err); err != nil && (kind == core.KindUnauthenticated || kind == core.KindDenied) {
+		s.failures.count(request.received, from)
 	}
-	if core.KindOf(err) == core.KindUnauthenticated {
-		return core.AsError(err).WithCode("replayed")
+	if err != nil {
+		return err
 	}
-	return err
+	request.token, request.cause.Actor = &token, request.connection.Actor()
+	return nil
 }
 
-// end logs the users out: the signal, its effect on all of them and the token's use are one
-// transaction. A request that fails in it may come again.
-func (s *Service) end(ctx context.Context, request *logout, users []directory.User) (int, error) {
-	ids := make([]core.ID, len(users))
-	for i, user := range users {
-		ids[i] = user.ID
+// verify judges a token by the connection as it is remembered, and before it is believed by the connection as it
+// is now.
+func (s *Service) verify(ctx context.Context, compact string, request *logout) (jwt.Token, error) {
+	token, err := s.judge().Verify(ctx, compact, s.expected(request.connection, false))
+	untyped := false
+	if err != nil && core.AsError(err).Code == jwt.StageType && s.judge().Plausible(compact, s.expected(request.connection, true)) == nil {
+		if untyped, _ = s.untyped(ctx, request.connection, rememberFor); untyped {
+			token, err = s.judge().Verify(ctx, compact, s.expected(request.connection, true))
+		}
 	}
-	effect, err := s.Lifecycle.LogoutAll(ctx, request.cause, request.connection.Workspace, ids, &lifecycle.TokenUse{
-		Connection: request.connection.ID, TokenID: request.token.ID, BodyHash: request.digest,
-		Status: http.StatusNoContent, Expires: request.token.Expires.Add(skew),
-	}, s.acceptance(request, users))
 	if err != nil {
-		return 0, cannot(err)
+		return jwt.Token{}, err
 	}
-	if effect.Replayed {
-		return 0, &repeated{effect.Status} // the same request came twice at once, and the other was first
+	if untyped {
+		if untyped, err = s.untyped(ctx, request.connection, 0); err != nil {
+			return jwt.Token{}, err
+		}
+	}
+	now, err := s.current(ctx, request.connection.ID)
+	if err != nil {
+		return jwt.Token{}, err
+	}
+	before := request.connection
+	request.connection = now
+	if untyped == isUntyped(token) && reflect.DeepEqual(s.expected(before, untyped), s.expected(now, untyped)) {
+		return token, nil
+	}
+	return s.judge().Verify(ctx, compact, s.expected(now, untyped))
+}
+
+// expected is what a connection's logout tokens say (Okta's Universal Logout; the draft leaves it open). An untyped
+// one does not say what it is, which a connection may allow.
+func (s *Service) expected(connection directory.Connection, untyped bool) jwt.Expected {
+	want := jwt.Expected{
+		Types: []string{LogoutTokenType}, Issuers: append([]string{connection.Issuer}, connection.LogoutIssuers...),
+		Audiences: []string{s.LogoutURL(connection.ID)}, OnlyAudience: true, Subject: connection.ClientID, KeysURI: connection.JWKSURI,
+		MaxLifetime: maxLifetime, NeedID: true, NeedIssued: true,
+	}
+	if untyped {
+		want.Types = append(want.Types, "", "JWT")
+		want.Without = []string{"nonce", "events", "at_hash", "c_hash"} // of an ID token, a logout token, a security event
+	}
+	if connection.ClientID == "" {
+		want.Issuers = nil // whoever says so, it is not the one the connection does not know yet
+	}
+	return want
+}
+
+// isUntyped reports whether a token does not say what it is.
+func isUntyped(token jwt.Token) bool {
+	return strings.TrimPrefix(strings.ToLower(token.Type), "application/") != LogoutTokenType
+}
+
+// end carries the signal out: its effect, its receipt and the token's use are one transaction. A request that
+// fails in it may come again.
+func (s *Service) end(ctx context.Context, request *logout) (int, error) {
+	quirks := request.subject.Quirks
+	if isUntyped(*request.token) {
+		quirks = append(quirks, QuirkUntyped)
+	}
+	receipt, err := s.Signals.Receive(ctx, request.cause, signals.Signal{
+		Workspace: request.connection.Workspace, Connection: request.connection.ID, ConnectionName: request.connection.Name,
+		Door: signals.UniversalLogout, Kind: signals.Logout, Subject: request.subject,
+		Evidence: signals.Evidence{Issuer: request.token.Issuer, TokenID: request.token.ID, Type: request.token.Type, Digest: request.token.Digest, Quirks: quirks},
+		Occurred: request.token.Issued, Received: request.received,
+	}, &signals.Once{
+		TokenID: request.token.ID, BodyHash: request.digest, Status: http.StatusNoContent, Nobody: http.StatusNotFound,
+		Expires: request.token.Expires.Add(jwt.Skew),
+	})
+	switch {
+	case err != nil && core.KindOf(err) == core.KindNotFound:
+		request.kept = true
+		return 0, err
+	case err != nil:
+		return 0, cannot(err)
+	case receipt.Replayed:
+		return receipt.Status, nil
 	}
 	return http.StatusNoContent, nil
 }
@@ -174,13 +224,20 @@ func cannot(err error) error {
 
 // bearer takes the token out of the Authorization header. There must be exactly one.
 func bearer(header http.Header) (string, error) {
+	missing := core.Unauthenticated("send the signed token as Authorization: Bearer").WithCode("no_token")
 	values := header.Values("Authorization")
 	if len(values) != 1 {
-		return "", refuse("no_token", "send the signed token as Authorization: Bearer")
+		return "", missing
 	}
 	scheme, token, ok := strings.Cut(values[0], " ")
 	if !ok || !strings.EqualFold(scheme, "Bearer") || strings.TrimSpace(token) == "" {
-		return "", refuse("no_token", "send the signed token as Authorization: Bearer")
+		return "", missing
 	}
 	return strings.TrimSpace(token), nil
+}
+
+// isJSON reports whether a Content-Type is application/json, with or without parameters.
+func isJSON(contentType string) bool {
+	kind, _, err := mime.ParseMediaType(contentType)
+	return err == nil && kind == "application/json"
 }

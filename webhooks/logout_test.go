@@ -1,6 +1,7 @@
 package webhooks_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/postgres"
 	"postern/core/rotation"
@@ -25,119 +27,121 @@ import (
 	"postern/deploy/local/postgresql"
 )
 
-// vector is one case of testdata: requests sent one after the other, and what must come of each.
+// vector is one request and what must come of it, and what follows it.
 type vector struct {
-	Name  string `json:"name"`
-	Why   string `json:"why"`
-	Steps []struct {
-		Connection  string    `json:"connection"` // default: the right one
-		Query       string    `json:"query"`
-		Token       tokenSpec `json:"token"`
-		ContentType *string   `json:"content_type"`
-		Body        string    `json:"body"`
-		Expect      struct {
-			Status int      `json:"status"`
-			Error  string   `json:"error"`
-			Code   string   `json:"code"` // of the refusal's event
-			Ends   []string `json:"ends"` // whose sessions end; everybody else's live on
-		} `json:"expect"`
-	} `json:"steps"`
+	Name        string                  `json:"name"`
+	Description string                  `json:"description"`
+	At          string                  `json:"at"`     // whose door: other (connection), theirs (workspace), none; default: the right one
+	Quirks      []directory.LogoutQuirk `json:"quirks"` // that the connection allows
+	Query       string                  `json:"query"`
+	tokenSpec
+	ContentType *string `json:"content_type"`
+	Body        string  `json:"body"`
+	Expect      struct {
+		Status int      `json:"status"`
+		Error  string   `json:"error"`
+		Stage  string   `json:"stage"` // the check that fails
+		Ends   []string `json:"ends"`  // whose sessions end; everybody else's live on
+	} `json:"expect"`
+	Then []vector `json:"then"`
 }
 
 func TestVectors(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
+	text, err := os.ReadFile("testdata/universal_logout.json")
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".json"), func(t *testing.T) {
-			text, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var vectors []vector
-			if err := json.Unmarshal(text, &vectors); err != nil {
-				t.Fatal(err)
-			}
-			w := newWorld(t)
-			for _, one := range vectors {
-				t.Run(one.Name, func(t *testing.T) { w.play(t, one) })
+	var vectors []vector
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&vectors); err != nil {
+		t.Fatal(err)
+	}
+	if len(vectors) < 130 {
+		t.Fatalf("only %d vectors", len(vectors))
+	}
+	w := newWorld(t)
+	for _, one := range vectors {
+		t.Run(one.Name, func(t *testing.T) {
+			w.token = ""
+			w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
+				return w.directory.AllowLogoutQuirks(ctx, tx, core.NewCause(core.System, time.Now()), w.acme.ID, w.okta.ID, one.Quirks)
+			})
+			w.play(t, one)
+			for _, next := range one.Then {
+				w.play(t, next)
 			}
 		})
 	}
 }
 
 func (w *world) play(t *testing.T, one vector) {
-	connections := map[string]core.ID{"": w.okta.ID, "other": w.other.ID, "theirs": w.theirs.ID, "none": core.NewID()}
-	var token string
-	for number, step := range one.Steps {
-		w.signIn(t)
-		w.ahead += 11 * time.Second // events of refusals are limited to one in ten seconds
-		connection := connections[step.Connection]
-		workspace := w.acme.ID
-		if step.Connection == "theirs" {
-			workspace = w.globex.ID
+	t.Helper()
+	w.signIn(t)
+	w.ahead += 11 * time.Second // events of refusals are limited to one in ten seconds
+	connection := map[string]core.ID{"": w.okta.ID, "other": w.other.ID, "theirs": w.theirs.ID, "none": core.NewID()}[one.At]
+	workspace := w.acme.ID
+	if one.At == "theirs" {
+		workspace = w.globex.ID
+	}
+	accepted, refused := len(w.events(t, workspace, core.SignalAccepted)), len(w.events(t, workspace, core.SignalRefused))
+	switch {
+	case one.Authorization != nil:
+		w.token = strings.TrimPrefix(*one.Authorization, "Bearer ")
+	case !one.Same:
+		w.token = w.mint(t, one.tokenSpec)
+	}
+	contentType := "application/json"
+	if one.ContentType != nil {
+		contentType = *one.ContentType
+	}
+	answer, text := w.send(t, connection, one.Query, contentType, w.token, w.expand(one.Body))
+	want := one.Expect
+	if answer.StatusCode != want.Status {
+		t.Fatalf("%d %s, want %d", answer.StatusCode, text, want.Status)
+	}
+	if _, err := core.ParseID(answer.Header.Get("X-Correlation-Id")); err != nil || answer.Header.Get("Cache-Control") != "no-store" {
+		t.Errorf("header %v", answer.Header)
+	}
+	var got struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	if want.Status == 204 {
+		if text != "" {
+			t.Errorf("a body with 204: %s", text)
 		}
-		accepted, refused := len(w.events(t, workspace, core.SignalAccepted)), len(w.events(t, workspace, core.SignalRefused))
-		switch {
-		case step.Token.Omit:
-			token = ""
-		case step.Token.Raw != "":
-			token = step.Token.Raw
-		case !step.Token.Same:
-			token = w.mint(t, step.Token)
+	} else if err := json.Unmarshal([]byte(text), &got); err != nil || got.Error != want.Error || got.Description == "" {
+		t.Errorf("%s, %v; want error %q", text, err, want.Error)
+	}
+	if challenge := answer.Header.Get("WWW-Authenticate"); (want.Status == 401) != strings.HasPrefix(challenge, "Bearer ") {
+		t.Errorf("%d with WWW-Authenticate %q", want.Status, challenge)
+	}
+	for key := range w.people {
+		if ends := slices.Contains(want.Ends, key); w.signedIn(t, key) == ends {
+			t.Errorf("session of %s alive: %v", key, !ends)
 		}
-		contentType := "application/json"
-		if step.ContentType != nil {
-			contentType = *step.ContentType
+	}
+	// Nobody is an outcome: it has its receipt. A replay is told of no more.
+	outcomes := min(1, len(want.Ends))
+	if want.Status == 404 && !one.Same {
+		outcomes = 1
+	}
+	if got := len(w.events(t, workspace, core.SignalAccepted)) - accepted; got != outcomes {
+		t.Errorf("%d signals accepted, want %d", got, outcomes)
+	}
+	told := w.events(t, workspace, core.SignalRefused)[refused:]
+	switch {
+	case want.Status == 204, want.Status == 404, one.At == "none", one.Same && want.Stage != "replayed":
+		if len(told) != 0 {
+			t.Errorf("told %v", told)
 		}
-		body := w.expand(step.Body).(string)
-		if body == "LARGE" {
-			body = `{"sub_id":{"format":"email","email":"ana.ito@example.com"},"pad":"` + strings.Repeat("a", 64<<10) + `"}`
-		}
-		answer, text := w.send(t, connection, step.Query, contentType, token, body)
-		if answer.StatusCode != step.Expect.Status {
-			t.Fatalf("step %d: %d %s, want %d", number, answer.StatusCode, text, step.Expect.Status)
-		}
-		if answer.Header.Get("Cache-Control") != "no-store" {
-			t.Errorf("step %d: the answer may be stored", number)
-		}
-		var got struct {
-			Error       string `json:"error"`
-			Description string `json:"error_description"`
-		}
-		if step.Expect.Status == 204 {
-			if text != "" {
-				t.Errorf("step %d: a body with 204: %s", number, text)
-			}
-		} else if err := json.Unmarshal([]byte(text), &got); err != nil || got.Error != step.Expect.Error || got.Description == "" {
-			t.Errorf("step %d: %s, %v; want error %q", number, text, err, step.Expect.Error)
-		}
-		if challenge := answer.Header.Get("WWW-Authenticate"); (step.Expect.Status == 401) != strings.HasPrefix(challenge, "Bearer ") {
-			t.Errorf("step %d: %d with WWW-Authenticate %q", number, step.Expect.Status, challenge)
-		}
-		for key := range w.people {
-			if ends := slices.Contains(step.Expect.Ends, key); w.signedIn(t, key) == ends {
-				t.Errorf("step %d: session of %s alive: %v", number, key, !ends)
-			}
-		}
-		if got, want := len(w.events(t, workspace, core.SignalAccepted))-accepted, min(1, len(step.Expect.Ends)); got != want {
-			t.Errorf("step %d: %d signals accepted, want %d", number, got, want)
-		}
-		told := w.events(t, workspace, core.SignalRefused)[refused:]
-		repeats := step.Token.Same && step.Expect.Code != "replayed"
-		switch {
-		case step.Expect.Status == 204, step.Connection == "none", repeats:
-			if len(told) != 0 {
-				t.Errorf("step %d: told %v", number, told)
-			}
-		case len(told) != 1:
-			t.Errorf("step %d: %d refusals told", number, len(told))
-		case step.Expect.Code != "" && told[0].Data["code"] != step.Expect.Code:
-			t.Errorf("step %d: refused by %q, want %q", number, told[0].Data["code"], step.Expect.Code)
-		case told[0].Outcome != core.Failure || told[0].Reason == "":
-			t.Errorf("step %d: told %+v", number, told[0])
-		}
+	case len(told) != 1:
+		t.Errorf("%d refusals told", len(told))
+	case want.Stage != "" && told[0].Data["code"] != want.Stage:
+		t.Errorf("refused by %q, want %q", told[0].Data["code"], want.Stage)
+	case told[0].Outcome != core.Failure || told[0].Reason == "":
+		t.Errorf("told %+v", told[0])
 	}
 }
 
@@ -246,7 +250,7 @@ func TestForgedKeyIDsCostNothing(t *testing.T) {
 	w := newWorld(t)
 	for number := range 25 {
 		answer, text := w.send(t, w.okta.ID, "", "application/json",
-			w.mint(t, tokenSpec{Key: "stranger", Header: map[string]any{"kid": fmt.Sprint("forged-", number)}}), emailBody("ana.ito@example.com"))
+			w.mint(t, tokenSpec{Signing: "other-key", Header: map[string]any{"kid": fmt.Sprint("forged-", number)}}), emailBody("ana.ito@example.com"))
 		if answer.StatusCode != 401 {
 			t.Fatal(answer.StatusCode, text)
 		}

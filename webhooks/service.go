@@ -1,6 +1,7 @@
 package webhooks
 
 import (
+	"context"
 	"log/slog"
 	"strings"
 	"sync"
@@ -9,18 +10,23 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"postern/core"
-	"postern/core/audit"
 	"postern/core/directory"
 	"postern/core/jwt"
-	"postern/core/lifecycle"
 	"postern/core/postgres"
+	"postern/core/signals"
 )
+
+// Receiver is the pipeline every signal goes through: signals.Signals.
+type Receiver interface {
+	Receive(ctx context.Context, cause core.Cause, signal signals.Signal, once *signals.Once) (signals.Receipt, error)
+	Refused(ctx context.Context, refusal signals.Refusal)
+}
 
 // Service receives what identity providers tell on their own. Every field is needed except Now.
 type Service struct {
 	DB        *postgres.DB
 	Directory *directory.Directory
-	Lifecycle *lifecycle.Lifecycle
+	Signals   Receiver
 	// Keys finds the public keys identity providers sign with.
 	Keys jwt.Keys
 	// PublicURL is where identity providers reach the gateway, such as https://postern.example.com:
@@ -30,30 +36,32 @@ type Service struct {
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 
-	once      sync.Once
-	verifier  *Verifier
-	strangers audit.Throttle // of refusals before the token was verified
-	known     audit.Throttle // and after
+	once        sync.Once
+	verifier    *jwt.Verifier
+	connections remembered
+	failures    failures
 }
 
 // Mount adds the routes.
 func (s *Service) Mount(router gin.IRouter) {
 	router.POST("/webhooks/:connection/universal-logout", s.universalLogout)
+	router.GET(metadataPath+"/webhooks/:connection", s.metadata)
 }
 
 // LogoutURL is the address a connection's identity provider sends Universal Logout to, and the
 // audience of its tokens.
 func (s *Service) LogoutURL(connection core.ID) string {
-	return strings.TrimSuffix(s.PublicURL, "/") + "/webhooks/" + connection.String() + "/universal-logout"
+	return s.issuer(connection) + "/universal-logout"
 }
 
-// prepare fills in what the zero value leaves open, so that a literal is ready for use.
-func (s *Service) prepare() *Verifier {
-	s.once.Do(func() {
-		s.verifier = &Verifier{Keys: s.Keys, Now: s.now}
-		s.strangers.Burst, s.strangers.Every = 5, 10*time.Second
-		s.known.Burst, s.known.Every = 60, time.Second
-	})
+// issuer is what the metadata calls Postern in the eyes of one connection.
+func (s *Service) issuer(connection core.ID) string {
+	return strings.TrimSuffix(s.PublicURL, "/") + "/webhooks/" + connection.String()
+}
+
+// judge is the verifier of all tokens.
+func (s *Service) judge() *jwt.Verifier {
+	s.once.Do(func() { s.verifier = &jwt.Verifier{Keys: s.Keys, Now: s.now} })
 	return s.verifier
 }
 
@@ -62,13 +70,4 @@ func (s *Service) now() time.Time {
 		return time.Now()
 	}
 	return s.Now()
-}
-
-// issuers are the names a connection's identity provider may sign as.
-func issuers(connection directory.Connection) []string {
-	var all []string
-	if connection.Issuer != "" {
-		all = append(all, connection.Issuer)
-	}
-	return append(all, connection.LogoutIssuers...)
 }

@@ -17,6 +17,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -35,6 +37,7 @@ import (
 	"postern/core/postgres/postgrestest"
 	"postern/core/rotation"
 	"postern/core/seal"
+	"postern/core/signals"
 	"postern/core/vault"
 	"postern/webhooks"
 	"postern/webhooks/keys"
@@ -48,10 +51,12 @@ type world struct {
 	directory *directory.Directory
 	accounts  *accounts.Accounts
 	lifecycle *lifecycle.Lifecycle
+	signals   *signals.Signals
 	service   *webhooks.Service
 	engine    *gin.Engine
 	idp       *provider
 	tokens    atomic.Int64
+	token     string        // of the vector request before
 	ahead     time.Duration // how far the service's clock is ahead of the directory's
 
 	acme, globex directory.Workspace
@@ -124,8 +129,12 @@ func newWorldOn(t testing.TB, db *postgres.DB) *world {
 	w.accounts = &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: key}, Directory: w.directory}
 	rotations := &rotation.Rotations{DB: db, Accounts: w.accounts, Queue: queue}
 	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: rotations}
+	w.signals = &signals.Signals{
+		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: rotations, Lifecycle: w.lifecycle, PublicURL: publicURL,
+		Now: func() time.Time { return time.Now().Add(w.ahead) },
+	}
 	w.service = &webhooks.Service{
-		DB: db, Directory: w.directory, Lifecycle: w.lifecycle, PublicURL: publicURL + "/", Log: slog.New(slog.DiscardHandler),
+		DB: db, Directory: w.directory, Signals: w.signals, PublicURL: publicURL + "/", Log: slog.New(slog.DiscardHandler),
 		Now: func() time.Time { return time.Now().Add(w.ahead) },
 	}
 	w.service.Keys = &keys.Cache{HTTP: w.idp.Client(), Now: w.service.Now}
@@ -232,68 +241,71 @@ func (w *world) events(t testing.TB, workspace core.ID, kind core.EventType) []c
 	return events
 }
 
-// tokenSpec is how a vector describes a token: what differs from a right one.
+// tokenSpec is how a vector describes a token.
 type tokenSpec struct {
-	Same   bool           `json:"same,omitempty"`   // the token of the step before, unchanged
-	Omit   bool           `json:"omit,omitempty"`   // no Authorization at all
-	Raw    string         `json:"raw,omitempty"`    // instead of a token
-	Key    string         `json:"key,omitempty"`    // rsa (default), ec, stranger, hmac (the RSA public key as shared secret), none
-	Alg    string         `json:"alg,omitempty"`    // default RS256, or what the key is for
-	Header map[string]any `json:"header,omitempty"` // added to typ, alg, kid; null removes
-	Claims map[string]any `json:"claims,omitempty"` // added to the right ones; null removes; exp, nbf, iat count from now
-	Tamper bool           `json:"tamper,omitempty"` // change the payload after signing
+	Same          bool           `json:"same"`          // the token of the request before, unchanged
+	Authorization *string        `json:"authorization"` // the header, instead of a token
+	Signing       string         `json:"signing"`       // rs256 (default), es256, ps256, none, hs256-public (the public key as shared secret), other-key
+	Header        map[string]any `json:"header"`        // over typ, alg and kid; null takes out
+	RawHeader     string         `json:"raw_header"`    // instead
+	Claims        map[string]any `json:"claims"`        // none: right ones
+	Payload       string         `json:"payload"`       // instead of claims
+	Tamper        bool           `json:"tamper"`        // the payload is changed after signing
+}
+
+var rightClaims = map[string]any{
+	"jti": "{{jti}}", "iss": "{{issuer}}", "sub": "{{client}}", "aud": "{{audience}}", "exp": "{{now+300}}", "nbf": "{{now-300}}", "iat": "{{now}}",
 }
 
 // mint makes the token of a spec.
 func (w *world) mint(t testing.TB, spec tokenSpec) string {
 	t.Helper()
+	w.tokens.Add(1)
 	alg, kid := "RS256", "rsa-1"
-	switch spec.Key {
-	case "ec":
+	switch spec.Signing {
+	case "es256":
 		alg, kid = "ES256", "ec-1"
-	case "hmac":
+	case "ps256":
+		alg = "PS256"
+	case "hs256-public":
 		alg = "HS256"
 	case "none":
 		alg = "none"
 	}
-	if spec.Alg != "" {
-		alg = spec.Alg
-	}
-	header := map[string]any{"typ": "global-token-revocation+jwt", "alg": alg, "kid": kid}
-	claims := map[string]any{
-		"jti": fmt.Sprint("token-", w.tokens.Add(1)), "iss": w.idp.issuer(), "sub": "client-1", "aud": w.service.LogoutURL(w.okta.ID),
-		"exp": 300.0, "nbf": -300.0, "iat": 0.0,
-	}
+	members := map[string]any{"typ": "global-token-revocation+jwt", "alg": alg, "kid": kid}
 	for name, value := range spec.Header {
-		put(header, name, w.expand(value))
+		put(members, name, value)
 	}
-	for name, value := range spec.Claims {
-		put(claims, name, w.expand(value))
+	header, payload := spec.RawHeader, spec.Payload
+	if header == "" {
+		header = written(t, members)
 	}
-	for _, name := range []string{"exp", "nbf", "iat"} {
-		if offset, ok := claims[name].(float64); ok {
-			claims[name] = float64(w.service.Now().Unix()) + offset
+	if payload == "" {
+		claims := spec.Claims
+		if claims == nil {
+			claims = rightClaims
 		}
+		payload = written(t, claims)
 	}
-	signing := part(t, header) + "." + part(t, claims)
-	signature := w.sign(t, spec.Key, alg, signing)
+	encode := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(w.expand(text))) }
+	signing := encode(header) + "." + encode(payload)
+	signature := w.sign(t, spec.Signing, signing)
 	if spec.Tamper {
-		claims["sub_extra"] = true
-		signing = part(t, header) + "." + part(t, claims)
+		signing = encode(header) + "." + encode(strings.Replace(payload, "{", `{"sub_extra":true,`, 1))
 	}
 	return signing + "." + signature
 }
 
 // sign makes the signature by hand, so that a header may claim whatever it likes.
-func (w *world) sign(t testing.TB, key, alg, signing string) string {
+func (w *world) sign(t testing.TB, method, signing string) string {
 	t.Helper()
 	digest := sha256.Sum256([]byte(signing))
 	var signature []byte
 	var err error
-	switch {
-	case key == "none":
+	switch method {
+	case "none":
 		return ""
-	case key == "hmac":
+	case "hs256-public":
 		public, marshalErr := x509.MarshalPKIXPublicKey(w.idp.rsa.Public())
 		if marshalErr != nil {
 			t.Fatal(marshalErr)
@@ -301,15 +313,15 @@ func (w *world) sign(t testing.TB, key, alg, signing string) string {
 		mac := hmac.New(sha256.New, public)
 		mac.Write([]byte(signing))
 		signature = mac.Sum(nil)
-	case key == "ec":
+	case "es256":
 		r, s, signErr := ecdsa.Sign(rand.Reader, w.idp.ec, digest[:])
 		if signErr != nil {
 			t.Fatal(signErr)
 		}
 		signature = append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
-	case key == "stranger":
+	case "other-key":
 		signature, err = rsa.SignPKCS1v15(rand.Reader, w.idp.second, crypto.SHA256, digest[:])
-	case alg == "PS256":
+	case "ps256":
 		signature, err = rsa.SignPSS(rand.Reader, w.idp.rsa, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	default:
 		signature, err = rsa.SignPKCS1v15(rand.Reader, w.idp.rsa, crypto.SHA256, digest[:])
@@ -328,35 +340,33 @@ func put(into map[string]any, name string, value any) {
 	into[name] = value
 }
 
-func part(t testing.TB, members map[string]any) string {
+func written(t testing.TB, members map[string]any) string {
 	t.Helper()
 	text, err := json.Marshal(members)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return base64.RawURLEncoding.EncodeToString(text)
+	return string(text)
 }
 
+// moment is a time of a vector: a number, in the quotes that JSON wants around a placeholder.
+var moment = regexp.MustCompile(`"?\{\{now([+-][0-9.]+)?\}\}"?`)
+
 // expand replaces the placeholders of a vector by what this run has.
-func (w *world) expand(value any) any {
-	switch value := value.(type) {
-	case string:
-		pairs := []string{
-			"{endpoint}", w.service.LogoutURL(w.okta.ID), "{other endpoint}", w.service.LogoutURL(w.other.ID), "{issuer}", w.idp.issuer(),
-			"{alias}", w.idp.alias(), "{public}", publicURL,
-		}
-		for key, user := range w.people {
-			pairs = append(pairs, "{"+key+".id}", user.ID.String())
-		}
-		return strings.NewReplacer(pairs...).Replace(value)
-	case []any:
-		out := make([]any, len(value))
-		for i, item := range value {
-			out[i] = w.expand(item)
-		}
-		return out
-	}
-	return value
+func (w *world) expand(text string) string {
+	text = moment.ReplaceAllStringFunc(text, func(found string) string {
+		offset, _ := strconv.ParseFloat(moment.FindStringSubmatch(found)[1], 64)
+		return strconv.FormatFloat(float64(w.service.Now().Unix())+offset, 'f', -1, 64)
+	})
+	return strings.NewReplacer(
+		"{{jti}}", fmt.Sprint("token-", w.tokens.Load()), "{{issuer}}", w.idp.issuer(), "{{alias}}", w.idp.alias(), "{{client}}", "client-1", "{{kid}}", "rsa-1",
+		"{{audience}}", w.service.LogoutURL(w.okta.ID), "{{other-audience}}", w.service.LogoutURL(w.other.ID), "{{public}}", publicURL,
+		"{{email}}", "ana.ito@example.com", "{{email-upper}}", "ANA.ITO@EXAMPLE.COM", "{{email-shared}}", "shared@example.com",
+		"{{email-nobody}}", "nobody@example.com", "{{email-as-name}}", "noe@example.com", "{{email-other}}", "carl@example.com",
+		"{{sub}}", "sub-ana", "{{external}}", "00uana", "{{external-upper}}", "00UANA",
+		"{{id}}", w.people["ana"].ID.String(), "{{other-id}}", w.people["carl"].ID.String(), "{{their-id}}", w.people["their-ana"].ID.String(),
+		"{{large}}", `{"sub_id":{"format":"email","email":"ana.ito@example.com"},"pad":"`+strings.Repeat("a", 64<<10)+`"}`,
+	).Replace(text)
 }
 
 // send posts a logout to a connection's address and returns the answer with its body.

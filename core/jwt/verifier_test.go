@@ -245,6 +245,9 @@ func TestTokensThatAreRefused(t *testing.T) {
 			if asked := i.finds > 0; asked != test.asks {
 				t.Errorf("a key was looked for: %v", asked)
 			}
+			if err := i.verifier().Plausible(test.token, expected()); (err == nil) != test.asks {
+				t.Errorf("plausible: %v", err)
+			}
 		})
 	}
 }
