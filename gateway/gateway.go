@@ -25,6 +25,8 @@ import (
 	"postern/core/vault"
 	"postern/gateway/console"
 	"postern/siem/sink"
+	"postern/webhooks/keys"
+	"postern/webhooks/ssf"
 )
 
 // Gateway is one process: the slices wired together, and the roles it plays.
@@ -42,6 +44,8 @@ type Gateway struct {
 	rotations *rotation.Rotations
 	lifecycle *lifecycle.Lifecycle
 	signals   *signals.Signals
+	issuers   *keys.Cache // public keys of identity providers
+	streams   *ssf.Service
 	sequencer *audit.Sequencer
 	auditKey  ed25519.PrivateKey
 	browser   *browser.Browser
@@ -113,6 +117,7 @@ func (g *Gateway) wire() error {
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, PublicURL: g.config.PublicURL,
 		Now: g.now, Wake: g.sequencer.Wake, Log: g.log, Meter: g.metrics,
 	}
+	g.listen()
 	if g.plays(RoleSink) {
 		for name, receiver := range g.receivers() {
 			g.sinks = append(g.sinks, &sink.Sink{Name: name, DB: g.db, Cluster: g.cluster(), Receiver: receiver, Mapper: mapper(), Now: g.now, Log: g.log})
@@ -202,6 +207,7 @@ func (g *Gateway) work(ctx context.Context) error {
 	group.Go(func() error { return g.rotations.Run(ctx) })
 	group.Go(func() error { return g.lifecycle.Run(ctx) })
 	group.Go(func() error { return g.signals.Run(ctx) })
+	group.Go(func() error { return g.streams.Run(ctx) })
 	group.Go(func() error { return journal.Run(ctx, g.db, g.now, g.log) })
 	group.Go(func() error { return postgres.KeepStatistics(ctx, g.db, g.log) })
 	return group.Wait()

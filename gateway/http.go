@@ -19,7 +19,6 @@ import (
 	"postern/oidc"
 	"postern/scim"
 	"postern/webhooks"
-	"postern/webhooks/keys"
 )
 
 // serve answers HTTP until ctx ends, then lets requests under way finish within the grace period.
@@ -75,25 +74,25 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	}
 	// One cache for every door: what a storm of forged tokens at one of them may cost an identity provider is
 	// what it may cost at all of them together.
-	issuers := &keys.Cache{HTTP: g.guarded(), Now: g.now}
 	signIn := &oidc.Service{
-		DB: g.db, Directory: g.directory, HTTP: g.guarded(), Keys: issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log, OpenSecret: OpenReference,
+		DB: g.db, Directory: g.directory, HTTP: g.guarded(), Keys: g.issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log, OpenSecret: OpenReference,
 		Signals: g.signals, Signer: g.signing,
 	}
 	signIn.Mount(engine)
 	engine.GET(jwksRoute, g.publishKeys)
 	(&scim.Service{
 		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, Accounts: g.accounts, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
-		Keys: issuers,
+		Keys: g.issuers,
 	}).Mount(engine)
 	(&webhooks.Service{
-		DB: g.db, Directory: g.directory, Signals: g.signals, Keys: issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
+		DB: g.db, Directory: g.directory, Signals: g.signals, Keys: g.issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
 	}).Mount(engine)
+	g.streams.Mount(engine)
 	(&api.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Signals: g.signals, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Signals: g.signals, Signing: g.signing, Streams: g.streams, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}).Mount(engine)
 	g.console = &console.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Signals: g.signals, OIDC: signIn, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Signals: g.signals, Streams: g.streams, OIDC: signIn, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}
 	g.console.Mount(engine)
 	return engine, nil

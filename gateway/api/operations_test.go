@@ -22,9 +22,17 @@ var bodies = map[string]string{
 	"shareAccount":  `{"user":"{other}","role":"collaborator"}`,
 
 	"replaceProvisioning":    `{"profile":"strict","journal_days":7}`,
+	"replaceSignIn":          `{"scopes":["openid"],"max_age":60}`,
 	"createConnectionToken":  `{}`,
+	"putLogoutQuirks":        `{"quirks":["untyped"]}`,
 	"putSessionSettings":     `{"idle":600,"life":3600,"reveal_age":300,"reveal_acr":["urn:acr:2"],"admin_age":0,"admin_acr":[]}`,
 	"createConnectionClient": `{"expires":"2090-01-01T00:00:00Z"}`,
+
+	"createStream":        `{"delivery":"push","issuer":"{transmitter}","access":{"method":"bearer","secret":"` + canary + `"}}`,
+	"changeStream":        `{"description":"Postern"}`,
+	"setStreamStatus":     `{"status":"enabled"}`,
+	"addStreamSubject":    `{"subject":{"format":"email","email":"ana@example.com"}}`,
+	"removeStreamSubject": `{"subject":{"format":"email","email":"ana@example.com"}}`,
 
 	"putSignalPolicy":   `{"commands":["end_sessions"]}`,
 	"putSignalSettings": `{"window_seconds":60,"retention_days":30}`,
@@ -37,6 +45,8 @@ type things struct {
 	connections, token, client, requests, holds, sessions string
 
 	signals, signalHolds string
+
+	streams, transmitter string
 }
 
 func (th things) fill(t *testing.T, text string) string {
@@ -44,11 +54,11 @@ func (th things) fill(t *testing.T, text string) string {
 	for prefix, id := range map[string]string{
 		"/apps/": th.apps, "/accounts/": th.accounts, "/grants/": th.grants, "/rotations/": th.rotations, "/users/": th.users,
 		"/connections/": th.connections, "/provisioning-requests/": th.requests, "/holds/": th.holds, "/sessions/": th.sessions, "/signals/": th.signals,
-		"/signal-holds/": th.signalHolds,
+		"/signal-holds/": th.signalHolds, "/streams/": th.streams,
 	} {
 		text = strings.Replace(text, prefix+"{id}", prefix+id, 1)
 	}
-	text = strings.NewReplacer("{app}", th.apps, "{user}", th.users, "{other}", th.other, "{token}", th.token, "{client}", th.client, "{case}", "risk_changed.high").Replace(text)
+	text = strings.NewReplacer("{app}", th.apps, "{user}", th.users, "{other}", th.other, "{token}", th.token, "{client}", th.client, "{transmitter}", th.transmitter, "{case}", "risk_changed.high").Replace(text)
 	if strings.Contains(text, "{id}") {
 		t.Fatalf("whose id is it in %s? Say so in things", text)
 	}
@@ -62,6 +72,7 @@ func (w *world) things(t *testing.T) things {
 	all := things{apps: app, accounts: account, grants: grant, rotations: created["verification"].(string), users: w.ana.ID.String(), other: w.ben.ID.String()}
 	w.provider(t, &all)
 	all.sessions = w.session(t)
+	w.streamed(t, &all)
 	return all
 }
 
@@ -193,7 +204,7 @@ func TestAnotherWorkspaceHasNoneOfIt(t *testing.T) {
 			if recorder.Code != 200 {
 				t.Errorf("%s: %d %v", one.OperationID, recorder.Code, got)
 			}
-			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users, mine.connections, mine.requests, mine.holds, mine.signals, mine.signalHolds} {
+			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users, mine.connections, mine.requests, mine.holds, mine.signals, mine.signalHolds, mine.streams} {
 				if strings.Contains(recorder.Body.String(), id) {
 					t.Errorf("%s lists what is another workspace's: %v", one.OperationID, got)
 				}

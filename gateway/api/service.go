@@ -21,7 +21,9 @@ import (
 	"postern/core/postgres"
 	"postern/core/rotation"
 	"postern/core/signals"
+	"postern/core/signing"
 	"postern/gateway/problem"
+	"postern/webhooks/ssf"
 )
 
 // Service is the API. Every field is needed except Now, Wake and AuditKey.
@@ -32,6 +34,8 @@ type Service struct {
 	Rotations *rotation.Rotations
 	Lifecycle *lifecycle.Lifecycle
 	Signals   *signals.Signals
+	Streams   *ssf.Service
+	Signing   *signing.Signing
 	// AuditKey verifies the checkpoints of the audit log.
 	AuditKey ed25519.PublicKey
 	Log      *slog.Logger
@@ -77,6 +81,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.requests(api)
 	s.holds(api)
 	s.signals(api)
+	s.streams(api)
 	s.signalPolicies(api)
 	s.signalHolds(api)
 	s.activity(api)

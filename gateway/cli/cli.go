@@ -31,6 +31,7 @@ type commands struct {
 	SCIM       scimCommands       `cmd:"" name:"scim" help:"See what identity providers asked for, and play it again."`
 	Hold       holdCommands       `cmd:"" help:"Decide on mass departures that wait."`
 	Signal     signalCommands     `cmd:"" help:"See what identity providers said and what it did, and decide what it does."`
+	Stream     streamCommands     `cmd:"" help:"Receive Shared Signals: make, adopt and prove streams."`
 
 	Conformance conformanceCommands `cmd:"" help:"Ask SCIM servers, Postern or others, whether they do what identity providers need."`
 }

@@ -31,6 +31,7 @@ type provider struct {
 	Last    *asked // the latest request
 	Tokens  []access
 	Clients []access
+	Streams []heard
 	Hold    *lifecycle.Hold // open
 }
 
@@ -130,6 +131,9 @@ func (s *Service) provider(ctx context.Context, connection directory.Connection)
 	}
 	for _, token := range tokens {
 		one.Tokens = append(one.Tokens, s.access(token.ID, token.ID.String(), token.Created, token.LastUsed, token.Expires))
+	}
+	if one.Streams, err = s.heardOf(ctx, connection); err != nil {
+		return provider{}, err
 	}
 	clients, err := s.Directory.ConnectionClients(ctx, s.DB, connection.Workspace, connection.ID)
 	if err != nil {

@@ -24,6 +24,7 @@ import (
 	"postern/core/signals"
 	"postern/gateway/problem"
 	"postern/oidc"
+	"postern/webhooks/ssf"
 )
 
 // Service is the console. Every field is needed except Now and Wake. Use it by pointer.
@@ -34,6 +35,7 @@ type Service struct {
 	Rotations *rotation.Rotations
 	Lifecycle *lifecycle.Lifecycle
 	Signals   *signals.Signals
+	Streams   *ssf.Service
 	OIDC      *oidc.Service
 	Log       *slog.Logger
 	// Now is the clock. Default time.Now.

@@ -29,6 +29,7 @@ import (
 	"postern/gateway/console"
 	"postern/gateway/problem"
 	"postern/oidc"
+	"postern/webhooks/ssf"
 )
 
 const canary = "canary-Pa55word!"
@@ -73,7 +74,7 @@ func newWorld(t testing.TB) *world {
 	w.server = httptest.NewServer(engine)
 	signIn := &oidc.Service{DB: db, Directory: w.directory, HTTP: http.DefaultClient, PublicURL: w.server.URL}
 	signIn.Mount(engine)
-	w.console = &console.Service{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, OIDC: signIn, Log: slog.New(slog.DiscardHandler)}
+	w.console = &console.Service{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Streams: &ssf.Service{DB: db}, OIDC: signIn, Log: slog.New(slog.DiscardHandler)}
 	w.console.Mount(engine)
 	t.Cleanup(func() {
 		w.console.Close()
