@@ -51,6 +51,9 @@ var (
 	holdsOpen         = figure("holds_open", "Mass departures that wait for an administrator.")
 	holdsPeople       = figure("holds_people", "People whose departure waits for an administrator.")
 	holdsOldest       = figure("holds_oldest_seconds", "Since when the oldest of them waits.")
+	leavers           = figure("leavers", "People who are shut out and from whom everything is to be taken.")
+	leaversFailing    = figure("leavers_failing", "People among them with whom that has failed and is tried again.")
+	leaversOldest     = figure("leavers_oldest_seconds", "Since when the first of them is shut out.")
 	sinkState         = figure("sink_state", "1 for the state a sink is in, 0 for the others.", "sink", "state")
 	sinkLag           = figure("sink_lag_events", "Events in Kafka that a sink has not delivered yet.", "sink")
 )
@@ -58,7 +61,8 @@ var (
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
-		sourceUp, eventsUnsequenced, eventsUnpublished, eventsOldest, rotationsOpen, jobsOpen, jobsWaiting, holdsOpen, holdsPeople, holdsOldest, sinkState, sinkLag,
+		sourceUp, eventsUnsequenced, eventsUnpublished, eventsOldest, rotationsOpen, jobsOpen, jobsWaiting, holdsOpen, holdsPeople, holdsOldest,
+		leavers, leaversFailing, leaversOldest, sinkState, sinkLag,
 	} {
 		out <- one
 	}
@@ -142,6 +146,9 @@ func databaseSource(db *postgres.DB, now func() time.Time) source {
 		give(holdsOpen, float64(held.Holds))
 		give(holdsPeople, float64(held.People))
 		give(holdsOldest, held.Oldest.Seconds())
+		give(leavers, float64(held.Leavers))
+		give(leaversFailing, float64(held.Failing))
+		give(leaversOldest, held.Longest.Seconds())
 
 		sinks, err := audit.SinkStates(ctx, db)
 		if err != nil {

@@ -46,6 +46,7 @@ type Gateway struct {
 	signals   *signals.Signals
 	issuers   *keys.Cache // public keys of identity providers
 	streams   *ssf.Service
+	takers    *lifecycle.Takers
 	sequencer *audit.Sequencer
 	auditKey  ed25519.PrivateKey
 	browser   *browser.Browser
@@ -110,14 +111,17 @@ func (g *Gateway) wire() error {
 		DB: g.db, Accounts: g.accounts, Queue: g.queue, Connectors: connectors, Now: g.now, Log: g.log, Options: g.config.Rotation.options(),
 		AllowPrivate: g.config.AllowPrivate, Rested: g.metrics.rested,
 	}
+	g.takers = &lifecycle.Takers{}
 	g.lifecycle = &lifecycle.Lifecycle{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake, Log: g.log,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake, Left: g.takers.Wake,
+		Log: g.log,
 	}
 	g.signals = &signals.Signals{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, PublicURL: g.config.PublicURL,
 		Now: g.now, Wake: g.sequencer.Wake, Log: g.log, Meter: g.metrics,
 	}
 	g.listen()
+	g.takers.Lifecycle = g.lifecycle
 	if g.plays(RoleSink) {
 		for name, receiver := range g.receivers() {
 			g.sinks = append(g.sinks, &sink.Sink{Name: name, DB: g.db, Cluster: g.cluster(), Receiver: receiver, Mapper: mapper(), Now: g.now, Log: g.log})
@@ -176,6 +180,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}()
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	if g.plays(RoleGateway) || g.plays(RoleWorker) { // where people leave, and where what follows is done
+		group.Go(func() error { return g.takers.Run(ctx) })
+	}
 	if !g.plays(RoleGateway) && g.config.Listen != "" {
 		group.Go(func() error { return g.serve(ctx) })
 	}

@@ -20,6 +20,7 @@ type Effects struct {
 
 // verifyEffects compares what was recorded with what happened: each person provisioned once, each
 // departure told once, each account they had been given revoked once and its rotation planned once.
+// What follows from a departure is done after its request was answered, so what is missing is waited for.
 func (s *simulation) verifyEffects(ctx context.Context) (*Effects, error) {
 	if s.Events == nil {
 		return nil, nil
@@ -28,20 +29,16 @@ func (s *simulation) verifyEffects(ctx context.Context) (*Effects, error) {
 	for _, count := range s.plan.Departures {
 		departures += count
 	}
-	var events []core.Event
 	for deadline := time.Now().Add(s.EventsWithin); ; {
-		var err error
-		if events, err = s.Events(ctx); err != nil {
+		events, err := s.Events(ctx)
+		if err != nil {
 			return nil, err
 		}
-		told := 0
-		for _, event := range events {
-			if event.Type == core.UserDeprovisioned {
-				told++
-			}
-		}
-		if told >= departures || time.Now().After(deadline) {
-			break
+		e, found := &Effects{Departures: departures}, &faults{}
+		s.compareStories(e, events, found)
+		if found.count() == 0 || time.Now().After(deadline) {
+			s.faults.addAll(found)
+			return e, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -49,9 +46,6 @@ func (s *simulation) verifyEffects(ctx context.Context) (*Effects, error) {
 		case <-time.After(s.Pause):
 		}
 	}
-	e := &Effects{Departures: departures}
-	s.compareStories(e, events)
-	return e, nil
 }
 
 // story is what one cause did: a request one departure, an administrator's approval perhaps many.
@@ -70,7 +64,7 @@ func target(event core.Event, kind string) core.ID {
 	return core.ID{}
 }
 
-func (s *simulation) compareStories(e *Effects, events []core.Event) {
+func (s *simulation) compareStories(e *Effects, events []core.Event, faults *faults) {
 	counted := map[core.EventType]map[string]int{core.UserProvisioned: {}, core.UserDeprovisioned: {}, core.UserReactivated: {}, core.UserDeleted: {}}
 	stories := map[core.ID]*story{}
 	for _, event := range events {
@@ -111,7 +105,7 @@ func (s *simulation) compareStories(e *Effects, events []core.Event) {
 			core.UserProvisioned: 1, core.UserDeprovisioned: s.plan.Departures[p.Key], core.UserReactivated: s.plan.Returns[p.Key], core.UserDeleted: deleted,
 		} {
 			if got := counted[kind][s.id(p.Key)]; got != want {
-				s.faults.add("%s (user %d, id %s): %d events %s, want %d", p.UserName, p.Key, s.id(p.Key), got, kind, want)
+				faults.add("%s (user %d, id %s): %d events %s, want %d", p.UserName, p.Key, s.id(p.Key), got, kind, want)
 			}
 			switch kind {
 			case core.UserProvisioned:
@@ -124,25 +118,25 @@ func (s *simulation) compareStories(e *Effects, events []core.Event) {
 		}
 	}
 	if s.Shared == nil {
-		s.compareEach(stories)
+		compareEach(stories, faults)
 		return
 	}
-	s.compareShared(revoked, planned)
+	s.compareShared(revoked, planned, faults)
 }
 
 // compareEach asks of every story that it had the password of every account it took changed, and took
 // none more often than people left in it.
-func (s *simulation) compareEach(stories map[core.ID]*story) {
+func compareEach(stories map[core.ID]*story, faults *faults) {
 	for correlation, one := range stories {
 		for account, count := range one.revoked {
 			if count > one.people || one.planned[account] < count {
-				s.faults.add("departure %s of %d: account %s was revoked %d times and its rotation planned %d times",
+				faults.add("departure %s of %d: account %s was revoked %d times and its rotation planned %d times",
 					correlation, one.people, account, count, one.planned[account])
 			}
 		}
 		for account, count := range one.planned {
 			if count > one.people {
-				s.faults.add("departure %s of %d: the rotation of account %s was planned %d times", correlation, one.people, account, count)
+				faults.add("departure %s of %d: the rotation of account %s was planned %d times", correlation, one.people, account, count)
 			}
 		}
 	}
@@ -150,7 +144,7 @@ func (s *simulation) compareEach(stories map[core.ID]*story) {
 
 // compareShared asks of every account that it was revoked and its rotation planned once for each
 // person who had it and left. Nobody who returns gets it back, so a second departure takes nothing.
-func (s *simulation) compareShared(revoked, planned map[core.ID]int) {
+func (s *simulation) compareShared(revoked, planned map[core.ID]int, faults *faults) {
 	want := map[core.ID]int{}
 	shared := s.Shared()
 	for key, p := range s.people {
@@ -164,13 +158,13 @@ func (s *simulation) compareShared(revoked, planned map[core.ID]int) {
 	}
 	for account, count := range want {
 		if revoked[account] != count || planned[account] != count {
-			s.faults.add("account %s: %d people who had it left; %s", account, count,
+			faults.add("account %s: %d people who had it left; %s", account, count,
 				fmt.Sprintf("it was revoked %d times and its rotation planned %d times", revoked[account], planned[account]))
 		}
 	}
 	for account, count := range planned {
 		if want[account] == 0 {
-			s.faults.add("account %s: nobody who had it left, and its rotation was planned %d times", account, count)
+			faults.add("account %s: nobody who had it left, and its rotation was planned %d times", account, count)
 		}
 	}
 }

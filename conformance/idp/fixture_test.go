@@ -56,9 +56,14 @@ func open(t testing.TB, kind directory.ConnectionKind, sharedAccounts int) *worl
 	people := &directory.Directory{DB: db}
 	logins := &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: key}, Directory: people}
 	w := &world{system: core.NewCause(core.System, time.Now()), shared: map[core.ID][]core.ID{}}
+	takers := &lifecycle.Takers{}
 	w.Lifecycle = &lifecycle.Lifecycle{
-		DB: db, Directory: people, Accounts: logins, Rotations: &rotation.Rotations{DB: db, Accounts: logins, Queue: queue},
+		DB: db, Directory: people, Accounts: logins, Rotations: &rotation.Rotations{DB: db, Accounts: logins, Queue: queue}, Left: takers.Wake,
 	}
+	takers.Lifecycle = w.Lifecycle
+	taken := make(chan error, 1)
+	go func() { taken <- takers.Run(statistics) }()
+	t.Cleanup(func() { stop(); <-taken })
 	engine := gin.New()
 	server := httptest.NewUnstartedServer(engine)
 	w.url = "http://" + server.Listener.Addr().String()
@@ -165,7 +170,7 @@ func (w *world) options(shape idp.Shape, size idp.Size, seed uint64) idp.Options
 			}
 			return w.share(ctx, people)
 		},
-		Events: w.events, EventsWithin: time.Second,
+		Events: w.events, EventsWithin: 5 * time.Second,
 		Shared: func() map[core.ID][]core.ID { return w.shared },
 	}
 }

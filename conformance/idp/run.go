@@ -28,8 +28,8 @@ type Options struct {
 	// After runs after each cycle, the initial one being 0, if set. What it does meanwhile is not
 	// disturbed by requests.
 	After func(ctx context.Context, cycle int, people []Known) error
-	// Events, if set, gives what the server recorded, from the beginning. It is asked until it tells
-	// of every departure, or for EventsWithin (0: 30 s).
+	// Events, if set, gives what the server recorded, from the beginning. It is asked until it tells all
+	// that is expected, or for EventsWithin (0: 30 s).
 	Events       func(ctx context.Context) ([]core.Event, error)
 	EventsWithin time.Duration
 	// Shared, if set, says which accounts each person (by the server's id) had been given of their own
@@ -236,6 +236,16 @@ func (f *faults) add(format string, args ...any) {
 		return
 	}
 	f.texts = append(f.texts, fmt.Sprintf(format, args...))
+}
+
+// addAll adds what was found by itself.
+func (f *faults) addAll(found *faults) {
+	for _, text := range found.texts {
+		f.add("%s", text)
+	}
+	f.lock.Lock()
+	defer f.lock.Unlock()
+	f.more += found.more
 }
 
 func (f *faults) count() int {

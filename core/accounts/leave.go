@@ -33,18 +33,28 @@ func (e Exposed) Target() core.Target {
 	return Account{ID: e.Account, AppName: e.AppName, Username: e.Username}.Target()
 }
 
+// What was taken back since they could last look counts as given: they could.
 const selectExposed = `
 with could as (
 	select given.account_id, bool_or(given.direct) as direct
 	from (
 		select g.account_id, true as direct from grants g
 		where g.workspace_id = @workspace and g.user_id = @user
-			and g.revoked is null and (g.expires is null or g.expires > @now)
+			and g.revoked is null and (g.expires is null or g.expires > @since)
+		union all
+		select g.account_id, false from grants g
+		where g.workspace_id = @workspace and g.user_id = @user
+			and g.revoked is not null and g.revoked > @since and (g.expires is null or g.expires > @since)
 		union all
 		select g.account_id, false from team_members m
 		join grants g on g.workspace_id = m.workspace_id and g.team_id = m.team_id
 		where m.workspace_id = @workspace and m.user_id = @user and m.suspended is null
-			and g.revoked is null and (g.expires is null or g.expires > @now)
+			and g.revoked is null and (g.expires is null or g.expires > @since)
+		union all
+		select g.account_id, false from team_members m
+		join grants g on g.workspace_id = m.workspace_id and g.team_id = m.team_id
+		where m.workspace_id = @workspace and m.user_id = @user and m.suspended is null
+			and g.revoked is not null and g.revoked > @since and (g.expires is null or g.expires > @since)
 	) given
 	group by given.account_id
 ), saw as (
@@ -68,7 +78,7 @@ order by saw_current desc, saw desc, account_id`
 // out once the app was seen to refuse it. Call it before the user's memberships are suspended: a
 // suspended membership shows nothing.
 func (a *Accounts) Exposed(ctx context.Context, q postgres.Querier, workspace, user core.ID) ([]Exposed, error) {
-	return many[Exposed](ctx, q, selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": a.now()})
+	return many[Exposed](ctx, q, selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "since": a.now()})
 }
 
 // Leaver is what somebody who leaves leaves behind.
@@ -77,10 +87,11 @@ type Leaver struct {
 	owned   []core.ID // what they have an owner's grant on, directly or through a team
 }
 
-// QueueLeaver reads a leaver as part of what is sent to the database together.
-func (a *Accounts) QueueLeaver(batch *pgx.Batch, workspace, user core.ID) *Leaver {
+// QueueLeaver reads a leaver as part of what is sent to the database together. since is when they could
+// look at something last; what they were given then counts, though somebody took it back meanwhile.
+func (a *Accounts) QueueLeaver(batch *pgx.Batch, workspace, user core.ID, since time.Time) *Leaver {
 	leaver := &Leaver{}
-	batch.Queue(selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": a.now()}).Query(func(rows pgx.Rows) (err error) {
+	batch.Queue(selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "since": since}).Query(func(rows pgx.Rows) (err error) {
 		leaver.Exposed = nil
 		var found Exposed
 		_, err = pgx.ForEachRow(rows, []any{
@@ -178,7 +189,7 @@ func (a *Accounts) RevokeAll(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 		return nil, err
 	}
 	batch := &pgx.Batch{}
-	leaver := a.QueueLeaver(batch, workspace, user)
+	leaver := a.QueueLeaver(batch, workspace, user, a.now())
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, postgres.Classify(err)
 	}

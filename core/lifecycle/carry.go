@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,7 +23,7 @@ where decided is not null and finished is null
 order by decided limit 100`
 
 const selectWaiting = `
-select id, user_id from departures
+select id, user_id, departed from departures
 where workspace_id = @workspace and hold_id = @hold and state = 'held' and id > @after
 order by id limit @limit`
 
@@ -41,8 +42,9 @@ type decided struct {
 
 // waiting is one of them.
 type waiting struct {
-	ID   core.ID `db:"id"`
-	User core.ID `db:"user_id"`
+	ID       core.ID   `db:"id"`
+	User     core.ID   `db:"user_id"`
+	Departed time.Time `db:"departed"`
 }
 
 // Carry does what was decided about the holds of all workspaces, one person at a time, and returns
@@ -151,12 +153,8 @@ func (l *Lifecycle) takeHeld(ctx context.Context, tx pgx.Tx, s *story, hold deci
 		return err
 	}
 	s.tell(core.NewEvent(core.UserDeprovisioned, hold.Workspace, hold.Cause, l.now(), named[one.User]).With("hold", hold.ID.String()))
-	batch := &pgx.Batch{}
-	leaver := l.Accounts.QueueLeaver(batch, hold.Workspace, one.User)
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return err
-	}
-	if _, err := l.take(ctx, tx, s, hold.Cause, directory.User{ID: one.User, Workspace: hold.Workspace, DisplayName: named[one.User].Name}, leaver); err != nil {
+	user := directory.User{ID: one.User, Workspace: hold.Workspace, DisplayName: named[one.User].Name}
+	if _, err := l.take(ctx, tx, s, leaver{user: user, departed: one.Departed, cause: hold.Cause}); err != nil {
 		return err
 	}
 	return l.finishDeparture(ctx, tx, hold.Workspace, one, Done)

@@ -14,24 +14,26 @@ import (
 // service accounts and the system; nobody may dismiss themselves, only an owner another owner, and
 // nobody the last one. The identity provider can make them active again.
 func (l *Lifecycle) Dismiss(ctx context.Context, cause core.Cause, workspace, user core.ID) (Effect, error) {
-	var effect Effect
-	err := l.commit(ctx, user, func(tx pgx.Tx, s *story) error {
-		if err := l.Accounts.Administrator(ctx, tx, cause, workspace); err != nil {
+	return l.waited(ctx, workspace, user, func(told **story) (effect Effect, err error) {
+		err = l.commit(ctx, user, func(tx pgx.Tx, s *story) error {
+			*told, s.waits = s, true
+			if err := l.Accounts.Administrator(ctx, tx, cause, workspace); err != nil {
+				return err
+			}
+			before, err := l.Directory.LockUser(ctx, tx, workspace, user)
+			if err != nil {
+				return err
+			}
+			if err := l.mayDismiss(ctx, tx, cause, before); err != nil {
+				return err
+			}
+			wanted := before
+			wanted.Active = false
+			_, effect, err = l.change(ctx, tx, s, cause, before, wanted, true)
 			return err
-		}
-		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
-		if err != nil {
-			return err
-		}
-		if err := l.mayDismiss(ctx, tx, cause, before); err != nil {
-			return err
-		}
-		wanted := before
-		wanted.Active = false
-		_, effect, err = l.change(ctx, tx, s, cause, before, wanted, true)
-		return err
+		})
+		return effect, err
 	})
-	return effect, err
 }
 
 // mayDismiss refuses what would leave nobody to put it right, and what goes over somebody's head.

@@ -37,10 +37,17 @@ func (l *Lifecycle) ChangeEntitled(ctx context.Context, cause core.Cause, worksp
 	edit func(*directory.User, []accounts.Held) ([]accounts.Entitlement, error),
 ) (directory.User, error) {
 	var after directory.User
+	var told *story
 	err := l.commit(ctx, user, func(tx pgx.Tx, s *story) error {
+		told, s.waits = s, true
 		before, err := l.Directory.LockUser(ctx, tx, workspace, user)
 		if err != nil {
 			return err
+		}
+		if !before.Active { // what they held is no longer theirs
+			if _, _, err := l.takeLeaver(ctx, tx, s, before); err != nil {
+				return err
+			}
 		}
 		held, err := l.Accounts.Held(ctx, tx, workspace, user)
 		if err != nil {
@@ -64,6 +71,11 @@ func (l *Lifecycle) ChangeEntitled(ctx context.Context, cause core.Cause, worksp
 		after, err = l.Directory.UpdateUser(ctx, tx, after) // one version on: the identity provider sees the grants in it
 		return err
 	})
+	if err == nil && told.left {
+		// What they hold is in the answer. Should taking it fail now, a taker tries again.
+		_, failed := l.takeNow(ctx, workspace, user)
+		l.warn(ctx, "take what somebody who leaves has", failed)
+	}
 	return after, err
 }
 

@@ -26,6 +26,7 @@ func TestAFailureInsideLeavesNothing(t *testing.T) {
 	must(t, err)
 
 	deprovision := func() error { _, err := h.Deprovision(ctx, h.cause, h.workspace, h.bob.ID); return err }
+	take := func() error { _, err := h.Take(ctx); return err }
 	remove := func() error { return h.Remove(ctx, h.cause, h.workspace, h.bob.ID, nil) }
 	put := func() error {
 		_, err := h.Change(ctx, h.cause, h.workspace, h.bob.ID, func(u *directory.User) error {
@@ -49,12 +50,13 @@ func TestAFailureInsideLeavesNothing(t *testing.T) {
 	leaving := map[string]func() error{"deprovision": deprovision, "remove": remove, "put": put}
 	for table, commands := range map[string]map[string]func() error{
 		"users":          leaving,
-		"sessions":       {"deprovision": deprovision, "logout": logout},
-		"team_members":   {"deprovision": deprovision, "remove": remove, "edit": edit, "remove team": removeTeam},
-		"grants":         {"deprovision": deprovision, "remove team": removeTeam},
-		"rotations":      {"deprovision": deprovision, "remove": remove, "put": put, "logout": logout},
-		"rotation_steps": {"deprovision": deprovision, "logout": logout},
-		"river_job":      {"deprovision": deprovision, "logout": logout},
+		"leavers":        leaving,
+		"sessions":       {"logout": logout},
+		"team_members":   {"edit": edit, "remove team": removeTeam},
+		"grants":         {"remove team": removeTeam},
+		"rotations":      {"logout": logout},
+		"rotation_steps": {"logout": logout},
+		"river_job":      {"logout": logout},
 		"audit_outbox":   {"deprovision": deprovision, "remove": remove, "put": put, "logout": logout, "edit": edit, "remove team": removeTeam},
 		"teams":          {"edit": edit, "remove team": removeTeam},
 	} {
@@ -90,5 +92,39 @@ func TestAFailureInsideLeavesNothing(t *testing.T) {
 	}
 	// And without a fault all of it works.
 	must(t, logout())
+	_, err = h.signIn(t, h.bob.ID, time.Now())
+	must(t, err)
+	h.share(t, 2, accounts.Subject{User: h.bob.ID})
 	must(t, put())
+
+	// Whoever is shut out stays so when taking what they have fails, and nothing is half taken.
+	for _, table := range []string{"sessions", "team_members", "grants", "rotations", "rotation_steps", "river_job", "audit_outbox", "leavers"} {
+		t.Run("take without "+table, func(t *testing.T) {
+			_, err := h.DB.Exec(ctx, `update leavers set due = now() - interval '1 hour' where workspace_id = $1`, h.workspace)
+			must(t, err)
+			before, woken := h.snapshot(t), h.woken.Load()
+			_, err = h.DB.Exec(ctx, `create trigger refuse before insert or delete or update on `+table+` for each row execute function refuse()`)
+			must(t, err)
+			err = take()
+			if _, undo := h.DB.Exec(ctx, `drop trigger refuse on `+table); undo != nil {
+				t.Fatal(undo)
+			}
+			wants(t, err, core.KindInternal, "")
+			after := h.snapshot(t)
+			delete(before, "leavers")
+			delete(after, "leavers")
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Fatal(diff)
+			}
+			if h.woken.Load() != woken {
+				t.Fatal("somebody was woken for nothing")
+			}
+			wants(t, h.fill(t, h.bob, 1), core.KindDenied, "")
+		})
+	}
+	_, err = h.DB.Exec(ctx, `update leavers set due = now() where workspace_id = $1`, h.workspace)
+	must(t, err)
+	if n := h.take(t); n != 1 || h.has(t, h.bob.ID) != "000" {
+		t.Fatalf("%d were taken from, and he has %s", n, h.has(t, h.bob.ID))
+	}
 }

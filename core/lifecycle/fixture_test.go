@@ -210,7 +210,7 @@ func (h house) rotations(t testing.TB) int {
 }
 
 // kept are the tables a command may write to.
-var kept = []string{"users", "sessions", "team_members", "teams", "grants", "accounts", "rotations", "rotation_steps", "audit_outbox", "holds", "departures"}
+var kept = []string{"users", "sessions", "team_members", "teams", "grants", "accounts", "rotations", "rotation_steps", "audit_outbox", "holds", "departures", "leavers"}
 
 // snapshot is everything the workspace holds, table by table, and how many jobs there are in all.
 func (h house) snapshot(t testing.TB) map[string]string {
@@ -257,6 +257,14 @@ func (h house) guard(t testing.TB, share, floor int) {
 func (h house) carry(t testing.TB) int {
 	t.Helper()
 	done, err := h.Carry(t.Context())
+	must(t, err)
+	return done
+}
+
+// take takes from everybody who is leaving.
+func (h house) take(t testing.TB) int {
+	t.Helper()
+	done, err := h.Take(t.Context())
 	must(t, err)
 	return done
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -12,12 +13,13 @@ import (
 )
 
 // underWay is how many departures may be under way at once and not yet be seen by each other: so many
-// before the limit, departures begin to happen one after the other. Far from the limit nobody waits.
-const underWay = 64
+// before the limit, departures begin to look each by itself and to happen one after the other. Far from
+// the limit nobody waits.
+const underWay = 128
 
 // window is what the guard knows of a connection.
 type window struct {
-	departed int     // people it took away within the last hour, since the latest decision
+	departed int     // people it took away within the last hour, since the latest decision; those held are not among them
 	active   int     // of its users, now
 	open     core.ID // the hold that waits for a decision; zero: none
 	found    bool
@@ -32,15 +34,31 @@ func (w window) over(more int) bool {
 	return people > w.floor && people*100 > w.share*(w.active+w.departed)
 }
 
+// bucket is the time whose departures are counted together: the hour the guard looks at is told as
+// precisely as that.
+const bucket = 5 * time.Minute
+
+// What comes before the statement that writes the departure down, so that neither is without the other.
+const countDeparture = `
+with counted as (
+	insert into departure_counts as k (workspace_id, connection_id, since, slot, people)
+	values (@workspace, @connection, @since, 1 + pg_backend_pid() % 256, 1)
+	on conflict (workspace_id, connection_id, since, slot) do update set people = k.people + 1
+)`
+
+// Nothing is counted for a connection whose guard is off.
 const selectWindow = `
 select c.provisioning, open.id,
-	(select coalesce(sum(n.active), 0)::bigint from directory_counts n where n.workspace_id = c.workspace_id and n.connection_id = c.id),
-	(select count(*) from departures d
-	 where d.workspace_id = c.workspace_id and d.connection_id = c.id and d.state in ('held', 'done') and d.departed > greatest(@since, (
-		select max(h.decided) from holds h where h.workspace_id = c.workspace_id and h.connection_id = c.id)))
+	(select coalesce(sum(n.active), 0)::bigint from directory_counts n
+	 where n.workspace_id = c.workspace_id and n.connection_id = c.id and guarded),
+	(select coalesce(sum(k.people), 0)::bigint from departure_counts k
+	 where k.workspace_id = c.workspace_id and k.connection_id = c.id and k.since > @since and guarded)
 from connections c
+cross join lateral (select coalesce((c.provisioning ->> 'guard_floor')::integer, 0) >= 0 as guarded) guard
 left join holds open on open.workspace_id = c.workspace_id and open.connection_id = c.id and open.decided is null
 where c.workspace_id = @workspace and c.id = @connection`
+
+const deleteDepartureCounts = `delete from departure_counts where workspace_id = @workspace and connection_id = @connection`
 
 // lockConnection lets one departure at a time near the limit decide what it is, and one decision
 // about a hold be made while nobody joins it. It comes after the user's lock and before accounts'.
@@ -48,28 +66,38 @@ const lockConnection = `
 select id from connections where workspace_id = @workspace and id = @connection for no key update`
 
 // guard decides whether what a locked user loses by leaving has to wait for an administrator, and
-// returns the hold it then belongs to; the zero id lets them leave. seen is what queueWindow read, nil
-// for who is not guarded: an administrator means what they do.
-func (l *Lifecycle) guard(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, workspace core.ID, seen *window) (core.ID, error) {
-	if seen == nil {
-		return core.ID{}, nil
+// returns the hold it then belongs to; the zero id lets them leave, and counted tells whether that is
+// to be counted. Who is no connection is not guarded: an administrator means what they do.
+func (l *Lifecycle) guard(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, workspace core.ID) (hold core.ID, counted bool, err error) {
+	if cause.Actor.Kind != core.ActorConnection {
+		return core.ID{}, false, nil
 	}
-	if !seen.found {
-		return core.ID{}, core.NotFound("connection")
-	}
-	if near := seen.near(underWay); !near {
-		return core.ID{}, nil
+	began := l.now()
+	if guarded, passes := l.shared().watch.passes(cause.Actor.ID, began); passes {
+		return core.ID{}, guarded, nil
 	}
 	batch := &pgx.Batch{}
+	seen := l.queueWindow(batch, workspace, cause.Actor.ID)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return core.ID{}, false, err
+	}
+	if !seen.found {
+		return core.ID{}, false, core.NotFound("connection")
+	}
+	if near := seen.near(underWay); !near {
+		l.shared().watch.note(cause.Actor.ID, began, *seen)
+		return core.ID{}, seen.guarded, nil
+	}
+	batch = &pgx.Batch{}
 	batch.Queue(lockConnection, pgx.StrictNamedArgs{"workspace": workspace, "connection": cause.Actor.ID})
 	seen = l.queueWindow(batch, workspace, cause.Actor.ID)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return core.ID{}, err
+		return core.ID{}, false, err
 	}
 	if over := seen.near(0); !over || !seen.open.IsZero() {
-		return seen.open, nil
+		return seen.open, seen.guarded, nil
 	}
-	return l.openHold(s, cause, workspace, *seen), nil
+	return l.openHold(s, cause, workspace, *seen), true, nil
 }
 
 // near reports whether a connection's hold is open or one more departure, and others that nobody sees
@@ -82,7 +110,7 @@ func (w window) near(others int) bool {
 func (l *Lifecycle) queueWindow(batch *pgx.Batch, workspace, connection core.ID) *window {
 	w := &window{}
 	batch.Queue(selectWindow, pgx.StrictNamedArgs{
-		"workspace": workspace, "connection": connection, "since": l.now().Add(-directory.GuardWindow),
+		"workspace": workspace, "connection": connection, "since": l.now().Add(-directory.GuardWindow - bucket),
 	}).Query(func(rows pgx.Rows) error {
 		var settings directory.Provisioning
 		_, err := pgx.ForEachRow(rows, []any{&settings, &w.open, &w.active, &w.departed}, func() error {

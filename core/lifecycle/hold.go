@@ -158,6 +158,7 @@ func (l *Lifecycle) decide(ctx context.Context, cause core.Cause, workspace, hol
 				return err
 			}
 		}
+		s.batch.Queue(deleteDepartureCounts, pgx.StrictNamedArgs{"workspace": workspace, "connection": connection})
 		s.tell(core.NewEvent(kind, workspace, cause, now, connectionTarget(connection, name)).
 			With("hold", hold.String()).With("people", strconv.Itoa(people)).With("deleted", strconv.Itoa(deleted)))
 		return nil

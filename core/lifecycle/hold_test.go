@@ -36,6 +36,7 @@ func (h house) deactivate(t testing.TB, cause core.Cause, user core.ID) {
 	t.Helper()
 	_, err := h.Change(t.Context(), cause, h.workspace, user, func(u *directory.User) error { u.Active = false; return nil })
 	must(t, err)
+	h.take(t)
 }
 
 // has is what a user has left: sessions, grants, memberships that count.
@@ -325,6 +326,7 @@ func TestADecisionRacesWithThoseItIsAbout(t *testing.T) {
 			func() { _, err := h.Carry(ctx); fine(err) },
 		)
 		h.carry(t)
+		h.take(t)
 		if n := h.count(t, `select count(*) from users u join grants g on g.workspace_id = u.workspace_id and g.user_id = u.id and g.revoked is null
 			where u.workspace_id = @workspace and not u.active and u.id = any(@people) and not exists (
 				select from departures d where d.workspace_id = u.workspace_id and d.user_id = u.id and d.state in ('held', 'kept', 'restored'))`,

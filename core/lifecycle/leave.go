@@ -7,7 +7,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
-	"postern/core/directory"
+	"postern/core/postgres"
 	"postern/core/rotation"
 )
 
@@ -18,14 +18,30 @@ const (
 	priorityCould = 2
 )
 
-// take takes what cannot be given back: the locked user's grants and memberships, and what they know.
-func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, user directory.User, leaver *accounts.Leaver) (Effect, error) {
+// keepPlans has the transaction go by the plans it has. What a departure asks is always the same, and to
+// plan it anew each time for the values at hand costs more than all that is asked.
+const keepPlans = `set local plan_cache_mode = force_generic_plan`
+
+// take takes from a locked user who leaves what cannot be given back: sessions, grants and
+// memberships, and what they know.
+func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, one leaver) (Effect, error) {
+	var ended, revoked []core.Event
+	user, cause := one.user, one.cause
+	batch := &pgx.Batch{}
+	batch.Queue(keepPlans)
+	l.Directory.QueueEndSessions(batch, cause, user, "deprovisioned", &ended)
+	leaver := l.Accounts.QueueLeaver(batch, user.Workspace, user.ID, one.departed)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return Effect{}, err
+	}
 	// The grants come before the rotations because a worker too takes an account first and then its
 	// rotation: the other way round the two would wait for each other.
-	batch := &pgx.Batch{}
-	var revoked []core.Event
+	batch = &pgx.Batch{}
 	l.Accounts.QueueRevoke(batch, cause, user.Workspace, user.Target(), leaver, &revoked)
 	plans := l.Rotations.QueuePlans(batch, cause, user.Workspace, rotation.ReasonDeprovision, wishes(leaver.Exposed))
+	if _, err := l.Directory.SuspendMemberships(ctx, postgres.Queueing(batch), user.Workspace, user.ID); err != nil {
+		return Effect{}, err
+	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return Effect{}, err
 	}
@@ -37,17 +53,17 @@ func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, cause core.Ca
 	if err != nil {
 		return Effect{}, err
 	}
+	s.tell(ended...)
 	s.tell(revoked...)
 	s.tell(orphaned...)
 	s.tell(planned...)
-	effect := Effect{Rotations: inPlace(leaver.Exposed, open)}
+	effect := Effect{SessionsEnded: len(ended), Rotations: inPlace(leaver.Exposed, open)}
 	for _, account := range leaver.Exposed {
 		if account.Direct {
 			effect.GrantsRevoked++
 		}
 	}
-	_, err = l.Directory.SuspendMemberships(ctx, s.later(), user.Workspace, user.ID)
-	return effect, err
+	return effect, nil
 }
 
 // rotate plans the rotation of every exposed account and returns the rotations in the order given.

@@ -23,18 +23,30 @@ type Lifecycle struct {
 	Rotations *rotation.Rotations
 	Now       func() time.Time // nil: time.Now
 	Wake      func()           // called after each commit, if set: there may be events to sequence
+	Left      func()           // called after a commit that made somebody leave, if set: Takers.Wake
 	Log       *slog.Logger     // nil: nothing is logged. Only Run does: commands tell their callers
 
 	record func(batch *pgx.Batch, subject core.ID) error
+	origin *Lifecycle // of a copy: where what is shared is
+	watch  watch
+}
+
+// shared is where what all copies share is.
+func (l *Lifecycle) shared() *Lifecycle {
+	if l.origin != nil {
+		return l.origin
+	}
+	return l
 }
 
 // Recording is a copy whose commands also write what record adds, in the command's own transaction
 // and at no round trip of its own. subject is the user or team the command was about. record may run
-// more than once, and its error ends the command.
+// more than once, and its error ends the command; nil adds nothing.
 func (l *Lifecycle) Recording(record func(batch *pgx.Batch, subject core.ID) error) *Lifecycle {
-	recording := *l
-	recording.record = record
-	return &recording
+	return &Lifecycle{
+		DB: l.DB, Directory: l.Directory, Accounts: l.Accounts, Rotations: l.Rotations, Now: l.Now, Wake: l.Wake, Left: l.Left, Log: l.Log,
+		record: record, origin: l.shared(),
+	}
 }
 
 // Effect is what a command did beside the change itself.
@@ -62,6 +74,8 @@ type story struct {
 	batch  *pgx.Batch
 	events []core.Event
 	ended  *time.Time // when the user's sessions were ended: their epoch is to be raised to it
+	left   bool       // somebody leaves, or was about to
+	waits  bool       // whoever asked waits for the effect of that
 }
 
 func (s *story) tell(events ...core.Event) { s.events = append(s.events, events...) }
@@ -79,8 +93,9 @@ func (l *Lifecycle) commit(ctx context.Context, subject core.ID, work func(tx pg
 // commitAfter is commit of a command that begins with what first queues: that is sent with the
 // transaction's begin.
 func (l *Lifecycle) commitAfter(ctx context.Context, subject core.ID, first func(batch *pgx.Batch), work func(tx pgx.Tx, s *story) error) error {
+	var s *story
 	err := l.DB.Command(ctx, directory.Collision, first, func(tx pgx.Tx, last *pgx.Batch) error {
-		s := &story{batch: last}
+		s = &story{batch: last}
 		if err := work(tx, s); err != nil {
 			return err
 		}
@@ -93,6 +108,9 @@ func (l *Lifecycle) commitAfter(ctx context.Context, subject core.ID, first func
 		return err
 	}
 	l.wake()
+	if s.left && !s.waits && l.Left != nil {
+		l.Left()
+	}
 	return nil
 }
 

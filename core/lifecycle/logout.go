@@ -92,7 +92,7 @@ func (l *Lifecycle) logout(ctx context.Context, tx pgx.Tx, s *story, cause core.
 	var ended []core.Event
 	batch := &pgx.Batch{}
 	l.Directory.QueueRaiseEpoch(batch, person.Workspace, person.ID, l.Directory.QueueEndSessions(batch, cause, person, "logged out", &ended))
-	leaver := l.Accounts.QueueLeaver(batch, person.Workspace, person.ID)
+	leaver := l.Accounts.QueueLeaver(batch, person.Workspace, person.ID, l.now())
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return nil, err
 	}

@@ -28,173 +28,6 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// person is what the model knows of a user.
-type person struct {
-	user    directory.User
-	active  bool
-	removed bool
-	grants  map[int]bool // accounts
-	member  bool
-	counts  bool // the membership gives something
-	live    int  // sessions
-	left    int  // how often everything was taken
-
-	// waits is the departure of which nothing was taken yet, if there is one.
-	waits *wait
-
-	saw map[int]int // account to the generation of the password that was seen
-	// owed is which accounts must have been rotated since when, because the person left exposed to them.
-	owed map[int]time.Time
-}
-
-// wait is a departure that is, or was, held.
-type wait struct {
-	state   lifecycle.State
-	deleted bool
-	hold    int // number of the hold
-	counted int // how many decisions there had been
-	number  int // in the order of departures
-}
-
-// decision is what was decided about a hold and is to be carried out.
-type decision struct {
-	hold     int
-	approved bool
-}
-
-// String keeps a failed history readable.
-func (p *person) String() string {
-	return fmt.Sprintf("%s active=%t removed=%t grants=%v member=%t counts=%t live=%d saw=%v waits=%+v",
-		p.user.UserName, p.active, p.removed, p.grants, p.member, p.counts, p.live, p.saw, p.waits)
-}
-
-// GoString is String: rapid prints what it drew with %#v.
-func (p *person) GoString() string { return p.String() }
-
-// history is a model of one workspace beside the real one.
-type history struct {
-	house
-	t          *testing.T
-	people     []*person
-	teamHas    map[int]bool // accounts the team was given
-	generation []int        // of each account's password
-
-	floor     int // of the guard; negative: off
-	taken     int // departures the connection caused since the latest decision, of which everything was taken
-	decisions int
-	holds     int // opened so far
-	open      bool
-	pending   []decision
-	numbered  int
-}
-
-// share is the guard's, in percent: with so few people it is reached together with the floor, or later.
-const share = 40
-
-// could is which accounts a person can look at now.
-func (s *history) could(p *person) map[int]bool {
-	if !p.active || p.removed {
-		return nil
-	}
-	return s.given(p)
-}
-
-// given is what was given to a person and not taken back.
-func (s *history) given(p *person) map[int]bool {
-	found := maps.Clone(p.grants)
-	if p.member && p.counts {
-		maps.Copy(found, s.teamHas)
-	}
-	return found
-}
-
-// behind is given, and what the person knows the present password of.
-func (s *history) behind(p *person) map[int]bool {
-	found := s.given(p)
-	for account, generation := range p.saw {
-		if generation == s.generation[account] {
-			found[account] = true
-		}
-	}
-	return found
-}
-
-// counted is how many departures the guard counts.
-func (s *history) counted() int {
-	held := 0
-	for _, p := range s.people {
-		if p.waits != nil && p.waits.state == lifecycle.Held && p.waits.counted == s.decisions {
-			held++
-		}
-	}
-	return s.taken + held
-}
-
-// isHeld decides as the guard does, before the departure changes anything.
-func (s *history) isHeld() bool {
-	if s.floor < 0 {
-		return false
-	}
-	if s.open {
-		return true
-	}
-	active, counted := 1, s.counted() // Ana, whom no history touches
-	for _, p := range s.people {
-		if p.active {
-			active++
-		}
-	}
-	if counted+1 <= s.floor || (counted+1)*100 <= share*(active+counted) {
-		return false
-	}
-	s.open = true
-	s.holds++
-	return true
-}
-
-// leaves is what the model expects of somebody told to leave: asked is for those requests that mean
-// something of an inactive person too. It returns what the person was exposed to if all was taken.
-func (s *history) leaves(p *person, at time.Time, by core.Cause, deleted, asked bool) (exposed map[int]bool, ended int) {
-	connection := by.Actor.Kind == core.ActorConnection
-	switch {
-	case p.active:
-	case !asked || p.waits == nil:
-		return nil, 0
-	case connection && p.waits.state == lifecycle.Held:
-		p.waits.deleted = p.waits.deleted || deleted
-		return nil, 0
-	}
-	ended = p.live
-	held := connection && s.isHeld()
-	before := p.waits
-	p.live = 0
-	if held {
-		s.numbered++
-		p.waits = &wait{state: lifecycle.Held, deleted: deleted, hold: s.holds, counted: s.decisions, number: s.numbered}
-		if before != nil {
-			p.waits.number = before.number
-		}
-		p.active = false
-		return nil, ended
-	}
-	if connection || before != nil && before.state == lifecycle.Held && before.counted == s.decisions {
-		s.taken++
-	}
-	return s.take(p, at), ended
-}
-
-// take takes everything from somebody.
-func (s *history) take(p *person, at time.Time) map[int]bool {
-	exposed := s.behind(p)
-	for account := range exposed {
-		p.owed[account] = at
-	}
-	p.active, p.counts, p.waits = false, false, nil
-	p.grants = map[int]bool{}
-	p.left++
-	return exposed
-}
-
 func (s *history) present(t *rapid.T) *person {
 	var there []*person
 	for _, p := range s.people {
@@ -220,9 +53,10 @@ func expect(t *rapid.T, err error) {
 	}
 }
 
-// Any history of commands leaves no inactive user with a session, nor, unless their departure waits for
-// an administrator, with a grant or a membership that counts, and no account they were exposed to
-// without a rotation since. Everything is taken once from everybody who leaves.
+// Any history of commands leaves no inactive user with a session or an account to use, nor, unless their
+// departure waits for an administrator or a taker, with a grant or a membership that counts, and no
+// account they were exposed to without a rotation since. Everything is taken once from everybody who
+// leaves, whatever happens to them before it is.
 func TestHistories(t *testing.T) {
 	w := open(t)
 	other := w.house(t, "other")
@@ -235,6 +69,7 @@ func TestHistories(t *testing.T) {
 	histories := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		histories++
+		_, _ = w.Take(t.Context()) // whom the history before left behind
 		s := &history{house: w.house(t, "acme-"+strconv.Itoa(histories)), t: t, teamHas: map[int]bool{}}
 		s.generation = make([]int, len(s.accounts))
 		s.people = []*person{s.meet(s.bob)}
@@ -258,16 +93,13 @@ func TestHistories(t *testing.T) {
 			"rotate":      s.rotates,
 			"decide":      s.decides,
 			"carry":       s.carries,
+			"take":        s.takesAll,
 		})
 	})
 	if diff := cmp.Diff(untouched, other.snapshot(t), cmp.FilterPath(jobsOnly, cmp.Ignore())); diff != "" {
 		t.Fatal(diff)
 	}
 	t.Logf("%d histories", histories)
-}
-
-func (s *history) meet(user directory.User) *person {
-	return &person{user: user, active: true, grants: map[int]bool{}, saw: map[int]int{}, owed: map[int]time.Time{}}
 }
 
 func (s *history) joins(t *rapid.T) {
@@ -292,16 +124,13 @@ func (s *history) by(t *rapid.T) core.Cause {
 
 func (s *history) deprovision(t *rapid.T) {
 	p, by, at := s.present(t), s.by(t), time.Now()
-	granted := len(p.grants)
 	got, err := s.Deprovision(t.Context(), by, s.workspace, p.user.ID)
 	expect(t, err)
-	left := p.left
-	exposed, ended := s.leaves(p, at, by, false, true)
-	if p.left == left {
-		granted = 0
-	}
-	if got.SessionsEnded != ended || got.GrantsRevoked != granted || len(got.Rotations) != len(exposed) {
-		t.Fatalf("got %+v, want %d sessions, %d grants, %v", got, ended, granted, exposed)
+	ended := s.leaves(p, by, false, true)
+	want := s.take(p, at)
+	want.SessionsEnded += ended
+	if got.SessionsEnded != want.SessionsEnded || got.GrantsRevoked != want.GrantsRevoked || len(got.Rotations) != len(want.Rotations) {
+		t.Fatalf("got %+v, want %+v", got, want)
 	}
 }
 
@@ -317,26 +146,29 @@ func (s *history) put(t *rapid.T) {
 	if before := p.user.Version; (after.Version > before) != changed {
 		t.Fatalf("version %d after %d, changed %t", after.Version, before, changed)
 	}
-	if !active {
-		s.leaves(p, at, s.cause, false, false)
-	} else {
-		p.active, p.waits = true, nil
+	switch {
+	case !active:
+		s.leaves(p, s.cause, false, false)
+	case !p.active:
+		s.returns(p, at)
 	}
 }
 
 func (s *history) reactivate(t *rapid.T) {
-	p := s.present(t)
+	p, at := s.present(t), time.Now()
 	expect(t, s.Reactivate(t.Context(), s.cause, s.workspace, p.user.ID))
-	p.active, p.waits = true, nil
+	if !p.active {
+		s.returns(p, at)
+	}
 }
 
 func (s *history) remove(t *rapid.T) {
 	if rapid.IntRange(0, 1).Draw(t, "rarely") != 0 {
 		t.Skip("not now")
 	}
-	p, by, at := s.present(t), s.by(t), time.Now()
+	p, by := s.present(t), s.by(t)
 	expect(t, s.Remove(t.Context(), by, s.workspace, p.user.ID, nil))
-	s.leaves(p, at, by, true, true)
+	s.leaves(p, by, true, true)
 	p.removed = true
 }
 
@@ -383,7 +215,9 @@ func (s *history) carries(t *rapid.T) {
 		slices.SortFunc(waiting, func(one, other *person) int { return one.waits.number - other.waits.number })
 		for _, p := range waiting {
 			if decided.approved {
-				s.take(p, at)
+				p.waits = nil
+				p.left++
+				s.takes(p, at)
 				continue
 			}
 			p.waits.state = lifecycle.Restored
@@ -395,6 +229,36 @@ func (s *history) carries(t *rapid.T) {
 		}
 	}
 	s.pending = nil
+}
+
+// takesAll does what a taker would.
+func (s *history) takesAll(t *rapid.T) {
+	at, leaving := time.Now(), 0
+	got, err := s.Take(t.Context())
+	expect(t, err)
+	for _, p := range s.people {
+		if p.leaving {
+			leaving++
+			s.take(p, at)
+		}
+	}
+	if got != leaving {
+		t.Fatalf("%d were taken from, %d were leaving", got, leaving)
+	}
+}
+
+// shutOut is what somebody who is inactive must not do, though nothing was taken from them yet.
+func (s *history) shutOut(t *rapid.T, p *person) {
+	if p.active || p.removed {
+		return
+	}
+	if live, err := s.Directory.Sessions(t.Context(), s.DB, s.workspace, p.user.ID); err != nil || len(live) != 0 {
+		t.Fatalf("%s is inactive with %d sessions, %v", p.user.UserName, len(live), err)
+	}
+	usable, err := s.Accounts.List(t.Context(), s.DB, s.workspace, accounts.ListQuery{User: p.user.ID})
+	if err != nil || len(usable) != 0 {
+		t.Fatalf("%s is inactive and may use %d accounts, %v", p.user.UserName, len(usable), err)
+	}
 }
 
 func (s *history) logout(t *rapid.T) {
@@ -472,8 +336,10 @@ func (s *history) lists(t *rapid.T) {
 }
 
 func (s *history) unlists(t *rapid.T) {
-	p := s.present(t)
+	p, at := s.present(t), time.Now()
 	s.edit(s.t, func(e *lifecycle.TeamEdit) { e.Remove = []core.ID{p.user.ID} })
+	// What they could see through the team is known only until they are out of it.
+	s.take(p, at)
 	p.member, p.counts = false, false
 }
 
@@ -523,7 +389,8 @@ func (s *history) check(t *rapid.T) {
 		sessions := s.count(s.t, `select count(*) from sessions where workspace_id = @workspace and user_id = @user and ended is null`, args)
 		grants := s.count(s.t, `select count(*) from grants where workspace_id = @workspace and user_id = @user and revoked is null`, args)
 		counting := s.count(s.t, `select count(*) from team_members where workspace_id = @workspace and user_id = @user and suspended is null`, args)
-		if !p.active && p.waits == nil && sessions+grants+counting != 0 {
+		s.shutOut(t, p)
+		if !p.active && p.waits == nil && !p.leaving && sessions+grants+counting != 0 {
 			t.Fatalf("%s is inactive with %d sessions, %d grants, %d teams", p.user.UserName, sessions, grants, counting)
 		}
 		if sessions != p.live || grants != len(p.grants) || (counting == 1) != (p.member && p.counts) {

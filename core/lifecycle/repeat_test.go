@@ -45,7 +45,7 @@ func TestAJoinRepeatedAfterItsAnswerWasLost(t *testing.T) {
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	must(t, err)
 	t.Cleanup(pool.Close)
-	through := *h.Lifecycle
+	through := h.Recording(nil)
 	through.DB = &postgres.DB{Pool: pool}
 	wanted := directory.User{
 		Workspace: h.workspace, Connection: h.connection.ID, UserName: "eve@example.com", ExternalID: "e1", DisplayName: "Eve", Active: true,

@@ -45,12 +45,25 @@ func (l *Lifecycle) warn(ctx context.Context, work string, err error) {
 	}
 }
 
-const forgetDepartures = `
-delete from departures where state = 'done' and hold_id is null and departed < @before`
+const forgetDepartures = `delete from departure_counts where since < @before`
 
-// forget removes the departures the guard does not count any more and no hold tells of.
+// What is counted in the slots of times past is put together in one, or each look would go through all.
+const foldDepartures = `
+with gone as (
+	delete from departure_counts where since < @current and slot > 0
+	returning workspace_id, connection_id, since, people
+)
+insert into departure_counts as k (workspace_id, connection_id, since, slot, people)
+select workspace_id, connection_id, since, 0, sum(people) from gone group by workspace_id, connection_id, since
+on conflict (workspace_id, connection_id, since, slot) do update set people = k.people + excluded.people`
+
+// forget removes what the guard counts no more, and puts together what it does.
 func (l *Lifecycle) forget(ctx context.Context) error {
 	_, err := l.DB.Exec(ctx, forgetDepartures, pgx.StrictNamedArgs{"before": l.now().Add(-2 * directory.GuardWindow)})
+	if err != nil {
+		return postgres.Classify(err)
+	}
+	_, err = l.DB.Exec(ctx, foldDepartures, pgx.StrictNamedArgs{"current": l.now().UTC().Truncate(bucket)})
 	return postgres.Classify(err)
 }
 

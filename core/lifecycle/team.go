@@ -52,7 +52,7 @@ func (l *Lifecycle) CreateTeam(ctx context.Context, cause core.Cause, team direc
 // writes to ID, Workspace, Connection, Version and the times is ignored.
 func (l *Lifecycle) ChangeTeam(ctx context.Context, cause core.Cause, workspace, team core.ID, edit func(*TeamEdit) error) (directory.Team, error) {
 	var after directory.Team
-	err := l.commit(ctx, team, func(tx pgx.Tx, s *story) error {
+	err := l.commitTeam(ctx, team, func(tx pgx.Tx, s *story) error {
 		before, err := l.Directory.LockTeam(ctx, tx, workspace, team)
 		if err != nil {
 			return err
@@ -70,6 +70,12 @@ func (l *Lifecycle) ChangeTeam(ctx context.Context, cause core.Cause, workspace,
 	return after, err
 }
 
+// commitTeam is commit of a command that may take people out of a team. Who is leaving has lost
+// everything before it: see refuseLeavers.
+func (l *Lifecycle) commitTeam(ctx context.Context, team core.ID, work func(tx pgx.Tx, s *story) error) error {
+	return l.afterLeavers(ctx, func() error { return l.commit(ctx, team, work) })
+}
+
 func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, before directory.Team, wanted TeamEdit) (directory.Team, error) {
 	adds, removes, err := l.members(ctx, tx, wanted)
 	if err != nil {
@@ -77,6 +83,11 @@ func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, s *story, cause c
 	}
 	if err := l.Directory.HoldUsers(ctx, tx, before.Workspace, slices.Concat(adds, removes)); err != nil {
 		return directory.Team{}, err
+	}
+	if len(removes) > 0 {
+		if err := refuseLeavers(ctx, tx, before.Workspace, selectLeaversOf, pgx.StrictNamedArgs{"users": removes}); err != nil {
+			return directory.Team{}, err
+		}
 	}
 	added, err := l.Directory.AddMembers(ctx, tx, before.Workspace, before.ID, adds)
 	if err != nil {
@@ -145,7 +156,7 @@ func inOrder(ids []core.ID) []core.ID {
 // NotFound for a second time. check, if not nil, sees the team locked, may run more than once, and its
 // error ends the command.
 func (l *Lifecycle) DeleteTeam(ctx context.Context, cause core.Cause, workspace, team core.ID, check func(directory.Team) error) error {
-	return l.commit(ctx, team, func(tx pgx.Tx, s *story) error {
+	return l.commitTeam(ctx, team, func(tx pgx.Tx, s *story) error {
 		found, err := l.Directory.LockTeam(ctx, tx, workspace, team)
 		if err != nil {
 			return err
@@ -154,6 +165,9 @@ func (l *Lifecycle) DeleteTeam(ctx context.Context, cause core.Cause, workspace,
 			if err := check(found); err != nil {
 				return err
 			}
+		}
+		if err := refuseLeavers(ctx, tx, workspace, selectLeaversIn, pgx.StrictNamedArgs{"team": team}); err != nil {
+			return err
 		}
 		grants, err := l.Accounts.RevokeTeam(ctx, tx, cause, workspace, team)
 		if err != nil {

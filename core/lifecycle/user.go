@@ -113,27 +113,41 @@ func (l *Lifecycle) Remove(ctx context.Context, cause core.Cause, workspace, use
 	})
 }
 
-// Deprovision shuts a user out of everything: see the package. Of an inactive user it changes nothing.
+// Deprovision shuts a user out of everything: see the package. Once that has committed it takes what
+// they have, and returns what that was; should that fail, they are shut out all the same, and a taker
+// tries again. Of an inactive user from whom everything was taken it changes nothing.
 func (l *Lifecycle) Deprovision(ctx context.Context, cause core.Cause, workspace, user core.ID) (Effect, error) {
-	return l.activate(ctx, cause, workspace, user, false)
+	return l.waited(ctx, workspace, user, func(s **story) (effect Effect, err error) {
+		err = l.commitLocked(ctx, workspace, user, func(tx pgx.Tx, told *story, before directory.User) (err error) {
+			*s, told.waits = told, true
+			wanted := before
+			wanted.Active = false
+			_, effect, err = l.change(ctx, tx, told, cause, before, wanted, true)
+			return err
+		})
+		return effect, err
+	})
+}
+
+// waited runs a command whose caller waits for what is taken from somebody who leaves by it.
+func (l *Lifecycle) waited(ctx context.Context, workspace, user core.ID, command func(s **story) (Effect, error)) (Effect, error) {
+	var s *story
+	effect, err := command(&s)
+	if err != nil || s == nil || !s.left {
+		return effect, err
+	}
+	return l.takeNow(ctx, workspace, user)
 }
 
 // Reactivate lets a user sign in again. Their grants do not come back, and their teams give them
 // nothing until they are added anew. Of an active user it changes nothing.
 func (l *Lifecycle) Reactivate(ctx context.Context, cause core.Cause, workspace, user core.ID) error {
-	_, err := l.activate(ctx, cause, workspace, user, true)
-	return err
-}
-
-func (l *Lifecycle) activate(ctx context.Context, cause core.Cause, workspace, user core.ID, active bool) (Effect, error) {
-	var effect Effect
-	err := l.commitLocked(ctx, workspace, user, func(tx pgx.Tx, s *story, before directory.User) (err error) {
+	return l.commitLocked(ctx, workspace, user, func(tx pgx.Tx, s *story, before directory.User) error {
 		wanted := before
-		wanted.Active = active
-		_, effect, err = l.change(ctx, tx, s, cause, before, wanted, !active)
+		wanted.Active = true
+		_, _, err := l.change(ctx, tx, s, cause, before, wanted, false)
 		return err
 	})
-	return effect, err
 }
 
 // change takes a locked user from before to wanted. asked says that leaving was asked for in so many
@@ -172,6 +186,9 @@ func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, s *story, cause core.
 	}
 	if err != nil {
 		return directory.User{}, Effect{}, err
+	}
+	if before.Active && !wanted.Active && wanted.Deleted == nil && len(fields) == 0 {
+		return l.Directory.QueueDeactivate(s.batch, before, *s.ended), effect, nil
 	}
 	if !wanted.Active && owns {
 		// Nothing that follows goes by what an inactive user is, so they are written with the rest.

@@ -194,6 +194,9 @@ func TestChangeToInactiveIsADeprovision(t *testing.T) {
 	if after.Active || after.Version != 2 || after.DisplayName != "Bob (left)" {
 		t.Fatalf("got %+v", after)
 	}
+	if n := h.take(t); n != 1 {
+		t.Fatalf("%d left", n)
+	}
 	if h.events(t, core.UserUpdated) != 1 || h.events(t, core.UserDeprovisioned) != 1 || h.rotations(t) != 1 {
 		t.Fatal("a PUT that also deactivates does both")
 	}
@@ -213,6 +216,9 @@ func TestRemove(t *testing.T) {
 	wants(t, h.Remove(ctx, h.cause, h.workspace, h.bob.ID, nil), core.KindNotFound, "")
 	_, err := h.Directory.User(ctx, h.DB, h.workspace, h.bob.ID)
 	wants(t, err, core.KindNotFound, "")
+	if n := h.take(t); n != 1 {
+		t.Fatalf("%d left", n)
+	}
 	if h.events(t, core.UserDeprovisioned) != 1 || h.events(t, core.UserDeleted) != 1 || h.rotations(t) != 1 {
 		t.Fatal("a removal is a deprovision and a deletion")
 	}

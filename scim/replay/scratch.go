@@ -35,6 +35,7 @@ const (
 type scratch struct {
 	db         *postgres.DB
 	directory  *directory.Directory
+	lifecycle  *lifecycle.Lifecycle
 	workspace  core.ID
 	connection directory.Connection
 	token      string
@@ -159,12 +160,10 @@ func (s *scratch) furnish(ctx context.Context, slug string, model directory.Conn
 	now := func() time.Time { return *s.at.Load() }
 	s.directory = &directory.Directory{DB: s.db, Now: now}
 	logins := &accounts.Accounts{DB: s.db, Vault: &vault.Vault{DB: s.db, Keys: key}, Directory: s.directory}
-	service := &scim.Service{
-		DB: s.db, Directory: s.directory, PublicURL: publicURL, Now: now,
-		Lifecycle: &lifecycle.Lifecycle{
-			DB: s.db, Directory: s.directory, Accounts: logins, Now: now, Rotations: &rotation.Rotations{DB: s.db, Accounts: logins, Queue: queue},
-		},
+	s.lifecycle = &lifecycle.Lifecycle{
+		DB: s.db, Directory: s.directory, Accounts: logins, Now: now, Rotations: &rotation.Rotations{DB: s.db, Accounts: logins, Queue: queue},
 	}
+	service := &scim.Service{DB: s.db, Directory: s.directory, PublicURL: publicURL, Now: now, Lifecycle: s.lifecycle}
 	gin.SetMode(gin.ReleaseMode) // or it tells its routes on standard output, which belongs to the report
 	s.engine = gin.New()
 	service.Mount(s.engine)
@@ -202,6 +201,10 @@ func (s *scratch) play(ctx context.Context, at time.Time, method, path, query, b
 	request.Header.Set("User-Agent", agent)
 	answered := &recorder{header: http.Header{}}
 	s.engine.ServeHTTP(answered, request)
+	// Nothing else works here: what a departure takes is taken before the next request.
+	if _, err := s.lifecycle.Take(ctx); err != nil {
+		return nil, err
+	}
 	return answered, ctx.Err()
 }
 
