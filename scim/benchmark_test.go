@@ -2,6 +2,7 @@ package scim_test
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -16,6 +17,7 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/lifecycle"
 )
 
 // BenchmarkRequests measures what identity providers ask most beside the floor: a bare gin handler
@@ -27,6 +29,11 @@ import (
 //	get        by id, with the token looked up on the way                 selects the same row
 //	lookup     filter=userName eq "…"                                     selects the same row by its name
 //	deprovision  PATCH active=false of somebody with five shared accounts   locks and updates the user
+//	taking       the same, while two takers of the same process take what those who leave have
+//
+// The guard is at its defaults, and the answer means what it always means: the person is shut out, and
+// the rest is certain. What the rest costs is in the row taking, which also tells how many people a
+// second the takers are done with, and after how long somebody is who leaves when nobody else does.
 //
 // Allocations are those of one request with nothing else under way, the client's part (a recorder, the
 // request) taken in on both sides. Where ours are more, they are the token's check, the body's
@@ -36,6 +43,7 @@ func BenchmarkRequests(b *testing.B) {
 	w := openOn(b, durable(b).open(b, "requests"), directory.Okta)
 	crowd := w.acme.populate(b, 1000, true)
 	floor := w.floor(b)
+	owner := w.acme.populateAccounts(b)
 	var number atomic.Int64
 	person := func() int { return 1 + rand.IntN(crowd) }
 	for _, one := range []contest{
@@ -57,7 +65,8 @@ func BenchmarkRequests(b *testing.B) {
 		}, floor: func(b *testing.B) {
 			w.acme.answer(b, floor, "GET", "/Users?name="+url.QueryEscape(personName(person())), "", http.StatusOK)
 		}},
-		w.deprovision(b, floor),
+		w.deprovision(b, floor, owner),
+		w.taking(b, floor, owner),
 	} {
 		for _, concurrency := range []int{1, 8, 32} {
 			b.Run(fmt.Sprintf("%s/concurrency-%d", one.name, concurrency), func(b *testing.B) { one.run(b, concurrency) })
@@ -67,7 +76,7 @@ func BenchmarkRequests(b *testing.B) {
 
 // deprovision deactivates people who were made for it, so many that they are never too large a share
 // of all: the guard against mass departures looks at each and lets it pass.
-func (w *world) deprovision(b *testing.B, floor http.Handler) contest {
+func (w *world) deprovision(b *testing.B, floor http.Handler, owner *estate) contest {
 	var lock sync.Mutex
 	var ours, theirs []core.ID
 	take := func(from *[]core.ID) string {
@@ -77,7 +86,6 @@ func (w *world) deprovision(b *testing.B, floor http.Handler) contest {
 		*from = (*from)[1:]
 		return id.String()
 	}
-	owner := w.acme.populateAccounts(b)
 	return contest{
 		name: "deprovision",
 		prepare: func(b *testing.B, count int) {
@@ -93,6 +101,53 @@ func (w *world) deprovision(b *testing.B, floor http.Handler) contest {
 	}
 }
 
+const countLeavers = `select count(*) from leavers where workspace_id = $1`
+
+// taking is deprovision with takers at work.
+func (w *world) taking(b *testing.B, floor http.Handler, owner *estate) contest {
+	c := w.deprovision(b, floor, owner)
+	c.name = "taking"
+	takers := &lifecycle.Takers{Lifecycle: w.Lifecycle}
+	left := func() (count int) {
+		must(b, w.DB.QueryRow(b.Context(), countLeavers, w.acme.workspace).Scan(&count))
+		return count
+	}
+	c.around = func(b *testing.B, run func()) {
+		if _, err := w.Lifecycle.Take(b.Context()); err != nil { // whom the row before left behind
+			b.Error(err)
+		}
+		ctx, stop := context.WithCancel(b.Context())
+		stopped := make(chan error, 1)
+		go func() { stopped <- takers.Run(ctx) }()
+		w.Lifecycle.Left = takers.Wake
+		run()
+		for left() > 0 {
+			time.Sleep(time.Millisecond)
+		}
+		const alone, crowd = 20, 200
+		c.prepare(b, alone+crowd)
+		began := time.Now()
+		for range alone {
+			c.ours(b)
+			for left() > 0 {
+				time.Sleep(time.Millisecond)
+			}
+		}
+		b.ReportMetric(float64(time.Since(began).Milliseconds())/alone, "taken-ms")
+		w.Lifecycle.Left = nil
+		stop()
+		must(b, <-stopped)
+		for range crowd {
+			c.ours(b)
+		}
+		began = time.Now()
+		done, err := w.Lifecycle.Take(b.Context())
+		must(b, err)
+		b.ReportMetric(float64(done)/time.Since(began).Seconds(), "taken/s")
+	}
+	return c
+}
+
 const createBody = `{"schemas":["urn:ietf:params:scim:schemas:core:2.0:User"],"userName":"test.user@okta.local","name":{"givenName":"Test","familyName":"User"},"emails":[{"primary":true,"value":"test.user@okta.local","type":"work"}],"displayName":"Test User","locale":"en-US","externalId":"00ujl29u0le5T6Aj10h7","groups":[],"password":"1mz050nq","active":true}`
 
 const deactivateBody = `{"schemas":["urn:ietf:params:scim:api:messages:2.0:PatchOp"],"Operations":[{"op":"replace","value":{"active":false}}]}`
@@ -102,6 +157,7 @@ type contest struct {
 	name        string
 	prepare     func(b *testing.B, count int) // what that many requests of each side need; nil: nothing
 	ours, floor func(b *testing.B)
+	around      func(b *testing.B, run func()) // runs it all; nil: nothing is around it
 }
 
 // run lets both sides work in turns and reports how they compare.
@@ -114,6 +170,12 @@ func (c contest) run(b *testing.B, concurrency int) {
 		}
 		ours.work(b, concurrency, batch, c.ours)
 		floor.work(b, concurrency, batch, c.floor)
+	}
+	if c.around != nil {
+		around := c.around
+		c.around = nil
+		around(b, func() { c.run(b, concurrency) })
+		return
 	}
 	round(&side{}, &side{}) // connections are opened, statements prepared, and neither counts
 	for b.Loop() {

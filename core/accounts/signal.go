@@ -8,7 +8,7 @@ import (
 
 // QueueExposed is Exposed as part of what is sent to the database together.
 func (a *Accounts) QueueExposed(batch *pgx.Batch, workspace, user core.ID, exposed *[]Exposed) {
-	batch.Queue(selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": a.now()}).Query(func(rows pgx.Rows) error {
+	batch.Queue(selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "since": a.now()}).Query(func(rows pgx.Rows) error {
 		*exposed = nil
 		var found Exposed
 		_, err := pgx.ForEachRow(rows, []any{

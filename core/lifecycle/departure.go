@@ -66,8 +66,14 @@ func (l *Lifecycle) depart(ctx context.Context, tx pgx.Tx, s *story, cause core.
 		departed = standing.departed
 		s.batch.Queue(finishDeparture, pgx.StrictNamedArgs{"workspace": user.Workspace, "user": user.ID, "id": standing.id, "state": Done})
 	}
-	l.leave(s, cause, user, departed, counted)
-	return Effect{}, nil
+	if !s.whole {
+		l.leave(s, cause, user, departed, counted)
+		return Effect{}, nil
+	}
+	if counted {
+		s.batch.Queue(countDeparture+` select`, pgx.StrictNamedArgs{"workspace": user.Workspace, "connection": cause.Actor.ID, "since": now.Truncate(bucket)})
+	}
+	return l.take(ctx, tx, s, leaver{user: user, departed: departed, cause: cause})
 }
 
 const insertHeldDeparture = `
@@ -104,6 +110,11 @@ const updateDeletedDeparture = `update departures set deleted = true where works
 // departAgain is for an inactive user who is told to leave once more. Of most nothing is left to
 // take. What a connection repeats of a departure that waits, waits on; whoever else asks means it.
 func (l *Lifecycle) departAgain(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, user directory.User, deleted bool) (Effect, error) {
+	if s.whole {
+		if effect, leaving, err := l.takeLeaver(ctx, tx, s, user); leaving || err != nil {
+			return effect, err
+		}
+	}
 	s.left = true // and it may not have been taken yet
 	standing, err := l.standing(ctx, tx, user.Workspace, user.ID)
 	if err != nil || standing == nil {

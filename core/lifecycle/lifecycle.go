@@ -76,6 +76,7 @@ type story struct {
 	ended  *time.Time // when the user's sessions were ended: their epoch is to be raised to it
 	left   bool       // somebody leaves, or was about to
 	waits  bool       // whoever asked waits for the effect of that
+	whole  bool       // everything is taken in the command itself
 }
 
 func (s *story) tell(events ...core.Event) { s.events = append(s.events, events...) }

@@ -11,10 +11,10 @@ import (
 	"postern/core/rotation"
 )
 
-// DeprovisionIn is Deprovision of a locked user as part of another command: what nobody has to wait for is added
-// to last, and what is to be told is returned.
+// DeprovisionIn is Deprovision of a locked user as part of another command, with all that is taken: what nobody has
+// to wait for is added to last, and what is to be told is returned.
 func (l *Lifecycle) DeprovisionIn(ctx context.Context, tx pgx.Tx, last *pgx.Batch, cause core.Cause, user directory.User) (Effect, []core.Event, error) {
-	s := &story{batch: last}
+	s := &story{batch: last, whole: true}
 	wanted := user
 	wanted.Active = false
 	_, effect, err := l.change(ctx, tx, s, cause, user, wanted, true)
