@@ -12,6 +12,7 @@ import (
 	"postern/core"
 	"postern/core/directory"
 	"postern/core/lifecycle"
+	"postern/core/signals"
 	"postern/gateway/problem"
 	"postern/oidc"
 )
@@ -26,6 +27,7 @@ type shell struct {
 	Admin     bool
 	Workspace string
 	Holds     []lifecycle.Hold // that wait for this administrator
+	Crowds    []signals.Hold   // of signals, likewise
 	Page      any
 }
 
@@ -58,7 +60,7 @@ func (s *Service) show(c *gin.Context, status int, name, title, section string, 
 		around.SignedIn, around.User, around.Admin = true, user, user.Role.Administers()
 		around.Workspace = s.workspaceName(c, session.Workspace)
 		if around.Admin && name != "hold" {
-			around.Holds = s.openHolds(c, session.Workspace)
+			around.Holds, around.Crowds = s.openHolds(c, session.Workspace), s.openCrowds(c, session.Workspace)
 		}
 	}
 	var written bytes.Buffer

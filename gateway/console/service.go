@@ -98,6 +98,11 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.GET("/connections", s.listConnections)
 	inside.GET("/connections/:id", s.listRequests)
 	inside.GET("/requests/:id", s.showRequest)
+	inside.GET("/signals", s.listSignals)
+	inside.GET("/signals/policy", s.showSignalPolicy)
+	inside.GET("/signals/:id", s.showSignal)
+	inside.POST("/signal-holds/:id/approve", s.forAdministrators("/signals"), s.approveSignals)
+	inside.POST("/signal-holds/:id/reject", s.forAdministrators("/signals"), s.rejectSignals)
 	inside.GET("/holds/:id", s.showHold)
 	inside.POST("/holds/:id/approve", s.forAdministrators("/holds/:id?decide=approve"), s.approve)
 	inside.POST("/holds/:id/reject", s.forAdministrators("/holds/:id?decide=reject"), s.reject)
@@ -132,7 +137,7 @@ func (s *Service) prepare() {
 		}
 		s.pages = map[string]*template.Template{}
 		base := template.Must(template.New("base.html").Funcs(s.words()).ParseFS(templates, "templates/base.html", "templates/parts.html"))
-		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "requests", "request", "hold", "sessions", "session-settings", "sign-in", "problem"} {
+		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "requests", "request", "hold", "signals", "signal", "signal-policy", "sessions", "session-settings", "sign-in", "problem"} {
 			s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templates, "templates/"+name+".html"))
 		}
 	})

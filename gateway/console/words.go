@@ -12,6 +12,7 @@ import (
 	"postern/core/accounts"
 	"postern/core/lifecycle"
 	"postern/core/rotation"
+	"postern/core/signals"
 )
 
 // badge is a state as a person reads it: a word, and a tone that also has a sign, for nobody should
@@ -67,6 +68,8 @@ func (s *Service) words() template.FuncMap {
 		"tail":        tailOf,
 		"held":        func(state lifecycle.State) badge { return known(heldStates, state) },
 		"whereabouts": whereabouts,
+		"signalled":   func(outcome signals.Outcome) badge { return known(signalOutcomes, outcome) },
+		"commands":    commandWords,
 		"reason":      func(reason rotation.Reason) string { return reasons[reason] },
 		"ago":         s.ago,
 		"stamp":       func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },

@@ -25,6 +25,7 @@ import (
 	"postern/core/postgres/postgrestest"
 	"postern/core/rotation"
 	"postern/core/seal"
+	"postern/core/signals"
 	"postern/core/vault"
 	"postern/gateway/console"
 	"postern/gateway/problem"
@@ -41,6 +42,7 @@ type world struct {
 	accounts  *accounts.Accounts
 	rotations *rotation.Rotations
 	lifecycle *lifecycle.Lifecycle
+	signals   *signals.Signals
 	console   *console.Service
 	server    *httptest.Server
 
@@ -74,7 +76,8 @@ func newWorld(t testing.TB) *world {
 	w.server = httptest.NewServer(engine)
 	signIn := &oidc.Service{DB: db, Directory: w.directory, HTTP: http.DefaultClient, PublicURL: w.server.URL}
 	signIn.Mount(engine)
-	w.console = &console.Service{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Streams: &ssf.Service{DB: db}, OIDC: signIn, Log: slog.New(slog.DiscardHandler)}
+	w.signals = &signals.Signals{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle}
+	w.console = &console.Service{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Signals: w.signals, Streams: &ssf.Service{DB: db}, OIDC: signIn, Log: slog.New(slog.DiscardHandler)}
 	w.console.Mount(engine)
 	t.Cleanup(func() {
 		w.console.Close()
