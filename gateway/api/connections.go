@@ -28,10 +28,12 @@ func connectionOf(connection directory.Connection) Connection {
 	return Connection{connection.ID, connection.Name, string(connection.Kind), connection.Issuer, connection.ClientID, connection.Created}
 }
 
-// ConnectionWithProvisioning is a connection with how its SCIM endpoint behaves and what it has done.
+// ConnectionWithProvisioning is a connection with how its SCIM endpoint and its sign-in behave and what it has
+// done.
 type ConnectionWithProvisioning struct {
 	Connection
 	Provisioning Provisioning `json:"provisioning"`
+	SignIn       SignIn       `json:"sign_in"`
 	Users        int          `json:"users" doc:"How many it has provisioned, deactivated ones too"`
 	ActiveUsers  int          `json:"active_users"`
 	LastRequest  *time.Time   `json:"last_request,omitempty" doc:"When it last asked for a change"`
@@ -128,7 +130,7 @@ func (s *Service) connections(api huma.API) {
 			}
 			return listing(found, connectionOf), nil
 		})
-	add(api, huma.Operation{OperationID: "getConnection", Method: http.MethodGet, Path: "/connections/{id}", Tags: tags, Summary: "Get an identity provider with its provisioning settings"},
+	add(api, huma.Operation{OperationID: "getConnection", Method: http.MethodGet, Path: "/connections/{id}", Tags: tags, Summary: "Get an identity provider with its settings"},
 		ConnectionsRead, func(ctx context.Context, by caller, in *byID) (*single[ConnectionWithProvisioning], error) {
 			found, err := s.Directory.Connection(ctx, s.DB, by.Workspace, in.ID)
 			if err != nil {
@@ -149,6 +151,7 @@ func (s *Service) connections(api huma.API) {
 			}
 			return s.detailed(ctx, changed)
 		})
+	s.connectionSignIn(api, tags)
 	s.connectionTokens(api, tags)
 	s.connectionClients(api, tags)
 }
@@ -161,7 +164,7 @@ func inBody(err error) error {
 }
 
 func (s *Service) detailed(ctx context.Context, connection directory.Connection) (*single[ConnectionWithProvisioning], error) {
-	out := ConnectionWithProvisioning{Connection: connectionOf(connection), Provisioning: provisioningOf(connection.Provisioning)}
+	out := ConnectionWithProvisioning{Connection: connectionOf(connection), Provisioning: provisioningOf(connection.Provisioning), SignIn: signInOf(connection.SignIn)}
 	var err error
 	if out.Users, out.ActiveUsers, err = s.Directory.CountUsers(ctx, s.DB, connection.Workspace, connection.ID); err != nil {
 		return nil, err

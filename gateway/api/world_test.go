@@ -27,6 +27,7 @@ import (
 	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/core/signals"
+	"postern/core/signing"
 	"postern/core/vault"
 	"postern/gateway/api"
 	"postern/gateway/problem"
@@ -78,7 +79,7 @@ func newWorld(t *testing.T) *world {
 	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}
 	w.signals = &signals.Signals{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle}
 	(&api.Service{
-		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Signals: w.signals, Streams: w.receiver(), AuditKey: public, Log: log,
+		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Signals: w.signals, Signing: &signing.Signing{DB: db, Vault: &vault.Vault{DB: db, Keys: keys}}, Streams: w.receiver(), AuditKey: public, Log: log,
 	}).Mount(w.engine)
 	w.document = openDocument(t, w.engine)
 	cause := core.NewCause(core.System, time.Now())

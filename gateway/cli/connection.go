@@ -11,10 +11,11 @@ import (
 )
 
 type connectionCommands struct {
-	Create createConnection `cmd:"" help:"Connect an identity provider. Prints what to paste where, and a SCIM token, shown once."`
-	Update updateConnection `cmd:"" help:"Change a connection: its sign-in client, its name, how its SCIM endpoint behaves."`
-	Show   showConnection   `cmd:"" help:"Print what to paste where, how it behaves, and its tokens and clients without their secrets."`
-	Token  connectionTokens `cmd:"" help:"Make a second SCIM token, list them, revoke one."`
+	Create      createConnection      `cmd:"" help:"Connect an identity provider. Prints what to paste where, and a SCIM token, shown once."`
+	Update      updateConnection      `cmd:"" help:"Change a connection: its sign-in client, its name, how its SCIM endpoint behaves."`
+	Show        showConnection        `cmd:"" help:"Print what to paste where, how it behaves, and its tokens and clients without their secrets."`
+	Certificate connectionCertificate `cmd:"" help:"Print the certificate that Entra ID takes in place of a client secret."`
+	Token       connectionTokens      `cmd:"" help:"Make a second SCIM token, list them, revoke one."`
 
 	Client connectionClients `cmd:"" help:"OAuth clients instead of tokens: make one, list them, revoke one."`
 }

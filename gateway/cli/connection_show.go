@@ -27,6 +27,7 @@ type connectionPage struct {
 	Token   string   `json:"token,omitempty"` // only where it was just made
 
 	Provisioning directory.Provisioning `json:"provisioning"`
+	Settings     directory.SignIn       `json:"sign_in_settings"`
 	Users        int                    `json:"users"`
 	ActiveUsers  int                    `json:"active_users"`
 	Tokens       []tokenRow             `json:"tokens,omitempty"`
@@ -36,7 +37,7 @@ type connectionPage struct {
 func (r reached) page(s *setup, connection directory.Connection) connectionPage {
 	return connectionPage{
 		ID: connection.ID, Workspace: s.workspace.Slug, Name: connection.Name, Kind: connection.Kind, Issuer: connection.Issuer,
-		ClientID: connection.ClientID, Addresses: gateway.AddressesOf(r.PublicURL, connection.ID), Provisioning: connection.Provisioning,
+		ClientID: connection.ClientID, Addresses: gateway.AddressesOf(r.PublicURL, connection.ID), Provisioning: connection.Provisioning, Settings: connection.SignIn,
 	}
 }
 
@@ -118,6 +119,8 @@ func (c showConnection) Run(ctx context.Context, terminal terminal) error {
 			sheet.say("\nHow it behaves (postern connection update %q --workspace %s)", found.Name, s.workspace.Slug)
 			sheet.row("users", fmt.Sprintf("%d, %d active", page.Users, page.ActiveUsers))
 			sheet.provisioning(found.Kind, found.Provisioning)
+			sheet.say("\nHow people sign in (oidc/README.md)")
+			sheet.signIn(found)
 			sheet.say("\nHow it gets in")
 			sheet.tokens(page.Tokens)
 			sheet.clients(page.Clients)

@@ -71,6 +71,7 @@ type updateConnection struct {
 	inWorkspace  `embed:""`
 	client       `embed:""`
 	provisioning `embed:""`
+	signIn       `embed:""`
 	Connection   string  `arg:"" help:"Name or id of the connection."`
 	Name         *string `help:"Another name." placeholder:"NAME"`
 }
@@ -83,6 +84,12 @@ func (updateConnection) Help() string {
   postern connection update Okta --workspace acme --guard-share 10 --guard-floor 5 --journal-days 90
   postern connection update Okta --workspace acme --entitlements
   postern connection update Lab --workspace acme --profile strict --no-guard
+
+How people sign in (oidc/README.md tells every field):
+
+  postern connection update Okta --workspace acme --authentication private_key_jwt --client-secret ""
+  postern connection update Lab --workspace acme --preset keycloak --just-in-time --just-in-time-domains acme.example
+  postern connection update Google --workspace acme --issuer https://accounts.google.com --hosted-domains acme.example
 
 Entra ID needs no secret when it signs in with an assertion of its own (workload identity federation):
 
@@ -109,11 +116,12 @@ func (u updateConnection) Run(ctx context.Context, terminal terminal) error {
 			if fault = u.client.apply(c); fault == nil {
 				fault = u.provisioning.apply(&c.Provisioning)
 			}
+			u.signIn.apply(&c.SignIn)
 		})
 		if fault != nil {
 			return fault
 		}
-		return asFlag(err)
+		return signInFlag(asFlag(err))
 	})
 	if err != nil {
 		return err
@@ -128,7 +136,8 @@ func (u updateConnection) Run(ctx context.Context, terminal terminal) error {
 		JWKSURI       string   `json:"jwks_uri,omitempty"`
 
 		Provisioning directory.Provisioning `json:"provisioning"`
-	}{after.ID, after.Name, after.Issuer, after.ClientID, after.ClientSecret, after.LogoutIssuers, after.JWKSURI, after.Provisioning}, func(sheet sheet) {
+		SignIn       directory.SignIn       `json:"sign_in_settings"`
+	}{after.ID, after.Name, after.Issuer, after.ClientID, after.ClientSecret, after.LogoutIssuers, after.JWKSURI, after.Provisioning, after.SignIn}, func(sheet sheet) {
 		sheet.say("The connection %s is now:\n", after.Name)
 		for _, one := range [][2]string{
 			{"connection id", after.ID.String()}, {"issuer", after.Issuer}, {"client id", after.ClientID}, {"client secret", after.ClientSecret},
@@ -136,6 +145,7 @@ func (u updateConnection) Run(ctx context.Context, terminal terminal) error {
 		} {
 			sheet.row(one[0], one[1])
 		}
+		sheet.signIn(after)
 		sheet.provisioning(after.Kind, after.Provisioning)
 		sheet.secretNote(after.ClientSecret)
 	})

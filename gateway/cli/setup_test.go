@@ -51,7 +51,7 @@ func TestConnectionCreate(t *testing.T) {
 
 	// The same name in another workspace, as Entra ID, for a script.
 	page := d.json("connection", "create", "entra", "--workspace", "other", "--name", "Okta", "--public-url", publicURL+"/", "--days", "30",
-		"--issuer", "https://login.microsoftonline.com/t/v2.0", "--client-id", "c", "--client-secret", "env:POSTERN_TEST_ELSEWHERE")
+		"--issuer", "https://login.microsoftonline.com/11111111-2222-3333-4444-555555555555/v2.0", "--client-id", "c", "--client-secret", "env:POSTERN_TEST_ELSEWHERE")
 	theirs, err := d.people.Connections(t.Context(), d.db, other)
 	if err != nil || len(theirs) != 1 {
 		t.Fatal(theirs, err)
