@@ -151,6 +151,14 @@ func (a answer) words() string {
 	return ""
 }
 
+// says reports whether a refusal is of an OAuth error.
+func (a answer) says(code string) bool {
+	var said struct {
+		Error string `json:"error"`
+	}
+	return json.Unmarshal(a.body, &said) == nil && said.Error == code
+}
+
 // retryAfter is what the transmitter asks us to wait, at most an hour.
 func (a answer) retryAfter() time.Duration {
 	seconds, err := strconv.Atoi(a.header.Get("Retry-After"))

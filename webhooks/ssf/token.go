@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -98,6 +99,11 @@ func (s *Service) grant(ctx context.Context, stream Stream) (granted, error) {
 		}
 	}
 	got, err := request.do(ctx)
+	if err == nil && got.status == http.StatusBadRequest && got.says("invalid_scope") && slices.Equal(access.Scopes, DefaultScopes) {
+		// Some, such as Keycloak, know no such scopes and let every receiver manage its own stream.
+		request.form.Del("scope")
+		got, err = request.do(ctx)
+	}
 	if err != nil {
 		return granted{}, err
 	}

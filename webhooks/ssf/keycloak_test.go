@@ -1,0 +1,119 @@
+package ssf_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/conformance/optest"
+	"postern/core/seal"
+	"postern/core/signals"
+	"postern/webhooks/ssf"
+)
+
+// A real transmitter: streams made, verified and heard by push and by poll, each for another workspace.
+func TestKeycloak(t *testing.T) {
+	keycloak := optest.StartKeycloak(t)
+	realm := keycloak.Realm(t)
+	w := newWorld(t)
+	realm.Receiver("pushed", clientSecret, w.gateway.URL+"/*")
+	realm.Receiver("polled", clientSecret)
+	managing(t, realm, "pushed", "polled")
+	running(t, w.service)
+	for _, test := range []struct {
+		house    *house
+		client   string
+		delivery ssf.Delivery
+	}{{&w.acme, "pushed", ssf.Push}, {&w.globex, "polled", ssf.Poll}} {
+		t.Run(string(test.delivery), func(t *testing.T) {
+			h := test.house
+			name := "dana-" + string(test.delivery)
+			person := realm.AddPerson(optest.Person{UserName: name, Email: name + "@example.com", GivenName: "Dana", FamilyName: "Doe", Password: "first-Passw0rd"})
+			user := w.person(t, h, name, name+"@example.com")
+			w.do(t, func(ctx context.Context, tx pgx.Tx) error {
+				return w.directory.LinkIdentity(ctx, tx, h.workspace.ID, h.connection.ID, realm.Issuer, person.ID, user.ID)
+			})
+			made, err := w.service.Create(t.Context(), cause(), h.workspace.ID, ssf.NewStream{
+				Connection: h.connection.ID, Profile: ssf.Keycloak, Delivery: test.delivery, Issuer: realm.Issuer, Description: "Postern",
+				Access: ssf.Access{Method: ssf.MethodClientSecretBasic, ClientID: test.client, TokenEndpoint: realm.Issuer + "/protocol/openid-connect/token"},
+				Secret: seal.NewSecret(clientSecret),
+			})
+			must(t, err)
+			stream := made.Stream
+			t.Logf("%s: %s, events %d, %q at %q", stream.RemoteID, stream.Status, len(stream.Delivered), stream.LastError, stream.LastErrorStage)
+			until(t, "the stream is verified", func() bool { return w.stream(t, *h, stream.ID).Verified != nil })
+			realm.SetPassword(person.ID, "second-Passw0rd")
+			heard := func(kind signals.Kind) func() bool {
+				return func() bool {
+					for _, one := range w.receipts(t, *h) {
+						if one.Kind == kind && len(one.Users) == 1 && one.Users[0] == user.ID {
+							return true
+						}
+					}
+					return false
+				}
+			}
+			until(t, "the changed password is told", heard(signals.CredentialChanged))
+			for _, one := range w.receipts(t, *h) {
+				t.Logf("%s %s %s %v %v", one.Kind, one.Outcome, one.Subject, one.Evidence.Quirks, one.Evidence.Facts)
+			}
+			paused, err := w.service.SetStatus(t.Context(), cause(), h.workspace.ID, stream.ID, ssf.Paused, "a test")
+			if err != nil || paused.Status != ssf.Paused {
+				t.Fatal(paused.Status, err)
+			}
+			if _, err = w.service.SetStatus(t.Context(), cause(), h.workspace.ID, stream.ID, ssf.Enabled, ""); err != nil {
+				t.Fatal(err)
+			}
+			if read, err := w.service.Refresh(t.Context(), cause(), h.workspace.ID, stream.ID); err != nil || read.Status != ssf.Enabled {
+				t.Fatal(read.Status, err)
+			}
+			if _, err := w.service.Update(t.Context(), cause(), h.workspace.ID, stream.ID, ssf.Change{Events: []string{revoked, changed}, Authorization: true}); err != nil {
+				t.Fatal(err)
+			}
+			// There is one stream per client: another is adopted.
+			wanted := ssf.NewStream{
+				Connection: h.connection.ID, Profile: ssf.Keycloak, Delivery: test.delivery, Issuer: realm.Issuer, Access: stream.Access, Secret: seal.NewSecret(clientSecret),
+			}
+			if _, err := w.service.Create(t.Context(), cause(), h.workspace.ID, wanted); err == nil || !strings.Contains(err.Error(), "409") {
+				t.Errorf("a second stream: %v", err)
+			}
+			wanted.Adopt = true
+			adopted, err := w.service.Create(t.Context(), cause(), h.workspace.ID, wanted)
+			if err != nil || adopted.Stream.RemoteID != stream.RemoteID {
+				t.Fatalf("%+v %v", adopted.Stream, err)
+			}
+			must(t, w.service.Delete(t.Context(), cause(), h.workspace.ID, adopted.Stream.ID, false))
+		})
+	}
+	if len(w.events(t, w.acme, "stream.created")) != 2 || w.signedIn(t, w.globex, w.globex.ben) == false {
+		t.Error("one workspace's stream did something in the other")
+	}
+}
+
+// managing lets clients ask for the scopes that managing a stream needs.
+func managing(t *testing.T, realm *optest.Realm, clients ...string) {
+	t.Helper()
+	type named struct{ ID, Name, ClientID string }
+	scopes := func() map[string]string {
+		var all []named
+		realm.Admin(http.MethodGet, "/client-scopes", nil, &all)
+		ids := map[string]string{}
+		for _, one := range all {
+			ids[one.Name] = one.ID
+		}
+		return ids
+	}
+	for _, scope := range ssf.DefaultScopes {
+		if scopes()[scope] == "" {
+			realm.Admin(http.MethodPost, "/client-scopes", map[string]any{"name": scope, "protocol": "openid-connect", "attributes": map[string]string{"include.in.token.scope": "true"}}, nil)
+		}
+		for _, client := range clients {
+			var found []named
+			realm.Admin(http.MethodGet, "/clients?clientId="+client, nil, &found)
+			realm.Admin(http.MethodPut, "/clients/"+found[0].ID+"/optional-client-scopes/"+scopes()[scope], map[string]any{}, nil)
+		}
+	}
+}
