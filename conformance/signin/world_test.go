@@ -26,12 +26,12 @@ const clientSecret = "a-secret-of-the-client"
 
 // world is Postern's sign-in with two workspaces, each with a connection to the same provider.
 type world struct {
-	t       *testing.T
-	db      *postgres.DB
-	people  *directory.Directory
-	url     string
-	acme    directory.Connection
-	globex  directory.Connection
+	t      *testing.T
+	db     *postgres.DB
+	people *directory.Directory
+	url    string
+	acme   directory.Connection
+	globex directory.Connection
 }
 
 // open serves; the connections lead nowhere until connect says where.
