@@ -26,6 +26,9 @@ const (
 // command that succeeds is answered with, and commits with its effect or not at all.
 func (r *request) recording(status int) *lifecycle.Lifecycle {
 	return r.Lifecycle.Recording(func(batch *pgx.Batch, subject core.ID) error {
+		if r.claim != nil {
+			r.Directory.QueueClaim(batch, *r.claim)
+		}
 		journal.Queue(batch, r.entry(status, "", subject))
 		return nil
 	})

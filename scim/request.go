@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"mime"
@@ -33,6 +34,7 @@ type request struct {
 	writer     http.ResponseWriter
 	received   time.Time
 	connection directory.Connection
+	claim      *directory.Claim // the connection is recalled: a change has to ask for it; nil: it is certain
 	cause      core.Cause
 	profile    resource.Profile
 	routes     map[string]route
@@ -77,9 +79,23 @@ func (r *request) handle(client string) (a answer, err error) {
 
 func (r *request) attempt(client string) (a answer, err error) {
 	defer r.recover(&err)
+	if r.recall(client) {
+		if a, err = r.perform(); err == nil {
+			return a, nil
+		}
+		// Why it failed is told to nobody but the connection, and a claim that failed may only be old.
+		if old := directory.ClaimFailed(err); !old {
+			return answer{}, cmp.Or(r.confirm(client), err)
+		}
+	}
 	if err := r.authenticate(client, r.reading()); err != nil {
 		return answer{}, err
 	}
+	return r.perform()
+}
+
+// perform carries out a request whose sender is known.
+func (r *request) perform() (answer, error) {
 	media, acceptable := negotiate(r.Header.Values("Accept"))
 	if !acceptable {
 		return answer{}, scimerrors.ScimError{Status: http.StatusNotAcceptable, Detail: "answers are application/scim+json or application/json; the Accept header excludes both"}
@@ -115,7 +131,7 @@ func (r *request) reading() string {
 	return r.Method
 }
 
-// dispatch carries out a request whose sender is known.
+// dispatch has the address's handler serve the request.
 func (r *request) dispatch() (answer, error) {
 	methods, found := r.routes[r.address]
 	if !found {

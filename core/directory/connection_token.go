@@ -79,10 +79,13 @@ where workspace_id = @workspace and id = (
 func (d *Directory) AuthenticateConnection(ctx context.Context, token seal.Secret) (Connection, error) {
 	now := d.now()
 	var shown bearer
-	err := d.DB.QueryRow(ctx, selectConnectionByToken, pgx.StrictNamedArgs{"hash": seal.HashToken(token.Reveal()), "now": now}).Scan(shown.columns()...)
+	hash := seal.HashToken(token.Reveal())
+	err := d.DB.QueryRow(ctx, selectConnectionByToken, pgx.StrictNamedArgs{"hash": hash, "now": now}).Scan(shown.columns()...)
 	if err != nil {
+		d.claims.drop(hash)
 		return Connection{}, unknown(err)
 	}
+	d.claims.put(hash, shown, now)
 	return d.admit(ctx, shown, now)
 }
 

@@ -36,6 +36,7 @@ type Directory struct {
 
 	touches    touches
 	remembered remembered
+	claims     claims
 }
 
 // now is the time as PostgreSQL keeps it, so that what is returned equals what will be read.

@@ -49,9 +49,7 @@ from connections where workspace_id = @workspace and id = @id`
 // connectionOf is the connection of a token, in the version the token was found with or a newer one.
 func (d *Directory) connectionOf(ctx context.Context, workspace, id core.ID, row uint32) (Connection, error) {
 	if found, known := d.remembered.get(id, row); known {
-		// Nobody changes what others are told.
-		found.LogoutIssuers, found.SignIn = append([]string{}, found.LogoutIssuers...), found.SignIn.clone()
-		return found, nil
+		return found.own(), nil
 	}
 	found, err := one[versioned](ctx, d.DB, "connection", selectVersionedConnection, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 	if err != nil {
@@ -59,4 +57,10 @@ func (d *Directory) connectionOf(ctx context.Context, workspace, id core.ID, row
 	}
 	d.remembered.put(found)
 	return d.connectionOf(ctx, workspace, id, found.Row)
+}
+
+// own is a copy that shares nothing: nobody changes what others are told.
+func (c Connection) own() Connection {
+	c.LogoutIssuers, c.SignIn = append([]string{}, c.LogoutIssuers...), c.SignIn.clone()
+	return c
 }

@@ -94,7 +94,8 @@ func (s Sought) query() (query string, sought any) {
 func (d *Directory) AuthenticateConnectionAndSee(ctx context.Context, token seal.Secret, sought Sought) (Connection, Sight, error) {
 	now := d.now()
 	query, by := sought.query()
-	rows, err := d.DB.Query(ctx, query, pgx.StrictNamedArgs{"hash": seal.HashToken(token.Reveal()), "now": now, "sought": by})
+	hash := seal.HashToken(token.Reveal())
+	rows, err := d.DB.Query(ctx, query, pgx.StrictNamedArgs{"hash": hash, "now": now, "sought": by})
 	if err != nil {
 		return Connection{}, Sight{}, postgres.Classify(err)
 	}
@@ -109,6 +110,7 @@ func (d *Directory) AuthenticateConnectionAndSee(ctx context.Context, token seal
 		if err := rows.Err(); err != nil {
 			return Connection{}, Sight{}, postgres.Classify(err)
 		}
+		d.claims.drop(hash)
 		return Connection{}, Sight{}, unknownToken()
 	}
 	into := shown.columns()
@@ -128,6 +130,7 @@ func (d *Directory) AuthenticateConnectionAndSee(ctx context.Context, token seal
 	if err != nil {
 		return Connection{}, Sight{}, postgres.Classify(err)
 	}
+	d.claims.put(hash, shown, now)
 	connection, err := d.admit(ctx, shown, now)
 	if err != nil || !there {
 		return connection, Sight{}, err
