@@ -13,12 +13,6 @@ import (
 // writes to one of them, so commands under way at the same time rarely want the same.
 const countSlots = "64"
 
-// One user more.
-const countUser = `
-insert into directory_counts as c (workspace_id, connection_id, slot, users, active)
-values (@workspace, @connection, pg_backend_pid() % ` + countSlots + `, 1, @active::boolean::int)
-on conflict (workspace_id, connection_id, slot) do update set users = c.users + excluded.users, active = c.active + excluded.active`
-
 const selectCounts = `
 select coalesce(sum(users), 0)::bigint, coalesce(sum(active), 0)::bigint, coalesce(sum(teams), 0)::bigint
 from directory_counts where workspace_id = @workspace and connection_id = @connection`

@@ -7,21 +7,13 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/postgres"
 )
 
 // QueueUser is InsertUser as part of what is sent to the database together: the user is returned as it
-// will be stored. What the batch then fails with is told by Collision. Counting is a statement of its
-// own, so that the database may be given both with whatever else the batch inserts.
-func (d *Directory) QueueUser(_ context.Context, batch *pgx.Batch, user User) (User, error) {
-	user, err := d.newUser(user)
-	if err != nil {
-		return User{}, err
-	}
-	if !user.Connection.IsZero() {
-		batch.Queue(countUser, pgx.StrictNamedArgs{"workspace": user.Workspace, "connection": user.Connection, "active": user.Active})
-	}
-	batch.Queue(insertUser, user.inserted())
-	return user, nil
+// will be stored. What the batch then fails with is told by Collision.
+func (d *Directory) QueueUser(ctx context.Context, batch *pgx.Batch, user User) (User, error) {
+	return d.InsertUser(ctx, postgres.Queueing(batch), user)
 }
 
 // Collision turns a violated unique constraint into a Conflict that names the field. Every other error

@@ -10,34 +10,20 @@ import (
 )
 
 const insertUser = `
+with counted as (
+	insert into directory_counts as c (workspace_id, connection_id, slot, users, active)
+	select @workspace::uuid, @connection::uuid, pg_backend_pid() % ` + countSlots + `, 1, @active::boolean::int where @connection::uuid is not null
+	on conflict (workspace_id, connection_id, slot) do update set users = c.users + excluded.users, active = c.active + excluded.active
+)
 insert into users (id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, active,
                    role, attributes, version, created, updated)
 values (@id, @workspace, @connection, @user_name, @external_id, @display_name, @given_name, @family_name, @email, @active,
         @role, @attributes, 1, @now, @now)`
 
-// A guest is counted nowhere.
-const insertCountedUser = `with counted as (` + countUser + `)` + insertUser
-
 // InsertUser adds a user to user.Workspace and returns them as stored: with an id unless one was
 // given, version 1, and the role user (guest without a connection) unless one was given. Collisions
 // are Conflicts on "userName" or "externalId".
 func (d *Directory) InsertUser(ctx context.Context, tx pgx.Tx, user User) (User, error) {
-	user, err := d.newUser(user)
-	if err != nil {
-		return User{}, err
-	}
-	statement := insertCountedUser
-	if user.Connection.IsZero() {
-		statement = insertUser
-	}
-	if _, err = tx.Exec(ctx, statement, user.inserted()); err != nil {
-		return User{}, collision(err)
-	}
-	return user, nil
-}
-
-// newUser is a user as InsertUser stores them.
-func (d *Directory) newUser(user User) (User, error) {
 	if user.ID.IsZero() {
 		user.ID = core.NewID()
 	}
@@ -53,16 +39,15 @@ func (d *Directory) newUser(user User) (User, error) {
 	}
 	now := d.now()
 	user.Version, user.Epoch, user.Created, user.Updated, user.Deleted = 1, nil, now, now, nil
-	return user, nil
-}
-
-// inserted are the arguments of insertUser and insertCountedUser.
-func (u User) inserted() pgx.StrictNamedArgs {
-	return pgx.StrictNamedArgs{
-		"id": u.ID, "workspace": u.Workspace, "connection": u.Connection, "user_name": u.UserName, "external_id": u.ExternalID,
-		"display_name": u.DisplayName, "given_name": u.GivenName, "family_name": u.FamilyName, "email": u.Email, "active": u.Active,
-		"role": u.Role, "attributes": u.Attributes, "now": u.Created,
+	_, err = tx.Exec(ctx, insertUser, pgx.StrictNamedArgs{
+		"id": user.ID, "workspace": user.Workspace, "connection": user.Connection, "user_name": user.UserName,
+		"external_id": user.ExternalID, "display_name": user.DisplayName, "given_name": user.GivenName, "family_name": user.FamilyName,
+		"email": user.Email, "active": user.Active, "role": user.Role, "attributes": user.Attributes, "now": now,
+	})
+	if err != nil {
+		return User{}, collision(err)
 	}
+	return user, nil
 }
 
 // The epoch is not among the columns: it only ever rises, in EndSessions. What is counted changes with

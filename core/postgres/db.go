@@ -102,7 +102,7 @@ func (db *DB) Batch(ctx context.Context, explain func(error) error, work func(ba
 		// The server makes one transaction of all that comes before the message that ends a batch, and
 		// Close waits for the answer to that message: it comes after the commit.
 		db.statements.number(ctx, batch)
-		err := db.Pool.SendBatch(ctx, db.statements.weave(batch)).Close()
+		err := db.Pool.SendBatch(ctx, batch).Close()
 		if err != nil && explain != nil && !victim(err) {
 			err = explain(err)
 		}

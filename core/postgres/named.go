@@ -22,7 +22,6 @@ type statement struct {
 // statements are those that were read, by the text with the names in it.
 type statements struct {
 	known sync.Map // of statement
-	woven sync.Map // of string, by the texts it is made of; see weave
 	count atomic.Int64
 }
 
