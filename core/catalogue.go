@@ -65,6 +65,15 @@ const (
 	StreamRecovered EventType = "stream.recovered"
 	StreamDeleted   EventType = "stream.deleted"
 
+	ReceiverCreated      EventType = "receiver.created" // of Shared Signals that Postern sends
+	ReceiverUpdated      EventType = "receiver.updated" // its settings, or its stream: by an administrator or itself
+	ReceiverDeleted      EventType = "receiver.deleted"
+	LogoutTargetCreated  EventType = "logout_target.created" // an app that is told to end a person's sessions
+	LogoutTargetUpdated  EventType = "logout_target.updated"
+	LogoutTargetDeleted  EventType = "logout_target.deleted"
+	DeliveryDeadLettered EventType = "delivery.dead_lettered" // a receiver or a logout target refused a message
+	DeliveryDisabled     EventType = "delivery.disabled"      // it was given up after the last attempt
+
 	SigningKeyCreated EventType = "signing_key.created" // the workspace's first
 	SigningKeyRotated EventType = "signing_key.rotated" // the next one was made, or begins at once
 

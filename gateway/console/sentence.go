@@ -97,6 +97,15 @@ var sayings = map[core.EventType]saying{
 	core.StreamRecovered: {"hears again the stream", "stream", "of", "connection", "good"},
 	core.StreamDeleted:   {"ended the stream", "stream", "of", "connection", "warn"},
 
+	core.ReceiverCreated:      {"began to tell signals to", "receiver", "", "", "calm"},
+	core.ReceiverUpdated:      {"changed the receiver", "receiver", "", "", "calm"},
+	core.ReceiverDeleted:      {"tells no signals any more to", "receiver", "", "", "warn"},
+	core.LogoutTargetCreated:  {"tells of logouts from now on", "logout_target", "", "", "calm"},
+	core.LogoutTargetUpdated:  {"changed the logout target", "logout_target", "", "", "calm"},
+	core.LogoutTargetDeleted:  {"tells no logouts any more to", "logout_target", "", "", "warn"},
+	core.DeliveryDeadLettered: {"could not deliver a message", "", "", "", "bad"},
+	core.DeliveryDisabled:     {"gave up delivering", "", "", "", "bad"},
+
 	core.AppCreated:              {"added the app", "app", "", "", "calm"},
 	core.AccountCreated:          {"added the account", "account", "", "", "calm"},
 	core.AccountShared:           {"shared", "account", "with", "grantee", "calm"},
@@ -127,6 +136,7 @@ var ours = map[core.EventType]bool{
 	core.RotationStarted: true, core.RotationDelayed: true, core.RotationBlocked: true, core.AccountPasswordDrifted: true,
 	core.AccountPasswordRotated: true, core.AccountValidated: true, core.AccountDesynced: true, core.AccountOrphaned: true,
 	core.SignalRefused: true, core.StreamVerified: true, core.StreamFailing: true, core.StreamRecovered: true,
+	core.DeliveryDeadLettered: true, core.DeliveryDisabled: true,
 }
 
 func lineOf(record audit.Record) line {

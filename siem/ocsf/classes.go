@@ -109,6 +109,15 @@ var kinds = map[core.EventType]kind{
 	core.StreamRecovered: {classEntityManagement, activityOther, "Recover", severityInformational, "stream"},
 	core.StreamDeleted:   {classEntityManagement, 4, "Delete", severityMedium, "stream"},
 
+	core.ReceiverCreated:      {classEntityManagement, 1, "Create", severityMedium, "receiver"},
+	core.ReceiverUpdated:      {classEntityManagement, 3, "Update", severityInformational, "receiver"},
+	core.ReceiverDeleted:      {classEntityManagement, 4, "Delete", severityMedium, "receiver"},
+	core.LogoutTargetCreated:  {classEntityManagement, 1, "Create", severityMedium, "logout_target"},
+	core.LogoutTargetUpdated:  {classEntityManagement, 3, "Update", severityInformational, "logout_target"},
+	core.LogoutTargetDeleted:  {classEntityManagement, 4, "Delete", severityMedium, "logout_target"},
+	core.DeliveryDeadLettered: {classEntityManagement, activityOther, "Dead Letter", severityHigh, ""},
+	core.DeliveryDisabled:     {classEntityManagement, 11, "Deactivate", severityHigh, ""},
+
 	core.AppCreated:              {classEntityManagement, 1, "Create", severityInformational, "app"},
 	core.AccountCreated:          {classEntityManagement, 1, "Create", severityInformational, "account"},
 	core.AccountShared:           {classUserAccess, 1, "Assign Privileges", severityInformational, "account"},
