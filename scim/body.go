@@ -20,6 +20,8 @@ const (
 	// maxGroupBody does where a group is written: Okta sends all the members of a group with every change of
 	// it, in some 170 bytes for each.
 	maxGroupBody = 32 << 20
+	// maxUnwanted is how much is taken of a body that is refused.
+	maxUnwanted = 512 << 10
 	// firstBuffer is what a body is given to begin with, and counts as at least.
 	firstBuffer = 16 << 10
 	// slowest is how many bytes a second a body may take longer for than it is given anyway.
@@ -103,6 +105,7 @@ func (r *request) receive(client string) (done func(), err error) {
 	r.arrival.text, err = r.readBody(limit, room)
 	switch {
 	case core.KindOf(err) == core.KindTooLarge && err != nil:
+		r.hurry()
 		r.arrival.fault = err
 		return done, nil //nolint:nilerr // whoever carries it out refuses it
 	case errors.Is(err, errNoRoom):
@@ -191,9 +194,13 @@ func (r *request) readBody(limit int, room func(size int) bool) ([]byte, error) 
 	}
 }
 
-// hurry lets what is left of a body that nobody wants delay the answer no longer than a second.
+// hurry lets what is left of a body that nobody wants delay the answer no longer than a second. Some of
+// it is taken: a client whose connection closes while it is still sending never reads the answer.
 func (r *request) hurry() {
 	_ = http.NewResponseController(r.writer).SetReadDeadline(time.Now().Add(time.Second))
+	if r.Header.Get("Expect") == "" {
+		_, _ = io.CopyN(io.Discard, r.Body, maxUnwanted)
+	}
 }
 
 // patience is how long a body is waited for, however small it is.
