@@ -21,7 +21,7 @@ const (
 	// it, in some 170 bytes for each.
 	maxGroupBody = 32 << 20
 	// maxUnwanted is how much is taken of a body that is refused.
-	maxUnwanted = 512 << 10
+	maxUnwanted = 256 << 10
 	// firstBuffer is what a body is given to begin with, and counts as at least.
 	firstBuffer = 16 << 10
 	// slowest is how many bytes a second a body may take longer for than it is given anyway.
