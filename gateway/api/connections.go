@@ -151,6 +151,7 @@ func (s *Service) connections(api huma.API) {
 			}
 			return s.detailed(ctx, changed)
 		})
+	s.diagnosis(api)
 	s.connectionSignIn(api, tags)
 	s.connectionTokens(api, tags)
 	s.connectionClients(api, tags)

@@ -32,6 +32,7 @@ type commands struct {
 	Hold       holdCommands       `cmd:"" help:"Decide on mass departures that wait."`
 	Signal     signalCommands     `cmd:"" help:"See what identity providers said and what it did, and decide what it does."`
 	Stream     streamCommands     `cmd:"" help:"Receive Shared Signals: make, adopt and prove streams."`
+	Doctor     doctorCommands     `cmd:"" help:"Say what is wrong with a connection, and what to do about it."`
 
 	Conformance conformanceCommands `cmd:"" help:"Ask SCIM servers, Postern or others, whether they do what identity providers need."`
 }

@@ -97,6 +97,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.POST("/sessions/:id/end", s.endOwn)
 	inside.GET("/connections", s.listConnections)
 	inside.GET("/connections/:id", s.listRequests)
+	inside.GET("/connections/:id/doctor", s.showDoctor)
 	inside.GET("/requests/:id", s.showRequest)
 	inside.GET("/signals", s.listSignals)
 	inside.GET("/signals/policy", s.showSignalPolicy)
@@ -137,7 +138,7 @@ func (s *Service) prepare() {
 		}
 		s.pages = map[string]*template.Template{}
 		base := template.Must(template.New("base.html").Funcs(s.words()).ParseFS(templates, "templates/base.html", "templates/parts.html"))
-		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "requests", "request", "hold", "signals", "signal", "signal-policy", "sessions", "session-settings", "sign-in", "problem"} {
+		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "doctor", "requests", "request", "hold", "signals", "signal", "signal-policy", "sessions", "session-settings", "sign-in", "problem"} {
 			s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templates, "templates/"+name+".html"))
 		}
 	})

@@ -13,6 +13,7 @@ import (
 	"postern/core/lifecycle"
 	"postern/core/rotation"
 	"postern/core/signals"
+	"postern/gateway/doctor"
 )
 
 // badge is a state as a person reads it: a word, and a tone that also has a sign, for nobody should
@@ -70,6 +71,9 @@ func (s *Service) words() template.FuncMap {
 		"whereabouts": whereabouts,
 		"signalled":   func(outcome signals.Outcome) badge { return known(signalOutcomes, outcome) },
 		"commands":    commandWords,
+		"found":       func(level doctor.Level) badge { return known(doctorLevels, level) },
+		"door":        doctor.DoorName,
+		"seconds":     doctor.Span,
 		"reason":      func(reason rotation.Reason) string { return reasons[reason] },
 		"ago":         s.ago,
 		"stamp":       func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },

@@ -1,0 +1,155 @@
+package doctor
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"postern/core/signals"
+)
+
+// Path is one door an action comes in by, and how late at worst.
+type Path struct {
+	Door  string
+	Worst time.Duration // on the provider's side; Postern acts within a second of hearing
+	If    string        // what has to be set up for it there; empty: nothing more than the door
+}
+
+// Action is something an administrator, a policy or a person does at an identity provider, and how it reaches us.
+type Action struct {
+	Provider string
+	Name     string
+	Paths    []Path // none: nothing tells us
+	Note     string
+}
+
+// Doors of the matrix, by the names of signals' where they have one.
+var (
+	bySCIM  = func(worst time.Duration, condition string) Path { return Path{DoorSCIM, worst, condition} }
+	byUL    = func(condition string) Path { return Path{string(signals.UniversalLogout), time.Minute, condition} }
+	byBack  = func(condition string) Path { return Path{string(signals.BackChannelLogout), time.Minute, condition} }
+	byPush  = func(condition string) Path { return Path{string(signals.SSFPush), time.Minute, condition} }
+	byHook  = func(condition string) Path { return Path{string(signals.OktaEventHook), time.Minute, condition} }
+	byGraph = func(condition string) Path { return Path{string(signals.Graph), 5 * time.Minute, condition} }
+)
+
+// Actions is the coverage matrix: which action at which provider reaches us by which door, and how late at worst.
+// Its delays are the providers' own words where they give any, and what was seen of them otherwise.
+func Actions() []Action {
+	const cycle = 40 * time.Minute // Entra ID's provisioning cycle
+	hook, graph := "an event hook for the type", "a change notification for users"
+	return []Action{
+		{Okta, "deactivate or suspend a user, or unassign the app", []Path{bySCIM(time.Minute, "deactivate users is on"), byHook(hook)}, "no Universal Logout: deactivation is not among its triggers. Suspension sends no SCIM either, only the hook"},
+		{Okta, "clear sessions, \"logout enabled apps\" ticked", []Path{byUL("Universal Logout is on for the app"), byHook(hook)}, ""},
+		{Okta, "clear sessions, the box not ticked", []Path{byHook(hook)}, "the Workflows card Clear User Sessions is the same"},
+		{Okta, "entity risk or session protection policy", []Path{byUL("Identity Threat Protection")}, "a policy of one app logs out of that app alone"},
+		{Okta, "password changed or reset", []Path{byPush("a stream"), byHook(hook)}, ""},
+		{Okta, "second factors reset", []Path{byPush("a stream"), byHook(hook)}, ""},
+		{Okta, "the person signs out", []Path{byPush("a stream"), byHook(hook)}, "session-revoked of a stream is about user.session.end alone"},
+		{Entra, "disable or delete a user, or unassign the app", []Path{bySCIM(cycle, "provisioning is on"), byGraph(graph)}, "provisioning runs every 20 to 40 minutes"},
+		{Entra, "revoke sessions", nil, "neither front-channel nor back-channel logout is sent; Continuous Access Evaluation is for Microsoft's own services"},
+		{Entra, "password changed, or high risk", []Path{byGraph(graph)}, "only what changes the user's record"},
+		{Entra, "the person signs out", []Path{{string(signals.FrontChannelLogout), time.Minute, "the browser still lets third parties keep cookies"}}, "a convenience; nobody signed it"},
+		{Keycloak, "disable a user", []Path{bySCIM(time.Minute, "a SCIM client"), byPush("a stream, 26.8 or later")}, "sessions there live on, and no back-channel logout is sent"},
+		{Keycloak, "delete a user", []Path{bySCIM(time.Minute, "a SCIM client, 26.8 or later")}, "no back-channel logout is sent"},
+		{Keycloak, "sign out a user's sessions", []Path{byBack("the client has our address"), byPush("a stream")}, ""},
+		{Keycloak, "the person signs out", []Path{byBack("the client has our address"), byPush("a stream")}, ""},
+		{Keycloak, "password changed", []Path{byPush("a stream")}, ""},
+		{Google, "suspend or delete a user", []Path{bySCIM(24*time.Hour, "auto-provisioning of the app")}, "Google does not say how late; a day was seen"},
+		{Google, "sign a user out everywhere", nil, "Google sends no logout to applications"},
+		{Google, "account hijacked or disabled", []Path{byPush("Cross-Account Protection")}, "of accounts that signed in with Google"},
+		{Generic, "deactivate a user", []Path{bySCIM(time.Hour, "SCIM provisioning"), byPush("a stream with account-disabled")}, "how late depends on the provider"},
+		{Generic, "end a session", []Path{byBack("back-channel logout is supported"), byPush("a stream with session-revoked")}, ""},
+		{Generic, "revoke everything of a person", []Path{byUL("Global Token Revocation is supported"), byPush("a stream with session-revoked")}, ""},
+		{Generic, "password compromised", []Path{byPush("a stream with credential-compromise")}, ""},
+	}
+}
+
+// Way is a path, and how it stands at one connection.
+type Way struct {
+	Door       string  `json:"door"`
+	Worst      float64 `json:"worst" doc:"Seconds until it is heard of, at worst"`
+	If         string  `json:"if,omitempty" doc:"What the provider has to be set up with"`
+	Configured bool    `json:"configured"`
+	Seen       bool    `json:"seen" doc:"It was seen working"`
+}
+
+// Covered is an action as it reaches one connection.
+type Covered struct {
+	Action string  `json:"action"`
+	Ways   []Way   `json:"ways" nullable:"false"`
+	Bound  float64 `json:"bound" doc:"Seconds after which nobody is signed in any more, at worst"`
+	By     string  `json:"by" doc:"What the bound comes from: a door that is configured, or session_life"`
+	Note   string  `json:"note,omitempty"`
+}
+
+// cover marks the matrix with what a connection has. What nothing tells us ends with the session at the latest.
+func cover(provider string, doors []Door, life time.Duration) []Covered {
+	at := map[string]Door{}
+	for _, one := range doors {
+		at[one.Door] = one
+	}
+	out := []Covered{}
+	for _, action := range Actions() {
+		if action.Provider != provider {
+			continue
+		}
+		row := Covered{Action: action.Name, Ways: []Way{}, Bound: life.Seconds(), By: "session_life", Note: action.Note}
+		for _, path := range action.Paths {
+			way := Way{path.Door, path.Worst.Seconds(), path.If, at[path.Door].Configured, at[path.Door].Last != nil}
+			row.Ways = append(row.Ways, way)
+			if way.Seen && way.Worst < row.Bound { // configured is a hope: what was never seen bounds nothing
+				row.Bound, row.By = way.Worst, way.Door
+			}
+		}
+		out = append(out, row)
+	}
+	return out
+}
+
+// Table is the matrix as Markdown, as the README has it.
+func Table() string {
+	var out strings.Builder
+	out.WriteString("| at | what happens | reaches Postern by, at worst after | |\n|---|---|---|---|\n")
+	titles := map[string]string{Okta: "Okta", Entra: "Entra ID", Keycloak: "Keycloak", Google: "Google", Generic: "others"}
+	for _, action := range Actions() {
+		var ways []string
+		for _, path := range action.Paths {
+			ways = append(ways, fmt.Sprintf("%s, %s (%s)", DoorName(path.Door), Span(path.Worst.Seconds()), path.If))
+		}
+		if len(ways) == 0 {
+			ways = []string{"**nothing**: the session's life bounds it"}
+		}
+		fmt.Fprintf(&out, "| %s | %s | %s | %s |\n", titles[action.Provider], action.Name, strings.Join(ways, "; "), action.Note)
+	}
+	return out.String()
+}
+
+// DoorName is a door as a person says it.
+func DoorName(door string) string {
+	names := map[string]string{
+		DoorSCIM: "SCIM", DoorSignIn: "sign-in", string(signals.UniversalLogout): "Universal Logout", string(signals.BackChannelLogout): "back-channel logout",
+		string(signals.FrontChannelLogout): "front-channel logout", string(signals.SSFPush): "Shared Signals", string(signals.SSFPoll): "Shared Signals (polled)",
+		string(signals.OktaEventHook): "Okta event hook", string(signals.Graph): "Microsoft Graph", "session_life": "the session's life",
+	}
+	if name, known := names[door]; known {
+		return name
+	}
+	return strings.ReplaceAll(door, "_", " ")
+}
+
+// Span is a time in one unit.
+func Span(seconds float64) string {
+	given := time.Duration(seconds * float64(time.Second))
+	for _, unit := range []struct {
+		size time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}} {
+		if count := int(given.Round(unit.size) / unit.size); given >= unit.size && count == 1 {
+			return "1 " + unit.name
+		} else if given >= unit.size {
+			return fmt.Sprintf("%d %ss", count, unit.name)
+		}
+	}
+	return "at once"
+}
