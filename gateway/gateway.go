@@ -46,6 +46,7 @@ type Gateway struct {
 	signals   *signals.Signals
 	issuers   *keys.Cache // public keys of identity providers
 	streams   *ssf.Service
+	told      transmission
 	takers    *lifecycle.Takers
 	sequencer *audit.Sequencer
 	auditKey  ed25519.PrivateKey
@@ -121,6 +122,7 @@ func (g *Gateway) wire() error {
 		Now: g.now, Wake: g.sequencer.Wake, Log: g.log, Meter: g.metrics,
 	}
 	g.listen()
+	g.transmit()
 	g.takers.Lifecycle = g.lifecycle
 	if g.plays(RoleSink) {
 		for name, receiver := range g.receivers() {
@@ -215,6 +217,7 @@ func (g *Gateway) work(ctx context.Context) error {
 	group.Go(func() error { return g.lifecycle.Run(ctx) })
 	group.Go(func() error { return g.signals.Run(ctx) })
 	group.Go(func() error { return g.streams.Run(ctx) })
+	group.Go(func() error { return g.told.run(ctx) })
 	group.Go(func() error { return journal.Run(ctx, g.db, g.now, g.log) })
 	group.Go(func() error { return postgres.KeepStatistics(ctx, g.db, g.log) })
 	return group.Wait()

@@ -88,8 +88,9 @@ func (g *Gateway) Handler() (http.Handler, error) {
 		DB: g.db, Directory: g.directory, Signals: g.signals, Keys: g.issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
 	}).Mount(engine)
 	g.streams.Mount(engine)
+	g.told.receivers.Mount(engine)
 	(&api.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Signals: g.signals, Signing: g.signing, Streams: g.streams, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Signals: g.signals, Signing: g.signing, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}).Mount(engine)
 	g.console = &console.Service{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Signals: g.signals, Streams: g.streams, OIDC: signIn, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,

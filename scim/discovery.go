@@ -57,7 +57,7 @@ func (d *discovery) add(base string, described map[string]any, governed bool) {
 	d.schemas = append(d.schemas, entry{id, mustMarshal(described), governed})
 }
 
-// providerConfig says what is supported (RFC 7643, section 5; RFC 9865, section 4), and nothing more.
+// providerConfig says what is supported (RFC 7643, section 5; RFC 9865, section 4; RFC 9967), and nothing more.
 // documentationUri is left out: where the handbook of an installation stands is not known here.
 func providerConfig(base string) map[string]any {
 	return map[string]any{
@@ -72,6 +72,11 @@ func providerConfig(base string) map[string]any {
 			"cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": defaultCount, "maxPageSize": maxResults,
 			"cursorTimeout": int(cursorLife.Seconds()),
 		},
+		// RFC 9967: whoever has a stream of Shared Signals can be told of these. Requests are answered at once.
+		"securityEvents": map[string]any{"asyncRequest": "none", "eventUris": []string{
+			"urn:ietf:params:SCIM:event:prov:create:notice", "urn:ietf:params:SCIM:event:prov:patch:notice", "urn:ietf:params:SCIM:event:prov:activate",
+			"urn:ietf:params:SCIM:event:prov:deactivate", "urn:ietf:params:SCIM:event:prov:delete",
+		}},
 		"authenticationSchemes": []map[string]any{
 			{
 				"type": "oauthbearertoken", "name": "Bearer token", "primary": true,

@@ -30,7 +30,7 @@ func describedList(name, kind, description string, required bool, inner ...map[s
 	return attribute
 }
 
-// ownSchemas are those of ServiceProviderConfig (with the pagination of RFC 9865), ResourceType and
+// ownSchemas are those of ServiceProviderConfig (with the pagination of RFC 9865 and the events of RFC 9967), ResourceType and
 // Schema: RFC 7643, section 8.7.2.
 func ownSchemas() []map[string]any {
 	supported := func() map[string]any {
@@ -54,6 +54,9 @@ func ownSchemas() []map[string]any {
 				described("defaultPageSize", "integer", "The resources of a page nobody asked a size for.", false),
 				described("maxPageSize", "integer", "The most resources of a page.", false),
 				described("cursorTimeout", "integer", "The seconds a cursor is good for.", false)),
+			described("securityEvents", "complex", "What receivers of security event tokens can be told.", false,
+				described("asyncRequest", "string", "Whether requests can be answered by an event.", true),
+				describedList("eventUris", "string", "The events.", false)),
 			describedList("authenticationSchemes", "complex", "How clients authenticate.", true,
 				described("type", "string", "The scheme.", true),
 				described("name", "string", "Its name.", true),

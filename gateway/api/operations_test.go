@@ -34,6 +34,12 @@ var bodies = map[string]string{
 	"addStreamSubject":    `{"subject":{"format":"email","email":"ana@example.com"}}`,
 	"removeStreamSubject": `{"subject":{"format":"email","email":"ana@example.com"}}`,
 
+	"createReceiver":     `{"name":"Globex {token}"}`,
+	"changeReceiver":     `{"subject_format":"iss_sub"}`,
+	"setReceiverStatus":  `{"status":"paused"}`,
+	"createLogoutTarget": `{"name":"Shop {token}","kind":"back_channel","address":"https://shop.example/logout","client_id":"shop"}`,
+	"changeLogoutTarget": `{"client_id":"shop-2","state":"paused"}`,
+
 	"putSignalPolicy":   `{"commands":["end_sessions"]}`,
 	"putSignalSettings": `{"window_seconds":60,"retention_days":30}`,
 }
@@ -47,6 +53,8 @@ type things struct {
 	signals, signalHolds string
 
 	streams, transmitter string
+
+	receivers, logoutTargets string
 }
 
 func (th things) fill(t *testing.T, text string) string {
@@ -55,6 +63,7 @@ func (th things) fill(t *testing.T, text string) string {
 		"/apps/": th.apps, "/accounts/": th.accounts, "/grants/": th.grants, "/rotations/": th.rotations, "/users/": th.users,
 		"/connections/": th.connections, "/provisioning-requests/": th.requests, "/holds/": th.holds, "/sessions/": th.sessions, "/signals/": th.signals,
 		"/signal-holds/": th.signalHolds, "/streams/": th.streams,
+		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets,
 	} {
 		text = strings.Replace(text, prefix+"{id}", prefix+id, 1)
 	}
@@ -73,6 +82,7 @@ func (w *world) things(t *testing.T) things {
 	w.provider(t, &all)
 	all.sessions = w.session(t)
 	w.streamed(t, &all)
+	w.receiving(t, &all)
 	return all
 }
 
@@ -204,7 +214,7 @@ func TestAnotherWorkspaceHasNoneOfIt(t *testing.T) {
 			if recorder.Code != 200 {
 				t.Errorf("%s: %d %v", one.OperationID, recorder.Code, got)
 			}
-			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users, mine.connections, mine.requests, mine.holds, mine.signals, mine.signalHolds, mine.streams} {
+			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users, mine.connections, mine.requests, mine.holds, mine.signals, mine.signalHolds, mine.streams, mine.receivers, mine.logoutTargets} {
 				if strings.Contains(recorder.Body.String(), id) {
 					t.Errorf("%s lists what is another workspace's: %v", one.OperationID, got)
 				}

@@ -23,7 +23,9 @@ import (
 	"postern/core/signals"
 	"postern/core/signing"
 	"postern/gateway/problem"
+	"postern/webhooks/outlogout"
 	"postern/webhooks/ssf"
+	"postern/webhooks/transmitter"
 )
 
 // Service is the API. Every field is needed except Now, Wake and AuditKey.
@@ -35,6 +37,8 @@ type Service struct {
 	Lifecycle *lifecycle.Lifecycle
 	Signals   *signals.Signals
 	Streams   *ssf.Service
+	Receivers *transmitter.Service
+	Logouts   *outlogout.Service
 	Signing   *signing.Signing
 	// AuditKey verifies the checkpoints of the audit log.
 	AuditKey ed25519.PublicKey
@@ -82,6 +86,8 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.holds(api)
 	s.signals(api)
 	s.streams(api)
+	s.receivers(api)
+	s.logoutTargets(api)
 	s.signalPolicies(api)
 	s.signalHolds(api)
 	s.activity(api)

@@ -76,6 +76,12 @@ func (s *Service) Issuer(workspace core.ID) string {
 	return strings.TrimSuffix(s.PublicURL, "/") + "/ssf/" + workspace.String()
 }
 
+// Discovery is where a workspace's metadata is: the well-known part stands between host and path.
+func (s *Service) Discovery(workspace core.ID) string {
+	base := strings.TrimSuffix(s.PublicURL, "/")
+	return base + "/.well-known/ssf-configuration/ssf/" + workspace.String()
+}
+
 // at is an address of a workspace.
 func (s *Service) at(workspace core.ID, path string) string { return s.Issuer(workspace) + path }
 

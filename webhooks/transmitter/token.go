@@ -154,7 +154,7 @@ insert into transmitter_tokens (hash, workspace_id, receiver_id, scopes, created
 values (@hash, @workspace, @receiver, @scopes, @now, @expires)`
 
 func (s *Service) issue(c *gin.Context, receiver Receiver, scopes []string) (seal.Secret, error) {
-	token, now := seal.NewToken("pst_ssf"), s.now()
+	token, now := seal.NewToken("pst_ssf_at"), s.now()
 	_, err := s.DB.Exec(c.Request.Context(), insertToken, pgx.StrictNamedArgs{
 		"hash": seal.HashToken(token.Reveal()), "workspace": receiver.Workspace, "receiver": receiver.ID, "scopes": scopes, "now": now, "expires": now.Add(tokenLife),
 	})
