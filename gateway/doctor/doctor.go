@@ -40,19 +40,19 @@ type Paste struct {
 
 // Diagnosis is everything about one connection at one moment.
 type Diagnosis struct {
-	Connection core.ID   `json:"connection"`
-	Name       string    `json:"name"`
-	Provider   string    `json:"provider" doc:"Whose ways the coverage is of: okta, entra, keycloak, google, generic"`
-	Taken      time.Time `json:"taken"`
-	Healthy    bool      `json:"healthy" doc:"No finding is a fault"`
-	SelfTested bool      `json:"self_tested"`
-	Findings   []Finding `json:"findings" nullable:"false"`
-	Keys       []Key     `json:"keys" nullable:"false" doc:"What the identity provider signs with"`
-	Skew       *float64  `json:"clock_skew,omitempty" doc:"Seconds its clock is ahead of ours, to the second"`
-	Doors      []Door    `json:"doors" nullable:"false"`
-	Streams    []Stream  `json:"streams" nullable:"false"`
-	Paste      []Paste   `json:"paste" nullable:"false" doc:"Values for the identity provider's forms"`
-	Coverage   []Covered `json:"coverage" nullable:"false"`
+	Connection core.ID       `json:"connection"`
+	Name       string        `json:"name"`
+	Provider   string        `json:"provider" doc:"Whose ways the coverage is of: okta, entra, keycloak, google, generic"`
+	Taken      time.Time     `json:"taken"`
+	Healthy    bool          `json:"healthy" doc:"No finding is a fault"`
+	SelfTested bool          `json:"self_tested"`
+	Findings   []Finding     `json:"findings" nullable:"false"`
+	Keys       []Key         `json:"keys" nullable:"false" doc:"What the identity provider signs with"`
+	Skew       *float64      `json:"clock_skew,omitempty" doc:"Seconds its clock is ahead of ours, to the second"`
+	Doors      []Door        `json:"doors" nullable:"false"`
+	Streams    []StreamState `json:"streams" nullable:"false"`
+	Paste      []Paste       `json:"paste" nullable:"false" doc:"Values for the identity provider's forms"`
+	Coverage   []Covered     `json:"coverage" nullable:"false"`
 }
 
 // Count counts the findings of a level.
@@ -98,7 +98,7 @@ func (d *Doctor) Diagnose(ctx context.Context, workspace, connection core.ID, op
 	}
 	out := Diagnosis{
 		Connection: found.ID, Name: found.Name, Provider: ProviderOf(found), Taken: d.now(), SelfTested: options.SelfTest,
-		Findings: []Finding{}, Keys: []Key{}, Doors: []Door{}, Streams: []Stream{}, Paste: d.paste(found), Coverage: []Covered{},
+		Findings: []Finding{}, Keys: []Key{}, Doors: []Door{}, Streams: []StreamState{}, Paste: d.paste(found), Coverage: []Covered{},
 	}
 	ctx, cancel := context.WithTimeout(ctx, 25*time.Second)
 	defer cancel()

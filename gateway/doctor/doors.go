@@ -36,8 +36,8 @@ type Failure struct {
 	Suppressed int       `json:"suppressed" doc:"More of them, not kept"`
 }
 
-// Stream is how a stream of Shared Signals goes.
-type Stream struct {
+// StreamState is how a stream of Shared Signals goes.
+type StreamState struct {
 	ID        string     `json:"id"`
 	Issuer    string     `json:"issuer"`
 	Delivery  string     `json:"delivery"`
@@ -161,7 +161,7 @@ func (d *Doctor) door(one Door, out *Diagnosis) {
 }
 
 func (d *Doctor) stream(one ssf.Stream, out *Diagnosis) {
-	row := Stream{one.ID.String(), one.Issuer, string(one.Delivery), string(one.Status), one.Verified, one.LastEvent, one.LastError}
+	row := StreamState{one.ID.String(), one.Issuer, string(one.Delivery), string(one.Status), one.Verified, one.LastEvent, one.LastError}
 	out.Streams = append(out.Streams, row)
 	about := "stream " + row.ID
 	switch {
