@@ -74,6 +74,14 @@ const (
 	DeliveryDeadLettered EventType = "delivery.dead_lettered" // a receiver or a logout target refused a message
 	DeliveryDisabled     EventType = "delivery.disabled"      // it was given up after the last attempt
 
+	HookCreated    EventType = "hook.created" // a way in for a sender of events: Okta, Microsoft Graph, any that signs
+	HookUpdated    EventType = "hook.updated"
+	HookFailing    EventType = "hook.failing" // its sender's API cannot be used: a subscription ends, a gap stays
+	HookDeleted    EventType = "hook.deleted"
+	WebhookCreated EventType = "webhook.created" // an endpoint that is told of events
+	WebhookUpdated EventType = "webhook.updated" // its settings, its state or its secret
+	WebhookDeleted EventType = "webhook.deleted"
+
 	SigningKeyCreated EventType = "signing_key.created" // the workspace's first
 	SigningKeyRotated EventType = "signing_key.rotated" // the next one was made, or begins at once
 

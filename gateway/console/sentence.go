@@ -106,6 +106,14 @@ var sayings = map[core.EventType]saying{
 	core.DeliveryDeadLettered: {"could not deliver a message", "", "", "", "bad"},
 	core.DeliveryDisabled:     {"gave up delivering", "", "", "", "bad"},
 
+	core.HookCreated:    {"began to hear events by the hook", "hook", "of", "connection", "calm"},
+	core.HookUpdated:    {"changed the hook", "hook", "", "", "warn"},
+	core.HookFailing:    {"cannot reach the sender of the hook", "hook", "", "", "bad"},
+	core.HookDeleted:    {"hears no events any more by the hook", "hook", "", "", "warn"},
+	core.WebhookCreated: {"began to tell events to the webhook", "webhook", "", "", "calm"},
+	core.WebhookUpdated: {"changed the webhook", "webhook", "", "", "warn"},
+	core.WebhookDeleted: {"tells no events any more to the webhook", "webhook", "", "", "warn"},
+
 	core.AppCreated:              {"added the app", "app", "", "", "calm"},
 	core.AccountCreated:          {"added the account", "account", "", "", "calm"},
 	core.AccountShared:           {"shared", "account", "with", "grantee", "calm"},
@@ -136,7 +144,7 @@ var ours = map[core.EventType]bool{
 	core.RotationStarted: true, core.RotationDelayed: true, core.RotationBlocked: true, core.AccountPasswordDrifted: true,
 	core.AccountPasswordRotated: true, core.AccountValidated: true, core.AccountDesynced: true, core.AccountOrphaned: true,
 	core.SignalRefused: true, core.StreamVerified: true, core.StreamFailing: true, core.StreamRecovered: true,
-	core.DeliveryDeadLettered: true, core.DeliveryDisabled: true,
+	core.DeliveryDeadLettered: true, core.DeliveryDisabled: true, core.HookFailing: true,
 }
 
 func lineOf(record audit.Record) line {

@@ -118,6 +118,14 @@ var kinds = map[core.EventType]kind{
 	core.DeliveryDeadLettered: {classEntityManagement, activityOther, "Dead Letter", severityHigh, ""},
 	core.DeliveryDisabled:     {classEntityManagement, 11, "Deactivate", severityHigh, ""},
 
+	core.HookCreated:    {classEntityManagement, 1, "Create", severityMedium, "hook"},
+	core.HookUpdated:    {classEntityManagement, 3, "Update", severityMedium, "hook"},
+	core.HookFailing:    {classEntityManagement, activityOther, "Fail", severityHigh, "hook"},
+	core.HookDeleted:    {classEntityManagement, 4, "Delete", severityMedium, "hook"},
+	core.WebhookCreated: {classEntityManagement, 1, "Create", severityMedium, "webhook"},
+	core.WebhookUpdated: {classEntityManagement, 3, "Update", severityMedium, "webhook"},
+	core.WebhookDeleted: {classEntityManagement, 4, "Delete", severityMedium, "webhook"},
+
 	core.AppCreated:              {classEntityManagement, 1, "Create", severityInformational, "app"},
 	core.AccountCreated:          {classEntityManagement, 1, "Create", severityInformational, "account"},
 	core.AccountShared:           {classUserAccess, 1, "Assign Privileges", severityInformational, "account"},
