@@ -1,0 +1,458 @@
+package outgoing_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"go/parser"
+	"go/token"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/directory"
+	"postern/core/postgres"
+	"postern/core/postgres/postgrestest"
+	"postern/core/seal"
+	"postern/core/vault"
+	"postern/webhooks/delivery"
+	"postern/webhooks/outgoing"
+)
+
+// world is two workspaces whose events are told to one receiver of webhooks.
+type world struct {
+	db         *postgres.DB
+	service    *outgoing.Service
+	deliveries *delivery.Deliveries
+	follower   *delivery.Follower
+	sequencer  *audit.Sequencer
+	ahead      atomic.Int64
+	receiver   *receiver
+
+	acme, globex core.ID
+}
+
+// got is a request as the receiver got it.
+type got struct {
+	path   string
+	header http.Header
+	body   []byte
+}
+
+// receiver answers what it is told to, and keeps everything.
+type receiver struct {
+	*httptest.Server
+	lock   sync.Mutex
+	all    []got
+	answer func(got) (status int, retryAfter string)
+}
+
+func (r *receiver) take() []got {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	taken := r.all
+	r.all = nil
+	return taken
+}
+
+func (r *receiver) says(answer func(got) (int, string)) {
+	r.lock.Lock()
+	defer r.lock.Unlock()
+	r.answer = answer
+}
+
+func status(code int) func(got) (int, string) { return func(got) (int, string) { return code, "" } }
+
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	db := postgrestest.Open(t)
+	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
+	must(t, err)
+	w := &world{db: db, receiver: &receiver{answer: status(204)}}
+	w.receiver.Server = httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		one := got{r.URL.Path, r.Header.Clone(), body}
+		w.receiver.lock.Lock()
+		w.receiver.all = append(w.receiver.all, one)
+		code, after := w.receiver.answer(one)
+		w.receiver.lock.Unlock()
+		if after != "" {
+			rw.Header().Set("Retry-After", after)
+		}
+		if code == 302 {
+			rw.Header().Set("Location", "/elsewhere")
+		}
+		rw.WriteHeader(code)
+	}))
+	t.Cleanup(w.receiver.Close)
+	now := func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+	w.service = w.process(now, &vault.Vault{DB: db, Keys: key, Now: now})
+	w.deliveries = w.service.Deliveries
+	w.follower = &delivery.Follower{Deliveries: w.deliveries, Listeners: []delivery.Listener{w.service}}
+	w.sequencer = &audit.Sequencer{DB: db, Now: now, Log: slog.New(slog.DiscardHandler)}
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- w.sequencer.Run(ctx) }()
+	t.Cleanup(func() { stop(); <-done })
+	people := &directory.Directory{DB: db, Now: now}
+	must(t, db.Tx(t.Context(), func(tx pgx.Tx) error {
+		for slug, id := range map[string]*core.ID{"acme": &w.acme, "globex": &w.globex} {
+			made, err := people.CreateWorkspace(t.Context(), tx, cause(), slug, slug)
+			if err != nil {
+				return err
+			}
+			*id = made.ID
+		}
+		return nil
+	}))
+	w.follow(t)
+	return w
+}
+
+// process is another process of the same gateway.
+func (w *world) process(now func() time.Time, safe *vault.Vault) *outgoing.Service {
+	made := &outgoing.Service{
+		DB: w.db, Vault: safe, HTTP: http.DefaultClient, AllowPrivate: true, Now: now,
+		Deliveries: &delivery.Deliveries{DB: w.db, Now: now, Look: 5 * time.Millisecond},
+	}
+	made.Deliveries.Carriers = map[string]delivery.Carrier{outgoing.Kind: made.Carrier()}
+	return made
+}
+
+// follow sequences what was recorded, and has the follower hear all of it.
+func (w *world) follow(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	w.sequencer.Wake()
+	for left := 1; left > 0; {
+		must(t, w.db.QueryRow(ctx, `select count(*) from audit_outbox`).Scan(&left))
+		time.Sleep(time.Millisecond)
+	}
+	for moved := true; moved; {
+		var err error
+		moved, err = w.follower.Step(ctx, w.db)
+		must(t, err)
+	}
+}
+
+// deliver runs the deliveries until a condition is met.
+func (w *world) deliver(t testing.TB, what string, met func() bool) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), 60*time.Second)
+	done := make(chan error, 1)
+	go func() { done <- w.deliveries.Run(ctx) }()
+	for !met() {
+		select {
+		case <-ctx.Done():
+			t.Fatal("waited in vain:", what)
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	stop()
+	must(t, <-done)
+}
+
+func (w *world) create(t testing.TB, workspace core.ID, wanted outgoing.Webhook) outgoing.Made {
+	t.Helper()
+	wanted.Workspace = workspace
+	if wanted.Address == "" {
+		wanted.Address = w.receiver.URL + "/" + wanted.Name
+	}
+	made, err := w.service.Create(t.Context(), cause(), wanted)
+	must(t, err)
+	return made
+}
+
+// happens records an event.
+func (w *world) happens(t testing.TB, workspace core.ID, kind core.EventType, data string) core.Event {
+	t.Helper()
+	now := time.Now().Add(time.Duration(w.ahead.Load()))
+	event := core.NewEvent(kind, workspace, cause(), now, core.Target{Kind: "user", ID: core.NewID(), Name: "Ana"}).With("note", data)
+	must(t, w.db.Tx(t.Context(), func(tx pgx.Tx) error { return audit.Append(t.Context(), tx, event) }))
+	return event
+}
+
+func (w *world) state(t testing.TB, workspace, id core.ID) outgoing.Webhook {
+	t.Helper()
+	one, err := w.service.Webhook(t.Context(), w.db, workspace, id)
+	must(t, err)
+	return one
+}
+
+func (w *world) messages(t testing.TB, workspace, id core.ID) []outgoing.Message {
+	t.Helper()
+	found, err := w.service.Messages(t.Context(), w.db, workspace, id, "", 100)
+	must(t, err)
+	return found
+}
+
+func cause() core.Cause { return core.NewCause(core.System, time.Now()) }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func verify(t testing.TB, secret seal.Secret, one got) error {
+	t.Helper()
+	checker, err := standardwebhooks.NewWebhook(secret.Reveal())
+	must(t, err)
+	return checker.Verify(one.body, one.header)
+}
+
+func TestMessagesAreStandardWebhooks(t *testing.T) {
+	w := newWorld(t)
+	users := w.create(t, w.acme, outgoing.Webhook{Name: "users", Types: []string{"user.*"}})
+	other := w.create(t, w.globex, outgoing.Webhook{Name: "other"})
+	w.follow(t)
+	event := w.happens(t, w.acme, core.UserLoggedOut, "ümlaut <&>")
+	w.happens(t, w.acme, core.SinkPaused, "not asked for")
+	w.follow(t)
+	w.deliver(t, "delivered", func() bool {
+		found := w.messages(t, w.acme, users.ID)
+		return len(found) == 1 && found[0].State == "delivered"
+	})
+	var ours []got
+	for _, one := range w.receiver.take() {
+		if one.path == "/users" {
+			ours = append(ours, one)
+		} else if strings.Contains(string(one.body), w.acme.String()) {
+			t.Errorf("globex is told of acme: %s", one.body)
+		}
+	}
+	if len(ours) != 1 {
+		t.Fatalf("%d messages", len(ours))
+	}
+	must(t, verify(t, users.Secret, ours[0]))
+	if verify(t, other.Secret, ours[0]) == nil {
+		t.Fatal("another secret verifies it")
+	}
+	var body struct {
+		Type      string
+		Timestamp time.Time
+		Data      core.Event
+	}
+	must(t, json.Unmarshal(ours[0].body, &body))
+	if body.Type != "user.logged_out" || !body.Timestamp.Equal(event.Occurred) || body.Data.ID != event.ID || body.Data.Data["note"] != "ümlaut <&>" ||
+		ours[0].header.Get("Webhook-Id") != event.ID.String() {
+		t.Fatalf("%+v", body)
+	}
+	attempts, err := w.service.Attempts(t.Context(), w.db, w.acme, users.ID, event.ID)
+	must(t, err)
+	if len(attempts) != 1 || attempts[0].Status != 204 || attempts[0].Took <= 0 {
+		t.Fatalf("%+v", attempts)
+	}
+
+	// A large event is told shortened, in less than 20 kB.
+	large := w.happens(t, w.acme, core.UserLoggedOut, strings.Repeat("x", 40_000))
+	w.follow(t)
+	w.deliver(t, "delivered", func() bool { return w.messages(t, w.acme, users.ID)[0].State == "delivered" })
+	if one := w.receiver.take()[0]; len(one.body) > outgoing.MaxBody || !strings.Contains(string(one.body), large.ID.String()) || !strings.Contains(string(one.body), `"shortened":true`) {
+		t.Fatalf("%d bytes", len(one.body))
+	}
+	// Nothing of acme's is globex's.
+	for what, err := range map[string]error{
+		"read":   func() error { _, err := w.service.Webhook(t.Context(), w.db, w.globex, users.ID); return err }(),
+		"list":   func() error { _, err := w.service.Messages(t.Context(), w.db, w.globex, users.ID, "", 1); return err }(),
+		"rotate": func() error { _, err := w.service.Rotate(t.Context(), cause(), w.globex, users.ID, 0); return err }(),
+		"test":   func() error { _, err := w.service.Test(t.Context(), w.globex, users.ID); return err }(),
+		"resend": w.service.Resend(t.Context(), cause(), w.globex, users.ID, event.ID),
+		"delete": w.service.Delete(t.Context(), cause(), w.globex, users.ID),
+	} {
+		if core.KindOf(err) != core.KindNotFound {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestSecretsRotate(t *testing.T) {
+	w := newWorld(t)
+	first := w.create(t, w.acme, outgoing.Webhook{Name: "v1", Types: []string{"user.*"}})
+	second, err := w.service.Rotate(t.Context(), cause(), w.acme, first.ID, time.Hour)
+	must(t, err)
+	send := func() got {
+		t.Helper()
+		id, err := w.service.Test(t.Context(), w.acme, first.ID)
+		must(t, err)
+		w.deliver(t, "the test event", func() bool {
+			found := w.messages(t, w.acme, first.ID)
+			return found[0].ID == id && found[0].State == "delivered"
+		})
+		return w.receiver.take()[0]
+	}
+	one := send()
+	must(t, verify(t, first.Secret, one))
+	must(t, verify(t, second.Secret, one))
+	if !strings.Contains(string(one.body), `"type":"webhook.test"`) {
+		t.Fatalf("%s", one.body)
+	}
+	w.ahead.Store(int64(2 * time.Hour))
+	late := send()
+	if list := strings.Fields(late.header.Get("Webhook-Signature")); len(list) != 1 {
+		t.Fatal(list)
+	}
+
+	own := w.create(t, w.acme, outgoing.Webhook{Name: "v1a", Scheme: outgoing.Asymmetric, Types: []string{"user.*"}})
+	_, err = w.service.Test(t.Context(), w.acme, own.ID)
+	must(t, err)
+	w.deliver(t, "v1a", func() bool { return w.messages(t, w.acme, own.ID)[0].State == "delivered" })
+	one = w.receiver.take()[0]
+	public, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(own.Secret.Reveal(), "whpk_"))
+	must(t, err)
+	signature, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(one.header.Get("Webhook-Signature"), "v1a,"))
+	must(t, err)
+	if !ed25519.Verify(public, []byte(one.header.Get("Webhook-Id")+"."+one.header.Get("Webhook-Timestamp")+"."+string(one.body)), signature) {
+		t.Fatal("the Ed25519 signature is wrong")
+	}
+}
+
+func TestScheduleAndDisabling(t *testing.T) {
+	w := newWorld(t)
+	made := w.create(t, w.acme, outgoing.Webhook{Name: "down", Types: []string{"user.*"}})
+	event := w.happens(t, w.acme, core.UserLoggedOut, "")
+	w.follow(t)
+	w.receiver.says(func(got) (int, string) { return 503, "" })
+	waits := append(delivery.Standard(), 0)
+	for i, wait := range waits {
+		w.deliver(t, "an attempt", func() bool { return w.messages(t, w.acme, made.ID)[0].Attempts == i+1 })
+		one := w.messages(t, w.acme, made.ID)[0]
+		if i == len(waits)-1 {
+			break
+		}
+		now := time.Now().Add(time.Duration(w.ahead.Load()))
+		if left := one.Next.Sub(now); one.State != "waiting" || left > wait*11/10+time.Second || left < wait-15*time.Second {
+			t.Fatalf("attempt %d: next in %v, want about %v", i+1, left, wait)
+		}
+		w.ahead.Add(int64(wait*11/10 + time.Second))
+	}
+	if one := w.state(t, w.acme, made.ID); one.State != delivery.Disabled || w.messages(t, w.acme, made.ID)[0].State != "dead" {
+		t.Fatalf("%+v", one)
+	}
+	sent := w.receiver.take()
+	if len(sent) != 10 {
+		t.Fatalf("%d attempts", len(sent))
+	}
+	for _, one := range sent {
+		if one.header.Get("Webhook-Id") != event.ID.String() {
+			t.Fatal("the id changed")
+		}
+	}
+	w.follow(t)
+	var told int
+	must(t, w.db.QueryRow(t.Context(), `select count(*) from audit_log where workspace_id = @workspace and type = @type`,
+		pgx.StrictNamedArgs{"workspace": w.acme, "type": core.DeliveryDisabled}).Scan(&told))
+	if told != 1 {
+		t.Fatal("nobody is told that the webhook is disabled")
+	}
+
+	// It runs again, and what was given up is sent again under the same id.
+	w.receiver.says(status(200))
+	_, err := w.service.SetState(t.Context(), cause(), w.acme, made.ID, delivery.Running, "")
+	must(t, err)
+	must(t, w.service.Resend(t.Context(), cause(), w.acme, made.ID, event.ID))
+	w.deliver(t, "the message sent again", func() bool { return w.messages(t, w.acme, made.ID)[0].State == "delivered" })
+	if again := w.receiver.take(); len(again) != 1 || again[0].header.Get("Webhook-Id") != event.ID.String() {
+		t.Fatalf("%+v", again)
+	}
+	// So is everything since a time.
+	w.happens(t, w.acme, core.UserLoggedOut, "second")
+	w.follow(t)
+	w.deliver(t, "the second", func() bool { return w.messages(t, w.acme, made.ID)[0].State == "delivered" })
+	w.receiver.take()
+	count, err := w.service.Replay(t.Context(), cause(), w.acme, made.ID, event.Occurred)
+	must(t, err)
+	w.deliver(t, "all of it", func() bool {
+		for _, one := range w.messages(t, w.acme, made.ID) {
+			if one.State != "delivered" {
+				return false
+			}
+		}
+		return true
+	})
+	if got := w.receiver.take(); count != 2 || len(got) != 2 {
+		t.Fatalf("%d, %d", count, len(got))
+	}
+}
+
+func TestAnswersOfEndpoints(t *testing.T) {
+	w := newWorld(t)
+	made := w.create(t, w.acme, outgoing.Webhook{Name: "busy", Types: []string{"user.*"}})
+	w.happens(t, w.acme, core.UserLoggedOut, "")
+	w.follow(t)
+	w.receiver.says(func(got) (int, string) { return 429, "600" })
+	w.deliver(t, "429", func() bool { return w.messages(t, w.acme, made.ID)[0].Attempts == 1 })
+	if next := w.messages(t, w.acme, made.ID)[0].Next; next.Before(time.Now().Add(590 * time.Second)) {
+		t.Fatal("Retry-After is not honoured", next)
+	}
+	w.ahead.Add(int64(700 * time.Second))
+	w.receiver.says(status(302))
+	w.deliver(t, "302", func() bool { return w.messages(t, w.acme, made.ID)[0].Attempts == 2 })
+	for _, one := range w.receiver.take() {
+		if one.path == "/elsewhere" {
+			t.Fatal("a redirect was followed")
+		}
+	}
+	w.ahead.Add(int64(time.Hour))
+	w.receiver.says(status(410))
+	w.deliver(t, "410", func() bool { return w.state(t, w.acme, made.ID).State == delivery.Disabled })
+
+	w.service.AllowPrivate = false
+	for _, address := range []string{"http://example.com/", "https://user:pass@example.com/", "ftp://example.com", "/x"} {
+		if _, err := w.service.Create(t.Context(), cause(), outgoing.Webhook{Workspace: w.acme, Name: "bad", Address: address}); core.KindOf(err) != core.KindInvalid {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if _, err := w.service.Create(t.Context(), cause(), outgoing.Webhook{Workspace: w.acme, Name: "bad", Address: "https://example.com", Types: []string{"nothing.*"}}); core.KindOf(err) != core.KindInvalid {
+		t.Error(err)
+	}
+	if _, err := w.service.Create(t.Context(), cause(), outgoing.Webhook{Workspace: w.acme, Name: "busy", Address: "https://example.com"}); core.KindOf(err) != core.KindConflict {
+		t.Error(err)
+	}
+}
+
+// A process that dies after it sent and before it knew so sends again, under the same id.
+func TestKilledBetweenSendAndRecord(t *testing.T) {
+	w := newWorld(t)
+	made := w.create(t, w.acme, outgoing.Webhook{Name: "twice", Types: []string{"user.*"}})
+	event := w.happens(t, w.acme, core.UserLoggedOut, "")
+	w.follow(t)
+	lane, err := w.deliveries.Lane(t.Context(), w.db, w.acme, made.ID)
+	must(t, err)
+	waiting, err := w.deliveries.Waiting(t.Context(), w.db, w.acme, made.ID, 1)
+	must(t, err)
+	w.service.Carrier().Carry(t.Context(), lane, waiting[0]) // and no more: nothing is settled
+	w.deliver(t, "the second time", func() bool { return w.messages(t, w.acme, made.ID)[0].State == "delivered" })
+	sent := w.receiver.take()
+	if len(sent) != 2 || sent[0].header.Get("Webhook-Id") != event.ID.String() || sent[1].header.Get("Webhook-Id") != event.ID.String() {
+		t.Fatalf("%d messages", len(sent))
+	}
+}
+
+func TestEveryEventCanBeHad(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "../../core/catalogue.go", nil, 0)
+	must(t, err)
+	listed := map[string]bool{}
+	for _, one := range outgoing.EventTypes() {
+		listed[string(one)] = true
+	}
+	for _, one := range catalogue(file) {
+		if !listed[one] {
+			t.Errorf("%s is not in types.go", one)
+		}
+	}
+}
