@@ -5,18 +5,18 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
+	"postern/conformance/signals/vectors"
 	"postern/core"
 	"postern/core/directory"
 )
 
-// vector is one logout token and what becomes of it. See testdata/backchannel_logout.json.
+// vector is one logout token and what becomes of it. See conformance/signals/vectors.
 type vector struct {
 	Name        string                  `json:"name"`
 	Description string                  `json:"description"`
@@ -38,16 +38,12 @@ type vector struct {
 }
 
 func TestBackChannelLogoutVectors(t *testing.T) {
-	text, err := os.ReadFile("testdata/backchannel_logout.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var vectors []vector
-	if err := json.Unmarshal(text, &vectors); err != nil {
+	var all []vector
+	if err := json.Unmarshal(vectors.BackChannelLogout, &all); err != nil {
 		t.Fatal(err)
 	}
 	w := newWorld(t)
-	for i, one := range vectors {
+	for i, one := range all {
 		t.Run(one.Name, func(t *testing.T) {
 			w.signIn(t)
 			w.tx(t, func(tx pgx.Tx) error {

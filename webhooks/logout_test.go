@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/conformance/partstest"
+	"postern/conformance/signals/vectors"
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/directory"
@@ -47,21 +48,17 @@ type vector struct {
 }
 
 func TestVectors(t *testing.T) {
-	text, err := os.ReadFile("testdata/universal_logout.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var vectors []vector
-	decoder := json.NewDecoder(bytes.NewReader(text))
+	var all []vector
+	decoder := json.NewDecoder(bytes.NewReader(vectors.UniversalLogout))
 	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&vectors); err != nil {
+	if err := decoder.Decode(&all); err != nil {
 		t.Fatal(err)
 	}
-	if len(vectors) < 130 {
-		t.Fatalf("only %d vectors", len(vectors))
+	if len(all) < 130 {
+		t.Fatalf("only %d vectors", len(all))
 	}
 	w := newWorld(t)
-	for _, one := range vectors {
+	for _, one := range all {
 		t.Run(one.Name, func(t *testing.T) {
 			w.token = ""
 			w.tx(t, func(ctx context.Context, tx pgx.Tx) error {

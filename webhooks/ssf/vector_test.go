@@ -1,7 +1,6 @@
 package ssf_test
 
 import (
-	_ "embed"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,14 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"postern/conformance/signals/vectors"
 	"postern/core"
 	"postern/core/directory"
 	"postern/core/signals"
 	"postern/webhooks/ssf"
 )
-
-//go:embed testdata/set.json
-var setVectors []byte
 
 // vector is a token, right or wrong, and what a receiver makes of it.
 type vector struct {
@@ -42,11 +39,11 @@ type vector struct {
 }
 
 func TestVectors(t *testing.T) {
-	var vectors []vector
-	must(t, json.Unmarshal(setVectors, &vectors))
+	var all []vector
+	must(t, json.Unmarshal(vectors.SharedSignals, &all))
 	w := newWorld(t)
 	streams := map[string]ssf.Stream{}
-	for i, v := range vectors {
+	for i, v := range all {
 		if v.Profile == "" {
 			v.Profile = ssf.Standard
 		}
