@@ -23,16 +23,18 @@ type commands struct {
 	Migrate migrate     `cmd:"" help:"Bring the database schema up to date."`
 	Key     key         `cmd:"" help:"Print a fresh 32-byte key for --key or --audit-key."`
 
-	Workspace  workspaceCommands  `cmd:"" help:"Create workspaces: one per customer organisation."`
-	Connection connectionCommands `cmd:"" help:"Connect identity providers, and keep their tokens."`
-	Token      tokenCommands      `cmd:"" help:"Give scripts and other systems tokens for the API."`
-	User       userCommands       `cmd:"" help:"Make the first owner."`
-	Session    sessionCommands    `cmd:"" help:"See who is signed in, end sessions, and set how long they last."`
-	SCIM       scimCommands       `cmd:"" name:"scim" help:"See what identity providers asked for, and play it again."`
-	Hold       holdCommands       `cmd:"" help:"Decide on mass departures that wait."`
-	Signal     signalCommands     `cmd:"" help:"See what identity providers said and what it did, and decide what it does."`
-	Stream     streamCommands     `cmd:"" help:"Receive Shared Signals: make, adopt and prove streams."`
-	Doctor     doctorCommands     `cmd:"" help:"Say what is wrong with a connection, and what to do about it."`
+	Workspace  workspaceCommands    `cmd:"" help:"Create workspaces: one per customer organisation."`
+	Connection connectionCommands   `cmd:"" help:"Connect identity providers, and keep their tokens."`
+	Token      tokenCommands        `cmd:"" help:"Give scripts and other systems tokens for the API."`
+	User       userCommands         `cmd:"" help:"Make the first owner."`
+	Session    sessionCommands      `cmd:"" help:"See who is signed in, end sessions, and set how long they last."`
+	SCIM       scimCommands         `cmd:"" name:"scim" help:"See what identity providers asked for, and play it again."`
+	Hold       holdCommands         `cmd:"" help:"Decide on mass departures that wait."`
+	Signal     signalCommands       `cmd:"" help:"See what identity providers said and what it did, and decide what it does."`
+	Stream     streamCommands       `cmd:"" help:"Receive Shared Signals: make, adopt and prove streams."`
+	Receiver   receiverCommands     `cmd:"" help:"Send Shared Signals: say who may hear them, and see how it goes."`
+	Logout     logoutTargetCommands `cmd:"" name:"logout-target" help:"Have apps end sessions when somebody is logged out or leaves."`
+	Doctor     doctorCommands       `cmd:"" help:"Say what is wrong with a connection, and what to do about it."`
 
 	Conformance conformanceCommands `cmd:"" help:"Ask SCIM servers, Postern or others, whether they do what identity providers need."`
 }
