@@ -97,7 +97,7 @@ func (s *Service) signIn(c *gin.Context, connection directory.Connection, flow d
 		}
 		wanted := directory.NewSession{
 			Workspace: connection.Workspace, User: user.ID, Connection: connection.ID, Issuer: who.issuer, Subject: who.subject,
-			SID: who.sid, Authenticated: authenticated, Begun: flow.Created, ACR: who.acr, AMR: who.amr,
+			SID: who.sid, Authenticated: authenticated, Begun: flow.Created, ACR: who.acr, AMR: who.amr, IDToken: who.token,
 		}
 		var steppedUp bool
 		if token, steppedUp, err = s.stepUp(ctx, tx, cause, flow, wanted); steppedUp || err != nil {

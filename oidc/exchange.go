@@ -8,6 +8,7 @@ import (
 	"postern/core"
 	"postern/core/directory"
 	"postern/core/jwt"
+	"postern/core/seal"
 )
 
 // answerOf is the token endpoint's answer to a code (RFC 6749 §5.1, OpenID Connect Core 1.0 §3.1.3.3).
@@ -47,6 +48,7 @@ func (s *Service) judge(ctx context.Context, p *provider, tokens answerOf, flow 
 		return identity{}, tokenFault(err)
 	}
 	who := said.identity(p.connection)
+	who.token = seal.NewSecret(tokens.IDToken)
 	who.issuer = p.connection.Issuer // Google's other spelling is the same issuer
 	if said.PreferredUsername == "" && said.Email == "" && p.userinfo != "" && tokens.AccessToken != "" {
 		// Some IdPs keep names out of the ID token when there is an access token to ask with.

@@ -46,6 +46,7 @@ func (s *Service) lead(c *gin.Context, connection directory.Connection, flow dir
 		return
 	}
 	state := rand.Text()
+	flow.Prompted = prompt || connection.SignIn.Prompt == "login"
 	flow.Nonce, flow.Verifier = rand.Text(), oauth2.GenerateVerifier()
 	if err := s.Directory.SaveFlow(c.Request.Context(), s.DB, state, flow); err != nil {
 		s.refuse(c, connection, flow.ReturnTo, err)

@@ -15,6 +15,7 @@ import (
 	"postern/core"
 	"postern/core/directory"
 	"postern/core/jwt"
+	"postern/core/seal"
 )
 
 // clockSkew is how far an IdP's auth_time may be from our own clock.
@@ -37,6 +38,7 @@ type identity struct {
 	authenticated time.Time // auth_time; zero when the IdP sent none
 	acr           string
 	amr           []string
+	token         seal.Secret // the ID token that says so
 }
 
 // names are the claims about a person that the userinfo endpoint has too.

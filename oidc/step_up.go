@@ -61,8 +61,7 @@ func (s *Service) startStepUp(c *gin.Context) {
 	if lacks.MaxAge != nil {
 		flow.MaxAge = new(int(*lacks.MaxAge / time.Second))
 	}
-	// Entra documents no max_age: there only the prompt makes the person prove themselves.
-	prompt := flow.MaxAge != nil && (*flow.MaxAge == 0 || connection.Kind == directory.Entra)
+	prompt := flow.MaxAge != nil && (*flow.MaxAge == 0 || maySayNoTime(connection))
 	s.lead(c, connection, flow, prompt)
 }
 
@@ -82,6 +81,14 @@ func asks(flow directory.Flow, prompt bool) map[string]string {
 	return parameters
 }
 
+// maySayNoTime names the IdPs whose ID tokens lack auth_time unless somebody configured it: Entra ID
+// (an optional claim) and Google. What is sent instead of max_age is prompt=login, and their proof is then
+// as old as the flow, which began before it. An auth_time that is there counts at these as anywhere else,
+// and any other IdP has to say it when it is asked for max_age (OpenID Connect Core 1.0 §2).
+func maySayNoTime(connection directory.Connection) bool {
+	return connection.Kind == directory.Entra || connection.IsGoogle()
+}
+
 // proven holds an answer of the IdP against the proof that was asked for: an IdP may have overlooked
 // the question, or somebody may have taken it out of the address.
 func (s *Service) proven(connection directory.Connection, flow directory.Flow, who identity) error {
@@ -92,9 +99,7 @@ func (s *Service) proven(connection directory.Connection, flow directory.Flow, w
 		return nil
 	}
 	if who.authenticated.IsZero() {
-		// Entra says auth_time only where that was configured. It was asked to prompt, and did so after
-		// the flow began.
-		if connection.Kind == directory.Entra {
+		if flow.Prompted && maySayNoTime(connection) {
 			return nil
 		}
 		return core.Denied("the identity provider does not say when it saw you (auth_time)").WithCode(codeStaleProof)

@@ -1,6 +1,7 @@
 package oidc
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -147,7 +148,9 @@ func TestAStepUpIsTheSamePerson(t *testing.T) {
 
 func TestProofs(t *testing.T) {
 	began := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
-	flow := directory.Flow{Created: began, MaxAge: new(60), ACRValues: []string{"a", "b"}}
+	flow := directory.Flow{Created: began, MaxAge: new(60), ACRValues: []string{"a", "b"}, Prompted: true}
+	google := directory.Connection{Kind: directory.Generic, Issuer: directory.GoogleIssuer}
+	keycloak := directory.Connection{Kind: directory.Generic, Issuer: "https://op.example/realms/a", SignIn: directory.SignIn{Preset: directory.Keycloak}}
 	okta, entra := directory.Connection{Kind: directory.Okta}, directory.Connection{Kind: directory.Entra}
 	for _, test := range []struct {
 		name       string
@@ -161,6 +164,9 @@ func TestProofs(t *testing.T) {
 		{"too old", okta, identity{acr: "a", authenticated: began.Add(-2 * time.Minute)}, codeStaleProof},
 		{"no auth_time", okta, identity{acr: "a"}, codeStaleProof},
 		{"Entra says no auth_time, but was to prompt", entra, identity{acr: "a"}, ""},
+		{"so does Google", google, identity{acr: "a"}, ""},
+		{"Google says an old one", google, identity{acr: "a", authenticated: began.Add(-time.Hour)}, codeStaleProof},
+		{"Keycloak has to say one", keycloak, identity{acr: "a"}, codeStaleProof},
 		{"Entra says an old one", entra, identity{acr: "a", authenticated: began.Add(-time.Hour)}, codeStaleProof},
 		{"no acr", okta, identity{authenticated: began}, codeWeakProof},
 		{"another acr", okta, identity{acr: "c", authenticated: began}, codeWeakProof},
@@ -168,6 +174,12 @@ func TestProofs(t *testing.T) {
 		err := (&Service{}).proven(test.connection, flow, test.who)
 		if code := codeOf(err); code != test.code {
 			t.Errorf("%s: %q, want %q", test.name, code, test.code)
+		}
+	}
+	flow.Prompted = false
+	for _, connection := range []directory.Connection{entra, google, okta} {
+		if code := codeOf((&Service{}).proven(connection, flow, identity{acr: "a"})); code != codeStaleProof {
+			t.Errorf("%s was not asked to prompt and says no auth_time: %q", connection.Issuer, code)
 		}
 	}
 	if err := (&Service{}).proven(okta, directory.Flow{Created: began}, identity{}); err != nil {
@@ -180,4 +192,63 @@ func codeOf(err error) string {
 		return ""
 	}
 	return core.AsError(err).Code
+}
+
+// At an identity provider that says no auth_time a step-up asks for a new proof and counts it from when it
+// began; one that says auth_time is held to it.
+func TestAStepUpWhereTheProviderSaysNoTime(t *testing.T) {
+	for name, test := range map[string]struct {
+		signIn  directory.SignIn
+		says    bool
+		refused string
+	}{
+		"Google":                       {directory.SignIn{Preset: directory.Google, HostedDomains: []string{"acme.example"}}, false, ""},
+		"Google, where it says a time": {directory.SignIn{Preset: directory.Google, HostedDomains: []string{"acme.example"}}, true, codeStaleProof},
+		"another":                      {directory.SignIn{}, false, codeStaleProof},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, f := newHouse(t), newForge(t)
+			connection := h.lead(h.connect("google", directory.Generic, "okta"), f, test.signIn)
+			h.provision(connection, directory.User{UserName: "ana", ExternalID: "sub-ana"})
+			answer := func(nonce string) {
+				claims := f.good(connection, nonce)
+				claims["hd"], claims["auth_time"] = "acme.example", time.Now().Add(-time.Hour).Unix()
+				if !test.says {
+					delete(claims, "auth_time")
+				}
+				text, err := json.Marshal(claims)
+				if err != nil {
+					t.Fatal(err)
+				}
+				f.answers(f.sign("rs256", nil, text))
+			}
+			b := newBrowser(t)
+			query := h.started(b, connection)
+			answer(query.Get("nonce"))
+			b.get(h.back(connection, url.Values{"state": {query.Get("state")}, "code": {"c"}}))
+			if h.signedInAs(b) != "ana" {
+				t.Fatal("not signed in")
+			}
+			h.age(time.Hour)
+			begun, err := url.Parse(b.get(h.gateway + StepUpPath + "?for=reveal&return_to=/private").location)
+			if err != nil {
+				t.Fatal(err)
+			}
+			asked := begun.Query()
+			if prompted := asked.Get("prompt") == "login"; prompted != (test.signIn.Preset == directory.Google) || asked.Get("max_age") == "" {
+				t.Errorf("asked for %v", asked)
+			}
+			answer(asked.Get("nonce"))
+			done := b.get(h.back(connection, url.Values{"state": {asked.Get("state")}, "code": {"c"}}))
+			if test.refused != "" {
+				if done.status != http.StatusForbidden || !strings.Contains(done.body, test.refused) || h.guarded(b).Code != http.StatusUnauthorized {
+					t.Errorf("%d %s", done.status, done.body)
+				}
+				return
+			}
+			if done.location != h.gateway+"/private" || h.guarded(b).Code != http.StatusOK {
+				t.Errorf("%d to %q %s", done.status, done.location, done.body)
+			}
+		})
+	}
 }

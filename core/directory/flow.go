@@ -27,6 +27,7 @@ type Flow struct {
 	Session   core.ID  `db:"session_id"` // of FlowStepUp: the session that is proven anew
 	ACRValues []string `db:"acr_values"` // one of these must be the acr; none: any is good
 	MaxAge    *int     `db:"max_age"`    // seconds: how long ago the IdP may have seen the person; nil: any time
+	Prompted  bool     `db:"prompted"`   // the IdP was asked to make the person prove themselves (prompt=login)
 }
 
 // Purpose is what a sign-in is for.
@@ -46,8 +47,8 @@ with gone as (
 		where workspace_id = @workspace and connection_id = @connection and expires < @now
 		order by expires limit 8 for update skip locked))
 insert into sign_in_flows (state_hash, workspace_id, connection_id, nonce, verifier, return_to, created, expires,
-	purpose, session_id, acr_values, max_age)
-values (@state, @workspace, @connection, @nonce, @verifier, @return_to, @now, @expires, @purpose, @session, @acr_values, @max_age)`
+	purpose, session_id, acr_values, max_age, prompted)
+values (@state, @workspace, @connection, @nonce, @verifier, @return_to, @now, @expires, @purpose, @session, @acr_values, @max_age, @prompted)`
 
 // SaveFlow remembers a sign-in under its state parameter. A return address that is not a path of
 // Postern's own is Invalid on "return_to".
@@ -65,7 +66,7 @@ func (d *Directory) SaveFlow(ctx context.Context, q postgres.Querier, state stri
 	_, err := q.Exec(ctx, insertFlow, pgx.StrictNamedArgs{
 		"state": seal.HashToken(state), "workspace": flow.Workspace, "connection": flow.Connection, "nonce": flow.Nonce,
 		"verifier": flow.Verifier, "return_to": flow.ReturnTo, "now": now, "expires": now.Add(orDefault(d.FlowLife, DefaultFlowLife)),
-		"purpose": flow.Purpose, "session": flow.Session, "acr_values": append([]string{}, flow.ACRValues...), "max_age": flow.MaxAge,
+		"purpose": flow.Purpose, "session": flow.Session, "acr_values": append([]string{}, flow.ACRValues...), "max_age": flow.MaxAge, "prompted": flow.Prompted,
 	})
 	return postgres.Classify(err)
 }
@@ -80,7 +81,7 @@ func ownPath(path string) bool {
 
 const takeFlow = `
 delete from sign_in_flows where workspace_id = @workspace and connection_id = @connection and state_hash = @state
-returning workspace_id, connection_id, nonce, verifier, return_to, created, expires, purpose, session_id, acr_values, max_age`
+returning workspace_id, connection_id, nonce, verifier, return_to, created, expires, purpose, session_id, acr_values, max_age, prompted`
 
 // TakeFlow gives back the sign-in of a state and forgets it: a state works once. One that is unknown,
 // was taken before, belongs to another connection or has expired is Unauthenticated. In a transaction

@@ -51,6 +51,9 @@ type NewSession struct {
 	Begun time.Time
 	ACR   string
 	AMR   []string
+	// IDToken is what the IdP vouched with. It is kept for signing out there (Directory.IDToken), sealed
+	// under a key of the session's token. It may be zero.
+	IDToken seal.Secret
 }
 
 // sessionColumns are those of Session, of the sessions s.
@@ -75,10 +78,10 @@ func (d *Directory) limits(args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
 
 const insertSession = `
 insert into sessions (id, hash, workspace_id, user_id, connection_id, issuer, subject, sid, authenticated, created, last_seen, expires,
-	acr, amr, address, agent)
+	acr, amr, address, agent, id_token)
 values (@id, @hash, @workspace, @user, @connection, @issuer, @subject, @sid, @authenticated, @now, @now,
 	@now::timestamptz + coalesce((select life from session_settings where workspace_id = @workspace), @life::interval),
-	@acr, @amr, @address, @agent)
+	@acr, @amr, @address, @agent, @id_token)
 returning expires`
 
 // StartSession begins a session and returns its token, the only time it can be seen. It is Denied for
@@ -95,11 +98,15 @@ func (d *Directory) StartSession(ctx context.Context, tx pgx.Tx, cause core.Caus
 		Subject: wanted.Subject, SID: wanted.SID, Authenticated: wanted.authenticated(now), Created: now, LastSeen: now,
 		ACR: wanted.ACR, AMR: append([]string{}, wanted.AMR...), Address: cause.Origin.Address, Agent: cause.Origin.UserAgent,
 	}
+	kept, err := sealIDToken(made, token, wanted.IDToken)
+	if err != nil {
+		return Session{}, seal.Secret{}, err
+	}
 	err = tx.QueryRow(ctx, insertSession, pgx.StrictNamedArgs{
 		"id": made.ID, "hash": seal.HashToken(token.Reveal()), "workspace": made.Workspace, "user": made.User,
 		"connection": made.Connection, "issuer": made.Issuer, "subject": made.Subject, "sid": made.SID,
 		"authenticated": made.Authenticated, "now": now, "life": orDefault(d.SessionLife, DefaultSessionLife),
-		"acr": made.ACR, "amr": made.AMR, "address": made.Address, "agent": made.Agent,
+		"acr": made.ACR, "amr": made.AMR, "address": made.Address, "agent": made.Agent, "id_token": kept,
 	}).Scan(&made.Expires)
 	if err != nil {
 		return Session{}, seal.Secret{}, err

@@ -18,7 +18,7 @@ import (
 const stepUpSession = `
 update sessions s
 set hash = @hash, issuer = @issuer, subject = @subject, sid = @sid, authenticated = @authenticated, acr = @acr, amr = @amr,
-    last_seen = @now, stepped_up = @now
+    last_seen = @now, stepped_up = @now, id_token = @id_token
 from users u, (select w.id as workspace_id, p.idle, p.life from workspaces w left join session_settings p on p.workspace_id = w.id) p
 where s.workspace_id = @workspace and s.id = @id and s.user_id = @user and s.connection_id = @connection and ` + sessionLives + `
   and p.workspace_id = s.workspace_id
@@ -34,10 +34,14 @@ func (d *Directory) StepUpSession(ctx context.Context, tx pgx.Tx, cause core.Cau
 		return Session{}, seal.Secret{}, err
 	}
 	now, token := d.now(), seal.NewToken(sessionToken)
+	kept, err := sealIDToken(Session{ID: id, Workspace: wanted.Workspace}, token, wanted.IDToken)
+	if err != nil {
+		return Session{}, seal.Secret{}, err
+	}
 	rows, err := tx.Query(ctx, stepUpSession, d.limits(pgx.StrictNamedArgs{
 		"id": id, "workspace": wanted.Workspace, "user": wanted.User, "connection": wanted.Connection, "hash": seal.HashToken(token.Reveal()),
 		"issuer": wanted.Issuer, "subject": wanted.Subject, "sid": wanted.SID, "authenticated": wanted.authenticated(now),
-		"acr": wanted.ACR, "amr": append([]string{}, wanted.AMR...), "now": now,
+		"acr": wanted.ACR, "amr": append([]string{}, wanted.AMR...), "now": now, "id_token": kept,
 	}))
 	if err != nil {
 		return Session{}, seal.Secret{}, err
