@@ -33,7 +33,10 @@ func (d *Deliveries) Run(ctx context.Context) error {
 				d.log().WarnContext(ctx, "old deliveries cannot be forgotten", "error", err)
 			}
 		}
-		taken, err := d.claim(ctx, owner, cap(places)-len(places))
+		// What is claimed is served or given back: a process that is asked to stop leaves no lane to its lease.
+		claiming, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		taken, err := d.claim(claiming, owner, cap(places)-len(places))
+		cancel()
 		if err != nil && ctx.Err() == nil {
 			d.log().WarnContext(ctx, "it cannot be seen what is to be delivered", "error", err)
 		}

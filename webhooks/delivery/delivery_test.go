@@ -1,0 +1,231 @@
+package delivery_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"pgregory.net/rapid"
+
+	"postern/core"
+	"postern/core/directory"
+	"postern/core/postgres"
+	"postern/core/postgres/postgrestest"
+	"postern/webhooks/delivery"
+)
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func workspace(t testing.TB, db *postgres.DB, slug string) core.ID {
+	t.Helper()
+	var made directory.Workspace
+	must(t, db.Tx(t.Context(), func(tx pgx.Tx) (err error) {
+		made, err = (&directory.Directory{DB: db}).CreateWorkspace(t.Context(), tx, core.NewCause(core.System, time.Now()), slug, slug)
+		return err
+	}))
+	return made.ID
+}
+
+// shelf is a destination that keeps what it takes.
+type shelf struct {
+	lock  sync.Mutex
+	taken map[core.ID][]string
+	inUse map[core.ID]bool
+	fault func(n int) delivery.Outcome
+	calls int
+	twice bool
+}
+
+func (s *shelf) carry(_ context.Context, lane delivery.Lane, one delivery.Delivery) delivery.Outcome {
+	s.lock.Lock()
+	if s.inUse[lane.ID] {
+		s.twice = true
+	}
+	s.inUse[lane.ID] = true
+	s.calls++
+	outcome := s.fault(s.calls)
+	s.lock.Unlock()
+	time.Sleep(time.Millisecond)
+	s.lock.Lock()
+	defer s.lock.Unlock()
+	s.inUse[lane.ID] = false
+	if outcome.Verdict == delivery.Delivered {
+		var text string
+		_ = json.Unmarshal(one.Payload, &text)
+		s.taken[lane.ID] = append(s.taken[lane.ID], text)
+	}
+	return outcome
+}
+
+// Whatever fails, and however many processes deliver and die: an ordered lane is delivered wholly, in order, one
+// message at a time, and never another lane's.
+func TestOrderedLanesInAnyWeather(t *testing.T) {
+	db := postgrestest.Open(t)
+	houses := []core.ID{workspace(t, db, "acme"), workspace(t, db, "globex")}
+	rapid.Check(t, func(rt *rapid.T) {
+		faults := rapid.SliceOfN(rapid.SampledFrom([]delivery.Verdict{delivery.Delivered, delivery.Again}), 1, 12).Draw(rt, "faults")
+		counts := rapid.SliceOfN(rapid.IntRange(0, 6), 3, 3).Draw(rt, "messages")
+		shelf := &shelf{taken: map[core.ID][]string{}, inUse: map[core.ID]bool{}, fault: func(n int) delivery.Outcome {
+			if n <= len(faults) {
+				return delivery.Outcome{Verdict: faults[n-1], Why: "weather"}
+			}
+			return delivery.Outcome{}
+		}}
+		kind := "k" + core.NewID().String() // each run has lanes of its own
+		schedule := slices.Repeat([]time.Duration{time.Millisecond}, 50)
+		process := func() *delivery.Deliveries {
+			return &delivery.Deliveries{DB: db, Look: 2 * time.Millisecond, Lease: 3 * time.Second, Carriers: map[string]delivery.Carrier{kind: {Carry: shelf.carry, Schedule: schedule}}}
+		}
+		first, second := process(), process()
+		var lanes []delivery.Lane
+		for i := range counts {
+			lane := delivery.Lane{ID: core.NewID(), Workspace: houses[i%2], Kind: kind, Name: fmt.Sprint(i), Ordered: true, Carried: true}
+			must(t, db.Tx(t.Context(), func(tx pgx.Tx) error { return first.Open(t.Context(), tx, lane) }))
+			lanes = append(lanes, lane)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var running sync.WaitGroup
+		dying, die := context.WithCancel(ctx)
+		defer die()
+		running.Go(func() { _ = first.Run(dying) })
+		running.Go(func() { _ = second.Run(ctx) })
+		defer func() { stop(); running.Wait() }()
+		want := map[core.ID][]string{}
+		for i, lane := range lanes {
+			for n := range counts[i] {
+				text := fmt.Sprintf("%d.%d", i, n)
+				want[lane.ID] = append(want[lane.ID], text)
+				payload, _ := json.Marshal(text)
+				one := delivery.Delivery{Workspace: lane.Workspace, Lane: lane.ID, Event: core.NewID(), Type: "t", Payload: payload}
+				for range 2 { // heard twice, there once
+					must(t, db.Tx(t.Context(), func(tx pgx.Tx) error { return second.Add(t.Context(), tx, one) }))
+				}
+			}
+			if i == 1 {
+				die()
+			}
+		}
+		deadline, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		for _, lane := range lanes {
+			for {
+				left, err := second.Backlog(t.Context(), db, lane.Workspace, lane.ID)
+				must(t, err)
+				if left.Waiting == 0 {
+					break
+				}
+				select {
+				case <-deadline.Done():
+					rt.Fatalf("%d messages still wait", left.Waiting)
+				case <-time.After(2 * time.Millisecond):
+				}
+			}
+			shelf.lock.Lock()
+			if got := shelf.taken[lane.ID]; !slices.Equal(got, want[lane.ID]) {
+				rt.Errorf("lane %s took %v, not %v", lane.Name, got, want[lane.ID])
+			}
+			shelf.lock.Unlock()
+		}
+		if shelf.twice {
+			rt.Error("two processes delivered to one lane at once")
+		}
+	})
+}
+
+// In a lane without order one message that fails holds up no other, and one nobody takes ends the lane alone.
+func TestUnorderedLanes(t *testing.T) {
+	db := postgrestest.Open(t)
+	house, other := workspace(t, db, "acme"), workspace(t, db, "globex")
+	var lock sync.Mutex
+	taken := map[string]int{}
+	d := &delivery.Deliveries{DB: db, Look: 5 * time.Millisecond, Carriers: map[string]delivery.Carrier{"hook": {
+		Schedule: []time.Duration{time.Hour},
+		Carry: func(_ context.Context, _ delivery.Lane, one delivery.Delivery) delivery.Outcome {
+			lock.Lock()
+			defer lock.Unlock()
+			taken[one.Type]++
+			switch one.Type {
+			case "busy":
+				return delivery.Outcome{Verdict: delivery.Again, Status: 503, Why: "busy"}
+			case "refused":
+				return delivery.Outcome{Verdict: delivery.Refused, Status: 400, Why: "no"}
+			case "gone":
+				return delivery.Outcome{Verdict: delivery.Gone, Status: 410, Why: "gone"}
+			}
+			return delivery.Outcome{Status: 204}
+		},
+	}}}
+	lane := delivery.Lane{ID: core.NewID(), Workspace: house, Kind: "hook", Name: "Hook", Carried: true}
+	add := func(types ...string) {
+		t.Helper()
+		must(t, db.Tx(t.Context(), func(tx pgx.Tx) error {
+			for _, kind := range types {
+				if err := d.Add(t.Context(), tx, delivery.Delivery{Workspace: house, Lane: lane.ID, Type: kind, Payload: []byte(`{}`)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}))
+		d.Nudge()
+	}
+	must(t, db.Tx(t.Context(), func(tx pgx.Tx) error { return d.Open(t.Context(), tx, lane) }))
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = d.Run(ctx) }()
+	defer func() { stop(); <-done }()
+	until := func(what string, holds func(delivery.Backlog) bool) {
+		t.Helper()
+		deadline, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		for {
+			left, err := d.Backlog(t.Context(), db, house, lane.ID)
+			must(t, err)
+			if holds(left) {
+				return
+			}
+			select {
+			case <-deadline.Done():
+				t.Fatalf("never: %s: %+v", what, left)
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}
+	add("busy", "well", "refused", "well")
+	until("only the busy one waits", func(left delivery.Backlog) bool { return left.Waiting == 1 && left.Dead == 1 })
+	if letters, err := d.DeadLetters(t.Context(), db, other, lane.ID, 10); err != nil || len(letters) != 0 {
+		t.Errorf("another workspace sees %v %v", letters, err)
+	}
+	add("gone")
+	until("it is gone", func(left delivery.Backlog) bool { return left.Dead == 2 })
+	found, err := d.Lane(t.Context(), db, house, lane.ID)
+	must(t, err)
+	if found.State != delivery.Disabled || found.Reason != "given up: gone" {
+		t.Errorf("%+v", found)
+	}
+	// Given up, it keeps what comes; turned off, it does not.
+	add("later")
+	until("it waits", func(left delivery.Backlog) bool { return left.Waiting == 2 })
+	must(t, db.Tx(t.Context(), func(tx pgx.Tx) error {
+		return d.SetState(t.Context(), tx, house, lane.ID, delivery.Disabled, "an administrator")
+	}))
+	add("never")
+	until("it is not kept", func(left delivery.Backlog) bool { return left.Waiting == 2 })
+	must(t, db.Tx(t.Context(), func(tx pgx.Tx) error { return d.SetState(t.Context(), tx, house, lane.ID, delivery.Running, "") }))
+	d.Nudge()
+	until("it goes on", func(left delivery.Backlog) bool { return left.Waiting <= 1 })
+	lock.Lock()
+	defer lock.Unlock()
+	if taken["well"] != 2 || taken["refused"] != 1 || taken["never"] != 0 || taken["later"] != 1 {
+		t.Errorf("%v", taken)
+	}
+}
