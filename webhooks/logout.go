@@ -8,7 +8,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +33,8 @@ type logout struct {
 	received   time.Time
 	cause      core.Cause // its actor is the connection only once the token is verified
 	connection directory.Connection
+	row        uint32 // the version of the connection that the token was verified by, if that was remembered
+	compact    string
 	token      *jwt.Token // nil: not verified
 	digest     []byte     // SHA-256 of the body
 	subject    signals.Subject
@@ -47,6 +48,12 @@ func (s *Service) universalLogout(c *gin.Context) {
 	request.cause.Origin = core.Origin{Address: c.ClientIP(), UserAgent: cut(c.Request.UserAgent(), 200)}
 	c.Header("X-Correlation-Id", request.cause.Correlation.String())
 	status, err := s.logOut(c, request)
+	if err != nil && request.row != 0 {
+		// A token is not used up by memory either.
+		if confirmed := s.confirm(c.Request.Context(), request); confirmed != nil {
+			request.token, err = nil, confirmed
+		}
+	}
 	if err != nil {
 		_ = c.Error(err)
 		status, err = s.refused(c.Request.Context(), request, err)
@@ -102,10 +109,11 @@ func namesSomebody(subject signals.Subject) bool {
 
 // prove finds the connection and verifies that its identity provider sends the request.
 func (s *Service) prove(ctx context.Context, path string, header http.Header, request *logout) error {
-	connection, err := s.connection(ctx, path, request.cause.Origin.Address)
+	found, err := s.connection(ctx, path, request.cause.Origin.Address)
 	if err != nil {
 		return err
 	}
+	connection := found.connection
 	request.connection = connection
 	compact, err := bearer(header)
 	if err != nil {
@@ -124,38 +132,55 @@ func (s *Service) prove(ctx context.Context, path string, header http.Header, re
 	if err != nil {
 		return err
 	}
+	request.compact, request.row = compact, found.row
 	request.token, request.cause.Actor = &token, request.connection.Actor()
 	return nil
 }
 
-// verify judges a token by the connection as it is remembered, and before it is believed by the connection as it
-// is now.
+// verify judges a token by the connection as it is remembered. What comes of it has to ask whether the connection
+// is still the same: see confirm.
 func (s *Service) verify(ctx context.Context, compact string, request *logout) (jwt.Token, error) {
 	token, err := s.judge().Verify(ctx, compact, s.expected(request.connection, false))
-	untyped := false
-	if err != nil && core.AsError(err).Code == jwt.StageType && s.judge().Plausible(compact, s.expected(request.connection, true)) == nil {
-		if untyped, _ = s.untyped(ctx, request.connection, rememberFor); untyped {
-			token, err = s.judge().Verify(ctx, compact, s.expected(request.connection, true))
-		}
+	if err == nil || core.AsError(err).Code != jwt.StageType || s.judge().Plausible(compact, s.expected(request.connection, true)) != nil {
+		return token, err
 	}
-	if err != nil {
+	untyped, failed := s.untyped(ctx, request.connection, rememberFor)
+	if failed != nil || !untyped {
 		return jwt.Token{}, err
 	}
-	if untyped {
-		if untyped, err = s.untyped(ctx, request.connection, 0); err != nil {
-			return jwt.Token{}, err
-		}
+	if token, err = s.judge().Verify(ctx, compact, s.expected(request.connection, true)); err != nil {
+		return jwt.Token{}, err
+	}
+	// Whether such tokens may come is no part of the connection's row.
+	if untyped, failed = s.untyped(ctx, request.connection, 0); failed != nil {
+		return jwt.Token{}, failed
+	}
+	if !untyped {
+		return s.judge().Verify(ctx, compact, s.expected(request.connection, false))
+	}
+	return token, nil
+}
+
+// confirm judges the token of a request by the connection as it is now, unless it was.
+func (s *Service) confirm(ctx context.Context, request *logout) error {
+	if request.row == 0 {
+		return nil
 	}
 	now, err := s.current(ctx, request.connection.ID)
 	if err != nil {
-		return jwt.Token{}, err
+		return err
 	}
-	before := request.connection
-	request.connection = now
-	if untyped == isUntyped(token) && reflect.DeepEqual(s.expected(before, untyped), s.expected(now, untyped)) {
-		return token, nil
+	same := request.row == now.row
+	request.connection, request.row = now.connection, 0
+	if same {
+		return nil
 	}
-	return s.judge().Verify(ctx, compact, s.expected(now, untyped))
+	token, err := s.judge().Verify(ctx, request.compact, s.expected(now.connection, isUntyped(*request.token)))
+	if err != nil {
+		return err
+	}
+	request.token, request.cause.Actor = &token, now.connection.Actor()
+	return nil
 }
 
 // expected is what a connection's logout tokens say (Okta's Universal Logout; the draft leaves it open). An untyped
@@ -188,18 +213,17 @@ func (s *Service) end(ctx context.Context, request *logout) (int, error) {
 	if isUntyped(*request.token) {
 		quirks = append(quirks, QuirkUntyped)
 	}
-	receipt, err := s.Signals.Receive(ctx, request.cause, signals.Signal{
-		Workspace: request.connection.Workspace, Connection: request.connection.ID, ConnectionName: request.connection.Name,
-		Door: signals.UniversalLogout, Kind: signals.Logout, Subject: request.subject,
-		Evidence: signals.Evidence{Issuer: request.token.Issuer, TokenID: request.token.ID, Type: request.token.Type, Digest: request.token.Digest, Quirks: quirks},
-		Occurred: request.token.Issued, Received: request.received,
-	}, &signals.Once{
-		TokenID: request.token.ID, BodyHash: request.digest, Status: http.StatusNoContent, Nobody: http.StatusNotFound,
-		Expires: request.token.Expires.Add(jwt.Skew),
-	})
+	receipt, err := s.receive(ctx, request, quirks)
+	if err != nil && request.row != 0 && core.AsError(err).Code == signals.JudgedByOld {
+		if err = s.confirm(ctx, request); err != nil {
+			request.token = nil
+			return 0, err
+		}
+		receipt, err = s.receive(ctx, request, quirks)
+	}
 	switch {
 	case err != nil && core.KindOf(err) == core.KindNotFound:
-		request.kept = true
+		request.kept, request.row = true, 0
 		return 0, err
 	case err != nil:
 		return 0, cannot(err)
@@ -207,6 +231,18 @@ func (s *Service) end(ctx context.Context, request *logout) (int, error) {
 		return receipt.Status, nil
 	}
 	return http.StatusNoContent, nil
+}
+
+func (s *Service) receive(ctx context.Context, request *logout, quirks []string) (signals.Receipt, error) {
+	return s.Signals.Receive(ctx, request.cause, signals.Signal{
+		Workspace: request.connection.Workspace, Connection: request.connection.ID, ConnectionName: request.connection.Name, Judged: request.row,
+		Door: signals.UniversalLogout, Kind: signals.Logout, Subject: request.subject,
+		Evidence: signals.Evidence{Issuer: request.token.Issuer, TokenID: request.token.ID, Type: request.token.Type, Digest: request.token.Digest, Quirks: quirks},
+		Occurred: request.token.Issued, Received: request.received,
+	}, &signals.Once{
+		TokenID: request.token.ID, BodyHash: request.digest, Status: http.StatusNoContent, Nobody: http.StatusNotFound,
+		Expires: request.token.Expires.Add(jwt.Skew),
+	})
 }
 
 // errCannot marks that the user is known but cannot be logged out: 422.

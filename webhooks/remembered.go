@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// rememberFor is how long a connection is remembered to refuse by. Nothing is accepted by memory.
+	// rememberFor is how long a connection is remembered to refuse by. What is accepted by memory asks in its own
+	// transaction whether the connection is still the same.
 	rememberFor   = 5 * time.Second
 	maxRemembered = 10_000
 )
@@ -25,6 +26,7 @@ type remembered struct {
 
 type seen struct {
 	connection directory.Connection
+	row        uint32 // its version
 	read       time.Time
 	untyped    bool // tokens that do not say what they are may come
 	asked      time.Time
@@ -37,14 +39,14 @@ func (r *remembered) get(id core.ID) (seen, bool) {
 	return found, ok
 }
 
-func (r *remembered) put(connection directory.Connection, read time.Time) {
+func (r *remembered) put(connection directory.Connection, row uint32, read time.Time) {
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	if r.known == nil || len(r.known) >= maxRemembered {
 		r.known = map[core.ID]seen{}
 	}
 	known := r.known[connection.ID]
-	known.connection, known.read = connection, read
+	known.connection, known.row, known.read = connection, row, read
 	r.known[connection.ID] = known
 }
 
@@ -59,19 +61,19 @@ func (r *remembered) allow(id core.ID, untyped bool, asked time.Time) {
 
 // connection finds the connection of the path, as it was at most a few seconds ago. An unknown one is answered as
 // an unknown caller is, so that ids cannot be tried; who tries many is slowed down like one who sends bad tokens.
-func (s *Service) connection(ctx context.Context, text string, address string) (directory.Connection, error) {
+func (s *Service) connection(ctx context.Context, text string, address string) (seen, error) {
 	id, err := core.ParseID(text)
 	if err != nil {
-		return directory.Connection{}, unknownConnection().Because(err)
+		return seen{}, unknownConnection().Because(err)
 	}
 	now := s.now()
 	found, known := s.connections.get(id)
 	if age := now.Sub(found.read); known && age >= 0 && age < rememberFor {
-		return found.connection, nil
+		return found, nil
 	}
 	if !known {
 		if wait, limited := s.failures.limited(now, originOf(core.ID{}, address)); limited {
-			return directory.Connection{}, tooMany(wait)
+			return seen{}, tooMany(wait)
 		}
 	}
 	read, err := s.current(ctx, id)
@@ -97,16 +99,17 @@ func (s *Service) untyped(ctx context.Context, connection directory.Connection, 
 }
 
 // current reads a connection as it is now.
-func (s *Service) current(ctx context.Context, id core.ID) (directory.Connection, error) {
-	read, err := s.Directory.ConnectionByID(ctx, s.DB, id)
+func (s *Service) current(ctx context.Context, id core.ID) (seen, error) {
+	read, row, err := s.Directory.VersionedConnection(ctx, s.DB, id)
 	if err != nil && core.KindOf(err) == core.KindNotFound {
-		return directory.Connection{}, unknownConnection().Because(err)
+		return seen{}, unknownConnection().Because(err)
 	}
 	if err != nil {
-		return directory.Connection{}, err
+		return seen{}, err
 	}
-	s.connections.put(read, s.now())
-	return read, nil
+	now := s.now()
+	s.connections.put(read, row, now)
+	return seen{connection: read, row: row, read: now}, nil
 }
 
 func unknownConnection() *core.Error {

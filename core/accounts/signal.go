@@ -1,20 +1,30 @@
 package accounts
 
 import (
+	"strings"
+
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/directory"
 )
 
-// QueueExposed is Exposed as part of what is sent to the database together.
-func (a *Accounts) QueueExposed(batch *pgx.Batch, workspace, user core.ID, exposed *[]Exposed) {
-	batch.Queue(selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "since": a.now()}).Query(func(rows pgx.Rows) error {
-		*exposed = nil
+// selectMeantExposed is selectExposed of everybody a signal means.
+var selectMeantExposed = `
+select meant.id, e.account_id, e.app_name, e.username, e.saw, e.saw_current, e.direct
+from ` + directory.MeantUsers + ` meant cross join lateral (` + strings.ReplaceAll(selectExposed, "@user", "meant.id") + `) e
+order by e.saw_current desc, e.saw desc, e.account_id`
+
+// QueueMeantExposed is Exposed of whom directory.QueueLockMeant locked before it in the same transaction.
+func (a *Accounts) QueueMeantExposed(batch *pgx.Batch, workspace core.ID, exposed *map[core.ID][]Exposed) {
+	batch.Queue(selectMeantExposed, pgx.StrictNamedArgs{"workspace": workspace, "since": a.now()}).Query(func(rows pgx.Rows) error {
+		*exposed = map[core.ID][]Exposed{}
+		var user core.ID
 		var found Exposed
 		_, err := pgx.ForEachRow(rows, []any{
-			&found.Account, &found.AppName, &found.Username, &found.Saw, &found.SawVersionCurrent, &found.Direct,
+			&user, &found.Account, &found.AppName, &found.Username, &found.Saw, &found.SawVersionCurrent, &found.Direct,
 		}, func() error {
-			*exposed = append(*exposed, found)
+			(*exposed)[user] = append((*exposed)[user], found)
 			return nil
 		})
 		return err

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -9,14 +10,32 @@ import (
 	"postern/core"
 )
 
+const insertUse = `
+insert into signed_token_uses (connection_id, token_id, body_hash, status, expires)
+values (@connection, @token, @body, @status, @expires)
+on conflict (connection_id, token_id) do nothing`
+
+// What has expired is looked for along its index alone, whatever the statistics say.
+const deleteUses = `
+delete from signed_token_uses where ctid = any(array(
+	select ctid from signed_token_uses
+	where connection_id = @connection and expires < @now and token_id <> @token
+	order by connection_id, expires limit @limit for update skip locked))`
+
+// Of so many uses one takes expired ones with it, twice as many as came in the meantime.
+const sweepEvery = 64
+
 // QueueTokenUse is UseTokenID as part of what is sent to the database together. first tells whether the token
 // had not come before; if it had, UseTokenID says what it was answered.
 func (d *Directory) QueueTokenUse(batch *pgx.Batch, connection core.ID, tokenID string, bodyHash []byte, status int, expires time.Time, first *bool) error {
 	if err := present("jti", tokenID); err != nil {
 		return err
 	}
-	batch.Queue(insertTokenUse, pgx.StrictNamedArgs{
-		"connection": connection, "token": tokenID, "body": bodyHash, "status": status, "expires": expires, "now": d.now(),
+	if rand.IntN(sweepEvery) == 0 {
+		batch.Queue(deleteUses, pgx.StrictNamedArgs{"connection": connection, "token": tokenID, "now": d.now(), "limit": 2 * sweepEvery})
+	}
+	batch.Queue(insertUse, pgx.StrictNamedArgs{
+		"connection": connection, "token": tokenID, "body": bodyHash, "status": status, "expires": expires,
 	}).Exec(func(done pgconn.CommandTag) error {
 		*first = done.RowsAffected() == 1
 		return nil

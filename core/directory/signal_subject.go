@@ -20,22 +20,34 @@ type Meant struct {
 	SID        string // alone: whoever has a live session that the identity provider calls so
 }
 
+// Who was locked is kept for the transaction, so that the statements sent with this one are about the same people.
 const lockMeant = `
+with ` + lockNamed
+
+const lockNamed = `locked as (
 select id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, active, role,
        attributes, version, epoch, created, updated, deleted
 from users
-where workspace_id = @workspace and connection_id is not distinct from @connection::uuid and deleted is null and id in (`
+where workspace_id = @workspace and connection_id is not distinct from @connection::uuid and deleted is null and id = any(array(`
 
 // In one order over all commands, so that two of them cannot wait for each other.
-const lockMeantEnd = `)
-order by id for update`
+const lockMeantEnd = `))
+order by id for update)
+select locked.*, set_config('postern.meant', concat_ws(',', nullif(current_setting('postern.meant', true), ''), id::text), true) from locked`
+
+// MeantUsers are the ids of whom a transaction locked by QueueLockMeant, as a table for its other statements.
+const MeantUsers = `(select distinct id::uuid as id from string_to_table(current_setting('postern.meant', true), ',') id where id <> '')`
 
 const lockMeantByEmail = lockMeant + `
 	select id from users
 	where workspace_id = @workspace and fold(email) collate "C" = fold(@email) and email <> '' and deleted is null
 	union all
 	select id from users
-	where workspace_id = @workspace and connection_id is not distinct from @connection::uuid and fold(user_name) collate "C" = fold(@email)
+	where workspace_id = @workspace and connection_id = @connection::uuid and fold(user_name) collate "C" = fold(@email)
+		and user_name <> '' and deleted is null
+	union all
+	select id from users
+	where workspace_id = @workspace and connection_id is null and @connection::uuid is null and fold(user_name) collate "C" = fold(@email)
 		and user_name <> '' and deleted is null` + lockMeantEnd
 
 // The connection's own names are the issuer and the further ones: an organisation with two domains has one set
@@ -58,7 +70,7 @@ with own as (` + meantIssuers + `), linked as (
 		select id from users where connection_id = @connection and external_id = @subject and external_id <> '' and deleted is null
 	) u
 	where not exists (select from linked) and (own.ours or rtrim(@issuer, '/') = rtrim(@public, '/'))
-)` + lockMeant + `select user_id from linked union all select id from given` + lockMeantEnd
+), ` + lockNamed + `select user_id from linked union all select id from given` + lockMeantEnd
 
 const lockMeantByID = `
 with given as (
@@ -69,7 +81,7 @@ with given as (
 	select i.user_id from connections c join identities i on i.workspace_id = c.workspace_id and i.connection_id = c.id
 	where c.workspace_id = @workspace and c.id = @connection and i.subject = @id and i.issuer = any(array[c.issuer] || c.logout_issuers)
 		and not exists (select from given)
-)` + lockMeant + `select id from given union all select user_id from linked` + lockMeantEnd
+), ` + lockNamed + `select id from given union all select user_id from linked` + lockMeantEnd
 
 const lockMeantBySID = lockMeant + `
 	select s.user_id from connections c join sessions s on s.workspace_id = c.workspace_id and s.connection_id = c.id
@@ -108,7 +120,7 @@ func collectUsers(rows pgx.Rows, users *[]User) error {
 	var user User
 	_, err := pgx.ForEachRow(rows, []any{
 		&user.ID, &user.Workspace, &user.Connection, &user.UserName, &user.ExternalID, &user.DisplayName, &user.GivenName, &user.FamilyName,
-		&user.Email, &user.Active, &user.Role, &user.Attributes, &user.Version, &user.Epoch, &user.Created, &user.Updated, &user.Deleted,
+		&user.Email, &user.Active, &user.Role, &user.Attributes, &user.Version, &user.Epoch, &user.Created, &user.Updated, &user.Deleted, nil,
 	}, func() error {
 		for _, known := range *users {
 			if known.ID == user.ID {

@@ -102,7 +102,7 @@ func (t *telling) scope(one duty) []accounts.Exposed {
 	if slices.Contains(one.commands, Deprovision) {
 		return nil // rotates by itself
 	}
-	all := t.seen[one.at]
+	all := t.seen[t.people[one.at].ID]
 	if slices.Contains(one.commands, Rotate) {
 		return all
 	}

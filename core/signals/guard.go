@@ -15,7 +15,7 @@ import (
 const bucket = 10 * time.Minute
 
 // countSlots is among how many rows a bucket is spread.
-const countSlots = "16"
+const countSlots = "64"
 
 // underWay is how many signals may be under way at once and not yet be seen by each other: so many before the
 // limit, they begin to happen one after the other. Far from the limit nobody waits.
@@ -48,12 +48,20 @@ func (t *telling) guard(ctx context.Context, tx pgx.Tx, more int, touches bool) 
 			"workspace": t.signal.Workspace, "connection": t.signal.Connection, "bucket": t.now().Truncate(bucket), "people": more,
 		})
 	}
-	if !touches || !t.around.near(more+underWay) {
+	if !touches {
 		return false, nil
 	}
 	batch := &pgx.Batch{}
+	t.queueGuard(batch)
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return false, err
+	}
+	if !t.around.near(more + underWay) {
+		return false, nil
+	}
+	batch = &pgx.Batch{}
 	batch.Queue(lockConnection, pgx.StrictNamedArgs{"workspace": t.signal.Workspace, "connection": t.signal.Connection})
-	t.queueGuard(batch, &t.around)
+	t.queueGuard(batch)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return false, err
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/accounts"
 	"postern/core/audit"
 	"postern/core/postgres"
 )
@@ -173,17 +172,14 @@ func (t *telling) readHeld(ctx context.Context, tx pgx.Tx) (bool, error) {
 
 // release does what waited. Whoever was deleted meanwhile is passed over.
 func (t *telling) release(ctx context.Context, tx pgx.Tx) error {
-	t.seen = make([][]accounts.Exposed, len(t.people))
 	batch := &pgx.Batch{}
+	t.Accounts.QueueMeantExposed(batch, t.signal.Workspace, &t.seen)
 	var duties []duty
-	for i, person := range t.people {
-		t.Accounts.QueueExposed(batch, person.Workspace, person.ID, &t.seen[i])
+	for i := range t.people {
 		duties = append(duties, duty{at: i, commands: t.receipt.Waiting})
 	}
-	if batch.Len() > 0 {
-		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-			return err
-		}
+	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return err
 	}
 	t.receipt.Outcome, t.receipt.Note = Done, "done after an administrator approved it"
 	return t.grave(ctx, tx, duties)

@@ -25,13 +25,16 @@ type incident struct {
 // maxTransactions bounds how many tellings of an incident are known by their transaction.
 const maxTransactions = 8
 
+// By each person's key, whatever the statistics say.
 const selectIncidents = `
-select user_id, class, signal_id, occurred, taken, transactions, commands, counted
-from signal_incidents where workspace_id = @workspace and user_id = any(@users)`
+select i.user_id, i.class, i.signal_id, i.occurred, i.taken, i.transactions, i.commands, i.counted
+from ` + directory.MeantUsers + ` meant cross join lateral (
+	select user_id, class, signal_id, occurred, taken, transactions, commands, counted
+	from signal_incidents where workspace_id = @workspace and user_id = meant.id offset 0) i`
 
 // queueIncidents reads what was done lately for everybody meant. They are locked: no other telling is under way.
 func (t *telling) queueIncidents(batch *pgx.Batch) {
-	batch.Queue(selectIncidents, pgx.StrictNamedArgs{"workspace": t.signal.Workspace, "users": t.receipt.Users}).Query(func(rows pgx.Rows) error {
+	batch.Queue(selectIncidents, pgx.StrictNamedArgs{"workspace": t.signal.Workspace}).Query(func(rows pgx.Rows) error {
 		t.known = nil
 		var one incident
 		_, err := pgx.ForEachRow(rows, []any{

@@ -2,6 +2,7 @@ package signals
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +28,9 @@ func (s *Signals) Receive(ctx context.Context, cause core.Cause, signal Signal, 
 		t = s.tell(cause, signal, once)
 		t.open(batch)
 	}, func(tx pgx.Tx, last *pgx.Batch) error { return t.work(ctx, tx, last) })
+	if errors.Is(err, errUsed) {
+		err = s.DB.Tx(ctx, func(tx pgx.Tx) error { return t.again(ctx, tx) })
+	}
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -79,7 +83,9 @@ type telling struct {
 	unused bool // what carried the signal came for the first time
 	around surroundings
 	people []directory.User
-	seen   [][]accounts.Exposed // what each was exposed to, if the policy wants to know
+	looked bool // what follows was read, and sessions ended, with the first look
+	ended  []directory.Ended
+	seen   map[core.ID][]accounts.Exposed // what each was exposed to, if the policy wants to know
 	known  []incident
 	last   *pgx.Batch
 	events []core.Event // in the order in which they are told
@@ -112,13 +118,36 @@ func (t *telling) open(batch *pgx.Batch) {
 			t.Directory.QueueLockMeant(batch, meant, &t.people)
 		}
 	}
+	if t.looked = t.certain(); t.looked {
+		t.queueLook(batch)
+	}
+}
+
+// errUsed ends a transaction that found what carried the signal to have come before: what the first look did goes
+// with it.
+var errUsed = core.Conflict("", "what carried the signal came before").WithCode("used")
+
+// certain reports whether every session of whom the signal means ends whatever the policy says.
+func (t *telling) certain() bool {
+	return t.signal.SID == "" && t.signal.Door != FrontChannelLogout && Case(t.signal.Kind).mustEnd()
+}
+
+// queueLook reads, of whom the first look locked, what was done for them lately and what they were exposed to, and
+// ends their sessions: the one thing every telling does.
+func (t *telling) queueLook(batch *pgx.Batch) {
+	t.Accounts.QueueMeantExposed(batch, t.signal.Workspace, &t.seen)
+	t.queueIncidents(batch)
+	t.Directory.QueueEndMeant(batch, t.signal.Workspace, t.reason(), &t.ended)
 }
 
 // work is what comes after the first look.
 func (t *telling) work(ctx context.Context, tx pgx.Tx, last *pgx.Batch) error {
 	t.last = last
+	if t.signal.Judged != 0 && t.signal.Judged != t.around.row {
+		return core.Conflict("", "the connection is another one than the signal was judged by").WithCode(JudgedByOld)
+	}
 	if !t.unused {
-		return t.again(ctx, tx)
+		return errUsed
 	}
 	if t.cause.Actor.Kind != core.ActorConnection {
 		if err := t.Accounts.Administrator(ctx, tx, t.cause, t.signal.Workspace); err != nil {
@@ -154,6 +183,9 @@ func (t *telling) again(ctx context.Context, tx pgx.Tx) error {
 			return core.AsError(err).WithCode("replayed")
 		}
 		return err
+	}
+	if !replay { // it was forgotten meanwhile
+		return core.Unauthenticated("the token has expired").WithCode("replayed")
 	}
 	t.receipt.Replayed, t.receipt.Status = replay, status
 	return nil
@@ -255,28 +287,24 @@ func (t *telling) reason() string {
 	return "signal: " + string(t.signal.Kind)
 }
 
-// look reads, of everybody meant, what was done for them lately and what they were exposed to, and ends their
-// sessions: the one thing every telling does.
+// look does what the first look left, and tells whose sessions ended.
 func (t *telling) look(ctx context.Context, tx pgx.Tx, wanted []Command) error {
-	batch := &pgx.Batch{}
 	ending, whole := has(wanted, EndSessions), t.signal.SID == ""
-	ended := make([][]core.Event, len(t.people))
-	t.seen = make([][]accounts.Exposed, len(t.people))
-	for i, person := range t.people {
+	if !t.looked {
+		batch := &pgx.Batch{}
 		if has(wanted, Rotate) || has(wanted, RotateSeen) {
-			t.Accounts.QueueExposed(batch, person.Workspace, person.ID, &t.seen[i])
+			t.Accounts.QueueMeantExposed(batch, t.signal.Workspace, &t.seen)
 		}
 		if ending && whole {
-			at := t.Directory.QueueEndSessions(batch, t.cause, person, t.reason(), &ended[i])
-			t.Directory.QueueRaiseEpoch(t.last, person.Workspace, person.ID, at)
+			t.Directory.QueueEndMeant(batch, t.signal.Workspace, t.reason(), &t.ended)
 		}
-	}
-	if !onlyRecorded(wanted) {
-		t.queueIncidents(batch)
-	}
-	if batch.Len() > 0 {
-		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-			return err
+		if !onlyRecorded(wanted) {
+			t.queueIncidents(batch)
+		}
+		if batch.Len() > 0 {
+			if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+				return err
+			}
 		}
 	}
 	if !ending {
@@ -286,9 +314,17 @@ func (t *telling) look(ctx context.Context, tx pgx.Tx, wanted []Command) error {
 	if !whole {
 		return t.endNamed(ctx, tx)
 	}
-	for i, person := range t.people {
-		t.receipt.Sessions += len(ended[i])
-		t.events = append(append(t.events, core.NewEvent(core.UserLoggedOut, person.Workspace, t.cause, t.now(), person.Target())), ended[i]...)
+	now := t.now()
+	for _, person := range t.people {
+		t.Directory.QueueRaiseEpochNow(t.last, person.Workspace, person.ID)
+		t.events = append(t.events, core.NewEvent(core.UserLoggedOut, person.Workspace, t.cause, now, person.Target()))
+		for _, one := range t.ended {
+			if one.User.ID == person.ID && one.Live {
+				t.receipt.Sessions++
+				t.events = append(t.events, core.NewEvent(core.SessionEnded, person.Workspace, t.cause, now,
+					person.Target(), core.Target{Kind: "session", ID: one.ID}).Because(t.reason()))
+			}
+		}
 	}
 	return nil
 }

@@ -40,6 +40,9 @@ type Signal struct {
 	// SID narrows the sessions to those the identity provider calls so.
 	SID      string
 	Evidence Evidence
+	// Judged is the version of the connection's row by which its token was judged, if the door remembered it: when
+	// it is another one by now, nothing happens, and the error has the code JudgedByOld. Zero: the door read it.
+	Judged uint32
 	// Occurred is when it happened at the identity provider; zero: when it was received.
 	Occurred time.Time
 	// Received is when the door got it; zero: now.
@@ -48,6 +51,9 @@ type Signal struct {
 	// identity provider's trace id. May be empty.
 	Transaction string
 }
+
+// JudgedByOld is the code of the Conflict of a signal whose connection has changed since its token was judged.
+const JudgedByOld = "connection_changed"
 
 // Evidence is what stays on record of how a signal was proven. It never holds a secret.
 type Evidence struct {

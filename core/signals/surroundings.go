@@ -2,6 +2,7 @@ package signals
 
 import (
 	"cmp"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -14,6 +15,7 @@ import (
 type surroundings struct {
 	found    bool
 	name     string
+	row      uint32 // the version of the connection's row
 	window   time.Duration
 	policies []narrowed
 
@@ -32,58 +34,65 @@ type narrowed struct {
 	commands []Command
 }
 
+// What the policy says comes with it, a row as "case,own,command,command".
 const selectSurroundings = `
-select c.name, c.provisioning, coalesce(t.gap, @gap::interval), h.id,
-	(select coalesce(sum(n.active), 0)::bigint from directory_counts n where n.workspace_id = c.workspace_id and n.connection_id = c.id),
-	(select coalesce(sum(n.people), 0)::bigint from signal_counts n
-	 where n.workspace_id = c.workspace_id and n.connection_id = c.id and n.bucket > @since)
-from connections c
+select c.name, c.provisioning, c.xmin, coalesce(t.gap, @gap::interval), h.id, array(
+	select concat_ws(',', p.signal_case, p.connection_id is not null, array_to_string(p.commands, ',')) from signal_policies p
+	where p.workspace_id = @workspace and p.signal_case = any(@cases) and (p.connection_id is null or p.connection_id = @connection))
+from (select @workspace::uuid as workspace_id) w
+left join connections c on c.workspace_id = w.workspace_id and c.id = @connection
 left join signal_settings t on t.workspace_id = c.workspace_id
-left join signal_holds h on h.workspace_id = c.workspace_id and h.connection_id = c.id and h.decided is null
-where c.workspace_id = @workspace and c.id = @connection`
-
-const selectRows = `
-select signal_case, connection_id is not null, commands from signal_policies
-where workspace_id = @workspace and signal_case = any(@cases) and (connection_id is null or connection_id = @connection)`
+left join signal_holds h on h.workspace_id = c.workspace_id and h.connection_id = c.id and h.decided is null`
 
 // queueSurroundings reads them as part of what is sent to the database together.
 func (t *telling) queueSurroundings(batch *pgx.Batch) {
-	t.around.window = DefaultWindow
-	t.queueGuard(batch, &t.around)
 	cases := t.signal.cases()
 	texts := make([]string, len(cases))
 	for i, one := range cases {
 		texts[i] = string(one)
 	}
-	batch.Queue(selectRows, pgx.StrictNamedArgs{"workspace": t.signal.Workspace, "connection": t.signal.Connection, "cases": texts}).
-		Query(func(rows pgx.Rows) error {
-			var one narrowed
-			_, err := pgx.ForEachRow(rows, []any{&one.about, &one.own, &one.commands}, func() error {
-				t.around.policies = append(t.around.policies, one)
-				one.commands = nil
-				return nil
-			})
-			return err
-		})
-}
-
-// queueGuard reads what the guard goes by.
-func (t *telling) queueGuard(batch *pgx.Batch, into *surroundings) {
-	if t.signal.Connection.IsZero() {
-		return
-	}
+	into := &t.around
+	into.window = DefaultWindow
 	batch.Queue(selectSurroundings, pgx.StrictNamedArgs{
-		"workspace": t.signal.Workspace, "connection": t.signal.Connection, "gap": DefaultWindow, "since": t.now().Add(-directory.GuardWindow - bucket),
+		"workspace": t.signal.Workspace, "connection": t.signal.Connection, "gap": DefaultWindow, "cases": texts,
 	}).Query(func(rows pgx.Rows) error {
-		var settings directory.Provisioning
-		_, err := pgx.ForEachRow(rows, []any{&into.name, &settings, &into.window, &into.open, &into.active, &into.people}, func() error {
-			into.found, into.guarded = true, settings.GuardFloor >= 0 && t.cause.Actor.Kind == core.ActorConnection
-			into.share = cmp.Or(settings.GuardShare, directory.DefaultGuardShare)
-			into.floor = cmp.Or(settings.GuardFloor, directory.DefaultGuardFloor)
+		var name *string
+		var settings *directory.Provisioning
+		var row *uint32
+		var policies []string
+		_, err := pgx.ForEachRow(rows, []any{&name, &settings, &row, &into.window, &into.open, &policies}, func() error {
+			for _, one := range policies {
+				fields := strings.Split(one, ",")
+				rule := narrowed{about: Case(fields[0]), own: fields[1] == "t"}
+				for _, command := range fields[2:] {
+					rule.commands = append(rule.commands, Command(command))
+				}
+				into.policies = append(into.policies, rule)
+			}
+			if row != nil {
+				into.found, into.name, into.row = true, *name, *row
+				into.guarded = settings.GuardFloor >= 0 && t.cause.Actor.Kind == core.ActorConnection
+				into.share = cmp.Or(settings.GuardShare, directory.DefaultGuardShare)
+				into.floor = cmp.Or(settings.GuardFloor, directory.DefaultGuardFloor)
+			}
 			return nil
 		})
 		return err
 	})
+}
+
+const selectGuard = `
+select (select h.id from signal_holds h where h.workspace_id = @workspace and h.connection_id = @connection and h.decided is null),
+	(select coalesce(sum(n.active), 0)::bigint from directory_counts n where n.workspace_id = @workspace and n.connection_id = @connection),
+	(select coalesce(sum(n.people), 0)::bigint from signal_counts n
+	 where n.workspace_id = @workspace and n.connection_id = @connection and n.bucket > @since)`
+
+// queueGuard reads what the guard goes by, when somebody would lose something.
+func (t *telling) queueGuard(batch *pgx.Batch) {
+	into := &t.around
+	batch.Queue(selectGuard, pgx.StrictNamedArgs{
+		"workspace": t.signal.Workspace, "connection": t.signal.Connection, "since": t.now().Add(-directory.GuardWindow - bucket),
+	}).QueryRow(func(row pgx.Row) error { return row.Scan(&into.open, &into.active, &into.people) })
 }
 
 // commands are what the policy wants: of the narrowest case somebody or the defaults name, the connection's own
