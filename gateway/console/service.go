@@ -88,6 +88,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.GET("/users", s.listUsers)
 	inside.GET("/users/:id", s.showUser)
 	inside.POST("/users/:id/deprovision", s.forAdministrators("/users/:id?deprovision=1"), s.deprovision)
+	inside.POST("/users/:id/logout", s.forAdministrators("/users/:id"), s.logoutUser)
 	inside.POST("/users/:id/sessions/end", s.forAdministrators("/users/:id"), s.endAllOf)
 	inside.POST("/users/:id/sessions/:session/end", s.forAdministrators("/users/:id"), s.endUsers)
 	inside.GET("/settings/sessions", s.showSessionSettings)
