@@ -12,7 +12,7 @@
 // token is accepted only with its nonce, its audience and a pinned algorithm, and that forged key ids
 // cannot make it hammer an IdP. A failed sign-in is a page that says why and an event.
 //
-// It creates a user only where the connection says so, never links one across connections, never sends a browser to another site
-// but the IdP, and keeps no token of the IdP but the ID token to sign out with, which only the session's
-// own token opens.
+// It creates a user only where the connection says so, never links one across connections, never sends
+// a browser to another site but the IdP, and keeps no token of the IdP but the ID token to sign out with,
+// which only the session's own token opens.
 package oidc

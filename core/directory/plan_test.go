@@ -113,18 +113,20 @@ func (h *crowd) grow(t *testing.T, users, teams int) {
 	h.users += users
 }
 
-func (h *crowd) check(t *testing.T) {
+// planner gives the plan that is kept for a statement, whatever values come.
+func (h *crowd) planner(t *testing.T) func(query string, args pgx.StrictNamedArgs) string {
+	t.Helper()
 	ctx := t.Context()
 	connection, err := pgx.ConnectConfig(ctx, h.db.Config().ConnConfig)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = connection.Close(context.WithoutCancel(ctx)) }()
+	t.Cleanup(func() { _ = connection.Close(context.WithoutCancel(ctx)) })
 	if _, err := connection.Exec(ctx, "set plan_cache_mode = force_generic_plan"); err != nil {
 		t.Fatal(err)
 	}
 	number := 0
-	planned := func(query string, args pgx.StrictNamedArgs) string {
+	return func(query string, args pgx.StrictNamedArgs) string {
 		t.Helper()
 		text, values, err := args.RewriteQuery(ctx, connection, query, []any{args})
 		if err != nil {
@@ -150,6 +152,10 @@ func (h *crowd) check(t *testing.T) {
 		}
 		return lines.String()
 	}
+}
+
+func (h *crowd) check(t *testing.T) {
+	ctx, planned := t.Context(), h.planner(t)
 	follows := func(name, plan string, indexes ...string) {
 		t.Helper()
 		for _, index := range indexes {

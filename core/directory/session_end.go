@@ -195,11 +195,11 @@ func live(ended []Ended) int {
 	return count
 }
 
+// The time is no condition: by the index that has it, everything the IdP ended lately would be read.
 const selectEndedMeanwhile = `
-select exists (
-	select from ended_sign_ins
-	where workspace_id = @workspace and connection_id = @connection and kind = @kind and value = @value
-	  and (issuer = @issuer or issuer = '') and at >= @proven)`
+select coalesce(bool_or(at >= @proven), false) from ended_sign_ins
+where workspace_id = @workspace and connection_id = @connection and kind = @kind and value = @value
+  and (issuer = @issuer or issuer = '')`
 
 // endedMeanwhile reports whether the IdP ended this sign-in's session, or everything of its person,
 // since the person was proven. The lock makes that happen wholly before this session or wholly after.
