@@ -125,7 +125,7 @@ func (a *target) send(t *testing.T, method, path, credential string, told bool) 
 // bodiless are the routes that have nothing to read: what is sent along is passed over.
 var bodiless = []string{
 	"/fill", "/reveal", "/rotate", "/verify", "/approve", "/reject", "/deprovision",
-	"/rotations", "/verification", "/approval", "/rejection", "/lift", "/sso/sign-out",
+	"/logout", "/dead-letters/retry", "/rotations", "/verification", "/approval", "/rejection", "/lift", "/sso/sign-out",
 }
 
 // TestEnormousBodies sends 64 MiB to every route that can be sent a body, with its length told and
@@ -170,7 +170,7 @@ func TestEnormousBodies(t *testing.T) {
 // tooLarge is how the protocol of a path begins to say so.
 func tooLarge(path string) string {
 	switch {
-	case path == "/scim/oauth/token", strings.HasPrefix(path, "/webhooks/"):
+	case path == "/scim/oauth/token", strings.HasPrefix(path, "/webhooks/"), strings.HasPrefix(path, "/ssf/"):
 		return `"error":"invalid_request"`
 	case strings.HasPrefix(path, "/scim/v2"):
 		return "urn:ietf:params:scim:api:messages:2.0:Error"

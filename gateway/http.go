@@ -117,7 +117,7 @@ func (g *Gateway) engine() (*gin.Engine, error) {
 	engine.Use(g.metrics.observe, g.provisioning.observe)
 	problem.Install(engine, problem.Options{
 		Log: g.log, Now: g.now, HTTPS: strings.HasPrefix(g.config.PublicURL, "https:"),
-		OwnLimits: []string{"/scim/", "/webhooks/"}, Streams: []string{console.StreamRoute}, Quiet: []string{"/healthz", "/readyz", "/metrics"},
+		OwnLimits: []string{"/scim/", "/webhooks/", "/ssf/"}, Streams: []string{console.StreamRoute}, Quiet: []string{"/healthz", "/readyz", "/metrics"},
 	})
 	g.health.mount(engine)
 	g.metrics.mount(engine, metricsToken)

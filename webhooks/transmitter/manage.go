@@ -1,7 +1,9 @@
 package transmitter
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -32,14 +34,31 @@ type settings struct {
 	} `json:"delivery"`
 }
 
-// body reads a request's JSON object.
-func body(c *gin.Context, into any) error {
-	text, err := io.ReadAll(io.LimitReader(c.Request.Body, maxBody+1))
+// take reads a request's body to its end, if it is no larger than allowed, before anything else is done.
+func take(c *gin.Context) error {
+	large := core.TooLarge("a request body may have at most %d bytes", maxBody)
+	if c.Request.Body == nil || c.Request.Method == http.MethodGet {
+		return nil
+	}
+	if c.Request.ContentLength > maxBody {
+		return large
+	}
+	text, err := io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody))
+	if _, over := errors.AsType[*http.MaxBytesError](err); over {
+		return large
+	}
 	if err != nil {
 		return core.Invalid("", "the body could not be read to its end")
 	}
-	if len(text) > maxBody {
-		return core.TooLarge("the body is larger than %d bytes", maxBody)
+	c.Request.Body = io.NopCloser(bytes.NewReader(text))
+	return nil
+}
+
+// body reads a request's JSON object.
+func body(c *gin.Context, into any) error {
+	text, err := io.ReadAll(c.Request.Body)
+	if err != nil {
+		return core.Invalid("", "the body could not be read to its end")
 	}
 	if err := json.Unmarshal(text, into); err != nil || !strings.HasPrefix(strings.TrimSpace(string(text)), "{") {
 		return core.Invalid("", "the body is not the JSON object that is expected")

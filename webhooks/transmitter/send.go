@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -148,8 +149,40 @@ func (s *Service) acknowledge(ctx context.Context, stream Stream, ack []string, 
 	return err
 }
 
+// mostPolls is how many polls of one stream are held at a time; one more is answered at once.
+const mostPolls = 4
+
+// polls counts those that are held.
+type polls struct {
+	lock sync.Mutex
+	held map[core.ID]int
+}
+
+// hold counts one more, and reports whether it is not one too many.
+func (p *polls) hold(stream core.ID) (let func(), ok bool) {
+	p.lock.Lock()
+	defer p.lock.Unlock()
+	if p.held[stream] >= mostPolls {
+		return func() {}, false
+	}
+	if p.held == nil {
+		p.held = map[core.ID]int{}
+	}
+	p.held[stream]++
+	return func() {
+		p.lock.Lock()
+		defer p.lock.Unlock()
+		if p.held[stream]--; p.held[stream] == 0 {
+			delete(p.held, stream)
+		}
+	}, true
+}
+
 // wait fetches what is there, or the first that comes. Another process may add it, so it looks now and then.
 func (s *Service) wait(ctx context.Context, stream Stream, limit int, immediately bool) (map[string]string, bool, error) {
+	let, ok := s.polls.hold(stream.ID)
+	defer let()
+	immediately = immediately || !ok
 	deadline := time.NewTimer(LongPoll)
 	defer deadline.Stop()
 	for {

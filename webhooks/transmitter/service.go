@@ -42,6 +42,8 @@ type Service struct {
 	Log          *slog.Logger     // nil: nothing is logged
 	Now          func() time.Time // nil: time.Now
 	Wake         func()           // called after each commit with events, if set
+
+	polls polls
 }
 
 // Mount adds the routes receivers use.

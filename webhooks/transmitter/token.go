@@ -72,6 +72,9 @@ func (s *Service) token(c *gin.Context) {
 }
 
 func (s *Service) grant(c *gin.Context) (seal.Secret, []string, error) {
+	if err := take(c); err != nil {
+		return seal.Secret{}, nil, err
+	}
 	workspace, err := s.known(c)
 	if err != nil {
 		return seal.Secret{}, nil, err
@@ -79,7 +82,7 @@ func (s *Service) grant(c *gin.Context) (seal.Secret, []string, error) {
 	if kind, _, err := mime.ParseMediaType(c.GetHeader("Content-Type")); err != nil || kind != "application/x-www-form-urlencoded" {
 		return seal.Secret{}, nil, core.Invalid("", "send a form, application/x-www-form-urlencoded")
 	}
-	text, err := io.ReadAll(io.LimitReader(c.Request.Body, 8<<10))
+	text, err := io.ReadAll(c.Request.Body)
 	if err != nil {
 		return seal.Secret{}, nil, core.Invalid("", "the form could not be read to its end")
 	}
@@ -170,7 +173,11 @@ where t.workspace_id = @workspace and t.hash = @hash and t.expires > @now`
 // guard lets in who shows a token with a scope. To manage includes to read.
 func (s *Service) guard(scope string, handle func(c *gin.Context, by caller) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		by, err := s.admit(c)
+		var by caller
+		err := take(c)
+		if err == nil {
+			by, err = s.admit(c)
+		}
 		if err == nil && !slices.Contains(by.scopes, scope) && !slices.Contains(by.scopes, ScopeManage) {
 			c.Header("WWW-Authenticate", `Bearer error="insufficient_scope", scope="`+scope+`"`)
 			err = core.Denied("the token lacks the scope %s", scope)
