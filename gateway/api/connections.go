@@ -151,6 +151,7 @@ func (s *Service) connections(api huma.API) {
 			}
 			return s.detailed(ctx, changed)
 		})
+	s.connectionLife(api, tags)
 	s.diagnosis(api)
 	s.connectionSignIn(api, tags)
 	s.connectionTokens(api, tags)

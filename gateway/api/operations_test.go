@@ -21,6 +21,7 @@ var bodies = map[string]string{
 	"createAccount": `{"app":"{app}","username":"second","password":"` + canary + `","owner":"{user}"}`,
 	"shareAccount":  `{"user":"{other}","role":"collaborator"}`,
 
+	"createConnection":       `{"name":"Another","kind":"generic","issuer":"https://idp.example.com","client_id":"client"}`,
 	"replaceProvisioning":    `{"profile":"strict","journal_days":7}`,
 	"replaceSignIn":          `{"scopes":["openid"],"max_age":60}`,
 	"createConnectionToken":  `{}`,

@@ -16,8 +16,9 @@ import (
 
 // conformanceCommands are played against any server.
 type conformanceCommands struct {
-	SCIM conformanceSCIM `cmd:"" name:"scim" help:"Ask any SCIM server what the RFCs, Okta and Entra ID ask of it, and report."`
-	IDP  conformanceIDP  `cmd:"" name:"idp" help:"Play Okta or Entra ID against a SCIM server: cycles, retries, duplicates, reordering."`
+	SCIM    conformanceSCIM    `cmd:"" name:"scim" help:"Ask any SCIM server what the RFCs, Okta and Entra ID ask of it, and report."`
+	Signals conformanceSignals `cmd:"" name:"signals" help:"Send a gateway every right and wrong logout and security event there is a vector of, and report."`
+	IDP     conformanceIDP     `cmd:"" name:"idp" help:"Play Okta or Entra ID against a SCIM server: cycles, retries, duplicates, reordering."`
 }
 
 // conformanceSCIM asks a SCIM server everything.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -254,5 +255,16 @@ func TestCoverage(t *testing.T) {
 	}
 	if len(providers) != 5 {
 		t.Errorf("%v", providers)
+	}
+}
+
+// The README has the matrix as it is.
+func TestTheReadmeHasTheMatrix(t *testing.T) {
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(text), doctor.Table()) {
+		t.Error("README.md: replace the table by what 'postern doctor coverage' prints")
 	}
 }
