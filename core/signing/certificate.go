@@ -9,7 +9,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
-	"encoding/json"
 	"math/big"
 	"time"
 
@@ -61,60 +60,16 @@ func (s *Signing) Certificates(ctx context.Context, workspace core.ID) ([]Certif
 // SignCertified is Sign with the thumbprints of the key's certificate in the header (x5t, x5t#S256), by
 // which Entra ID finds the key.
 func (s *Signing) SignCertified(ctx context.Context, workspace core.ID, typ string, claims any) (string, error) {
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", core.Internal(err)
-	}
-	known, signs, err := s.signer(ctx, workspace)
-	if err != nil {
-		return "", err
-	}
-	private, err := s.private(ctx, workspace, known, signs.ID)
-	if err != nil {
-		return "", err
-	}
-	der, err := certify(*signs, private)
-	if err != nil {
-		return "", err
-	}
-	short, long := sha1.Sum(der), sha256.Sum256(der) // x5t is SHA-1 by definition: a name, no proof
-	options := (&jose.SignerOptions{}).WithType(jose.ContentType(typ)).
-		WithHeader("x5t", base64.RawURLEncoding.EncodeToString(short[:])).
-		WithHeader("x5t#S256", base64.RawURLEncoding.EncodeToString(long[:]))
-	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: private, KeyID: signs.ID.String()}}, options)
-	if err != nil {
-		return "", core.Internal(err)
-	}
-	signed, err := signer.Sign(payload)
-	if err != nil {
-		return "", core.Internal(err)
-	}
-	compact, err := signed.CompactSerialize()
-	if err != nil {
-		return "", core.Internal(err)
-	}
-	return compact, nil
-}
-
-// signer is the key that signs now, made if there is none.
-func (s *Signing) signer(ctx context.Context, workspace core.ID) (*remembered, *key, error) {
-	known, err := s.keys(ctx, workspace, remember)
-	if err != nil {
-		return nil, nil, err
-	}
-	if current(known.keys, s.now()) == nil {
-		if err := s.Prepare(ctx, core.NewCause(core.System, s.now()), workspace); err != nil {
-			return nil, nil, err
+	return s.sign(ctx, workspace, typ, claims, func(of key, private *rsa.PrivateKey, options *jose.SignerOptions) error {
+		der, err := certify(of, private)
+		if err != nil {
+			return err
 		}
-		if known, err = s.keys(ctx, workspace, remember); err != nil {
-			return nil, nil, err
-		}
-	}
-	signs := current(known.keys, s.now())
-	if signs == nil {
-		return nil, nil, core.Internal(nil)
-	}
-	return known, signs, nil
+		short, long := sha1.Sum(der), sha256.Sum256(der) // x5t is SHA-1 by definition: a name, no proof
+		options.WithHeader("x5t", base64.RawURLEncoding.EncodeToString(short[:]))
+		options.WithHeader("x5t#S256", base64.RawURLEncoding.EncodeToString(long[:]))
+		return nil
+	})
 }
 
 // certify makes the certificate of a key. Nothing in it comes from a clock or from chance, and an RSA

@@ -2,6 +2,7 @@ package signing
 
 import (
 	"context"
+	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
 
@@ -13,25 +14,18 @@ import (
 // Sign makes a JWT of claims with the workspace's current key: header alg RS256, kid, and typ unless it is "".
 // The claims are marshalled as they are; nothing is added. A workspace without a key gets its first one.
 func (s *Signing) Sign(ctx context.Context, workspace core.ID, typ string, claims any) (string, error) {
+	return s.sign(ctx, workspace, typ, claims, func(key, *rsa.PrivateKey, *jose.SignerOptions) error { return nil })
+}
+
+// sign is Sign with more in the header.
+func (s *Signing) sign(ctx context.Context, workspace core.ID, typ string, claims any, more func(key, *rsa.PrivateKey, *jose.SignerOptions) error) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", core.Internal(err)
 	}
-	known, err := s.keys(ctx, workspace, remember)
+	known, signs, err := s.signer(ctx, workspace)
 	if err != nil {
 		return "", err
-	}
-	signs := current(known.keys, s.now())
-	if signs == nil {
-		if err := s.Prepare(ctx, core.NewCause(core.System, s.now()), workspace); err != nil {
-			return "", err
-		}
-		if known, err = s.keys(ctx, workspace, remember); err != nil {
-			return "", err
-		}
-		if signs = current(known.keys, s.now()); signs == nil {
-			return "", core.Internal(nil)
-		}
 	}
 	private, err := s.private(ctx, workspace, known, signs.ID)
 	if err != nil {
@@ -40,6 +34,9 @@ func (s *Signing) Sign(ctx context.Context, workspace core.ID, typ string, claim
 	options := &jose.SignerOptions{}
 	if typ != "" {
 		options.WithType(jose.ContentType(typ))
+	}
+	if err := more(*signs, private, options); err != nil {
+		return "", err
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: private, KeyID: signs.ID.String()}}, options)
 	if err != nil {
@@ -54,6 +51,27 @@ func (s *Signing) Sign(ctx context.Context, workspace core.ID, typ string, claim
 		return "", core.Internal(err)
 	}
 	return compact, nil
+}
+
+// signer is the key that signs now, made if there is none.
+func (s *Signing) signer(ctx context.Context, workspace core.ID) (*remembered, *key, error) {
+	known, err := s.keys(ctx, workspace, remember)
+	if err != nil {
+		return nil, nil, err
+	}
+	if current(known.keys, s.now()) == nil {
+		if err := s.Prepare(ctx, core.NewCause(core.System, s.now()), workspace); err != nil {
+			return nil, nil, err
+		}
+		if known, err = s.keys(ctx, workspace, remember); err != nil {
+			return nil, nil, err
+		}
+	}
+	signs := current(known.keys, s.now())
+	if signs == nil {
+		return nil, nil, core.Internal(nil)
+	}
+	return known, signs, nil
 }
 
 // PublicKeys are the keys others verify with, oldest first: what signed within the last week, what signs, and

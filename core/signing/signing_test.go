@@ -250,3 +250,40 @@ func TestPrivateKeysAreSealed(t *testing.T) {
 		t.Errorf("%s, %v", text, err)
 	}
 }
+
+func TestTheStagesOfKeys(t *testing.T) {
+	h := open(t)
+	stages := func() (all []signing.Stage) {
+		t.Helper()
+		keys, err := h.signing.List(t.Context(), h.acme)
+		must(t, err)
+		for i, key := range keys {
+			if (key.Retires == nil) != (i == len(keys)-1) || len(key.Thumbprint) != 43 {
+				t.Errorf("%+v", key)
+			}
+			all = append(all, key.Stage)
+		}
+		return all
+	}
+	wants := func(want ...signing.Stage) {
+		t.Helper()
+		if diff := cmp.Diff(want, stages()); diff != "" {
+			t.Error(diff)
+		}
+	}
+	wants()
+	must(t, h.signing.Prepare(t.Context(), h.cause, h.acme))
+	wants(signing.Current)
+	h.pass(time.Hour)
+	must(t, h.signing.Rotate(t.Context(), h.cause, h.acme))
+	wants(signing.Current, signing.Next)
+	h.pass(signing.Ahead)
+	wants(signing.Previous, signing.Current)
+	h.pass(signing.After)
+	wants(signing.Retired, signing.Current)
+	must(t, h.signing.RotateNow(t.Context(), h.cause, h.acme))
+	wants(signing.Retired, signing.Previous, signing.Current)
+	if keys, err := h.signing.List(t.Context(), h.globex); err != nil || len(keys) != 0 {
+		t.Errorf("another workspace: %v, %v", keys, err)
+	}
+}

@@ -34,6 +34,7 @@ type commands struct {
 	Stream     streamCommands       `cmd:"" help:"Receive Shared Signals: make, adopt and prove streams."`
 	Receiver   receiverCommands     `cmd:"" help:"Send Shared Signals: say who may hear them, and see how it goes."`
 	Logout     logoutTargetCommands `cmd:"" name:"logout-target" help:"Have apps end sessions when somebody is logged out or leaves."`
+	SigningKey signingKeyCommands   `cmd:"" name:"signing-key" help:"List and replace the keys Postern signs with."`
 	Doctor     doctorCommands       `cmd:"" help:"Say what is wrong with a connection, and what to do about it."`
 
 	Conformance conformanceCommands `cmd:"" help:"Ask SCIM servers, Postern or others, whether they do what identity providers need."`

@@ -9,6 +9,7 @@ import (
 	"postern/connectors/guard"
 	"postern/core"
 	"postern/core/seal"
+	"postern/core/signing"
 	"postern/core/vault"
 	"postern/gateway"
 	"postern/webhooks/ssf"
@@ -48,6 +49,7 @@ func (a atTransmitter) receiver(s *setup) (*ssf.Service, error) {
 			return nil, flag("--key", err)
 		}
 		made.Vault.Keys = keys
+		made.Sign = (&signing.Signing{DB: s.db, Vault: made.Vault}).Sign
 	}
 	return made, nil
 }
@@ -61,7 +63,7 @@ type credential struct {
 	Token         string   `help:"Static bearer token of the transmitter, as a reference (file:PATH or env:NAME)." placeholder:"REF"`
 	ClientID      string   `name:"client-id" help:"OAuth client that may manage streams." placeholder:"ID"`
 	ClientSecret  string   `name:"client-secret" help:"Reference to its secret (file:PATH or env:NAME), resolved where 'postern serve' runs, too." placeholder:"REF"`
-	Method        string   `help:"How the client proves itself." enum:"client_secret_basic,client_secret_post" default:"client_secret_basic"`
+	Method        string   `help:"How the client proves itself: with its secret, or by private_key_jwt with the workspace's own key, which needs --key." enum:"client_secret_basic,client_secret_post,private_key_jwt" default:"client_secret_basic"`
 	TokenEndpoint string   `name:"token-endpoint" help:"OAuth token endpoint; asked from the connection's issuer when left out." placeholder:"URL"`
 	Scope         []string `help:"Scopes to ask for." default:"ssf.manage,ssf.read"`
 }

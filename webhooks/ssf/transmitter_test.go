@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -41,6 +42,9 @@ type transmitter struct {
 	rsa, second *rsa.PrivateKey
 	ec          *ecdsa.PrivateKey
 
+	clientKeys map[string][]jose.JSONWebKey // of private_key_jwt
+	assertions map[string]bool              // jti
+
 	lock       sync.Mutex
 	streams    map[string]*remote
 	tokens     map[string]string // access token → client
@@ -69,7 +73,7 @@ type remote struct {
 
 func newTransmitter(t testing.TB) *transmitter {
 	t.Helper()
-	x := &transmitter{t: t, streams: map[string]*remote{}, tokens: map[string]string{}, broken: map[string]int{}, metadata: map[string]any{}}
+	x := &transmitter{t: t, clientKeys: map[string][]jose.JSONWebKey{}, assertions: map[string]bool{}, streams: map[string]*remote{}, tokens: map[string]string{}, broken: map[string]int{}, metadata: map[string]any{}}
 	var err error
 	for _, key := range []**rsa.PrivateKey{&x.rsa, &x.second} {
 		*key, err = rsa.GenerateKey(rand.Reader, 2048)
@@ -142,7 +146,14 @@ func (x *transmitter) tellMetadata(w http.ResponseWriter) {
 func (x *transmitter) grant(w http.ResponseWriter, r *http.Request) {
 	client, secret, ok := r.BasicAuth()
 	_ = r.ParseForm()
-	if r.PostForm.Get("client_secret") != "" {
+	if signed := r.PostForm.Get("client_assertion"); signed != "" {
+		client = r.PostForm.Get("client_id")
+		if err := x.asserted(r, client, signed); err != nil || ok || r.PostForm.Get("client_secret") != "" {
+			reply(w, 401, map[string]string{"error": "invalid_client", "error_description": fmt.Sprint("that assertion is not good: ", err)})
+			return
+		}
+		secret, ok = clientSecret, true
+	} else if r.PostForm.Get("client_secret") != "" {
 		client, secret, ok = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret"), true
 	} else {
 		secret = unescape(x.t, secret)
@@ -155,6 +166,46 @@ func (x *transmitter) grant(w http.ResponseWriter, r *http.Request) {
 	token := fmt.Sprint("access-", x.issued)
 	x.tokens[token] = client
 	reply(w, 200, map[string]any{"access_token": token, "token_type": "Bearer", "expires_in": 3600})
+}
+
+// asserted judges a client assertion as RFC 7523 §3 and OpenID Connect Core 1.0 §9 want it.
+func (x *transmitter) asserted(r *http.Request, client, signed string) error {
+	if r.PostForm.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
+		return errors.New("client_assertion_type")
+	}
+	parsed, err := jose.ParseSigned(signed, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		return err
+	}
+	var claims struct {
+		Issuer   string `json:"iss"`
+		Subject  string `json:"sub"`
+		Audience string `json:"aud"`
+		ID       string `json:"jti"`
+		Issued   int64  `json:"iat"`
+		Expires  int64  `json:"exp"`
+	}
+	for _, key := range x.clientKeys[client] {
+		text, failure := parsed.Verify(key)
+		if failure != nil || key.KeyID != parsed.Signatures[0].Header.KeyID {
+			err = errors.Join(err, failure, errors.New("another key"))
+			continue
+		}
+		if err := json.Unmarshal(text, &claims); err != nil {
+			return err
+		}
+		switch {
+		case claims.Issuer != client || claims.Subject != client || claims.Audience != x.URL+"/tx/token":
+			return fmt.Errorf("it is %+v", claims)
+		case claims.ID == "" || x.assertions[claims.ID]:
+			return errors.New("jti is missing or was used")
+		case claims.Expires <= claims.Issued || claims.Expires-claims.Issued > 600:
+			return errors.New("it is good for too long")
+		}
+		x.assertions[claims.ID] = true
+		return nil
+	}
+	return errors.Join(err, errors.New("no such key"))
 }
 
 func (x *transmitter) manage(w http.ResponseWriter, r *http.Request, client string) {
