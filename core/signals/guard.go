@@ -51,15 +51,15 @@ func (t *telling) guard(ctx context.Context, tx pgx.Tx, more int, touches bool) 
 	if !touches {
 		return false, nil
 	}
-	batch := &pgx.Batch{}
-	t.queueGuard(batch)
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return false, err
+	if !t.around.counted {
+		if err := tx.SendBatch(ctx, t.guardAlone()).Close(); err != nil {
+			return false, err
+		}
 	}
 	if !t.around.near(more + underWay) {
 		return false, nil
 	}
-	batch = &pgx.Batch{}
+	batch := &pgx.Batch{}
 	batch.Queue(lockConnection, pgx.StrictNamedArgs{"workspace": t.signal.Workspace, "connection": t.signal.Connection})
 	t.queueGuard(batch)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {

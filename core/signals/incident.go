@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/accounts"
 	"postern/core/directory"
 )
 
@@ -25,22 +26,31 @@ type incident struct {
 // maxTransactions bounds how many tellings of an incident are known by their transaction.
 const maxTransactions = 8
 
-// By each person's key, whatever the statistics say.
+// By each person's key, whatever the statistics say. Most people have nothing: what they were exposed to is a large
+// question, asked only of who may have something.
 const selectIncidents = `
-select i.user_id, i.class, i.signal_id, i.occurred, i.taken, i.transactions, i.commands, i.counted
-from ` + directory.MeantUsers + ` meant cross join lateral (
+select ` + accounts.MeantHasAnything + `, i.user_id, i.class, i.signal_id, i.occurred, i.taken, i.transactions, i.commands, i.counted
+from ` + directory.MeantUsers + ` meant left join lateral (
 	select user_id, class, signal_id, occurred, taken, transactions, commands, counted
-	from signal_incidents where workspace_id = @workspace and user_id = meant.id offset 0) i`
+	from signal_incidents where workspace_id = @workspace and user_id = meant.id offset 0) i on true`
 
-// queueIncidents reads what was done lately for everybody meant. They are locked: no other telling is under way.
+// queueIncidents reads what was done lately for everybody meant, and whether any of them has anything. They are
+// locked: no other telling is under way.
 func (t *telling) queueIncidents(batch *pgx.Batch) {
 	batch.Queue(selectIncidents, pgx.StrictNamedArgs{"workspace": t.signal.Workspace}).Query(func(rows pgx.Rows) error {
-		t.known = nil
+		t.known, t.rich = nil, false
+		var rich bool
+		var class *string
+		var occurred, taken, counted *time.Time
 		var one incident
 		_, err := pgx.ForEachRow(rows, []any{
-			&one.user, &one.class, &one.signal, &one.occurred, &one.taken, &one.transactions, &one.commands, &one.counted,
+			&rich, &one.user, &class, &one.signal, &occurred, &taken, &one.transactions, &one.commands, &counted,
 		}, func() error {
-			t.known = append(t.known, one)
+			t.rich = t.rich || rich
+			if class != nil {
+				one.class, one.occurred, one.taken, one.counted = *class, *occurred, *taken, *counted
+				t.known = append(t.known, one)
+			}
 			one.transactions, one.commands = nil, nil
 			return nil
 		})

@@ -83,7 +83,8 @@ type telling struct {
 	unused bool // what carried the signal came for the first time
 	around surroundings
 	people []directory.User
-	looked bool // what follows was read, and sessions ended, with the first look
+	looked bool // what was done lately was read, and sessions ended, with the first look
+	rich   bool // somebody meant may have been exposed to something
 	ended  []directory.Ended
 	seen   map[core.ID][]accounts.Exposed // what each was exposed to, if the policy wants to know
 	known  []incident
@@ -132,10 +133,9 @@ func (t *telling) certain() bool {
 	return t.signal.SID == "" && t.signal.Door != FrontChannelLogout && Case(t.signal.Kind).mustEnd()
 }
 
-// queueLook reads, of whom the first look locked, what was done for them lately and what they were exposed to, and
-// ends their sessions: the one thing every telling does.
+// queueLook reads, of whom the first look locked, what was done for them lately, and ends their sessions: the one
+// thing every telling does.
 func (t *telling) queueLook(batch *pgx.Batch) {
-	t.Accounts.QueueMeantExposed(batch, t.signal.Workspace, &t.seen)
 	t.queueIncidents(batch)
 	t.Directory.QueueEndMeant(batch, t.signal.Workspace, t.reason(), &t.ended)
 }
@@ -290,21 +290,20 @@ func (t *telling) reason() string {
 // look does what the first look left, and tells whose sessions ended.
 func (t *telling) look(ctx context.Context, tx pgx.Tx, wanted []Command) error {
 	ending, whole := has(wanted, EndSessions), t.signal.SID == ""
-	if !t.looked {
-		batch := &pgx.Batch{}
-		if has(wanted, Rotate) || has(wanted, RotateSeen) {
-			t.Accounts.QueueMeantExposed(batch, t.signal.Workspace, &t.seen)
-		}
-		if ending && whole {
-			t.Directory.QueueEndMeant(batch, t.signal.Workspace, t.reason(), &t.ended)
-		}
-		if !onlyRecorded(wanted) {
-			t.queueIncidents(batch)
-		}
-		if batch.Len() > 0 {
-			if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-				return err
-			}
+	batch := &pgx.Batch{}
+	if (t.rich || !t.looked) && (has(wanted, Rotate) || has(wanted, RotateSeen)) {
+		t.Accounts.QueueMeantExposed(batch, t.signal.Workspace, &t.seen)
+		t.queueGuard(batch)
+	}
+	if !t.looked && ending && whole {
+		t.Directory.QueueEndMeant(batch, t.signal.Workspace, t.reason(), &t.ended)
+	}
+	if !t.looked && !onlyRecorded(wanted) {
+		t.queueIncidents(batch)
+	}
+	if batch.Len() > 0 {
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return err
 		}
 	}
 	if !ending {

@@ -22,6 +22,7 @@ type surroundings struct {
 	guarded bool
 	share   int
 	floor   int
+	counted bool    // what follows was read
 	open    core.ID // the hold that waits for a decision; zero: none
 	active  int     // of the connection's users
 	people  int     // whom its signals meant lately
@@ -36,13 +37,12 @@ type narrowed struct {
 
 // What the policy says comes with it, a row as "case,own,command,command".
 const selectSurroundings = `
-select c.name, c.provisioning, c.xmin, coalesce(t.gap, @gap::interval), h.id, array(
+select c.name, c.provisioning, c.xmin, coalesce(t.gap, @gap::interval), array(
 	select concat_ws(',', p.signal_case, p.connection_id is not null, array_to_string(p.commands, ',')) from signal_policies p
 	where p.workspace_id = @workspace and p.signal_case = any(@cases) and (p.connection_id is null or p.connection_id = @connection))
 from (select @workspace::uuid as workspace_id) w
 left join connections c on c.workspace_id = w.workspace_id and c.id = @connection
-left join signal_settings t on t.workspace_id = c.workspace_id
-left join signal_holds h on h.workspace_id = c.workspace_id and h.connection_id = c.id and h.decided is null`
+left join signal_settings t on t.workspace_id = c.workspace_id`
 
 // queueSurroundings reads them as part of what is sent to the database together.
 func (t *telling) queueSurroundings(batch *pgx.Batch) {
@@ -60,7 +60,7 @@ func (t *telling) queueSurroundings(batch *pgx.Batch) {
 		var settings *directory.Provisioning
 		var row *uint32
 		var policies []string
-		_, err := pgx.ForEachRow(rows, []any{&name, &settings, &row, &into.window, &into.open, &policies}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&name, &settings, &row, &into.window, &policies}, func() error {
 			for _, one := range policies {
 				fields := strings.Split(one, ",")
 				rule := narrowed{about: Case(fields[0]), own: fields[1] == "t"}
@@ -92,7 +92,17 @@ func (t *telling) queueGuard(batch *pgx.Batch) {
 	into := &t.around
 	batch.Queue(selectGuard, pgx.StrictNamedArgs{
 		"workspace": t.signal.Workspace, "connection": t.signal.Connection, "since": t.now().Add(-directory.GuardWindow - bucket),
-	}).QueryRow(func(row pgx.Row) error { return row.Scan(&into.open, &into.active, &into.people) })
+	}).QueryRow(func(row pgx.Row) error {
+		into.counted = true
+		return row.Scan(&into.open, &into.active, &into.people)
+	})
+}
+
+// guardAlone is queueGuard as all that is sent.
+func (t *telling) guardAlone() *pgx.Batch {
+	batch := &pgx.Batch{}
+	t.queueGuard(batch)
+	return batch
 }
 
 // commands are what the policy wants: of the narrowest case somebody or the defaults name, the connection's own
