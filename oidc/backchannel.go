@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -76,6 +77,8 @@ func refuseLogout(c *gin.Context, fault *core.Error) {
 	case core.KindUnavailable, core.KindRateLimited:
 		status, word = http.StatusServiceUnavailable, "temporarily_unavailable"
 		c.Header("Retry-After", strconv.Itoa(max(1, int(fault.RetryAfter.Seconds()))))
+	case core.KindTooLarge:
+		status = http.StatusRequestEntityTooLarge
 	case core.KindInternal:
 		status, word, text = http.StatusInternalServerError, "server_error", core.Internal(nil).Message
 	}
@@ -142,6 +145,9 @@ func logoutTokenOf(c *gin.Context) (string, error) {
 	}
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxLogoutBody)
 	if err := c.Request.ParseForm(); err != nil {
+		if _, large := errors.AsType[*http.MaxBytesError](err); large {
+			return "", core.TooLarge("the form may have at most %d bytes", maxLogoutBody).WithCode(stageMissing).Because(err)
+		}
 		return "", core.Invalid("", "the form cannot be read").WithCode(stageMissing).Because(err)
 	}
 	values := c.Request.PostForm["logout_token"]

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -162,5 +164,20 @@ func TestALogoutAtOneProcessEndsTheSessionAtTheOther(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"ana-1"}, w.dead(t)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A form without an end is refused for its size, whether it says so beforehand or comes in chunks.
+func TestALogoutFormThatIsTooLarge(t *testing.T) {
+	w := newWorld(t)
+	for _, length := range []int64{70 << 10, -1} {
+		request := httptest.NewRequest(http.MethodPost, "/sso/"+w.acme.ID.String()+"/backchannel-logout", strings.NewReader("logout_token="+strings.Repeat("a", 70<<10)))
+		request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		request.ContentLength = length
+		recorder := httptest.NewRecorder()
+		w.engine.ServeHTTP(recorder, request)
+		if recorder.Code != http.StatusRequestEntityTooLarge || !strings.Contains(recorder.Body.String(), "invalid_request") {
+			t.Errorf("%d bytes: %d %s", length, recorder.Code, recorder.Body)
+		}
 	}
 }
