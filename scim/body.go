@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"io"
@@ -195,8 +196,10 @@ func (r *request) readBody(limit int, room func(size int) bool) ([]byte, error) 
 }
 
 // hurry lets what is left of a body that nobody wants delay the answer no longer than a second. Some of
-// it is taken: a client whose connection closes while it is still sending never reads the answer.
+// it is taken: a client whose connection closes while it is still sending never reads the answer. A read
+// that took too long ends the request's context, and what is still to be done for it does not depend on that.
 func (r *request) hurry() {
+	r.Request = r.WithContext(context.WithoutCancel(r.Context()))
 	_ = http.NewResponseController(r.writer).SetReadDeadline(time.Now().Add(time.Second))
 	if r.Header.Get("Expect") == "" {
 		_, _ = io.CopyN(io.Discard, r.Body, maxUnwanted)
