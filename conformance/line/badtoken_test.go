@@ -101,6 +101,9 @@ func (f forge) sign(t *testing.T, m mint, audience, subject string) string {
 	return compact
 }
 
+// nobody is the outcome of a signal that means no user.
+const nobody = "nobody"
+
 // logoutRefuses sends Universal Logout every token and body that must not end a session, and then
 // the one that must.
 func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
@@ -134,15 +137,15 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 		{"of another type", okta, mint{kind: "JWT"}, "", "invalid_token", "type"},
 		{"for another audience", okta, mint{claims: map[string]any{"aud": entra}}, "", "invalid_token", "audience"},
 		{"of another issuer", okta, mint{claims: map[string]any{"iss": "https://idp.example.net"}}, "", "invalid_token", "issuer"},
-		{"unsigned", entra, mint{alg: "none"}, "", "invalid_token", "malformed"},
-		{"signed with the public key", entra, mint{alg: jose.HS256, key: public}, "", "invalid_token", "malformed"},
-		{"not valid yet", entra, mint{claims: map[string]any{"nbf": now.Add(10 * time.Minute).Unix(), "iat": now.Add(10 * time.Minute).Unix(), "exp": now.Add(15 * time.Minute).Unix()}}, "", "invalid_token", "times"},
-		{"without an end", entra, mint{claims: map[string]any{"exp": nil}}, "", "invalid_token", "times"},
-		{"without an id", entra, mint{claims: map[string]any{"jti": nil}}, "", "invalid_token", "token_id"},
+		{"unsigned", entra, mint{alg: "none"}, "", "invalid_token", "algorithm"},
+		{"signed with the public key", entra, mint{alg: jose.HS256, key: public}, "", "invalid_token", "algorithm"},
+		{"not valid yet", entra, mint{claims: map[string]any{"nbf": now.Add(10 * time.Minute).Unix(), "iat": now.Add(10 * time.Minute).Unix(), "exp": now.Add(15 * time.Minute).Unix()}}, "", "invalid_token", "not_yet"},
+		{"without an end", entra, mint{claims: map[string]any{"exp": nil}}, "", "invalid_token", "expired"},
+		{"without an id", entra, mint{claims: map[string]any{"jti": nil}}, "", "invalid_token", "id"},
 		{"of a key nobody knows", other.logout(), mint{kid: "another", key: stranger}, "", "invalid_token", "key"},
 		{"no token at all", other.logout(), mint{}, "rubbish", "invalid_token", "malformed"},
 		{"for another app of the issuer", other.logout(), mint{claims: map[string]any{"sub": local.ClientID(directory.Okta)}}, "", "access_denied", "subject"},
-		{"living for days", other.logout(), mint{claims: map[string]any{"exp": now.Add(72 * time.Hour).Unix()}}, "", "invalid_token", "times"},
+		{"living for days", other.logout(), mint{claims: map[string]any{"exp": now.Add(72 * time.Hour).Unix()}}, "", "invalid_token", "expired"},
 		{"for two audiences", other.logout(), mint{claims: map[string]any{"aud": []string{other.logout(), okta}}}, "", "invalid_token", "audience"},
 	} {
 		t.Run("a token "+test.name, func(t *testing.T) {
@@ -213,8 +216,12 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 				out.Type = jsonType
 			}
 			s.send(t, out).oauthError(t, test.status, test.error)
-			event := s.toldSince(t, s.API, core.SignalRefused, since, 1)[0]
-			if event.Outcome != core.Failure || event.Reason == "" || event.Actor.Kind != core.ActorConnection {
+			if test.status == http.StatusNotFound { // a good signal, which has a receipt: it does nothing
+				event := s.toldSince(t, s.API, core.SignalAccepted, since, 1)[0]
+				if event.Data["outcome"] != nobody || event.Actor.Kind != core.ActorConnection {
+					t.Errorf("the event is %+v", event)
+				}
+			} else if event := s.toldSince(t, s.API, core.SignalRefused, since, 1)[0]; event.Outcome != core.Failure || event.Reason == "" || event.Actor.Kind != core.ActorConnection {
 				t.Errorf("the event is %+v", event)
 			}
 			s.unchanged(t, s.API, before)

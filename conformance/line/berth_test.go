@@ -46,7 +46,13 @@ func (s *stage) berths(t *testing.T, usernames ...string) []*berth {
 			t.Fatal(err)
 		}
 		b.account = tell[made](t, s.API, "/accounts", map[string]any{"app": apps[0].ID, "username": username, "password": b.password, "owner": s.owner}).ID
-		pushed, err := b.idp.PushUser(t.Context(), newcomer(username))
+		hired := newcomer(username)
+		person, err := s.People.AddPerson(hired.GivenName, hired.FamilyName, hired.Email)
+		if err != nil {
+			t.Fatal(err)
+		}
+		hired.ID = person.ID // they can sign in
+		pushed, err := b.idp.PushUser(t.Context(), hired)
 		b.id = answered(t, pushed, err).ID
 		tell[made](t, s.API, "/accounts/"+b.account.String()+"/grants", map[string]any{"user": b.id, "role": "collaborator"})
 		all[i] = b
@@ -105,10 +111,20 @@ func (b *berth) turns() []turn {
 	return ask[listed[turn]](b.t, b.API, "/accounts/"+b.account.String()+"/rotations").Items
 }
 
-// rests waits until no rotation of the account goes on by itself, and returns the newest.
+// taken reports whether nothing waits to be taken from the person, read where a dead process cannot
+// hide it. While the database is away nobody knows.
+func (b *berth) taken() bool {
+	var waiting int
+	err := b.DB.QueryRow(b.t.Context(), `select count(*) from leavers where user_id = $1`, b.id).Scan(&waiting)
+	return err == nil && waiting == 0
+}
+
+// rests waits until everything is taken from the person, if they left, and no rotation of the account
+// goes on by itself, and returns the newest.
 func (b *berth) rests(patience time.Duration) turn {
 	b.t.Helper()
 	var newest turn
+	b.eventually(patience, "everything is taken from the person of "+b.username, b.taken)
 	b.eventually(patience, "the rotation of "+b.username+" rests", func() bool {
 		newest = b.turns()[0]
 		return newest.Finished != nil || newest.State == "blocked"

@@ -251,9 +251,10 @@ func (s *stage) leave(t *testing.T, l *colleague) {
 	}
 	usable := ask[listed[demo.Account]](t, s.API, "/accounts?user="+l.user.String()).Items
 	known := ask[person](t, s.API, "/users/"+l.user.String())
-	if known.Active != l.logout || known.Sessions != 0 {
+	if known.Active != l.logout || l.logout && known.Sessions != 0 {
 		t.Errorf("%s is active: %v, with %d sessions", l.given, known.Active, known.Sessions)
 	}
+	s.eventually(time.Minute, "the sessions of "+l.given+" to be ended", func() bool { return ask[person](t, s.API, "/users/"+l.user.String()).Sessions == 0 })
 	if l.logout {
 		l.story = s.toldSince(t, s.API, core.SignalAccepted, since, 1)[0].Correlation
 		if len(usable) != len(l.all()) {
@@ -265,11 +266,10 @@ func (s *stage) leave(t *testing.T, l *colleague) {
 		t.Errorf("%s may still use %d accounts", l.given, len(usable))
 	}
 	if l.alone != nil {
-		for _, grant := range ask[listed[struct{ User core.ID }]](t, s.API, "/accounts/"+l.alone.account.String()+"/grants").Items {
-			if grant.User == l.user {
-				t.Errorf("the grant of %s is still there", l.given)
-			}
-		}
+		s.eventually(time.Minute, "the grant of "+l.given+" to be taken", func() bool {
+			grants := ask[listed[struct{ User core.ID }]](t, s.API, "/accounts/"+l.alone.account.String()+"/grants").Items
+			return !slices.ContainsFunc(grants, func(grant struct{ User core.ID }) bool { return grant.User == l.user })
+		})
 	}
 	if again := s.enter(t, l.kind, l.person.UserName); again.cookie != "" || again.landed.Status != http.StatusForbidden {
 		t.Errorf("%s signs in again: status %d", l.given, again.landed.Status)

@@ -18,7 +18,8 @@ import (
 // installHolds lets a test stop postern between two commits of a rotation. Who records a step asks
 // for a lock named after the account and the step before; who moves the news of a rotation into the
 // log, for one named after the account and "told"; who takes what a hold had kept from being taken,
-// for one named after the person and "departed". Nobody holds these but the test.
+// for one named after the person and "departed"; who takes what somebody who leaves has, for one named
+// after the person, or the account, and what is taken. Nobody holds these but the test.
 const installHolds = `
 create function hold_step() returns trigger language plpgsql as $$
 declare
@@ -40,7 +41,18 @@ begin
 	perform pg_advisory_xact_lock_shared(hashtextextended(new.user_id || '/departed', 0));
 	return new;
 end $$;
-create trigger hold_departure before update on departures for each row when (old.state = 'held' and new.state = 'done') execute function hold_departure();`
+create trigger hold_departure before update on departures for each row when (old.state = 'held' and new.state = 'done') execute function hold_departure();
+create function hold_taking() returns trigger language plpgsql as $$
+begin
+	perform pg_advisory_xact_lock_shared(hashtextextended(
+		coalesce(to_jsonb(old) ->> 'user_id', to_jsonb(new) ->> 'account_id', to_jsonb(new) #>> '{event,targets,0,id}') || '/' || tg_argv[0], 0));
+	return coalesce(new, old);
+end $$;
+create trigger hold_leaver before delete on leavers for each row execute function hold_taking('leaver');
+create trigger hold_session before update on sessions for each row when (old.ended is null and new.ended is not null) execute function hold_taking('session');
+create trigger hold_grant before update on grants for each row when (old.revoked is null and new.revoked is not null) execute function hold_taking('grant');
+create trigger hold_rotation before insert on rotations for each row when (new.reason <> 'verify') execute function hold_taking('rotation');
+create trigger hold_events before insert on audit_outbox for each row when (new.type = 'account.rotation_planned') execute function hold_taking('events');`
 
 // hold is the test's grip on one commit.
 type hold struct {

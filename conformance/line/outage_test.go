@@ -136,7 +136,7 @@ func TestPostgreSQLRestarts(t *testing.T) {
 			if crash {
 				return !s.Harbour.Works(before.username, before.password)
 			}
-			return len(before.walked()) >= 3
+			return before.taken() && len(before.walked()) >= 3
 		})
 		refused := flow.count("503")
 		if err := end(); err != nil {
@@ -208,7 +208,7 @@ func TestStoppedInTheMiddleOfTraffic(t *testing.T) {
 			if hangs {
 				return !s.Harbour.Works(b.username, b.password)
 			}
-			return len(b.walked()) >= 3 && flow.count("200") >= accepted+20
+			return b.taken() && len(b.walked()) >= 3 && flow.count("200") >= accepted+20
 		})
 		pid, process, began := s.process.Process.Pid, s.process, time.Now()
 		s.stop()
