@@ -25,6 +25,7 @@ import (
 	"postern/core/vault"
 	"postern/gateway/console"
 	"postern/siem/sink"
+	"postern/webhooks/hooks"
 	"postern/webhooks/keys"
 	"postern/webhooks/ssf"
 )
@@ -47,6 +48,7 @@ type Gateway struct {
 	issuers   *keys.Cache // public keys of identity providers
 	streams   *ssf.Service
 	told      transmission
+	hooks     *hooks.Service
 	takers    *lifecycle.Takers
 	sequencer *audit.Sequencer
 	auditKey  ed25519.PrivateKey
@@ -123,6 +125,7 @@ func (g *Gateway) wire() error {
 	}
 	g.listen()
 	g.transmit()
+	g.hook()
 	g.takers.Lifecycle = g.lifecycle
 	if g.plays(RoleSink) {
 		for name, receiver := range g.receivers() {
@@ -218,6 +221,7 @@ func (g *Gateway) work(ctx context.Context) error {
 	group.Go(func() error { return g.signals.Run(ctx) })
 	group.Go(func() error { return g.streams.Run(ctx) })
 	group.Go(func() error { return g.told.run(ctx) })
+	group.Go(func() error { return g.hooks.Run(ctx) })
 	group.Go(func() error { return journal.Run(ctx, g.db, g.now, g.log) })
 	group.Go(func() error { return postgres.KeepStatistics(ctx, g.db, g.log) })
 	return group.Wait()

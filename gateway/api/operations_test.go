@@ -41,6 +41,18 @@ var bodies = map[string]string{
 	"createLogoutTarget": `{"name":"Shop {token}","kind":"back_channel","address":"https://shop.example/logout","client_id":"shop"}`,
 	"changeLogoutTarget": `{"client_id":"shop-2","state":"paused"}`,
 
+	"createHook":       `{"kind":"standard","name":"Hook {token}","mapping":{"kinds":{"user.disabled":"account_disabled"},"subjects":[{"format":"email","pointer":"/data/email"}]},"secret":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}`,
+	"changeHook":       `{"name":"Renamed {token}"}`,
+	"rotateHookSecret": `{"overlap_seconds":60}`,
+	"testHook":         `{"message":{"type":"user.disabled","data":{"email":"ana@example.com"}}}`,
+	"backFillHook":     `{}`,
+
+	"createWebhook":       `{"name":"Hook {token}","url":"https://hooks.example.com/x","types":["user.*"]}`,
+	"changeWebhook":       `{"types":[]}`,
+	"setWebhookState":     `{"state":"paused"}`,
+	"rotateWebhookSecret": `{"overlap_seconds":60}`,
+	"replayWebhook":       `{"since":"2026-01-01T00:00:00Z"}`,
+
 	"putSignalPolicy":   `{"commands":["end_sessions"]}`,
 	"putSignalSettings": `{"window_seconds":60,"retention_days":30}`,
 }
@@ -56,6 +68,8 @@ type things struct {
 	streams, transmitter string
 
 	receivers, logoutTargets string
+
+	hooks, webhooks string
 }
 
 func (th things) fill(t *testing.T, text string) string {
@@ -64,7 +78,7 @@ func (th things) fill(t *testing.T, text string) string {
 		"/apps/": th.apps, "/accounts/": th.accounts, "/grants/": th.grants, "/rotations/": th.rotations, "/users/": th.users,
 		"/connections/": th.connections, "/provisioning-requests/": th.requests, "/holds/": th.holds, "/sessions/": th.sessions, "/signals/": th.signals,
 		"/signal-holds/": th.signalHolds, "/streams/": th.streams,
-		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets,
+		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets, "/hooks/": th.hooks, "/webhooks/": th.webhooks,
 	} {
 		text = strings.Replace(text, prefix+"{id}", prefix+id, 1)
 	}
@@ -84,6 +98,7 @@ func (w *world) things(t *testing.T) things {
 	all.sessions = w.session(t)
 	w.streamed(t, &all)
 	w.receiving(t, &all)
+	w.hooking(t, &all)
 	return all
 }
 
@@ -215,7 +230,7 @@ func TestAnotherWorkspaceHasNoneOfIt(t *testing.T) {
 			if recorder.Code != 200 {
 				t.Errorf("%s: %d %v", one.OperationID, recorder.Code, got)
 			}
-			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users, mine.connections, mine.requests, mine.holds, mine.signals, mine.signalHolds, mine.streams, mine.receivers, mine.logoutTargets} {
+			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users, mine.connections, mine.requests, mine.holds, mine.signals, mine.signalHolds, mine.streams, mine.receivers, mine.logoutTargets, mine.hooks, mine.webhooks} {
 				if strings.Contains(recorder.Body.String(), id) {
 					t.Errorf("%s lists what is another workspace's: %v", one.OperationID, got)
 				}

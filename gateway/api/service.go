@@ -23,6 +23,8 @@ import (
 	"postern/core/signals"
 	"postern/core/signing"
 	"postern/gateway/problem"
+	"postern/webhooks/hooks"
+	"postern/webhooks/outgoing"
 	"postern/webhooks/outlogout"
 	"postern/webhooks/ssf"
 	"postern/webhooks/transmitter"
@@ -38,6 +40,8 @@ type Service struct {
 	Signals   *signals.Signals
 	Streams   *ssf.Service
 	Receivers *transmitter.Service
+	Hooks     *hooks.Service
+	Webhooks  *outgoing.Service
 	Logouts   *outlogout.Service
 	Signing   *signing.Signing
 	// AuditKey verifies the checkpoints of the audit log.
@@ -88,6 +92,8 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.streams(api)
 	s.receivers(api)
 	s.logoutTargets(api)
+	s.hooks(api)
+	s.webhooks(api)
 	s.signalPolicies(api)
 	s.signalHolds(api)
 	s.activity(api)

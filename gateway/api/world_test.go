@@ -79,7 +79,7 @@ func newWorld(t *testing.T) *world {
 	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}
 	w.signals = &signals.Signals{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle}
 	(&api.Service{
-		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Signals: w.signals, Signing: &signing.Signing{DB: db, Vault: &vault.Vault{DB: db, Keys: keys}}, Streams: w.receiver(), Receivers: w.transmitter(), Logouts: w.logouts(), AuditKey: public, Log: log,
+		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Signals: w.signals, Signing: &signing.Signing{DB: db, Vault: &vault.Vault{DB: db, Keys: keys}}, Streams: w.receiver(), Receivers: w.transmitter(), Logouts: w.logouts(), Hooks: w.hooks(), Webhooks: w.webhooks(), AuditKey: public, Log: log,
 	}).Mount(w.engine)
 	w.document = openDocument(t, w.engine)
 	cause := core.NewCause(core.System, time.Now())

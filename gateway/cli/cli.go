@@ -34,6 +34,8 @@ type commands struct {
 	Stream     streamCommands       `cmd:"" help:"Receive Shared Signals: make, adopt and prove streams."`
 	Receiver   receiverCommands     `cmd:"" help:"Send Shared Signals: say who may hear them, and see how it goes."`
 	Logout     logoutTargetCommands `cmd:"" name:"logout-target" help:"Have apps end sessions when somebody is logged out or leaves."`
+	Hook       hookCommands         `cmd:"" help:"Receive events by Okta Event Hooks, Microsoft Graph, Standard Webhooks or any webhook that is signed."`
+	Webhook    webhookCommands      `cmd:"" help:"Tell endpoints what happens, by Standard Webhooks."`
 	SigningKey signingKeyCommands   `cmd:"" name:"signing-key" help:"List and replace the keys Postern signs with."`
 	Doctor     doctorCommands       `cmd:"" help:"Say what is wrong with a connection, and what to do about it."`
 

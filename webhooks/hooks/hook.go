@@ -84,7 +84,7 @@ type Mapping struct {
 	Kinds map[string]signals.Kind `json:"kinds"` // by type; "*" is every other
 	// Subjects name the person, each in its own way: any that is there counts.
 	Subjects    []Pointer `json:"subjects"`
-	ID          string    `json:"id,omitempty"` // of the message: pointer or header:NAME. Without one the body is its own id
+	ID          string    `json:"message_id,omitempty"` // of the message: pointer or header:NAME. Without one the body is its own id
 	Occurred    string    `json:"occurred,omitempty"`
 	Transaction string    `json:"transaction,omitempty"`
 	Session     string    `json:"session,omitempty"`

@@ -61,7 +61,7 @@ values (@id, @workspace, @connection, @kind, @name, @settings, @secret, @hashes,
 // reachable. A taken name is a Conflict on "name".
 func (s *Service) Create(ctx context.Context, cause core.Cause, workspace core.ID, wanted NewHook) (Made, error) {
 	now := s.now()
-	hook := Hook{ID: core.NewID(), Workspace: workspace, Connection: wanted.Connection, Kind: wanted.Kind, Name: wanted.Name, Settings: wanted.Settings, Created: now, Updated: now}
+	hook := Hook{ID: core.NewID(), Workspace: workspace, Connection: wanted.Connection, Kind: wanted.Kind, Name: wanted.Name, Settings: wanted.Settings, Hashes: [][]byte{}, Created: now, Updated: now}
 	if err := hook.check(); err != nil {
 		return Made{}, err
 	}

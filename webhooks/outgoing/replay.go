@@ -18,14 +18,19 @@ const maxReplay = 10_000
 const selectDelivery = `select id from deliveries where workspace_id = @workspace and lane_id = @id and event_id = @message`
 
 // Resend sends one message again, under the same id: one that was delivered or given up, or one whose event is
-// in the audit log though the message is not kept any more.
+// in the audit log though the message is not kept any more. The zero id means every message that was given up.
 func (s *Service) Resend(ctx context.Context, cause core.Cause, workspace, id, message core.ID) error {
 	return s.change(ctx, func(tx pgx.Tx) error {
 		one, err := s.Webhook(ctx, tx, workspace, id)
 		if err != nil {
 			return err
 		}
-		if err := s.again(ctx, tx, one, message); err != nil {
+		if message.IsZero() {
+			_, err = s.Deliveries.Retry(ctx, tx, workspace, id, message)
+		} else {
+			err = s.again(ctx, tx, one, message)
+		}
+		if err != nil {
 			return err
 		}
 		return audit.Append(ctx, tx, core.NewEvent(core.WebhookUpdated, workspace, cause, s.now(), one.target()).With("resent", message.String()))

@@ -1,0 +1,162 @@
+package hooks_test
+
+import (
+	"crypto/ed25519"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
+
+	"postern/core"
+	"postern/core/seal"
+	"postern/core/signals"
+	"postern/webhooks/hooks"
+)
+
+func mapping() *hooks.Mapping {
+	return &hooks.Mapping{
+		Kinds:    map[string]signals.Kind{"user.disabled": signals.AccountDisabled, "session.revoked": signals.SessionRevoked},
+		Subjects: []hooks.Pointer{{Format: signals.FormatEmail, Pointer: "/data/email"}, {Format: signals.FormatOpaque, Pointer: "/data/people/0/id"}},
+	}
+}
+
+func TestStandardWebhook(t *testing.T) {
+	w := newWorld(t)
+	made := w.create(t, w.acme, hooks.NewHook{Kind: hooks.Standard, Settings: hooks.Settings{Mapping: mapping()}})
+	other := w.create(t, w.globex, hooks.NewHook{Kind: hooks.Standard, Settings: hooks.Settings{Mapping: mapping()}})
+	address := w.service.URL(made.Hook)
+	signed := func(secret seal.Secret, id string, at time.Time, body string) map[string]string {
+		t.Helper()
+		signer, err := standardwebhooks.NewWebhook(secret.Reveal())
+		must(t, err)
+		signature, err := signer.Sign(id, at, []byte(body))
+		must(t, err)
+		return map[string]string{"webhook-id": id, "webhook-timestamp": strconv.FormatInt(at.Unix(), 10), "webhook-signature": "v1,AAAA v9,x " + signature}
+	}
+	now := time.Now()
+	body := `{"type":"session.revoked","timestamp":"` + now.UTC().Format(time.RFC3339) + `","data":{"email":"ANA@example.com"}}`
+	for name, header := range map[string]map[string]string{
+		"unsigned":               {},
+		"of the other hook":      signed(other.Secret, "m1", now, body),
+		"too old":                signed(made.Secret, "m1", now.Add(-6*time.Minute), body),
+		"too new":                signed(made.Secret, "m1", now.Add(6*time.Minute), body),
+		"of another body":        signed(made.Secret, "m1", now, body+" "),
+		"a time that is no time": {"webhook-id": "m1", "webhook-timestamp": "soon", "webhook-signature": "v1,AAAA"},
+	} {
+		if status := w.post(t, address, body, header); status != 401 {
+			t.Errorf("%s: %d", name, status)
+		}
+	}
+	if !w.signedIn(t, w.acme, w.acme.ana) {
+		t.Fatal("a stranger ended a session")
+	}
+	if status := w.post(t, strings.Replace(address, made.ID.String(), other.ID.String(), 1), body, signed(other.Secret, "m1", now, body)); status != 401 {
+		t.Error("a hook of another connection:", status)
+	}
+	if status := w.post(t, address, body, signed(made.Secret, "m1", now, body)); status != 204 || w.signedIn(t, w.acme, w.acme.ana) || !w.signedIn(t, w.globex, w.globex.ana) {
+		t.Fatal(status)
+	}
+	// Again is as once, even if it is sent later; the same id for something else is refused.
+	w.ahead.Store(int64(10 * time.Minute))
+	if status := w.post(t, address, body, signed(made.Secret, "m1", now.Add(10*time.Minute), body)); status != 204 {
+		t.Fatal(status)
+	}
+	changed := strings.Replace(body, "ANA", "ben", 1)
+	if status := w.post(t, address, changed, signed(made.Secret, "m1", now.Add(10*time.Minute), changed)); status != 401 || !w.signedIn(t, w.acme, w.acme.ben) {
+		t.Fatal(status)
+	}
+	if got := w.receipts(t, w.acme); len(got) != 1 || got[0].Evidence.TokenID != "m1" {
+		t.Fatalf("%+v", got)
+	}
+	for name, bad := range map[string]string{"not JSON": "x", "nobody": `{"type":"user.disabled","data":{}}`} {
+		if status := w.post(t, address, bad, signed(made.Secret, "m-"+name, now.Add(10*time.Minute), bad)); status != 400 {
+			t.Errorf("%s: %d", name, status)
+		}
+	}
+
+	// v1a: the sender signs with its own key.
+	public, private, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	own := w.create(t, w.globex, hooks.NewHook{Name: "v1a", Kind: hooks.Standard, Settings: hooks.Settings{Mapping: mapping()}, Secret: seal.NewSecret("whpk_" + base64.StdEncoding.EncodeToString(public))})
+	if !own.Secret.IsZero() {
+		t.Fatal("the sender's own key is told back")
+	}
+	stamp := strconv.FormatInt(now.Add(10*time.Minute).Unix(), 10)
+	header := map[string]string{"webhook-id": "a1", "webhook-timestamp": stamp, "webhook-signature": "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(private, []byte("a1."+stamp+"."+body)))}
+	if status := w.post(t, w.service.URL(own.Hook), body, header); status != 204 || w.signedIn(t, w.globex, w.globex.ana) {
+		t.Fatal(status)
+	}
+}
+
+// vector is one case of a file in testdata.
+type vector struct {
+	Name    string            `json:"name"`
+	Hook    *hooks.Settings   `json:"hook"`   // as the one before when absent
+	Secret  string            `json:"secret"` // of the hook
+	Key     string            `json:"key"`    // that signs, in hex; the secret's bytes when absent
+	Body    json.RawMessage   `json:"body"`
+	Sign    string            `json:"sign"` // what is signed: {{body}}, {{now}}, {{now-ms}}, {{now-600}}
+	Coding  string            `json:"coding"`
+	Headers map[string]string `json:"headers"` // with {{signature}} too
+	Expect  int               `json:"expect"`
+	Kind    string            `json:"kind"` // of the signal that follows; "": none
+}
+
+// TestSignedVectors runs testdata/signed.json: the presets, and what must not pass.
+func TestSignedVectors(t *testing.T) {
+	w := newWorld(t)
+	text, err := os.ReadFile("testdata/signed.json")
+	must(t, err)
+	var vectors []vector
+	must(t, json.Unmarshal(text, &vectors))
+	var hook hooks.Made
+	var secret string
+	for i, one := range vectors {
+		if one.Hook != nil {
+			secret = one.Secret
+			hook = w.create(t, w.acme, hooks.NewHook{Name: fmt.Sprint("hook ", i), Kind: hooks.Signed, Settings: *one.Hook, Secret: seal.NewSecret(secret)})
+		}
+		now := time.Now()
+		fill := strings.NewReplacer(
+			"{{body}}", string(one.Body), "{{now}}", strconv.FormatInt(now.Unix(), 10), "{{now-ms}}", strconv.FormatInt(now.UnixMilli(), 10),
+			"{{now-600}}", strconv.FormatInt(now.Unix()-600, 10), "{{now-600-ms}}", strconv.FormatInt(now.UnixMilli()-600_000, 10))
+		key := []byte(secret)
+		if one.Key != "" {
+			key, err = hex.DecodeString(one.Key)
+			must(t, err)
+		}
+		mac := hmac.New(sha256.New, key)
+		mac.Write([]byte(fill.Replace(one.Sign)))
+		signature := hex.EncodeToString(mac.Sum(nil))
+		if one.Coding == "base64" {
+			signature = base64.StdEncoding.EncodeToString(mac.Sum(nil))
+		}
+		header := map[string]string{}
+		for name, value := range one.Headers {
+			header[name] = strings.ReplaceAll(fill.Replace(value), "{{signature}}", signature)
+		}
+		before := len(w.receipts(t, w.acme))
+		if status := w.post(t, w.service.URL(hook.Hook), string(one.Body), header); status != one.Expect {
+			t.Errorf("%s: %d, want %d", one.Name, status, one.Expect)
+		}
+		got := w.receipts(t, w.acme)[before:]
+		if one.Kind == "" && len(got) != 0 || one.Kind != "" && (len(got) != 1 || string(got[0].Kind) != one.Kind) {
+			t.Errorf("%s: %+v", one.Name, got)
+		}
+	}
+	if len(w.receipts(t, w.globex)) != 0 {
+		t.Error("the other workspace heard of it")
+	}
+	if _, err := w.service.Test(t.Context(), w.globex.workspace.ID, hook.ID, []byte(`{}`)); core.KindOf(err) != core.KindNotFound {
+		t.Error(err)
+	}
+}
