@@ -133,6 +133,17 @@ func (b *Browser) follow(at Answer, issuer string) Answer {
 	return Answer{}
 }
 
+// SignOut goes from the address that a relying party sent the browser to, to end the session at the provider,
+// through the question whether the person wants that, to where the provider sends it on.
+func (b *Browser) SignOut(address string) Answer {
+	b.t.Helper()
+	at := b.follow(b.Get(address), address)
+	if at.Location == "" {
+		at = b.follow(b.submit(at, url.Values{"logout": {"yes"}}), address)
+	}
+	return at
+}
+
 var (
 	formTag  = regexp.MustCompile(`(?s)<form\b[^>]*?\baction="([^"]*)"[^>]*>(.*?)</form>`)
 	inputTag = regexp.MustCompile(`(?s)<input\b[^>]*>`)

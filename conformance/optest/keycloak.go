@@ -65,10 +65,11 @@ func StartKeycloak(t testing.TB) *Keycloak {
 
 // launch starts it on a copy of the database that was made when it was installed.
 func launch(home, java string) (*Keycloak, error) {
-	work, err := os.MkdirTemp("", "postern-test-keycloak-")
+	work, err := os.MkdirTemp("", folders)
 	if err != nil {
 		return nil, err
 	}
+	sweep(work)
 	database, err := os.ReadFile(filepath.Join(home, "data/h2/keycloakdb.mv.db"))
 	if err != nil {
 		return nil, err

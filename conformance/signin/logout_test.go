@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -69,6 +70,7 @@ func logsOut(t *testing.T, w *world, op provider, logOut func()) {
 		}
 	}
 	stepsUp(t, w, op, b)
+	signsOut(t, w, op)
 	logOut()
 	for _, browser := range []*optest.Browser{b, other} {
 		if !w.signedOut(browser) {
@@ -81,6 +83,28 @@ func logsOut(t *testing.T, w *world, op provider, logOut func()) {
 	fresh := optest.NewBrowser(t)
 	if done := fresh.Get(op.signIn(fresh, w.begin(fresh, w.acme))); done.Status != http.StatusSeeOther || w.signedInAs(fresh) == "" {
 		t.Errorf("a sign-in after it: %d\n%s", done.Status, done.Body)
+	}
+}
+
+// signsOut: the provider takes its ID token back, ends its own session and sends the browser home, with nothing
+// but a yes of the person. The others go on.
+func signsOut(t *testing.T, w *world, op provider) {
+	t.Helper()
+	b := optest.NewBrowser(t)
+	if b.Get(op.signIn(b, w.begin(b, w.acme))); w.signedInAs(b) == "" {
+		t.Fatal("not signed in")
+	}
+	out := b.Post(w.url+"/sso/sign-out", url.Values{})
+	asked, err := url.Parse(out.Location)
+	if err != nil || asked.Query().Get("id_token_hint") == "" || asked.Query().Get("state") == "" {
+		t.Fatalf("sign-out: %d to %q", out.Status, out.Location)
+	}
+	back := b.SignOut(out.Location)
+	if back.Location != w.url+"/sso/signed-out?state="+asked.Query().Get("state") {
+		t.Fatalf("the provider's sign-out: %d to %q\n%.2000s", back.Status, back.Location, back.Body)
+	}
+	if landed := b.Get(back.Location); !strings.Contains(landed.Body, "neither with Postern nor with your identity provider") || w.signedInAs(b) != "" {
+		t.Errorf("%d\n%s", landed.Status, landed.Body)
 	}
 }
 

@@ -1,4 +1,4 @@
-package optest_test
+package signin_test
 
 import (
 	"net/http"
@@ -31,7 +31,7 @@ func authorize(endpoint string, client optest.Client, more url.Values) string {
 	return endpoint + "?" + query.Encode()
 }
 
-func check(t *testing.T, callback, name, want string) {
+func holds(t *testing.T, callback, name, want string) {
 	t.Helper()
 	parsed, err := url.Parse(callback)
 	if err != nil {
@@ -42,7 +42,8 @@ func check(t *testing.T, callback, name, want string) {
 	}
 }
 
-func TestKeycloak(t *testing.T) {
+// TestKeycloakItself is here, beside the other tests that need one: starting it takes longest.
+func TestKeycloakItself(t *testing.T) {
 	keycloak := optest.StartKeycloak(t)
 	realm := keycloak.Realm(t)
 	address, received := logouts(t)
@@ -52,19 +53,19 @@ func TestKeycloak(t *testing.T) {
 	endpoint := realm.Issuer + "/protocol/openid-connect/auth"
 	browser := optest.NewBrowser(t)
 	callback := realm.SignIn(browser, authorize(endpoint, client, nil), ana)
-	check(t, callback, "iss", realm.Issuer)
-	check(t, callback, "code", "*")
-	check(t, realm.SignIn(browser, authorize(endpoint, client, url.Values{"prompt": {"none"}}), ana), "code", "*")
-	check(t, realm.SignIn(optest.NewBrowser(t), authorize(endpoint, client, url.Values{"prompt": {"none"}}), ana), "error", "login_required")
+	holds(t, callback, "iss", realm.Issuer)
+	holds(t, callback, "code", "*")
+	holds(t, realm.SignIn(browser, authorize(endpoint, client, url.Values{"prompt": {"none"}}), ana), "code", "*")
+	holds(t, realm.SignIn(optest.NewBrowser(t), authorize(endpoint, client, url.Values{"prompt": {"none"}}), ana), "error", "login_required")
 
 	realm.SetPassword(ana.ID, "b")
 	ana.Password = "b"
-	check(t, realm.SignIn(optest.NewBrowser(t), authorize(endpoint, client, nil), ana), "code", "*")
+	holds(t, realm.SignIn(optest.NewBrowser(t), authorize(endpoint, client, nil), ana), "code", "*")
 	realm.LogOut(ana.ID)
 	if token := <-received; token == "" {
 		t.Error("an empty logout token")
 	}
-	check(t, realm.SignIn(browser, authorize(endpoint, client, url.Values{"prompt": {"none"}}), ana), "error", "login_required")
+	holds(t, realm.SignIn(browser, authorize(endpoint, client, url.Values{"prompt": {"none"}}), ana), "error", "login_required")
 	realm.SetEnabled(ana.ID, false)
 	realm.SetEnabled(ana.ID, true)
 
@@ -79,16 +80,16 @@ func TestKeycloak(t *testing.T) {
 	realm.Delete(ana.ID)
 }
 
-func TestCertified(t *testing.T) {
+func TestCertifiedItself(t *testing.T) {
 	address, received := logouts(t)
 	client := optest.Client{ID: "web", Secret: "secret", RedirectURIs: []string{"http://127.0.0.1:1/callback"}, BackChannelLogoutURI: address}
 	provider := optest.StartCertified(t, optest.CertifiedOptions{Clients: []optest.Client{client}})
 	browser := optest.NewBrowser(t)
 	callback := provider.SignIn(browser, authorize(provider.Issuer+"/auth", client, nil), "ana")
-	check(t, callback, "iss", provider.Issuer)
-	check(t, callback, "code", "*")
-	check(t, provider.SignIn(browser, authorize(provider.Issuer+"/auth", client, nil), "ana"), "code", "*")
-	check(t, provider.Refuse(optest.NewBrowser(t), authorize(provider.Issuer+"/auth", client, nil)), "error", "access_denied")
+	holds(t, callback, "iss", provider.Issuer)
+	holds(t, callback, "code", "*")
+	holds(t, provider.SignIn(browser, authorize(provider.Issuer+"/auth", client, nil), "ana"), "code", "*")
+	holds(t, provider.Refuse(optest.NewBrowser(t), authorize(provider.Issuer+"/auth", client, nil)), "error", "access_denied")
 	provider.LogOut(t, "ana")
 	select {
 	case token := <-received:
