@@ -34,6 +34,8 @@ type signalPage struct {
 type policyPage struct {
 	Rows     []signals.Policy
 	Settings signals.Settings
+	Commands []signals.Command // there are
+	Problem  string            // of the change that was refused
 }
 
 var signalOutcomes = map[signals.Outcome]badge{
@@ -104,12 +106,43 @@ func (s *Service) showSignal(c *gin.Context) {
 }
 
 // showSignalPolicy shows administrators the table of what is done.
-func (s *Service) showSignalPolicy(c *gin.Context) {
+func (s *Service) showSignalPolicy(c *gin.Context) { s.signalPolicy(c, http.StatusOK, "") }
+
+// changeSignalPolicy sets what is done about one case, or goes back to the default.
+func (s *Service) changeSignalPolicy(c *gin.Context) {
+	if !s.administrator(c) {
+		return
+	}
+	ctx, workspace, about := c.Request.Context(), s.reader(c).workspace(), signals.Case(c.PostForm("case"))
+	var err error
+	if c.PostForm("reset") != "" {
+		err = s.Signals.ResetPolicy(ctx, s.cause(c), workspace, core.ID{}, about)
+	} else {
+		var commands []signals.Command
+		for _, one := range c.PostFormArray("command") {
+			commands = append(commands, signals.Command(one))
+		}
+		err = s.Signals.SetPolicy(ctx, s.cause(c), workspace, core.ID{}, about, commands)
+	}
+	if err == nil {
+		s.wake()
+		c.Redirect(http.StatusSeeOther, "/signals/policy")
+		return
+	}
+	if classified := problem.Classify(err); classified.Kind == core.KindInvalid {
+		_ = c.Error(err)
+		s.signalPolicy(c, http.StatusBadRequest, classified.Message)
+		return
+	}
+	s.refuse(c, err)
+}
+
+func (s *Service) signalPolicy(c *gin.Context, status int, refusal string) {
 	if !s.administrator(c) {
 		return
 	}
 	ctx, workspace := c.Request.Context(), s.reader(c).workspace()
-	var page policyPage
+	page := policyPage{Commands: signals.Commands, Problem: refusal}
 	var err error
 	if page.Rows, err = s.Signals.Policies(ctx, s.DB, workspace, core.ID{}); err == nil {
 		page.Settings, err = s.Signals.Settings(ctx, s.DB, workspace)
@@ -118,7 +151,7 @@ func (s *Service) showSignalPolicy(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	s.show(c, http.StatusOK, "signal-policy", "What signals do", "signals", page)
+	s.show(c, status, "signal-policy", "What signals do", "signals", page)
 }
 
 func (s *Service) approveSignals(c *gin.Context) { s.decideSignals(c, s.Signals.ApproveHold) }

@@ -20,6 +20,7 @@ type userPage struct {
 	Through  string // the connection's name
 	Teams    []directory.Team
 	Sessions []shownSession
+	Standing directory.Standing // what signals left with them
 	Lines    []line
 	Self     bool   // the reader's own page
 	Confirm  bool   // deprovisioning was asked for, and is to be confirmed
@@ -63,6 +64,9 @@ func (s *Service) loadUser(c *gin.Context) (userPage, error) {
 	if page.Teams, err = s.Directory.TeamsOf(ctx, s.DB, by.workspace(), id); err != nil {
 		return userPage{}, err
 	}
+	if page.Standing, err = s.Directory.Standing(ctx, s.DB, by.workspace(), id); err != nil {
+		return userPage{}, err
+	}
 	if page.Sessions, err = s.sessionsOf(ctx, by, id); err != nil {
 		return userPage{}, err
 	}
@@ -93,4 +97,21 @@ func (s *Service) deprovision(c *gin.Context) {
 		return
 	}
 	s.refuse(c, err)
+}
+
+// lift lets a person have passwords again whom signals restricted.
+func (s *Service) lift(c *gin.Context) {
+	if !s.administrator(c) {
+		return
+	}
+	id, err := pathID(c)
+	if err == nil {
+		err = s.Signals.LiftRestriction(c.Request.Context(), s.cause(c), s.reader(c).workspace(), id)
+	}
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	s.wake()
+	c.Redirect(http.StatusSeeOther, "/users/"+id.String())
 }

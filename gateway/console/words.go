@@ -3,6 +3,7 @@ package console
 import (
 	"fmt"
 	"html/template"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -71,6 +72,7 @@ func (s *Service) words() template.FuncMap {
 		"whereabouts": whereabouts,
 		"signalled":   func(outcome signals.Outcome) badge { return known(signalOutcomes, outcome) },
 		"commands":    commandWords,
+		"does":        slices.Contains[[]signals.Command],
 		"found":       func(level doctor.Level) badge { return known(doctorLevels, level) },
 		"door":        doctor.DoorName,
 		"seconds":     doctor.Span,

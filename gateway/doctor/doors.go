@@ -168,9 +168,9 @@ func (d *Doctor) stream(one ssf.Stream, out *Diagnosis) {
 	case one.LastError != "":
 		out.find(Fault, about, "at "+one.LastErrorStage+": "+one.LastError, Remedy(one.LastErrorStage)+"; then: postern stream verify "+row.ID)
 	case one.Status == ssf.Paused || one.Status == ssf.Disabled:
-		out.find(Warning, about, "the transmitter has it "+row.Status+" "+one.Reason, "postern stream resume "+row.ID)
+		out.find(Warning, about, "the transmitter has it "+row.Status+" "+one.Reason, "have it send again: postern stream resume "+row.ID)
 	case one.Verified == nil:
-		out.find(Warning, about, "no verification event ever came by it", "postern stream verify "+row.ID)
+		out.find(Warning, about, "no verification event ever came by it", "ask for one: postern stream verify "+row.ID)
 	default:
 		out.find(Good, about, "enabled, last verified "+ago(d.now(), *one.Verified), "")
 	}
@@ -199,7 +199,7 @@ func (d *Doctor) credentials(ctx context.Context, connection directory.Connectio
 	switch {
 	case live == 0:
 		out.find(Fault, DoorSCIM, "it has no live token and no client: nobody is provisioned, and nobody's departure is heard of",
-			"postern connection token "+quoted(connection.Name))
+			"make one: postern connection token "+quoted(connection.Name))
 	case soon:
 		out.find(Warning, DoorSCIM, "a token ends within two weeks", "make the second one in time: postern connection token "+quoted(connection.Name))
 	case door.Last == nil:
