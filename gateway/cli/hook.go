@@ -9,7 +9,6 @@ import (
 
 	"postern/core"
 	"postern/core/seal"
-	"postern/core/vault"
 	"postern/gateway"
 	"postern/webhooks/hooks"
 )
@@ -27,13 +26,18 @@ type hookCommands struct {
 type ofHooks struct {
 	inWorkspace `embed:""`
 	reached     `embed:""`
+	sealing     `embed:""`
 }
 
 func (o ofHooks) hooks(s *setup) (*hooks.Service, error) {
 	if err := gateway.CheckPublicURL(o.PublicURL); err != nil {
 		return nil, flag("--public-url", err)
 	}
-	return &hooks.Service{DB: s.db, Directory: s.people, Vault: &vault.Vault{DB: s.db}, PublicURL: o.PublicURL}, nil
+	safe, err := o.vault(s)
+	if err != nil {
+		return nil, err
+	}
+	return &hooks.Service{DB: s.db, Directory: s.people, Vault: safe, PublicURL: o.PublicURL}, nil
 }
 
 // hookRow is a hook as it is printed.

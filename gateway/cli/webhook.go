@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"postern/core"
-	"postern/core/vault"
 	"postern/webhooks/delivery"
 	"postern/webhooks/outgoing"
 )
@@ -25,11 +24,16 @@ type webhookCommands struct {
 // ofWebhooks is part of every command about webhooks. The command line delivers nothing itself.
 type ofWebhooks struct {
 	inWorkspace  `embed:""`
+	sealing      `embed:""`
 	AllowPrivate bool `help:"Allow addresses without https." env:"POSTERN_ALLOW_PRIVATE"`
 }
 
-func (o ofWebhooks) webhooks(s *setup) *outgoing.Service {
-	return &outgoing.Service{DB: s.db, Vault: &vault.Vault{DB: s.db}, Deliveries: &delivery.Deliveries{DB: s.db}, AllowPrivate: o.AllowPrivate}
+func (o ofWebhooks) webhooks(s *setup) (*outgoing.Service, error) {
+	safe, err := o.vault(s)
+	if err != nil {
+		return nil, err
+	}
+	return &outgoing.Service{DB: s.db, Vault: safe, Deliveries: &delivery.Deliveries{DB: s.db}, AllowPrivate: o.AllowPrivate}, nil
 }
 
 // webhookRow is a webhook as it is printed.
@@ -83,7 +87,11 @@ func (c createWebhook) Run(ctx context.Context, terminal terminal) error {
 		return err
 	}
 	defer s.close()
-	made, err := c.webhooks(s).Create(ctx, s.cause, outgoing.Webhook{Workspace: s.workspace.ID, Name: c.Name, Address: c.URL, Types: c.Type, Scheme: c.Scheme})
+	service, err := c.webhooks(s)
+	if err != nil {
+		return err
+	}
+	made, err := service.Create(ctx, s.cause, outgoing.Webhook{Workspace: s.workspace.ID, Name: c.Name, Address: c.URL, Types: c.Type, Scheme: c.Scheme})
 	if err != nil {
 		return err
 	}
@@ -102,7 +110,11 @@ func (l listWebhooks) Run(ctx context.Context, terminal terminal) error {
 		return err
 	}
 	defer s.close()
-	found, err := l.webhooks(s).Webhooks(ctx, s.db, s.workspace.ID)
+	service, err := l.webhooks(s)
+	if err != nil {
+		return err
+	}
+	found, err := service.Webhooks(ctx, s.db, s.workspace.ID)
 	if err != nil {
 		return err
 	}
@@ -133,7 +145,10 @@ func (o oneWebhook) with(ctx context.Context, work func(s *setup, service *outgo
 		return err
 	}
 	defer s.close()
-	service := o.webhooks(s)
+	service, err := o.webhooks(s)
+	if err != nil {
+		return err
+	}
 	all, err := service.Webhooks(ctx, s.db, s.workspace.ID)
 	if err != nil {
 		return err
