@@ -173,6 +173,7 @@ func (createStream) Help() string {
 
   postern stream create Keycloak --workspace acme --profile keycloak --client-id postern --client-secret file:ssf-secret
   postern stream create Okta --workspace acme --profile okta --client-id 0oa… --client-secret file:ssf-secret
+  postern stream create IdP --workspace acme --client-id postern --method private_key_jwt --key file:key      with the workspace's own key
   postern stream create IdP --workspace acme --delivery poll --token file:ssf-token      a gateway it cannot reach
 
 What each event does is a policy: postern signal policy --help. Every field for each provider is in webhooks/ssf/README.md.`
