@@ -126,6 +126,7 @@ func (a *target) send(t *testing.T, method, path, credential string, told bool) 
 var bodiless = []string{
 	"/fill", "/reveal", "/rotate", "/verify", "/approve", "/reject", "/deprovision",
 	"/logout", "/dead-letters/retry", "/rotations", "/verification", "/approval", "/rejection", "/lift", "/sso/sign-out",
+	"/refresh", "/end", "/end-others",
 }
 
 // TestEnormousBodies sends 64 MiB to every route that can be sent a body, with its length told and
@@ -144,11 +145,13 @@ func TestEnormousBodies(t *testing.T) {
 				}
 				answer, text, taken := a.send(t, method, path, credential, told)
 				seen := fmt.Sprintf("%s, by somebody known %v, length told %v: %d after %d bytes as %q: %.200s", door, known, told, answer.StatusCode, taken, answer.Header.Get("Content-Type"), text)
+				// A security event token that is not taken is answered 400, whatever was wrong (RFC 8935 §2.4).
+				stranger := !reads || answer.StatusCode == http.StatusUnauthorized || strings.Contains(text, `"err":"authentication_failed"`)
 				large := answer.StatusCode == http.StatusRequestEntityTooLarge
 				switch {
-				case known && reads && !large:
+				case known && reads && !large && !strings.Contains(path, "/ssf/"):
 					t.Errorf("not refused as too large: %s", seen)
-				case !known && reads && !large && answer.StatusCode != http.StatusUnauthorized:
+				case !known && !large && !stranger:
 					t.Errorf("a stranger is not refused: %s", seen)
 				case answer.StatusCode >= http.StatusInternalServerError:
 					t.Errorf("a fault of ours: %s", seen)
@@ -170,6 +173,8 @@ func TestEnormousBodies(t *testing.T) {
 // tooLarge is how the protocol of a path begins to say so.
 func tooLarge(path string) string {
 	switch {
+	case strings.HasSuffix(path, "/backchannel-logout"):
+		return "may have" // by the gateway if the length is told, by the door else
 	case path == "/scim/oauth/token", strings.HasPrefix(path, "/webhooks/"), strings.HasPrefix(path, "/ssf/"):
 		return `"error":"invalid_request"`
 	case strings.HasPrefix(path, "/scim/v2"):

@@ -146,7 +146,7 @@ func logoutTokenOf(c *gin.Context) (string, error) {
 	c.Request.Body = http.MaxBytesReader(c.Writer, c.Request.Body, maxLogoutBody)
 	if err := c.Request.ParseForm(); err != nil {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
-			return "", core.TooLarge("the form may have at most %d bytes", maxLogoutBody).WithCode(stageMissing).Because(err)
+			return "", core.TooLarge("a logout request may have %d bytes", maxLogoutBody).WithCode(stageMissing).Because(err)
 		}
 		return "", core.Invalid("", "the form cannot be read").WithCode(stageMissing).Because(err)
 	}

@@ -42,7 +42,7 @@ func minutes(span time.Duration) int { return int(span / time.Minute) }
 
 // changeSessionSettings takes the form. What is not in it stays.
 func (s *Service) changeSessionSettings(c *gin.Context) {
-	if !s.administrator(c) {
+	if !s.administrator(c) || !s.readForm(c) {
 		return
 	}
 	given := map[string]time.Duration{}
