@@ -15,7 +15,7 @@ import (
 
 const (
 	cursor            = "deliveries"
-	lockFollow  int64 = 0x706f7374_00000004
+	lockFollow  int64 = 0x706f7374_00000005
 	batch             = 1000
 	longestLook       = 250 * time.Millisecond
 )
