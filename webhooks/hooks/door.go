@@ -69,8 +69,8 @@ func (s *Service) door(kind Kind, take func(c *gin.Context, in *arrival) error) 
 	}
 }
 
-// enter finds the connection, and the hook if the address names it, and reads the body. What is not there is
-// answered as a wrong secret is.
+// enter finds the connection, and the hook if the address names it. What is not there is answered as a wrong
+// secret is.
 func (s *Service) enter(c *gin.Context, kind Kind, in *arrival) error {
 	ctx := c.Request.Context()
 	id, err := core.ParseID(c.Param("connection"))
@@ -92,6 +92,11 @@ func (s *Service) enter(c *gin.Context, kind Kind, in *arrival) error {
 			return stranger()
 		}
 	}
+	return nil
+}
+
+// read reads the body. A kind does so as late as it can: nothing is read for a stranger who shows as one before.
+func (in *arrival) read(c *gin.Context) (err error) {
 	if in.body, err = io.ReadAll(http.MaxBytesReader(c.Writer, c.Request.Body, maxBody)); err != nil {
 		if _, large := errors.AsType[*http.MaxBytesError](err); large {
 			return core.TooLarge("a message may have at most %d bytes", maxBody).WithCode(stageBody)

@@ -39,6 +39,9 @@ func (s *Service) graph(c *gin.Context, in *arrival) error {
 	if token, ok := c.GetQuery("validationToken"); ok {
 		return validate(c, token)
 	}
+	if err := in.read(c); err != nil {
+		return err
+	}
 	var said struct {
 		Value []notification `json:"value"`
 	}

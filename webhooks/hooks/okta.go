@@ -109,6 +109,9 @@ func (s *Service) okta(c *gin.Context, in *arrival) error {
 	if !in.known {
 		return stranger()
 	}
+	if err := in.read(c); err != nil {
+		return err
+	}
 	var said delivered
 	if err := decode(in.body, &said); err != nil {
 		return err

@@ -16,6 +16,9 @@ import (
 // signed takes a message of any other sender that signs.
 func (s *Service) signed(c *gin.Context, in *arrival) error {
 	ctx := c.Request.Context()
+	if err := in.read(c); err != nil {
+		return err
+	}
 	scheme := in.hook.Settings.Scheme.filled()
 	tokenID := ""
 	if scheme.JWT != nil {

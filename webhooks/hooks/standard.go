@@ -62,6 +62,9 @@ func (s *Service) standard(c *gin.Context, in *arrival) error {
 	if err != nil {
 		return core.Unauthenticated("webhook-timestamp is in seconds").WithCode(stageTime)
 	}
+	if err := in.read(c); err != nil {
+		return err
+	}
 	secrets, err := s.secrets(ctx, in.hook)
 	if err != nil {
 		return err
