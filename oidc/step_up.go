@@ -126,7 +126,7 @@ func (s *Service) stepUp(ctx context.Context, tx pgx.Tx, cause core.Cause, flow 
 	}
 	_, token, err := s.Directory.StepUpSession(ctx, tx, cause, flow.Session, wanted)
 	if core.KindOf(err) == core.KindNotFound && err != nil {
-		return seal.Secret{}, false, nil
+		return seal.Secret{}, false, nil //nolint:nilerr // the session is over
 	}
 	return token, err == nil, err
 }

@@ -177,7 +177,7 @@ func (p *Certified) logOut(t testing.TB, account string) error {
 	if err != nil {
 		return err
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := direct.Do(request)
 	if err != nil {
 		return err
 	}

@@ -122,7 +122,7 @@ func (k *Keycloak) up(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	response, err := http.DefaultClient.Do(request)
+	response, err := direct.Do(request)
 	if err != nil {
 		return false
 	}
@@ -166,9 +166,12 @@ func clientToken(ctx context.Context, address, client, secret, scope string) (st
 	return answer.Token, time.Duration(answer.Life) * time.Second, nil
 }
 
-// ask sends a request and decodes the answer, unless into is nil. What is no success is an error.
-func ask(request *http.Request, into any) (*http.Response, error) {
-	response, err := http.DefaultClient.Do(request)
+// direct reaches the providers, which listen on this machine alone.
+var direct = &http.Client{Timeout: time.Minute}
+
+// ask sends a request, decodes the answer unless into is nil, and returns its header. What is no success is an error.
+func ask(request *http.Request, into any) (http.Header, error) {
+	response, err := direct.Do(request)
 	if err != nil {
 		return nil, err
 	}
@@ -178,16 +181,16 @@ func ask(request *http.Request, into any) (*http.Response, error) {
 		return nil, err
 	}
 	if response.StatusCode >= 300 {
-		return response, fmt.Errorf("%s %s: %d %s", request.Method, request.URL.Path, response.StatusCode, text)
+		return response.Header, fmt.Errorf("%s %s: %d %s", request.Method, request.URL.Path, response.StatusCode, text)
 	}
 	if into == nil {
-		return response, nil
+		return response.Header, nil
 	}
-	return response, json.Unmarshal(text, into)
+	return response.Header, json.Unmarshal(text, into)
 }
 
 // administer makes one request of the Admin REST API, relative to /admin.
-func (k *Keycloak) administer(ctx context.Context, method, path string, body, into any) (*http.Response, error) {
+func (k *Keycloak) administer(ctx context.Context, method, path string, body, into any) (http.Header, error) {
 	token, err := k.bearer(ctx)
 	if err != nil {
 		return nil, err

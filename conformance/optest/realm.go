@@ -36,13 +36,13 @@ func (k *Keycloak) Realm(t testing.TB) *Realm {
 	return r
 }
 
-func (r *Realm) administer(method, path string, body, into any) *http.Response {
+func (r *Realm) administer(method, path string, body, into any) http.Header {
 	r.t.Helper()
-	response, err := r.keycloak.administer(r.t.Context(), method, path, body, into)
+	header, err := r.keycloak.administer(r.t.Context(), method, path, body, into)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	return response
+	return header
 }
 
 // Admin makes any request of the Admin REST API, relative to this realm: "/users", "/clients/ID" …
@@ -55,7 +55,7 @@ func (r *Realm) Admin(method, path string, body, into any) {
 // made is the id of what a POST made.
 func (r *Realm) made(path_ string, body any) string {
 	r.t.Helper()
-	location := r.administer(http.MethodPost, "/realms/"+r.Name+path_, body, nil).Header.Get("Location")
+	location := r.administer(http.MethodPost, "/realms/"+r.Name+path_, body, nil).Get("Location")
 	if location == "" {
 		r.t.Fatal(errNoLocation)
 	}

@@ -232,4 +232,3 @@ func TestReceiptsAreListedAndForgotten(t *testing.T) {
 		t.Fatal("the other workspace keeps its own for longer", found, err)
 	}
 }
-

@@ -222,11 +222,6 @@ func (h house) events(t testing.TB, kind core.EventType) int {
 	return h.count(t, `select count(*) from audit_outbox where workspace_id = @workspace and type = @type`, pgx.StrictNamedArgs{"type": string(kind)})
 }
 
-func (h house) rotations(t testing.TB) int {
-	t.Helper()
-	return h.count(t, `select count(*) from rotations where workspace_id = @workspace`, nil)
-}
-
 // planned is how often a rotation was asked for.
 func (h house) planned(t testing.TB) int { return h.events(t, core.RotationPlanned) }
 

@@ -31,7 +31,7 @@ func TestCertificates(t *testing.T) {
 
 	signed, err := h.signing.SignCertified(t.Context(), h.acme, "JWT", map[string]string{"iss": "a"})
 	must(t, err)
-	read, err := jose.ParseSigned(signed, []jose.SignatureAlgorithm{jose.RS256})
+	read, err := jose.ParseSignedCompact(signed, []jose.SignatureAlgorithm{jose.RS256})
 	must(t, err)
 	if _, err := read.Verify(parsed.PublicKey.(*rsa.PublicKey)); err != nil {
 		t.Error(err)

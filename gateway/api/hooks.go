@@ -10,7 +10,6 @@ import (
 
 	"postern/core"
 	"postern/core/seal"
-	"postern/core/signals"
 	"postern/webhooks/hooks"
 )
 
@@ -246,7 +245,7 @@ func (s *Service) hooks(api huma.API) {
 				return nil, err
 			}
 			return listing(found, func(r hooks.Reading) HookReading {
-				return HookReading{r.Type, string(signals.Kind(r.Kind)), r.Subject, r.SID, r.ID}
+				return HookReading{r.Type, string(r.Kind), r.Subject, r.SID, r.ID}
 			}), nil
 		})
 	add(api, huma.Operation{OperationID: "backFillHook", Method: http.MethodPost, Path: "/hooks/{id}/backfill", Tags: tags, Summary: "Ask the sender again what it told", DefaultStatus: http.StatusNoContent,

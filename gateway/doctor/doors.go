@@ -38,7 +38,7 @@ type Failure struct {
 
 // StreamState is how a stream of Shared Signals goes.
 type StreamState struct {
-	ID        string     `json:"id"`
+	ID        string     `json:"id" format:"uuid"`
 	Issuer    string     `json:"issuer"`
 	Delivery  string     `json:"delivery"`
 	Status    string     `json:"status"`

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rsa"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -29,7 +30,7 @@ const (
 
 // Key is a public key of the identity provider.
 type Key struct {
-	ID        string     `json:"id,omitempty"`
+	ID        string     `json:"kid,omitempty"`
 	Algorithm string     `json:"algorithm"`
 	Usable    bool       `json:"usable" doc:"Signatures by it can be verified here"`
 	Made      *time.Time `json:"made,omitempty" doc:"By its certificate, if it has one: a key set tells no age"`
@@ -218,7 +219,7 @@ func plain(err error) error {
 	if guarded := guard.Error(err); core.AsError(guarded).Kind != core.KindInternal {
 		return fmt.Errorf("%s", core.AsError(guarded).Message)
 	}
-	if wrapped, ok := err.(*url.Error); ok {
+	if wrapped, ok := errors.AsType[*url.Error](err); ok {
 		return wrapped.Err
 	}
 	return err

@@ -88,6 +88,6 @@ func (s *Service) wake() {
 
 func (s *Service) warn(ctx context.Context, text string, hook core.ID, err error) {
 	if s.Log != nil {
-		s.Log.WarnContext(ctx, text, "hook", hook.String(), "error", err)
+		s.Log.LogAttrs(ctx, slog.LevelWarn, text, slog.String("hook", hook.String()), slog.Any("error", err)) //nolint:sloglint // the callers' texts are constants
 	}
 }

@@ -3,6 +3,7 @@ package hooks
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -63,15 +64,18 @@ func (s *Service) Work(ctx context.Context) (bool, error) {
 	until := now.Add(lease)
 	var workspace, id core.ID
 	err := s.DB.QueryRow(ctx, claimHook, pgx.StrictNamedArgs{"now": now, "until": until}).Scan(&workspace, &id)
-	if core.KindOf(postgres.Classify(err)) == core.KindNotFound || err == pgx.ErrNoRows {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
 	if err != nil {
 		return false, postgres.Classify(err)
 	}
 	hook, err := s.Hook(ctx, s.DB, workspace, id)
+	if core.KindOf(err) == core.KindNotFound && err != nil {
+		return true, nil //nolint:nilerr // deleted meanwhile
+	}
 	if err != nil {
-		return true, nil // deleted meanwhile
+		return false, err
 	}
 	wait := s.Every
 	if wait <= 0 {
@@ -87,7 +91,7 @@ func (s *Service) Work(ctx context.Context) (bool, error) {
 	case err == nil:
 		s.well(ctx, hook, stage)
 	case ctx.Err() != nil:
-		return false, nil
+		return false, ctx.Err()
 	default:
 		wait = min(wait, max(time.Minute, core.AsError(err).RetryAfter))
 		if after := core.AsError(err).RetryAfter; after > wait {

@@ -3,6 +3,7 @@ package outgoing
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"time"
 
@@ -48,12 +49,12 @@ func (s *Service) again(ctx context.Context, tx pgx.Tx, one Webhook, message cor
 		}
 		return err
 	}
-	if err != pgx.ErrNoRows {
+	if !errors.Is(err, pgx.ErrNoRows) {
 		return err
 	}
 	var text []byte
 	err = tx.QueryRow(ctx, selectEvent, pgx.StrictNamedArgs{"workspace": one.Workspace, "message": message}).Scan(&text)
-	if err == pgx.ErrNoRows {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return core.NotFound("message")
 	}
 	if err != nil {

@@ -61,6 +61,6 @@ func (s *Service) change(ctx context.Context, work func(tx pgx.Tx) error) error 
 
 func (s *Service) warn(ctx context.Context, text string, webhook core.ID, err error) {
 	if s.Log != nil {
-		s.Log.WarnContext(ctx, text, "webhook", webhook.String(), "error", err)
+		s.Log.LogAttrs(ctx, slog.LevelWarn, text, slog.String("webhook", webhook.String()), slog.Any("error", err)) //nolint:sloglint // the callers' texts are constants
 	}
 }

@@ -173,7 +173,7 @@ func (x *transmitter) asserted(r *http.Request, client, signed string) error {
 	if r.PostForm.Get("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 		return errors.New("client_assertion_type")
 	}
-	parsed, err := jose.ParseSigned(signed, []jose.SignatureAlgorithm{jose.RS256})
+	parsed, err := jose.ParseSignedCompact(signed, []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		return err
 	}

@@ -121,7 +121,8 @@ func relayed(event core.Event) []told {
 	if event.Data["outcome"] != string(signals.Done) {
 		return nil
 	}
-	uri, extra, reason := "", map[string]any{}, ""
+	var uri, reason string
+	var extra map[string]any
 	kind := event.Data["credential_type"]
 	if kind == "" {
 		kind = "password"

@@ -307,7 +307,7 @@ func (c *client) opened(t testing.TB, sets map[string]any) map[string]map[string
 
 func (c *client) open(t testing.TB, compact string) map[string]any {
 	t.Helper()
-	signed, err := jose.ParseSigned(compact, []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(compact, []jose.SignatureAlgorithm{jose.RS256})
 	must(t, err)
 	if typ := signed.Signatures[0].Header.ExtraHeaders["typ"]; typ != "secevent+jwt" {
 		t.Errorf("typ %v", typ)
