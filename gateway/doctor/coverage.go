@@ -55,7 +55,7 @@ func Actions() []Action {
 		{Keycloak, "sign out a user's sessions", []Path{byBack("the client has our address"), byPush("a stream")}, ""},
 		{Keycloak, "the person signs out", []Path{byBack("the client has our address"), byPush("a stream")}, ""},
 		{Keycloak, "password changed", []Path{byPush("a stream")}, ""},
-		{Google, "suspend or delete a user", []Path{bySCIM(24*time.Hour, "auto-provisioning of the app")}, "Google does not say how late; a day was seen"},
+		{Google, "suspend or delete a user", []Path{bySCIM(24*time.Hour, "auto-provisioning of the app")}, "Google does not say how late: a day is an assumption"},
 		{Google, "sign a user out everywhere", nil, "Google sends no logout to applications"},
 		{Google, "account hijacked or disabled", []Path{byPush("Cross-Account Protection")}, "of accounts that signed in with Google"},
 		{Generic, "deactivate a user", []Path{bySCIM(time.Hour, "SCIM provisioning"), byPush("a stream with account-disabled")}, "how late depends on the provider"},
