@@ -127,7 +127,7 @@ func (a *target) send(t *testing.T, method, path, credential string, told bool) 
 var bodiless = []string{
 	"/fill", "/reveal", "/rotate", "/verify", "/approve", "/reject", "/deprovision",
 	"/logout", "/dead-letters/retry", "/rotations", "/verification", "/approval", "/rejection", "/lift", "/sso/sign-out",
-	"/refresh", "/end", "/end-others",
+	"/refresh", "/end", "/end-others", "/signing-keys", "/resend", "/test",
 }
 
 // unmade are doors of streams and hooks that there are none of: everybody is a stranger to them.

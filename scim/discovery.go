@@ -14,7 +14,8 @@ import (
 
 // discovery is what the endpoint says about itself. It is made once: only the public URL is in it.
 type discovery struct {
-	provider []byte
+	provider []byte // the ServiceProviderConfig
+	eventful []byte // the same for who is told of events
 	schemas  []entry
 	types    []entry
 }
@@ -27,7 +28,7 @@ type entry struct {
 }
 
 func newDiscovery(base string) *discovery {
-	d := &discovery{provider: mustMarshal(providerConfig(base))}
+	d := &discovery{provider: mustMarshal(providerConfig(base)), eventful: mustMarshal(withSecurityEvents(providerConfig(base)))}
 	for _, kind := range []*resource.Type{userType, groupType, entitlementType, roleType} {
 		governed := kind == entitlementType || kind == roleType
 		extensions := []map[string]any{}
@@ -57,7 +58,7 @@ func (d *discovery) add(base string, described map[string]any, governed bool) {
 	d.schemas = append(d.schemas, entry{id, mustMarshal(described), governed})
 }
 
-// providerConfig says what is supported (RFC 7643, section 5; RFC 9865, section 4; RFC 9967), and nothing more.
+// providerConfig says what is supported (RFC 7643, section 5; RFC 9865, section 4), and nothing more.
 // documentationUri is left out: where the handbook of an installation stands is not known here.
 func providerConfig(base string) map[string]any {
 	return map[string]any{
@@ -72,11 +73,6 @@ func providerConfig(base string) map[string]any {
 			"cursor": true, "index": true, "defaultPaginationMethod": "index", "defaultPageSize": defaultCount, "maxPageSize": maxResults,
 			"cursorTimeout": int(cursorLife.Seconds()),
 		},
-		// RFC 9967: whoever has a stream of Shared Signals can be told of these. Requests are answered at once.
-		"securityEvents": map[string]any{"asyncRequest": "none", "eventUris": []string{
-			"urn:ietf:params:SCIM:event:prov:create:notice", "urn:ietf:params:SCIM:event:prov:patch:notice", "urn:ietf:params:SCIM:event:prov:activate",
-			"urn:ietf:params:SCIM:event:prov:deactivate", "urn:ietf:params:SCIM:event:prov:delete",
-		}},
 		"authenticationSchemes": []map[string]any{
 			{
 				"type": "oauthbearertoken", "name": "Bearer token", "primary": true,
@@ -93,6 +89,15 @@ func providerConfig(base string) map[string]any {
 	}
 }
 
+// withSecurityEvents adds what a stream of Shared Signals can tell (RFC 9967). Requests are answered at once.
+func withSecurityEvents(config map[string]any) map[string]any {
+	config["securityEvents"] = map[string]any{"asyncRequest": "none", "eventUris": []string{
+		"urn:ietf:params:SCIM:event:prov:create:notice", "urn:ietf:params:SCIM:event:prov:patch:notice", "urn:ietf:params:SCIM:event:prov:activate",
+		"urn:ietf:params:SCIM:event:prov:deactivate", "urn:ietf:params:SCIM:event:prov:delete",
+	}}
+	return config
+}
+
 func mustMarshal(value any) []byte {
 	body, err := json.Marshal(value)
 	if err != nil {
@@ -101,7 +106,10 @@ func mustMarshal(value any) []byte {
 	return body
 }
 
-func (d *discovery) configuration(*request) (answer, error) {
+func (d *discovery) configuration(r *request) (answer, error) {
+	if r.connection.Provisioning.SecurityEvents {
+		return answer{status: http.StatusOK, body: d.eventful}, nil
+	}
 	return answer{status: http.StatusOK, body: d.provider}, nil
 }
 

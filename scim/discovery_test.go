@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"postern/core"
 	"postern/core/directory"
@@ -159,4 +160,27 @@ func TestEntitlementsAreDescribedToThoseWhoMayGrantThem(t *testing.T) {
 		h.call(t, "GET", "/Schemas/"+types.at(t, "Resources", i, "schema").(string), "").want(t, 200)
 	}
 	h.call(t, "GET", "/Schemas", "").want(t, 200).is(t, 8.0, "totalResults")
+}
+
+// Whom streams of Shared Signals tell of provisioning is said where the connection asks for it, and
+// nowhere else: clients that know RFC 7643 alone refuse what it does not name.
+func TestSecurityEventsAreToldOfOnRequest(t *testing.T) {
+	w := open(t, directory.Okta)
+	if _, told := w.acme.call(t, "GET", "/ServiceProviderConfig", "").want(t, 200).body["securityEvents"]; told {
+		t.Error("told without having been asked")
+	}
+	must(t, w.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+		_, err := w.Directory.ChangeConnection(t.Context(), tx, w.acme.cause(), w.acme.workspace, w.acme.connection.ID, func(c *directory.Connection) {
+			c.Provisioning.SecurityEvents = true
+		})
+		return err
+	}))
+	config := w.acme.call(t, "GET", "/ServiceProviderConfig", "").want(t, 200)
+	config.is(t, "none", "securityEvents", "asyncRequest")
+	if events := config.at(t, "securityEvents", "eventUris").([]any); !slices.Contains(events, any("urn:ietf:params:SCIM:event:prov:deactivate")) {
+		t.Errorf("%v", events)
+	}
+	if _, told := w.other.call(t, "GET", "/ServiceProviderConfig", "").want(t, 200).body["securityEvents"]; told {
+		t.Error("told in another workspace")
+	}
 }

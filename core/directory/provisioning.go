@@ -32,6 +32,9 @@ type Provisioning struct {
 	Profile ProvisioningProfile `json:"profile,omitempty"`
 	// Entitlements lets the identity provider list accounts as Entitlements and Roles and grant them.
 	Entitlements bool `json:"entitlements,omitempty"`
+	// SecurityEvents tells in ServiceProviderConfig which events streams of Shared Signals carry (RFC 9967).
+	// Off by default: clients that know RFC 7643 alone refuse what it does not name.
+	SecurityEvents bool `json:"security_events,omitempty"`
 	// GuardShare (percent of the active users) and GuardFloor (people) are what may leave within
 	// GuardWindow before what follows waits for an administrator: more than both. Zero is the
 	// default; a negative GuardFloor switches the guard off.

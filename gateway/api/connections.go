@@ -41,11 +41,12 @@ type ConnectionWithProvisioning struct {
 
 // Provisioning is how a connection's SCIM endpoint behaves.
 type Provisioning struct {
-	Profile      string     `json:"profile" enum:"detected,okta,entra,generic,strict" doc:"Which departures from the RFCs its requests are read with. detected: by the connection's kind, and for a generic one by what it sends; strict: none"`
-	Entitlements bool       `json:"entitlements" doc:"Whether the identity provider may list accounts as Entitlements and Roles, and grant them"`
-	Guard        Guard      `json:"guard"`
-	JournalDays  int        `json:"journal_days" doc:"How many days provisioning requests are kept"`
-	Assertion    *Assertion `json:"assertion,omitempty"`
+	Profile        string     `json:"profile" enum:"detected,okta,entra,generic,strict" doc:"Which departures from the RFCs its requests are read with. detected: by the connection's kind, and for a generic one by what it sends; strict: none"`
+	Entitlements   bool       `json:"entitlements" doc:"Whether the identity provider may list accounts as Entitlements and Roles, and grant them"`
+	SecurityEvents bool       `json:"security_events" doc:"Whether ServiceProviderConfig tells of the events of Shared Signals (RFC 9967). Clients that know RFC 7643 alone refuse that"`
+	Guard          Guard      `json:"guard"`
+	JournalDays    int        `json:"journal_days" doc:"How many days provisioning requests are kept"`
+	Assertion      *Assertion `json:"assertion,omitempty"`
 }
 
 // Guard is what may leave within an hour before what follows waits for an administrator: more than
@@ -66,7 +67,7 @@ type Assertion struct {
 
 func provisioningOf(settings directory.Provisioning) Provisioning {
 	out := Provisioning{
-		Profile: string(settings.Profile), Entitlements: settings.Entitlements, JournalDays: settings.JournalDays,
+		Profile: string(settings.Profile), Entitlements: settings.Entitlements, SecurityEvents: settings.SecurityEvents, JournalDays: settings.JournalDays,
 		Guard: Guard{Enabled: settings.GuardFloor >= 0, Share: settings.GuardShare, Floor: settings.GuardFloor},
 	}
 	if settings.Profile == directory.ProfileDetected {
@@ -90,9 +91,10 @@ func provisioningOf(settings directory.Provisioning) Provisioning {
 type newProvisioning struct {
 	ID   core.ID `path:"id" doc:"The connection"`
 	Body struct {
-		Profile      string `json:"profile,omitempty" enum:"detected,okta,entra,generic,strict" default:"detected"`
-		Entitlements bool   `json:"entitlements,omitempty" default:"false"`
-		Guard        *struct {
+		Profile        string `json:"profile,omitempty" enum:"detected,okta,entra,generic,strict" default:"detected"`
+		Entitlements   bool   `json:"entitlements,omitempty" default:"false"`
+		SecurityEvents bool   `json:"security_events,omitempty" default:"false"`
+		Guard          *struct {
 			Enabled *bool `json:"enabled,omitempty" doc:"true unless it is switched off"`
 			Share   int   `json:"share,omitempty" minimum:"1" maximum:"100" doc:"Percent of the active users; 20 when absent"`
 			Floor   int   `json:"floor,omitempty" minimum:"1" maximum:"1000000" doc:"People; 10 when absent"`
@@ -104,7 +106,7 @@ type newProvisioning struct {
 
 // settings are what a connection keeps; 0 is its default.
 func (n newProvisioning) settings() directory.Provisioning {
-	settings := directory.Provisioning{Entitlements: n.Body.Entitlements, JournalDays: n.Body.JournalDays}
+	settings := directory.Provisioning{Entitlements: n.Body.Entitlements, SecurityEvents: n.Body.SecurityEvents, JournalDays: n.Body.JournalDays}
 	if n.Body.Profile != "detected" {
 		settings.Profile = directory.ProvisioningProfile(n.Body.Profile)
 	}

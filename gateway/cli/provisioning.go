@@ -12,12 +12,13 @@ import (
 
 // provisioning is how a connection's SCIM endpoint behaves.
 type provisioning struct {
-	Profile      *string `help:"Which departures from the RFCs requests are read with: detected (by the kind of connection, or by what it sends), okta, entra, generic, strict." placeholder:"PROFILE" group:"provisioning"`
-	Entitlements *bool   `help:"Let the identity provider list accounts as Entitlements and Roles, and grant them." negatable:"" group:"provisioning"`
-	Guard        *bool   `help:"Hold mass departures back until an administrator decides." negatable:"" group:"provisioning"`
-	GuardShare   *int    `help:"Percent of the active users that may leave within an hour (default 20)." placeholder:"N" group:"provisioning"`
-	GuardFloor   *int    `help:"People that may leave within an hour, however few there are (default 10)." placeholder:"N" group:"provisioning"`
-	JournalDays  *int    `help:"Days the requests are kept (default 30)." placeholder:"N" group:"provisioning"`
+	Profile        *string `help:"Which departures from the RFCs requests are read with: detected (by the kind of connection, or by what it sends), okta, entra, generic, strict." placeholder:"PROFILE" group:"provisioning"`
+	Entitlements   *bool   `help:"Let the identity provider list accounts as Entitlements and Roles, and grant them." negatable:"" group:"provisioning"`
+	SecurityEvents *bool   `help:"Tell in ServiceProviderConfig of the events of Shared Signals (RFC 9967). Clients that know RFC 7643 alone refuse that." negatable:"" group:"provisioning"`
+	Guard          *bool   `help:"Hold mass departures back until an administrator decides." negatable:"" group:"provisioning"`
+	GuardShare     *int    `help:"Percent of the active users that may leave within an hour (default 20)." placeholder:"N" group:"provisioning"`
+	GuardFloor     *int    `help:"People that may leave within an hour, however few there are (default 10)." placeholder:"N" group:"provisioning"`
+	JournalDays    *int    `help:"Days the requests are kept (default 30)." placeholder:"N" group:"provisioning"`
 
 	AssertionIssuer   *string `help:"Issuer whose client assertions are exchanged for access tokens: the identity provider then needs no secret of ours." placeholder:"URL" group:"provisioning"`
 	AssertionSubject  *string `help:"Subject the assertion has to have." placeholder:"TEXT" group:"provisioning"`
@@ -35,6 +36,9 @@ func (p provisioning) apply(to *directory.Provisioning) error {
 	}
 	if p.Entitlements != nil {
 		to.Entitlements = *p.Entitlements
+	}
+	if p.SecurityEvents != nil {
+		to.SecurityEvents = *p.SecurityEvents
 	}
 	for _, one := range []struct {
 		given *int
@@ -105,6 +109,7 @@ func (s sheet) provisioning(kind directory.ConnectionKind, p directory.Provision
 	s.row("may leave unasked", guard)
 	s.row("requests are kept", fmt.Sprintf("%d days", cmp.Or(p.JournalDays, journal.DefaultDays)))
 	s.row("entitlements", map[bool]string{true: "offered", false: "not offered"}[p.Entitlements])
+	s.row("security events", map[bool]string{true: "told of", false: "not told of"}[p.SecurityEvents])
 	if a := p.Assertion; a.Issuer != "" {
 		s.row("assertion issuer", a.Issuer)
 		s.row("assertion subject", a.Subject)

@@ -110,7 +110,7 @@ func (s *Service) showSignalPolicy(c *gin.Context) { s.signalPolicy(c, http.Stat
 
 // changeSignalPolicy sets what is done about one case, or goes back to the default.
 func (s *Service) changeSignalPolicy(c *gin.Context) {
-	if !s.administrator(c) {
+	if !s.administrator(c) || !s.readForm(c) {
 		return
 	}
 	ctx, workspace, about := c.Request.Context(), s.reader(c).workspace(), signals.Case(c.PostForm("case"))
