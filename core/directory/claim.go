@@ -26,7 +26,7 @@ type Claim struct {
 // claims are the tokens found lately, by their hashes.
 type claims struct {
 	lock  sync.RWMutex
-	known map[string]claimed
+	known map[[32]byte]claimed
 }
 
 type claimed struct {
@@ -34,13 +34,21 @@ type claimed struct {
 	found time.Time
 }
 
+// put remembers what was found. Of the many requests of a busy token hardly one has to.
 func (c *claims) put(hash []byte, found bearer, now time.Time) {
+	key := [32]byte(hash)
+	c.lock.RLock()
+	one, known := c.known[key]
+	c.lock.RUnlock()
+	if known && one.row == found.row && now.Sub(one.found) < touchEvery/2 {
+		return
+	}
 	c.lock.Lock()
 	defer c.lock.Unlock()
 	if c.known == nil || len(c.known) >= maxClaims {
-		c.known = map[string]claimed{}
+		c.known = map[[32]byte]claimed{}
 	}
-	c.known[string(hash)] = claimed{found, now}
+	c.known[key] = claimed{found, now}
 }
 
 // get is what was found within touchEvery: once in that time a token is looked up, which writes down
@@ -48,14 +56,14 @@ func (c *claims) put(hash []byte, found bearer, now time.Time) {
 func (c *claims) get(hash []byte, now time.Time) (bearer, bool) {
 	c.lock.RLock()
 	defer c.lock.RUnlock()
-	one, known := c.known[string(hash)]
+	one, known := c.known[[32]byte(hash)]
 	return one.bearer, known && now.Sub(one.found) < touchEvery
 }
 
 func (c *claims) drop(hash []byte) {
 	c.lock.Lock()
 	defer c.lock.Unlock()
-	delete(c.known, string(hash))
+	delete(c.known, [32]byte(hash))
 }
 
 // RecallConnection is the connection a token opened when this process last found it, without asking
