@@ -136,7 +136,7 @@ func (w *world) share(ctx context.Context, people []idp.Known) error {
 				w.shared[user] = nil
 				for i := range min(2, len(w.accounts)) {
 					account := w.accounts[(p.Key/2+i)%len(w.accounts)]
-					if _, err := w.Accounts.Share(ctx, tx, w.system, w.workspace, account, accounts.Subject{User: user}, accounts.Collaborator, nil); err != nil {
+					if _, err := w.Accounts.Share(ctx, tx, w.system, w.workspace, account, accounts.Sharing{Subject: accounts.Subject{User: user}, Role: accounts.Collaborator}); err != nil {
 						return err
 					}
 					w.shared[user] = append(w.shared[user], account)

@@ -48,7 +48,7 @@ const revokeGrants = `
 with revoked as (
 	update grants set revoked = @now, revoke_cause = 'unshared'
 	where workspace_id = @workspace and user_id = @user and account_id = any(@accounts::uuid[]) and revoked is null
-	returning id, workspace_id, account_id, user_id, team_id, role, created, expires, revoked
+	returning id, workspace_id, account_id, user_id, team_id, role, purpose, created, expires, revoked
 )` + selectRevoked
 
 const selectGiven = accountColumns + `'' as role

@@ -137,7 +137,7 @@ func (s *side) account(t tester, username, owner string) accounts.Account {
 func (s *side) share(t tester, cause core.Cause, account core.ID, subject accounts.Subject, role accounts.Role, expires *time.Time) (grant accounts.Grant, err error) {
 	t.Helper()
 	err = s.w.DB.Tx(ctx(t), func(tx pgx.Tx) (err error) {
-		grant, err = s.w.Share(ctx(t), tx, cause, s.workspace, account, subject, role, expires)
+		grant, err = s.w.Share(ctx(t), tx, cause, s.workspace, account, accounts.Sharing{Subject: subject, Role: role, Expires: expires})
 		return err
 	})
 	return grant, err

@@ -2,7 +2,9 @@ package accounts
 
 import (
 	"context"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,10 +22,18 @@ const (
 	Collaborator Role = "collaborator" // uses it, without a view of the password in Postern
 )
 
-// Subject is who is given access: a user or a team, not both.
+// Subject is who is given access: a user, who may be a guest, or a team, not both.
 type Subject struct {
 	User core.ID
 	Team core.ID
+}
+
+// Sharing is what a subject is given.
+type Sharing struct {
+	Subject Subject
+	Role    Role
+	Expires *time.Time // nil: for good
+	Purpose string     // what for, for people to read; may be empty
 }
 
 // Grant is a subject's role on an account.
@@ -35,6 +45,7 @@ type Grant struct {
 	Team      core.ID    `db:"team_id"` // zero for a user's grant
 	Name      string     `db:"name"`    // of the user or team, now
 	Role      Role       `db:"role"`
+	Purpose   string     `db:"purpose"` // in the words of whoever gave it
 	Created   time.Time  `db:"created"`
 	Expires   *time.Time `db:"expires"`
 	Revoked   *time.Time `db:"revoked"`
@@ -59,7 +70,7 @@ func (g Grant) Live(at time.Time) bool {
 const grantColumns = `
 select g.id, g.workspace_id, g.account_id, g.user_id, g.team_id,
 	coalesce(nullif(u.display_name, ''), u.user_name, t.display_name, '') as name,
-	g.role, g.created, g.expires, g.revoked
+	g.role, g.purpose, g.created, g.expires, g.revoked
 from grants g
 left join users u on u.workspace_id = g.workspace_id and u.id = g.user_id
 left join teams t on t.workspace_id = g.workspace_id and t.id = g.team_id
@@ -81,50 +92,58 @@ where g.workspace_id = @workspace and g.account_id = @account and g.revoked is n
 for no key update of g`
 
 const insertGrant = `
-insert into grants (id, workspace_id, account_id, user_id, team_id, role, created, expires)
-values (@id, @workspace, @account, @user, @team, @role, @created, @expires)`
+insert into grants (id, workspace_id, account_id, user_id, team_id, role, purpose, created, expires)
+values (@id, @workspace, @account, @user, @team, @role, @purpose, @created, @expires)`
 
 const revokeGrant = `
 update grants set revoked = @now, revoke_cause = @why
 where workspace_id = @workspace and id = @grant and revoked is null`
 
-// Share gives a user or team a role on an account, until a time or (nil) for good. A subject has one
-// grant per account: sharing again replaces role and expiry, and with nothing to change it gives
+// MaxPurpose bounds a purpose, in characters.
+const MaxPurpose = 200
+
+// check refuses what cannot be given and returns the rest as it is kept.
+func (s Sharing) check(now time.Time) (Sharing, error) {
+	if s.Role != Owner && s.Role != Collaborator {
+		return Sharing{}, core.Invalid("role", "a role is owner or collaborator")
+	}
+	if s.Subject.User.IsZero() == s.Subject.Team.IsZero() {
+		return Sharing{}, core.Invalid("subject", "name either a user or a team")
+	}
+	if s.Expires != nil {
+		if !s.Expires.After(now) {
+			return Sharing{}, core.Invalid("expires", "the time has passed already; choose a later one or none")
+		}
+		s.Expires = new(s.Expires.UTC().Truncate(time.Microsecond))
+	}
+	if s.Purpose = strings.TrimSpace(s.Purpose); s.Purpose == "" {
+		return s, nil
+	}
+	if utf8.RuneCountInString(s.Purpose) > MaxPurpose {
+		return Sharing{}, core.Invalid("purpose", "at most %d characters are kept", MaxPurpose)
+	}
+	return s, checkText("purpose", s.Purpose, utf8.UTFMax*MaxPurpose)
+}
+
+// Share gives a user or team a role on an account, until a time or for good. A subject has one grant
+// per account: sharing again replaces role, expiry and purpose, and with nothing to change it gives
 // the grant that is there. Guests and login-only users can be collaborators only; in a team they
 // count as such. Taking the role from the last living owner is a Conflict.
-func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, subject Subject, role Role, expires *time.Time) (Grant, error) {
-	if role != Owner && role != Collaborator {
-		return Grant{}, core.Invalid("role", "a role is owner or collaborator")
-	}
-	if subject.User.IsZero() == subject.Team.IsZero() {
-		return Grant{}, core.Invalid("subject", "name either a user or a team")
-	}
+func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, sharing Sharing) (Grant, error) {
 	now := a.now()
-	if expires != nil {
-		if !expires.After(now) {
-			return Grant{}, core.Invalid("expires", "the time has passed already; choose a later one or none")
-		}
-		expires = new(expires.UTC().Truncate(time.Microsecond))
+	sharing, err := sharing.check(now)
+	if err != nil {
+		return Grant{}, err
 	}
 	if err := a.authorizeOwner(ctx, tx, cause, workspace, account); err != nil {
 		return Grant{}, err
 	}
-	grant := Grant{ID: core.NewID(), Workspace: workspace, Account: account, User: subject.User, Team: subject.Team, Role: role, Created: now, Expires: expires}
-	if subject.Team.IsZero() {
-		user, err := a.holdSubject(ctx, tx, workspace, "user", subject.User, role)
-		if err != nil {
-			return Grant{}, err
-		}
-		grant.Name = user.Name()
-	} else {
-		team, err := a.Directory.LockTeam(ctx, tx, workspace, subject.Team)
-		if core.KindOf(err) == core.KindNotFound {
-			return Grant{}, core.Invalid("team", "there is no such team in this workspace")
-		}
-		if err != nil {
-			return Grant{}, err
-		}
-		grant.Name = team.DisplayName
+	grant := Grant{
+		ID: core.NewID(), Workspace: workspace, Account: account, User: sharing.Subject.User, Team: sharing.Subject.Team,
+		Role: sharing.Role, Purpose: sharing.Purpose, Created: now, Expires: sharing.Expires,
+	}
+	if grant.Name, err = a.holdNamed(ctx, tx, workspace, sharing); err != nil {
+		return Grant{}, err
 	}
 	shared, err := a.lock(ctx, tx, workspace, account)
 	if err != nil {
@@ -135,10 +154,10 @@ func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 		return Grant{}, err
 	}
 	before, err := one[Grant](ctx, tx, "grant", selectSubjectGrant, pgx.StrictNamedArgs{
-		"workspace": workspace, "account": account, "user": subject.User, "team": subject.Team,
+		"workspace": workspace, "account": account, "user": grant.User, "team": grant.Team,
 	})
 	switch {
-	case err == nil && before.Live(now) && before.Role == role && sameTime(before.Expires, expires):
+	case err == nil && before.Live(now) && before.Role == grant.Role && before.Purpose == grant.Purpose && sameTime(before.Expires, grant.Expires):
 		return before, nil
 	case err == nil:
 		if _, err := tx.Exec(ctx, revokeGrant, pgx.StrictNamedArgs{"workspace": workspace, "grant": before.ID, "now": now, "why": "replaced"}); err != nil {
@@ -151,9 +170,12 @@ func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 		return Grant{}, err
 	}
 	event := core.NewEvent(core.AccountShared, workspace, cause, now, shared.Target(), grant.Target()).
-		With("role", string(role)).With("grant", grant.ID.String())
-	if expires != nil {
-		event = event.With("expires", expires.Format(time.RFC3339Nano))
+		With("role", string(grant.Role)).With("grant", grant.ID.String())
+	if grant.Expires != nil {
+		event = event.With("expires", grant.Expires.Format(time.RFC3339Nano))
+	}
+	if grant.Purpose != "" {
+		event = event.With("purpose", grant.Purpose)
 	}
 	if err := audit.Append(ctx, tx, event); err != nil {
 		return Grant{}, err
@@ -161,10 +183,23 @@ func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 	return grant, a.keepOwner(ctx, tx, cause, shared, owned)
 }
 
+// holdNamed keeps whom a sharing names as they are until it is done, and gives their name.
+func (a *Accounts) holdNamed(ctx context.Context, tx pgx.Tx, workspace core.ID, sharing Sharing) (string, error) {
+	if sharing.Subject.Team.IsZero() {
+		user, err := a.holdSubject(ctx, tx, workspace, "user", sharing.Subject.User, sharing.Role)
+		return user.Name(), err
+	}
+	team, err := a.Directory.LockTeam(ctx, tx, workspace, sharing.Subject.Team)
+	if core.KindOf(err) == core.KindNotFound {
+		return "", core.Invalid("team", "there is no such team in this workspace")
+	}
+	return team.DisplayName, err
+}
+
 func (a *Accounts) insertGrant(ctx context.Context, tx pgx.Tx, grant Grant) (Grant, error) {
 	_, err := tx.Exec(ctx, insertGrant, pgx.StrictNamedArgs{
 		"id": grant.ID, "workspace": grant.Workspace, "account": grant.Account, "user": grant.User, "team": grant.Team,
-		"role": string(grant.Role), "created": grant.Created, "expires": grant.Expires,
+		"role": string(grant.Role), "purpose": grant.Purpose, "created": grant.Created, "expires": grant.Expires,
 	})
 	return grant, postgres.Classify(err)
 }

@@ -159,13 +159,13 @@ const revokeTeam = `
 with revoked as (
 	update grants set revoked = @now, revoke_cause = @why
 	where workspace_id = @workspace and team_id = @team and revoked is null
-	returning id, workspace_id, account_id, user_id, team_id, role, created, expires, revoked
+	returning id, workspace_id, account_id, user_id, team_id, role, purpose, created, expires, revoked
 )` + selectRevoked
 
 const selectRevoked = `
 select r.id, r.workspace_id, r.account_id, r.user_id, r.team_id,
 	coalesce(nullif(u.display_name, ''), u.user_name, t.display_name, '') as name,
-	r.role, r.created, r.expires, r.revoked, p.name as app_name, a.username
+	r.role, r.purpose, r.created, r.expires, r.revoked, p.name as app_name, a.username
 from revoked r
 join accounts a on a.workspace_id = r.workspace_id and a.id = r.account_id
 join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id

@@ -163,7 +163,7 @@ func (h house) own(t testing.TB, user core.ID) {
 func (h house) share(t testing.TB, account int, subject accounts.Subject) {
 	t.Helper()
 	must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
-		_, err := h.Accounts.Share(t.Context(), tx, h.system, h.workspace, h.accounts[account].ID, subject, accounts.Collaborator, nil)
+		_, err := h.Accounts.Share(t.Context(), tx, h.system, h.workspace, h.accounts[account].ID, accounts.Sharing{Subject: subject, Role: accounts.Collaborator})
 		return err
 	}))
 }

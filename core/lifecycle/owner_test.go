@@ -28,10 +28,10 @@ func (h house) owns(t testing.TB, subject accounts.Subject, expires *time.Time) 
 	t.Helper()
 	ctx := t.Context()
 	must(t, h.DB.Tx(ctx, func(tx pgx.Tx) error {
-		if _, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[0].ID, subject, accounts.Owner, expires); err != nil {
+		if _, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[0].ID, accounts.Sharing{Subject: subject, Role: accounts.Owner, Expires: expires}); err != nil {
 			return err
 		}
-		_, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[0].ID, accounts.Subject{User: h.ana.ID}, accounts.Collaborator, nil)
+		_, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[0].ID, accounts.Sharing{Subject: accounts.Subject{User: h.ana.ID}, Role: accounts.Collaborator})
 		return err
 	}))
 }
@@ -102,7 +102,7 @@ func TestOwnershipThatExpires(t *testing.T) {
 	expires := time.Now().Add(time.Hour)
 	// Ana stays an owner of the first account as long as her own grant has no end.
 	must(t, h.DB.Tx(ctx, func(tx pgx.Tx) error {
-		_, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[0].ID, accounts.Subject{User: h.bob.ID}, accounts.Owner, &expires)
+		_, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[0].ID, accounts.Sharing{Subject: accounts.Subject{User: h.bob.ID}, Role: accounts.Owner, Expires: &expires})
 		return err
 	}))
 	other.owns(t, accounts.Subject{User: other.bob.ID}, &expires)

@@ -99,7 +99,7 @@ func TestNothingSlipsPastADeprovision(t *testing.T) {
 			},
 			func() {
 				tally(&shared, h.DB.Tx(ctx, func(tx pgx.Tx) error {
-					_, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[1].ID, accounts.Subject{User: user.ID}, accounts.Collaborator, nil)
+					_, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[1].ID, accounts.Sharing{Subject: accounts.Subject{User: user.ID}, Role: accounts.Collaborator})
 					return err
 				}))
 			},
@@ -321,7 +321,7 @@ func TestWhoHasLeftGivesNothing(t *testing.T) {
 	must(t, err)
 	for name, act := range map[string]func(tx pgx.Tx, cause core.Cause) error{
 		"share": func(tx pgx.Tx, cause core.Cause) error {
-			_, err := h.Accounts.Share(ctx, tx, cause, h.workspace, h.accounts[0].ID, accounts.Subject{User: eve.ID}, accounts.Owner, nil)
+			_, err := h.Accounts.Share(ctx, tx, cause, h.workspace, h.accounts[0].ID, accounts.Sharing{Subject: accounts.Subject{User: eve.ID}, Role: accounts.Owner})
 			return err
 		},
 		"create": func(tx pgx.Tx, cause core.Cause) error {

@@ -154,7 +154,7 @@ func (h house) join(t testing.TB, name string) directory.User {
 func (h house) share(t testing.TB, account int, user core.ID) {
 	t.Helper()
 	must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
-		_, err := h.Accounts.Share(t.Context(), tx, h.system, h.workspace, h.accounts[account].ID, accounts.Subject{User: user}, accounts.Owner, nil)
+		_, err := h.Accounts.Share(t.Context(), tx, h.system, h.workspace, h.accounts[account].ID, accounts.Sharing{Subject: accounts.Subject{User: user}, Role: accounts.Owner})
 		return err
 	}))
 }

@@ -59,8 +59,9 @@ func (s *Service) grants(api huma.API) {
 			}
 			var grant accounts.Grant
 			err := s.change(ctx, func(tx pgx.Tx) (err error) {
-				grant, err = s.Accounts.Share(ctx, tx, by.cause, by.Workspace, in.ID,
-					accounts.Subject{User: in.Body.User, Team: in.Body.Team}, accounts.Role(in.Body.Role), in.Body.Expires)
+				grant, err = s.Accounts.Share(ctx, tx, by.cause, by.Workspace, in.ID, accounts.Sharing{
+					Subject: accounts.Subject{User: in.Body.User, Team: in.Body.Team}, Role: accounts.Role(in.Body.Role), Expires: in.Body.Expires,
+				})
 				return err
 			})
 			if err != nil {

@@ -89,7 +89,9 @@ func (s *Service) share(c *gin.Context) {
 			}
 			expires = new(s.now().Add(lasting))
 		}
-		_, err = s.Accounts.Share(ctx, tx, s.cause(c), by.workspace(), account, subject, accounts.Role(c.PostForm("role")), expires)
+		_, err = s.Accounts.Share(ctx, tx, s.cause(c), by.workspace(), account, accounts.Sharing{
+			Subject: subject, Role: accounts.Role(c.PostForm("role")), Expires: expires,
+		})
 		return err
 	})
 }

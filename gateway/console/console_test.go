@@ -252,7 +252,7 @@ func TestStreamEndsWithTheRightToIt(t *testing.T) {
 	ctx := t.Context()
 	system := core.NewCause(core.System, time.Now())
 	w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := w.accounts.Share(ctx, tx, system, w.acme.ID, w.wiki.ID, accounts.Subject{User: w.people["zoe"].ID}, accounts.Owner, nil)
+		_, err := w.accounts.Share(ctx, tx, system, w.acme.ID, w.wiki.ID, accounts.Sharing{Subject: accounts.Subject{User: w.people["zoe"].ID}, Role: accounts.Owner})
 		return err
 	})
 	for _, reader := range []struct {
@@ -272,7 +272,7 @@ func TestStreamEndsWithTheRightToIt(t *testing.T) {
 		}},
 		{"ana", "?target=" + w.wiki.ID.String(), func() {
 			w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
-				_, err := w.accounts.Share(ctx, tx, system, w.acme.ID, w.wiki.ID, accounts.Subject{User: w.people["ana"].ID}, accounts.Collaborator, nil)
+				_, err := w.accounts.Share(ctx, tx, system, w.acme.ID, w.wiki.ID, accounts.Sharing{Subject: accounts.Subject{User: w.people["ana"].ID}, Role: accounts.Collaborator})
 				return err
 			})
 		}},

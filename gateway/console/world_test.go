@@ -136,7 +136,7 @@ func (w *world) fill(t testing.TB) {
 	w.mail = w.account(t, w.acme, "Newsletter", "press@acme.example", "zoe")
 	w.theirs = w.account(t, w.globex, "Wiki", "globex-wiki", "gus")
 	w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := w.accounts.Share(ctx, tx, core.NewCause(w.people["ana"].Actor(), time.Now()), w.acme.ID, w.wiki.ID, accounts.Subject{User: w.people["ben"].ID}, accounts.Collaborator, nil)
+		_, err := w.accounts.Share(ctx, tx, core.NewCause(w.people["ana"].Actor(), time.Now()), w.acme.ID, w.wiki.ID, accounts.Sharing{Subject: accounts.Subject{User: w.people["ben"].ID}, Role: accounts.Collaborator})
 		return err
 	})
 }
