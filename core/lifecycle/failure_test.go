@@ -36,7 +36,7 @@ func TestAFailureInsideLeavesNothing(t *testing.T) {
 		return err
 	}
 	logout := func() error {
-		_, err := h.Logout(ctx, h.cause, h.workspace, h.bob.ID, h.tokenUse("jti", "bob"))
+		_, err := h.Logout(ctx, h.cause, h.workspace, h.bob.ID)
 		return err
 	}
 	edit := func() error {

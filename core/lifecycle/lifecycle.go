@@ -54,11 +54,6 @@ type Effect struct {
 	SessionsEnded int       // sessions that were live
 	GrantsRevoked int       // accounts the person had a live grant of their own on
 	Rotations     []core.ID // of every exposed account, new or joined; those whose password was seen first
-
-	// Replayed says that the signed token had come before with the same request: nothing was done
-	// again, and Status is what the first one was answered.
-	Replayed bool
-	Status   int
 }
 
 func (l *Lifecycle) now() time.Time {

@@ -263,7 +263,7 @@ func (s *history) shutOut(t *rapid.T, p *person) {
 
 func (s *history) logout(t *rapid.T) {
 	p, at := s.present(t), time.Now()
-	got, err := s.Logout(t.Context(), s.cause, s.workspace, p.user.ID, nil)
+	got, err := s.Logout(t.Context(), s.cause, s.workspace, p.user.ID)
 	expect(t, err)
 	exposed := s.behind(p)
 	if got.SessionsEnded != p.live || len(got.Rotations) != len(exposed) {

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -34,4 +35,32 @@ func (l *Lifecycle) RotateIn(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 	s := &story{}
 	rotations, err := l.rotate(ctx, tx, s, cause, workspace, all, reason)
 	return rotations, s.events, err
+}
+
+// joined is what two people were exposed to together: each account once, what either saw first.
+func joined(one, other []accounts.Exposed) []accounts.Exposed {
+	if len(one) == 0 {
+		return other
+	}
+	for _, account := range other {
+		at := slices.IndexFunc(one, func(known accounts.Exposed) bool { return known.Account == account.Account })
+		if at < 0 {
+			one = append(one, account)
+			continue
+		}
+		one[at].Saw = one[at].Saw || account.Saw
+		one[at].SawVersionCurrent = one[at].SawVersionCurrent || account.SawVersionCurrent
+	}
+	slices.SortStableFunc(one, func(a, b accounts.Exposed) int { return weight(b) - weight(a) })
+	return one
+}
+
+func weight(account accounts.Exposed) int {
+	switch {
+	case account.SawVersionCurrent:
+		return 2
+	case account.Saw:
+		return 1
+	}
+	return 0
 }

@@ -143,13 +143,9 @@ func (l *Lifecycle) members(ctx context.Context, tx pgx.Tx, wanted TeamEdit) (ad
 	return list(come), list(leave), nil
 }
 
-func list(set map[core.ID]bool) []core.ID { return inOrder(slices.Collect(maps.Keys(set))) }
-
-// inOrder is the one order in which every command locks: each id once.
-func inOrder(ids []core.ID) []core.ID {
-	ordered := slices.Clone(ids)
-	slices.SortFunc(ordered, func(one, other core.ID) int { return bytes.Compare(one[:], other[:]) })
-	return slices.Compact(ordered)
+// list is the one order in which every command locks.
+func list(set map[core.ID]bool) []core.ID {
+	return slices.SortedFunc(maps.Keys(set), func(one, other core.ID) int { return bytes.Compare(one[:], other[:]) })
 }
 
 // DeleteTeam removes a team: its grants are revoked and nobody has anything through it any more.

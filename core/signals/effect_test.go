@@ -154,6 +154,35 @@ func TestIdentifiersAreUnlinkedAndRelinked(t *testing.T) {
 	}
 }
 
+// A signal may mean several people: each account is rotated once, what anybody saw first.
+func TestSeveralPeopleMeantRotateEachAccountOnce(t *testing.T) {
+	h, other := pair(t)
+	h.share(t, 2, h.eve.ID)
+	must(t, h.fill(t, h.eve, 2))
+	for _, user := range []directory.User{h.ana, h.bob, h.eve} {
+		h.signIn(t, user, "")
+	}
+	untouched := other.snapshot(t)
+	signal := h.about(h.bob)
+	signal.Subject = signals.Subject{Format: signals.FormatAliases, Aliases: []signals.Subject{
+		signals.OpaqueSubject("ext-eve"), signals.OpaqueSubject(other.bob.ID.String()), signals.EmailSubject("bob@example.com"), signals.EmailSubject("eve@example.com"),
+	}}
+	receipt := h.receive(t, signal)
+	if receipt.Outcome != signals.Done || receipt.Sessions != 2 || len(receipt.Users) != 2 || len(receipt.Rotations) != 3 || h.planned(t) != 3 {
+		t.Fatalf("%+v", receipt)
+	}
+	first, err := h.Rotations.Rotation(t.Context(), h.DB, h.workspace, receipt.Rotations[0])
+	if err != nil || first.Account != h.accounts[2].ID || first.Priority != 1 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	if h.events(t, core.SignalAccepted) != 1 || h.events(t, core.UserLoggedOut) != 2 {
+		t.Fatal("the events do not tell the story")
+	}
+	if diff := cmp.Diff(untouched, other.snapshot(t)); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
 func TestRotateSeenLeavesWhatNobodyLookedAt(t *testing.T) {
 	h, _ := pair(t)
 	must(t, h.SetPolicy(t.Context(), h.system, h.workspace, h.connection.ID, "logout", []signals.Command{signals.RotateSeen, signals.EndSessions}))

@@ -98,6 +98,34 @@ func TestTwoDoorsAtTheSameMomentRotateOnce(t *testing.T) {
 	}
 }
 
+// What carried a signal arrives many times at once: it works once, and everybody is answered the same.
+func TestOneCarrierAtOnceWorksOnce(t *testing.T) {
+	h, _ := pair(t)
+	houses := []house{h, h.second(t)}
+	once := &signals.Once{TokenID: "jti", BodyHash: []byte("body"), Status: 204, Expires: h.Now().Add(time.Minute)}
+	receipts := make([]signals.Receipt, 10)
+	failures := make([]error, len(receipts))
+	var group sync.WaitGroup
+	for i := range receipts {
+		at := houses[i%2]
+		group.Go(func() { receipts[i], failures[i] = at.Receive(t.Context(), at.cause, at.about(at.bob), once) })
+	}
+	group.Wait()
+	first := 0
+	for i, receipt := range receipts {
+		must(t, failures[i])
+		if receipt.Status != 204 {
+			t.Errorf("%+v", receipt)
+		}
+		if !receipt.Replayed {
+			first++
+		}
+	}
+	if first != 1 || h.events(t, core.SignalAccepted) != 1 || h.planned(t) != 2 {
+		t.Fatalf("%d first, %d signals accepted, %d rotations asked for", first, h.events(t, core.SignalAccepted), h.planned(t))
+	}
+}
+
 // started is a session, and what it rests on: when the person was proven, and who.
 type started struct {
 	user   core.ID

@@ -73,7 +73,7 @@ func (s *Service) logoutTargets(api huma.API) {
 	add(api, huma.Operation{OperationID: "logoutUser", Method: http.MethodPost, Path: "/users/{id}/logout", Tags: []string{"Directory"}, Summary: "Log a user out everywhere",
 		Description: "Every session ends, no sign-in under way survives, the passwords of the accounts they could see are rotated, and every logout target and receiver is told. They keep their grants."},
 		DirectoryWrite, func(ctx context.Context, by caller, in *byID) (*single[LoggedOut], error) {
-			effect, err := s.Lifecycle.Logout(ctx, by.cause, by.Workspace, in.ID, nil)
+			effect, err := s.Lifecycle.Logout(ctx, by.cause, by.Workspace, in.ID)
 			if err != nil {
 				return nil, err
 			}

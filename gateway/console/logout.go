@@ -16,7 +16,7 @@ func (s *Service) logoutUser(c *gin.Context) {
 		s.refuse(c, err)
 		return
 	}
-	if _, err := s.Lifecycle.Logout(c.Request.Context(), s.cause(c), s.reader(c).workspace(), id, nil); err != nil {
+	if _, err := s.Lifecycle.Logout(c.Request.Context(), s.cause(c), s.reader(c).workspace(), id); err != nil {
 		s.refuse(c, err)
 		return
 	}

@@ -305,9 +305,9 @@ func TestSubjectsAndLongPoll(t *testing.T) {
 	if status, _ := c.call(t, "POST", "/subjects/remove", removed); status != 204 {
 		t.Fatal(status)
 	}
-	_, err := w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID, nil)
+	_, err := w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
 	must(t, err)
-	_, err = w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ben.ID, nil)
+	_, err = w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ben.ID)
 	must(t, err)
 	_, got := c.call(t, "POST", "/poll", map[string]any{})
 	sets := c.opened(t, got["sets"].(map[string]any))
@@ -323,7 +323,7 @@ func TestSubjectsAndLongPoll(t *testing.T) {
 	if status, _ := c.call(t, "POST", "/subjects/add", removed); status != 200 {
 		t.Fatal(status)
 	}
-	_, err = w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID, nil)
+	_, err = w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
 	must(t, err)
 	if _, got = c.call(t, "POST", "/poll", map[string]any{}); len(got["sets"].(map[string]any)) != 1 {
 		t.Errorf("%v", got)

@@ -32,7 +32,7 @@ func (w *world) pushed(t testing.TB, to *httptest.Server) (*client, transmitter.
 func (w *world) logout(t testing.TB, users ...core.ID) {
 	t.Helper()
 	for _, user := range users {
-		_, err := w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, user, nil)
+		_, err := w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, user)
 		must(t, err)
 	}
 }

@@ -37,7 +37,7 @@ func TestOurReceiverHearsOurTransmitter(t *testing.T) {
 			if !w.signedIn(t, w.globex) {
 				t.Fatal("nobody is signed in")
 			}
-			_, err = w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID, nil)
+			_, err = w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
 			must(t, err)
 			until(t, "the session at the other end is dead", func() bool { return !w.signedIn(t, w.globex) })
 			until(t, "everything is acknowledged", func() bool { return w.backlog(t, known) == 0 })
