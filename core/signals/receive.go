@@ -3,6 +3,7 @@ package signals
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -210,14 +211,7 @@ func (t *telling) nobody(ctx context.Context, tx pgx.Tx) error {
 }
 
 // ends reports whether the policy lets the signal end sessions.
-func (t *telling) ends() bool {
-	for _, command := range t.around.commands(t.signal) {
-		if command == EndSessions {
-			return true
-		}
-	}
-	return false
-}
+func (t *telling) ends() bool { return slices.Contains(t.around.commands(t.signal), EndSessions) }
 
 // finish writes the receipt and tells what happened.
 func (t *telling) finish() error {
@@ -289,9 +283,9 @@ func (t *telling) reason() string {
 
 // look does what the first look left, and tells whose sessions ended.
 func (t *telling) look(ctx context.Context, tx pgx.Tx, wanted []Command) error {
-	ending, whole := has(wanted, EndSessions), t.signal.SID == ""
+	ending, whole := slices.Contains(wanted, EndSessions), t.signal.SID == ""
 	batch := &pgx.Batch{}
-	if (t.rich || !t.looked) && (has(wanted, Rotate) || has(wanted, RotateSeen)) {
+	if (t.rich || !t.looked) && (slices.Contains(wanted, Rotate) || slices.Contains(wanted, RotateSeen)) {
 		t.Accounts.QueueMeantExposed(batch, t.signal.Workspace, &t.seen)
 		t.queueGuard(batch)
 	}
@@ -362,13 +356,4 @@ func (t *telling) session() directory.IdPSession {
 		}
 	}
 	return meant
-}
-
-func has(commands []Command, command Command) bool {
-	for _, one := range commands {
-		if one == command {
-			return true
-		}
-	}
-	return false
 }
