@@ -94,6 +94,12 @@ const (
 	AccountValidated        EventType = "account.validated"
 	AccountDesynced         EventType = "account.desynced"
 	AccountOrphaned         EventType = "account.orphaned"
+	AccountTagged           EventType = "account.tagged"
+
+	PolicyCreated      EventType = "policy.created" // of what starts a rotation
+	PolicyChanged      EventType = "policy.changed"
+	PolicyRemoved      EventType = "policy.removed"
+	RotationPassedOver EventType = "account.rotation_passed_over" // a policy wanted it, and the account's state forbids it
 
 	RotationPlanned        EventType = "account.rotation_planned"
 	RotationStarted        EventType = "account.rotation_started"

@@ -46,6 +46,7 @@ type Account struct {
 	State       State      `db:"state"`
 	StateReason string     `db:"state_reason"` // for a person
 	Orphaned    bool       `db:"orphaned"`     // no living owner was left when it was last looked at
+	Tags        []string   `db:"tags"`         // in order, in lower case
 	Validated   *time.Time `db:"validated"`    // last time a sign-in proved the current password
 	Rotated     *time.Time `db:"rotated"`      // last time a candidate became the current password
 	Created     time.Time  `db:"created"`
@@ -135,7 +136,7 @@ func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Caus
 
 const accountColumns = `
 select a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.username, a.state, a.state_reason,
-	a.orphaned, a.validated, a.rotated, a.created, `
+	a.orphaned, a.tags, a.validated, a.rotated, a.created, `
 
 const selectAccount = accountColumns + `'' as role
 from accounts a join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id

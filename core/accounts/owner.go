@@ -52,7 +52,7 @@ from apps p
 where a.workspace_id = @workspace and a.id = any(@accounts) and p.workspace_id = a.workspace_id and p.id = a.app_id
 	and a.orphaned = ` + livingOwner + `
 returning a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.username, a.state, a.state_reason,
-	a.orphaned, a.validated, a.rotated, a.created, '' as role`
+	a.orphaned, a.tags, a.validated, a.rotated, a.created, '' as role`
 
 // CheckOwners looks whether accounts have a living owner, marks those that lost theirs as orphaned
 // (with an event) and those that have one again as not, and returns the newly orphaned. No accounts

@@ -114,6 +114,10 @@ var sayings = map[core.EventType]saying{
 	core.WebhookUpdated: {"changed the webhook", "webhook", "", "", "warn"},
 	core.WebhookDeleted: {"tells no events any more to the webhook", "webhook", "", "", "warn"},
 
+	core.PolicyCreated: {"added the policy", "policy", "", "", "warn"},
+	core.PolicyChanged: {"changed the policy", "policy", "", "", "warn"},
+	core.PolicyRemoved: {"removed the policy", "policy", "", "", "warn"},
+
 	core.AppCreated:              {"added the app", "app", "", "", "calm"},
 	core.AccountCreated:          {"added the account", "account", "", "", "calm"},
 	core.AccountShared:           {"shared", "account", "with", "grantee", "calm"},
@@ -124,6 +128,9 @@ var sayings = map[core.EventType]saying{
 	core.AccountDesynced:         {"found out of sync", "account", "", "", "bad"},
 	core.AccountOrphaned:         {"left without an owner", "account", "", "", "bad"},
 
+	core.AccountTagged: {"changed the tags of", "account", "", "", "calm"},
+
+	core.RotationPassedOver:     {"did not rotate", "account", "", "", "warn"},
 	core.RotationPlanned:        {"asked for a rotation of", "account", "", "", "busy"},
 	core.RotationStarted:        {"began to rotate", "account", "", "", "busy"},
 	core.RotationDelayed:        {"will try again to rotate", "account", "", "", "warn"},
@@ -144,7 +151,7 @@ var ours = map[core.EventType]bool{
 	core.RotationStarted: true, core.RotationDelayed: true, core.RotationBlocked: true, core.AccountPasswordDrifted: true,
 	core.AccountPasswordRotated: true, core.AccountValidated: true, core.AccountDesynced: true, core.AccountOrphaned: true,
 	core.SignalRefused: true, core.StreamVerified: true, core.StreamFailing: true, core.StreamRecovered: true,
-	core.DeliveryDeadLettered: true, core.DeliveryDisabled: true, core.HookFailing: true,
+	core.DeliveryDeadLettered: true, core.DeliveryDisabled: true, core.HookFailing: true, core.RotationPassedOver: true,
 }
 
 func lineOf(record audit.Record) line {

@@ -126,6 +126,10 @@ var kinds = map[core.EventType]kind{
 	core.WebhookUpdated: {classEntityManagement, 3, "Update", severityMedium, "webhook"},
 	core.WebhookDeleted: {classEntityManagement, 4, "Delete", severityMedium, "webhook"},
 
+	core.PolicyCreated: {classEntityManagement, 1, "Create", severityMedium, "policy"},
+	core.PolicyChanged: {classEntityManagement, 3, "Update", severityMedium, "policy"},
+	core.PolicyRemoved: {classEntityManagement, 4, "Delete", severityMedium, "policy"},
+
 	core.AppCreated:              {classEntityManagement, 1, "Create", severityInformational, "app"},
 	core.AccountCreated:          {classEntityManagement, 1, "Create", severityInformational, "account"},
 	core.AccountShared:           {classUserAccess, 1, "Assign Privileges", severityInformational, "account"},
@@ -136,6 +140,9 @@ var kinds = map[core.EventType]kind{
 	core.AccountDesynced:         {classEntityManagement, 11, "Deactivate", severityHigh, "account"},
 	core.AccountOrphaned:         {classEntityManagement, activityOther, "Orphan", severityHigh, "account"},
 
+	core.AccountTagged: {classEntityManagement, 3, "Update", severityInformational, "account"},
+
+	core.RotationPassedOver:     {classAccountChange, activityOther, "Pass Over Rotation", severityMedium, "account"},
 	core.RotationPlanned:        {classAccountChange, activityOther, "Plan Rotation", severityInformational, "account"},
 	core.RotationStarted:        {classAccountChange, activityOther, "Start Rotation", severityInformational, "account"},
 	core.RotationDelayed:        {classAccountChange, activityOther, "Delay Rotation", severityMedium, "account"},
