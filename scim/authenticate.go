@@ -110,7 +110,7 @@ func (r *request) assume(connection directory.Connection, client string) {
 	r.connection = connection
 	r.profile = profileOf(connection, r.Request)
 	r.cause = core.NewCause(connection.Actor(), r.received)
-	r.cause.Origin = core.Origin{Address: client, UserAgent: cut(r.UserAgent(), maxUserAgent)}
+	r.cause.Origin = core.Origin{Address: client, UserAgent: core.Cut(r.UserAgent(), maxUserAgent)}
 }
 
 // identify asks whose token it is. A read of one user, and the look-up that identity providers send

@@ -42,8 +42,8 @@ func (r *request) entry(status int, detail string, subject core.ID) journal.Entr
 		}
 	}
 	return journal.Entry{
-		Workspace: r.connection.Workspace, Connection: r.connection.ID, Received: r.received, Method: r.Method, Address: storable(r.path, longestAddress),
-		Query: keptQuery(r.parameters), Body: r.body, Profile: r.profile.Named(), Rules: r.fired(), Status: status, Detail: storable(detail, longestDetail),
+		Workspace: r.connection.Workspace, Connection: r.connection.ID, Received: r.received, Method: r.Method, Address: core.Cut(r.path, longestAddress),
+		Query: keptQuery(r.parameters), Body: r.body, Profile: r.profile.Named(), Rules: r.fired(), Status: status, Detail: core.Cut(detail, longestDetail),
 		Resource: subject, Correlation: r.cause.Correlation,
 	}
 }
@@ -90,11 +90,8 @@ func keptQuery(parameters url.Values) string {
 	kept := url.Values{}
 	for _, name := range []string{"attributes", "excludedAttributes"} {
 		if parameters.Has(name) {
-			kept.Set(name, storable(parameters.Get(name), longestDetail))
+			kept.Set(name, core.Cut(parameters.Get(name), longestDetail))
 		}
 	}
 	return kept.Encode()
 }
-
-// storable is a text of a stranger as the database takes it.
-func storable(text string, size int) string { return cut(strings.ReplaceAll(text, "\x00", "?"), size) }

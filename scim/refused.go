@@ -73,7 +73,7 @@ func withSuppressed(detail string, suppressed int) string {
 	if suppressed == 0 {
 		return detail
 	}
-	return cut(detail, longestDetail/2) + " (" + strconv.Itoa(suppressed) + " refused like it before were not kept)"
+	return core.Cut(detail, longestDetail/2) + " (" + strconv.Itoa(suppressed) + " refused like it before were not kept)"
 }
 
 // refusal is the event of a refused request, and of those like it that were left out before.

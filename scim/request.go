@@ -10,7 +10,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"postern/core"
 	"postern/core/directory"
@@ -203,16 +202,4 @@ func (r *request) resourceID(noun string) (core.ID, error) {
 // projection is which attributes the client wants to see.
 func (r *request) projection(kind *resource.Type) resource.Projection {
 	return kind.Projection(r.parameters.Get("attributes"), r.parameters.Get("excludedAttributes"))
-}
-
-// cut shortens a text to at most size bytes of valid UTF-8.
-func cut(text string, size int) string {
-	text = strings.ToValidUTF8(text, "?")
-	if len(text) <= size {
-		return text
-	}
-	for size > 0 && !utf8.RuneStart(text[size]) {
-		size--
-	}
-	return text[:size]
 }

@@ -189,7 +189,7 @@ func (r *request) recordThrottled(who acquaintance, client string) {
 		return
 	}
 	cause := core.NewCause(core.Actor{Kind: core.ActorConnection, ID: who.connection, Name: who.name}, r.received)
-	cause.Origin = core.Origin{Address: client, UserAgent: cut(r.UserAgent(), maxUserAgent)}
+	cause.Origin = core.Origin{Address: client, UserAgent: core.Cut(r.UserAgent(), maxUserAgent)}
 	event := core.NewEvent(core.ConnectionThrottled, who.workspace, cause, r.received, core.Target{Kind: "connection", ID: who.connection, Name: who.name}).
 		Failed("more requests at once than its share").With("protocol", "scim")
 	if suppressed > 0 {

@@ -58,7 +58,7 @@ func (s *Service) serveToken(c *gin.Context) {
 	var token seal.Secret
 	var life time.Duration
 	if err == nil {
-		token, life, err = s.exchange(c.Request.Context(), asked, received, core.Origin{Address: client, UserAgent: cut(c.Request.UserAgent(), maxUserAgent)})
+		token, life, err = s.exchange(c.Request.Context(), asked, received, core.Origin{Address: client, UserAgent: core.Cut(c.Request.UserAgent(), maxUserAgent)})
 	}
 	if err != nil {
 		_ = c.Error(err) // for the access log

@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 	"github.com/jackc/pgx/v5"
@@ -145,16 +144,4 @@ func (s *Service) refused(ctx context.Context, request *logout, err error) (int,
 		Origin: request.cause.Origin, Known: request.token != nil,
 	})
 	return status, err
-}
-
-// cut shortens a text to at most size bytes of valid UTF-8.
-func cut(text string, size int) string {
-	text = strings.ToValidUTF8(text, "?")
-	if len(text) <= size {
-		return text
-	}
-	for size > 0 && !utf8.RuneStart(text[size]) {
-		size--
-	}
-	return text[:size]
 }

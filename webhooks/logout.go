@@ -45,7 +45,7 @@ type logout struct {
 func (s *Service) universalLogout(c *gin.Context) {
 	request := &logout{received: s.now()}
 	request.cause = core.NewCause(core.System, request.received)
-	request.cause.Origin = core.Origin{Address: c.ClientIP(), UserAgent: cut(c.Request.UserAgent(), 200)}
+	request.cause.Origin = core.Origin{Address: c.ClientIP(), UserAgent: core.Cut(c.Request.UserAgent(), 200)}
 	c.Header("X-Correlation-Id", request.cause.Correlation.String())
 	status, err := s.logOut(c, request)
 	if err != nil && request.row != 0 {

@@ -90,7 +90,7 @@ func (s Signal) cases() []Case {
 	if said == "" || saying[s.Kind] == "" {
 		return []Case{plain}
 	}
-	return []Case{plain + "." + Case(cut(said, 60)), plain}
+	return []Case{plain + "." + Case(core.Cut(said, 60)), plain}
 }
 
 // Known reports whether there is such a case: a kind, or a kind that says something with any word behind it.
@@ -112,7 +112,7 @@ func checkCommands(wanted []Command) ([]Command, error) {
 	}
 	for _, command := range wanted {
 		if !slices.Contains(Commands, command) {
-			return nil, core.Invalid("commands", "there is no command %q", cut(string(command), 40))
+			return nil, core.Invalid("commands", "there is no command %q", core.Cut(string(command), 40))
 		}
 	}
 	has := func(command Command) bool { return slices.Contains(ordered, command) }

@@ -75,7 +75,7 @@ on conflict on constraint signal_policy do update set commands = excluded.comman
 // Administrators may, service accounts and the system. That a logout ends sessions cannot be taken away.
 func (s *Signals) SetPolicy(ctx context.Context, cause core.Cause, workspace, connection core.ID, about Case, commands []Command) error {
 	if !about.Known() {
-		return core.Invalid("case", "there is no kind of signal %q", cut(string(about), 80))
+		return core.Invalid("case", "there is no kind of signal %q", core.Cut(string(about), 80))
 	}
 	ordered, err := checkCommands(commands)
 	if err != nil {

@@ -27,7 +27,7 @@ func (t *telling) queueReceipt(batch *pgx.Batch) error {
 	}
 	batch.Queue(insertReceipt, pgx.StrictNamedArgs{
 		"id": receipt.ID, "workspace": signal.Workspace, "connection": signal.Connection, "door": string(signal.Door), "kind": string(signal.Kind),
-		"subject": signal.Subject.String(), "said": string(said), "sid": cut(signal.SID, 200), "evidence": string(evidence), "digest": signal.Evidence.Digest,
+		"subject": signal.Subject.String(), "said": string(said), "sid": core.Cut(signal.SID, 200), "evidence": string(evidence), "digest": signal.Evidence.Digest,
 		"transaction": signal.Transaction, "actor": t.cause.Actor.Name, "correlation": t.cause.Correlation,
 		"occurred": signal.Occurred, "received": signal.Received, "committed": receipt.Committed, "outcome": string(receipt.Outcome),
 		"note": receipt.Note, "users": append([]core.ID{}, receipt.Users...), "sessions": receipt.Sessions, "commands": words(receipt.Commands),

@@ -61,7 +61,7 @@ func (s *Signals) checked(cause core.Cause, signal Signal) (Signal, error) {
 	if signal.SID == "" {
 		signal.SID = signal.Subject.sid()
 	}
-	signal.SID, signal.Transaction = cut(signal.SID, maxIdentifier), cut(signal.Transaction, maxIdentifier)
+	signal.SID, signal.Transaction = core.Cut(signal.SID, maxIdentifier), core.Cut(signal.Transaction, maxIdentifier)
 	switch {
 	case signal.Workspace.IsZero() || signal.Door == "" || signal.Kind == "":
 		return Signal{}, core.Invalid("", "a signal has a workspace, a door and a kind")
@@ -242,7 +242,7 @@ func (t *telling) accepted() core.Event {
 		"outcome": string(t.receipt.Outcome),
 	}
 	for name, value := range map[string]string{
-		"token_id": cut(t.signal.Evidence.TokenID, 200), "sid": cut(t.signal.SID, 200), "transaction": cut(t.signal.Transaction, 200),
+		"token_id": core.Cut(t.signal.Evidence.TokenID, 200), "sid": core.Cut(t.signal.SID, 200), "transaction": core.Cut(t.signal.Transaction, 200),
 		"duplicate_of": t.receipt.Duplicate.String(), "hold": t.receipt.Hold.String(),
 	} {
 		if value != "" {

@@ -90,11 +90,11 @@ func (s *Signals) keepRefusal(ctx context.Context, refusal Refusal, stage string
 	}
 	cause := core.NewCause(actor, now)
 	cause.Origin = refusal.Origin
-	message := cut(core.AsError(refusal.Err).Message, 500)
+	message := core.Cut(core.AsError(refusal.Err).Message, 500)
 	event := core.NewEvent(core.SignalRefused, connection.Workspace, cause, now, core.Target{Kind: "connection", ID: connection.ID, Name: connection.Name}).
 		Failed(message).With("signal", string(refusal.Door)).With("code", stage)
 	if refusal.Subject != "" {
-		event = event.With("subject", cut(refusal.Subject, 400))
+		event = event.With("subject", core.Cut(refusal.Subject, 400))
 	}
 	if suppressed > 0 {
 		event = event.With("suppressed", strconv.Itoa(suppressed))
@@ -102,7 +102,7 @@ func (s *Signals) keepRefusal(ctx context.Context, refusal Refusal, stage string
 	return s.DB.Batch(ctx, nil, func(batch *pgx.Batch) error {
 		batch.Queue(keepRefusal, pgx.StrictNamedArgs{
 			"workspace": connection.Workspace, "connection": connection.ID, "door": string(refusal.Door), "last": lastFailures, "now": now,
-			"stage": stage, "message": message, "subject": cut(refusal.Subject, 400), "address": cut(refusal.Origin.Address, 100), "suppressed": suppressed,
+			"stage": stage, "message": message, "subject": core.Cut(refusal.Subject, 400), "address": core.Cut(refusal.Origin.Address, 100), "suppressed": suppressed,
 		})
 		return audit.Queue(batch, event)
 	})
@@ -119,7 +119,7 @@ func (r Refusal) stage() string {
 	if stage == "" {
 		stage = "unknown"
 	}
-	return cut(stage, 40)
+	return core.Cut(stage, 40)
 }
 
 // Failure is one of the last failures of a door.

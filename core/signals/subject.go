@@ -3,7 +3,8 @@ package signals
 import (
 	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"postern/core"
 )
 
 // Format is a subject identifier's format: RFC 9493, and what the Shared Signals Framework adds.
@@ -135,21 +136,21 @@ func (s Subject) String() string {
 	case "":
 		return ""
 	case FormatEmail:
-		return "email " + cut(s.Email, 200)
+		return "email " + core.Cut(s.Email, 200)
 	case FormatIssSub:
-		return "iss_sub " + cut(s.Issuer, 100) + " " + cut(s.Subject, 100)
+		return "iss_sub " + core.Cut(s.Issuer, 100) + " " + core.Cut(s.Subject, 100)
 	case FormatAccount, FormatURI, FormatDID:
-		return string(s.Format) + " " + cut(s.URI, 200)
+		return string(s.Format) + " " + core.Cut(s.URI, 200)
 	case FormatPhoneNumber:
-		return "phone_number " + cut(s.Phone, 50)
+		return "phone_number " + core.Cut(s.Phone, 50)
 	case FormatIPAddresses:
-		return "ip-addresses " + cut(strings.Join(s.Addresses, " "), 200)
+		return "ip-addresses " + core.Cut(strings.Join(s.Addresses, " "), 200)
 	case FormatAliases:
 		parts := make([]string, 0, len(s.Aliases))
 		for _, one := range s.Aliases {
 			parts = append(parts, one.String())
 		}
-		return cut("aliases "+strings.Join(parts, ", "), 400)
+		return core.Cut("aliases "+strings.Join(parts, ", "), 400)
 	case FormatComplex:
 		var parts []string
 		for _, member := range members {
@@ -157,9 +158,9 @@ func (s Subject) String() string {
 				parts = append(parts, string(member)+": "+one.String())
 			}
 		}
-		return cut(strings.Join(parts, ", "), 400)
+		return core.Cut(strings.Join(parts, ", "), 400)
 	}
-	return string(s.Format) + " " + cut(s.ID, 200)
+	return string(s.Format) + " " + core.Cut(s.ID, 200)
 }
 
 // quirky adds a quirk, once.
@@ -167,16 +168,4 @@ func (s *Subject) quirky(quirk string) {
 	if !slices.Contains(s.Quirks, quirk) {
 		s.Quirks = append(s.Quirks, quirk)
 	}
-}
-
-// cut shortens a text to at most size bytes of valid UTF-8.
-func cut(text string, size int) string {
-	text = strings.ToValidUTF8(text, "?")
-	if len(text) <= size {
-		return text
-	}
-	for size > 0 && !utf8.RuneStart(text[size]) {
-		size--
-	}
-	return text[:size]
 }

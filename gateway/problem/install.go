@@ -55,7 +55,7 @@ func Install(engine *gin.Engine, options Options) {
 	)
 	engine.NoRoute(func(c *gin.Context) { Write(c, core.NotFound("page")) })
 	engine.NoMethod(func(c *gin.Context) {
-		problem := From(c, core.Invalid("", "this address does not take %s", cut(c.Request.Method, 16)))
+		problem := From(c, core.Invalid("", "this address does not take %s", core.Cut(c.Request.Method, 16)))
 		problem.Status, problem.Title, problem.Code = http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed), "method_not_allowed"
 		_ = c.Error(problem)
 		c.Header("Content-Type", ContentType)

@@ -37,14 +37,14 @@ func AccessLog(log *slog.Logger, now func() time.Time, quiet ...string) gin.Hand
 		}
 		facts := []slog.Attr{
 			slog.String("request_id", RequestID(c)),
-			slog.String("method", cut(c.Request.Method, 16)),
+			slog.String("method", core.Cut(c.Request.Method, 16)),
 			slog.String("route", c.FullPath()),
-			slog.String("path", cut(c.Request.URL.Path, 200)),
+			slog.String("path", core.Cut(c.Request.URL.Path, 200)),
 			slog.Int("status", status),
 			slog.Duration("duration", now().Sub(began)),
 			slog.Int("bytes", max(0, c.Writer.Size())),
 			slog.String("address", c.ClientIP()),
-			slog.String("agent", cut(c.Request.UserAgent(), maxUserAgent)),
+			slog.String("agent", core.Cut(c.Request.UserAgent(), maxUserAgent)),
 		}
 		level := slog.LevelInfo
 		if last := c.Errors.Last(); last != nil {

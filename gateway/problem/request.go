@@ -31,7 +31,7 @@ func Identify() gin.HandlerFunc {
 		c.Set(requestIDKey, id)
 		c.Header(requestIDHeader, id)
 		if agent := c.Request.UserAgent(); len(agent) > maxUserAgent || !utf8.ValidString(agent) {
-			c.Request.Header.Set("User-Agent", cut(agent, maxUserAgent))
+			c.Request.Header.Set("User-Agent", core.Cut(agent, maxUserAgent))
 		}
 		c.Next()
 	}
@@ -47,7 +47,7 @@ func RequestID(c *gin.Context) string {
 
 // Origin is where a request came from, as events tell it.
 func Origin(c *gin.Context) core.Origin {
-	return core.Origin{Address: c.ClientIP(), UserAgent: cut(c.Request.UserAgent(), maxUserAgent)}
+	return core.Origin{Address: c.ClientIP(), UserAgent: core.Cut(c.Request.UserAgent(), maxUserAgent)}
 }
 
 func wellFormed(id string) bool {
@@ -62,18 +62,6 @@ func wellFormed(id string) bool {
 		}
 	}
 	return true
-}
-
-// cut shortens a text to at most size bytes of valid UTF-8.
-func cut(text string, size int) string {
-	text = strings.ToValidUTF8(text, "?")
-	if len(text) <= size {
-		return text
-	}
-	for size > 0 && !utf8.RuneStart(text[size]) {
-		size--
-	}
-	return text[:size]
 }
 
 // Limit refuses a body of more than size bytes: at once when the request says its length, else when

@@ -88,7 +88,7 @@ func (d *Deliveries) setState(ctx context.Context, tx pgx.Tx, workspace, id core
 			return postgres.Classify(err)
 		}
 	}
-	args["state"], args["reason"], args["given_up"] = state, cut(reason, 500), givenUp
+	args["state"], args["reason"], args["given_up"] = state, core.Cut(reason, 500), givenUp
 	done, err := tx.Exec(ctx, updateState, args)
 	if err == nil && done.RowsAffected() == 0 {
 		return core.NotFound("lane")
@@ -174,15 +174,4 @@ func (d *Deliveries) tell(ctx context.Context, tx pgx.Tx, kind core.EventType, l
 		event = event.With(facts[i], facts[i+1])
 	}
 	return audit.Append(ctx, tx, event)
-}
-
-// cut shortens a text to at most size bytes.
-func cut(text string, size int) string {
-	if len(text) <= size {
-		return text
-	}
-	for size > 0 && text[size]&0xc0 == 0x80 {
-		size--
-	}
-	return text[:size]
 }

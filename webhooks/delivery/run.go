@@ -186,7 +186,7 @@ func (d *Deliveries) settle(ctx context.Context, lane Lane, one Delivery, outcom
 		switch {
 		case outcome.Verdict == Delivered:
 			if _, err := tx.Exec(ctx, markDelivered, pgx.StrictNamedArgs{
-				"workspace": lane.Workspace, "id": one.ID, "now": now, "status": outcome.Status, "why": cut(outcome.Why, 500),
+				"workspace": lane.Workspace, "id": one.ID, "now": now, "status": outcome.Status, "why": core.Cut(outcome.Why, 500),
 			}); err != nil {
 				return err
 			}
@@ -203,11 +203,11 @@ func (d *Deliveries) settle(ctx context.Context, lane Lane, one Delivery, outcom
 		wait := max(outcome.After, schedule[one.Attempts])
 		wait += time.Duration(rand.Int64N(int64(wait)/10 + 1))
 		if _, err := tx.Exec(ctx, markFailed, pgx.StrictNamedArgs{
-			"workspace": lane.Workspace, "id": one.ID, "next": now.Add(wait), "status": outcome.Status, "why": cut(outcome.Why, 500),
+			"workspace": lane.Workspace, "id": one.ID, "next": now.Add(wait), "status": outcome.Status, "why": core.Cut(outcome.Why, 500),
 		}); err != nil {
 			return err
 		}
-		about["why"] = cut(outcome.Why, 500)
+		about["why"] = core.Cut(outcome.Why, 500)
 		_, err := tx.Exec(ctx, noteFailure, about)
 		return err
 	})
@@ -223,7 +223,7 @@ where workspace_id = @workspace and id = @id and state = 'waiting'`
 
 // bury makes a message a dead letter.
 func (d *Deliveries) bury(ctx context.Context, tx pgx.Tx, lane Lane, one Delivery, outcome Outcome) error {
-	why, now := cut(outcome.Why, 500), d.now()
+	why, now := core.Cut(outcome.Why, 500), d.now()
 	done, err := tx.Exec(ctx, markDead, pgx.StrictNamedArgs{"workspace": lane.Workspace, "id": one.ID, "now": now, "status": outcome.Status, "why": why})
 	if err != nil || done.RowsAffected() == 0 {
 		return postgres.Classify(err)
@@ -236,7 +236,7 @@ func (d *Deliveries) bury(ctx context.Context, tx pgx.Tx, lane Lane, one Deliver
 
 // giveUp disables a lane nobody answers at.
 func (d *Deliveries) giveUp(ctx context.Context, tx pgx.Tx, lane Lane, outcome Outcome) error {
-	why := cut("given up: "+outcome.Why, 500)
+	why := core.Cut("given up: "+outcome.Why, 500)
 	if err := d.setState(ctx, tx, lane.Workspace, lane.ID, Disabled, why, true); err != nil {
 		return err
 	}

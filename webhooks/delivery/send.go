@@ -35,7 +35,7 @@ func Send(client *http.Client, request *http.Request, judge func(status int, tex
 	if verdict != Delivered {
 		why = request.URL.Host + " answers " + strconv.Itoa(response.StatusCode)
 	}
-	if words = strings.ToValidUTF8(strings.ReplaceAll(words, "\x00", ""), "?"); words != "" {
+	if words = core.Cut(words, mostRead); words != "" {
 		why = strings.TrimPrefix(why+": "+words, ": ")
 	}
 	return Outcome{Verdict: verdict, Status: response.StatusCode, Why: why, After: retryAfter(response.Header)}

@@ -92,7 +92,7 @@ func (a answer) refusal(what string, now time.Time) error {
 	}
 	for _, name := range []string{"error_description", "errorSummary", "message", "error"} {
 		if text, ok := said[name].(string); ok && text != "" {
-			words += ": " + cut(text, 200)
+			words += ": " + core.Cut(text, 200)
 			break
 		}
 	}

@@ -8,9 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
 
@@ -52,7 +50,7 @@ type arrival struct {
 // door is the handler of a kind: what the kinds have in common.
 func (s *Service) door(kind Kind, take func(c *gin.Context, in *arrival) error) gin.HandlerFunc {
 	return func(c *gin.Context) {
-		in := &arrival{header: c.Request.Header, received: s.now(), origin: core.Origin{Address: c.ClientIP(), UserAgent: cut(c.Request.UserAgent(), 200)}}
+		in := &arrival{header: c.Request.Header, received: s.now(), origin: core.Origin{Address: c.ClientIP(), UserAgent: core.Cut(c.Request.UserAgent(), 200)}}
 		c.Header("Cache-Control", "no-store")
 		err := s.enter(c, kind, in)
 		if err == nil {
@@ -212,7 +210,7 @@ func (s *Service) tell(ctx context.Context, in *arrival, one happening) error {
 	_, err := s.Signals.Receive(ctx, cause, signals.Signal{
 		Workspace: in.hook.Workspace, Connection: in.connection.ID, ConnectionName: in.connection.Name, Door: doors[in.hook.Kind], Kind: one.kind,
 		Subject: one.subject, SID: one.sid, Occurred: one.occurred, Received: in.received, Transaction: one.transaction,
-		Evidence: signals.Evidence{Issuer: in.connection.Issuer, TokenID: cut(one.id, 200), Type: cut(one.eventType, 200), Digest: one.digest, Facts: one.facts},
+		Evidence: signals.Evidence{Issuer: in.connection.Issuer, TokenID: core.Cut(one.id, 200), Type: core.Cut(one.eventType, 200), Digest: one.digest, Facts: one.facts},
 	}, &signals.Once{
 		TokenID:  "hook " + in.hook.ID.String() + " " + hex.EncodeToString(sum[:]),
 		BodyHash: same, Status: http.StatusNoContent, Expires: in.received.Add(remembered),
@@ -231,16 +229,4 @@ func (s *Service) tell(ctx context.Context, in *arrival, one happening) error {
 	})
 	s.failed(ctx, in.hook, stageEffect, err)
 	return nil
-}
-
-// cut shortens a text to at most size bytes of valid UTF-8.
-func cut(text string, size int) string {
-	text = strings.ReplaceAll(strings.ToValidUTF8(text, "?"), "\x00", "?")
-	if len(text) <= size {
-		return text
-	}
-	for size > 0 && !utf8.RuneStart(text[size]) {
-		size--
-	}
-	return text[:size]
 }

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -62,9 +63,9 @@ func (s *Service) talk(ctx context.Context, hook Hook) (*conversation, error) {
 	if err != nil {
 		return nil, err
 	}
-	base := strings.TrimSuffix(or(access.Address, "https://graph.microsoft.com"), "/")
-	authorization, err := s.grant(ctx, or(access.TokenEndpoint, "https://login.microsoftonline.com/"+access.Tenant+"/oauth2/v2.0/token"), url.Values{
-		"client_id": {access.ClientID}, "client_secret": {strings.TrimSpace(secret.Reveal())}, "scope": {or(access.Scope, base+"/.default")},
+	base := strings.TrimSuffix(cmp.Or(access.Address, "https://graph.microsoft.com"), "/")
+	authorization, err := s.grant(ctx, cmp.Or(access.TokenEndpoint, "https://login.microsoftonline.com/"+access.Tenant+"/oauth2/v2.0/token"), url.Values{
+		"client_id": {access.ClientID}, "client_secret": {strings.TrimSpace(secret.Reveal())}, "scope": {cmp.Or(access.Scope, base+"/.default")},
 	})
 	if err != nil {
 		return nil, err
@@ -172,7 +173,7 @@ const updateDelta = `update hooks set delta_link = @link, resync = false where w
 // resync reads everybody who changed since the last time; from the beginning if Graph has forgotten it.
 func (t *conversation) resync(ctx context.Context) error {
 	whole := t.base + "/v1.0/users/delta?$select=id,accountEnabled,userPrincipalName"
-	err := t.delta(ctx, or(t.hook.DeltaLink, whole), true)
+	err := t.delta(ctx, cmp.Or(t.hook.DeltaLink, whole), true)
 	if err != nil && t.hook.DeltaLink != "" && core.AsError(err).Code == "gone" {
 		return t.delta(ctx, whole, true)
 	}
@@ -277,7 +278,7 @@ func (t *conversation) say(ctx context.Context, who person, kind signals.Kind, s
 		names = append(names, signals.IssSubSubject(t.in.connection.Issuer, who.ID))
 	}
 	if who.Principal != "" {
-		names = append(names, signals.EmailSubject(cut(who.Principal, 320)))
+		names = append(names, signals.EmailSubject(core.Cut(who.Principal, 320)))
 	}
 	digest := sha256.Sum256([]byte(id))
 	return t.tell(ctx, t.in, happening{

@@ -144,7 +144,7 @@ where workspace_id = @workspace and id = @id and (last_heard is null or last_hea
 func (s *Service) heard(ctx context.Context, hook Hook, kind string) {
 	now := s.now()
 	if _, err := s.DB.Exec(ctx, updateHeard, pgx.StrictNamedArgs{
-		"workspace": hook.Workspace, "id": hook.ID, "type": cut(kind, 200), "now": now, "before": now.Add(-2 * time.Second),
+		"workspace": hook.Workspace, "id": hook.ID, "type": core.Cut(kind, 200), "now": now, "before": now.Add(-2 * time.Second),
 	}); err != nil {
 		s.warn(ctx, "when a hook was last heard could not be kept", hook.ID, err)
 	}
@@ -167,7 +167,7 @@ func (s *Service) failed(ctx context.Context, hook Hook, stage string, cause err
 	defer cancel()
 	now := s.now()
 	if _, err := s.DB.Exec(ctx, updateFailed, pgx.StrictNamedArgs{
-		"workspace": hook.Workspace, "id": hook.ID, "stage": stage, "error": cut(visible(cause), 500), "now": now, "before": now.Add(-2 * time.Second),
+		"workspace": hook.Workspace, "id": hook.ID, "stage": stage, "error": core.Cut(visible(cause), 500), "now": now, "before": now.Add(-2 * time.Second),
 	}); err != nil {
 		s.warn(ctx, "what keeps a hook from working could not be kept", hook.ID, err)
 	}

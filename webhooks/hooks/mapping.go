@@ -25,7 +25,7 @@ func (m Mapping) check() error {
 	}
 	for name, kind := range m.Kinds {
 		if name == "" || len(name) > 200 || !slices.Contains(signals.Kinds, kind) {
-			return core.Invalid("mapping.kinds", "there is no kind of signal %q", cut(string(kind), 60))
+			return core.Invalid("mapping.kinds", "there is no kind of signal %q", core.Cut(string(kind), 60))
 		}
 	}
 	if len(m.Subjects) == 0 || len(m.Subjects) > 8 {
@@ -57,12 +57,12 @@ func (m Mapping) read(connection directory.Connection, header http.Header, body 
 	}
 	at := func(place string) string {
 		if name, ok := strings.CutPrefix(place, "header:"); ok {
-			return cut(header.Get(name), 400)
+			return core.Cut(header.Get(name), 400)
 		}
 		if place == "" {
 			return ""
 		}
-		return cut(text(find(document, place)), 400)
+		return core.Cut(text(find(document, place)), 400)
 	}
 	digest := sha256.Sum256(body)
 	kindAt := m.Type
@@ -103,7 +103,7 @@ func (m Mapping) read(connection directory.Connection, header http.Header, body 
 	switch len(names) {
 	case 0:
 		if one.kind != signals.Other && one.sid == "" {
-			return happening{}, core.Invalid("", "a %s names nobody at the places its mapping says", cut(one.eventType, 100)).WithCode(stageSubject)
+			return happening{}, core.Invalid("", "a %s names nobody at the places its mapping says", core.Cut(one.eventType, 100)).WithCode(stageSubject)
 		}
 	case 1:
 		one.subject = names[0]

@@ -158,10 +158,10 @@ func (e logEvent) happening(connection directory.Connection, delivery string) ha
 	}
 	facts := map[string]string{}
 	if delivery != "" {
-		facts["delivery"] = cut(delivery, 100)
+		facts["delivery"] = core.Cut(delivery, 100)
 	}
 	if e.Outcome != nil && e.Outcome.Result != "" {
-		facts["outcome"] = cut(e.Outcome.Result, 40)
+		facts["outcome"] = core.Cut(e.Outcome.Result, 40)
 		if rule.done && e.Outcome.Result != "SUCCESS" {
 			rule.kind = signals.Other // it was tried, and did not happen
 		}
@@ -198,7 +198,7 @@ func (e logEvent) debug(names ...string) string {
 				}
 				text = strings.ToUpper(text)
 			}
-			return cut(text, 200)
+			return core.Cut(text, 200)
 		}
 	}
 	return ""
@@ -219,12 +219,12 @@ func (e logEvent) subject(connection directory.Connection, self bool) signals.Su
 }
 
 func (o oktaEntity) subject(connection directory.Connection) signals.Subject {
-	names := []signals.Subject{signals.OpaqueSubject(cut(o.ID, 200))}
+	names := []signals.Subject{signals.OpaqueSubject(core.Cut(o.ID, 200))}
 	if connection.Issuer != "" {
-		names = append(names, signals.IssSubSubject(connection.Issuer, cut(o.ID, 200)))
+		names = append(names, signals.IssSubSubject(connection.Issuer, core.Cut(o.ID, 200)))
 	}
 	if o.AlternateID != "" && o.AlternateID != "unknown" {
-		names = append(names, signals.EmailSubject(cut(o.AlternateID, 320))) // the login, found by userName or e-mail
+		names = append(names, signals.EmailSubject(core.Cut(o.AlternateID, 320))) // the login, found by userName or e-mail
 	}
 	return signals.Subject{Format: signals.FormatAliases, Aliases: names}
 }

@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
@@ -89,7 +90,7 @@ func (l *systemLog) authorize(ctx context.Context, base string) (string, error) 
 	if l.Sign == nil {
 		return "", core.Conflict("", "private_key_jwt cannot be used here").WithCode("access")
 	}
-	endpoint, now := or(access.TokenEndpoint, base+"/oauth2/v1/token"), l.now()
+	endpoint, now := cmp.Or(access.TokenEndpoint, base+"/oauth2/v1/token"), l.now()
 	assertion, err := l.Sign(ctx, l.hook.Workspace, "JWT", map[string]any{
 		"iss": access.ClientID, "sub": access.ClientID, "aud": endpoint, "jti": core.NewID().String(), "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(),
 	})
@@ -97,7 +98,7 @@ func (l *systemLog) authorize(ctx context.Context, base string) (string, error) 
 		return "", err
 	}
 	return l.grant(ctx, endpoint, url.Values{
-		"scope": {or(access.Scope, "okta.logs.read")}, "client_assertion": {assertion},
+		"scope": {cmp.Or(access.Scope, "okta.logs.read")}, "client_assertion": {assertion},
 		"client_assertion_type": {"urn:ietf:params:oauth:client-assertion-type:jwt-bearer"},
 	})
 }

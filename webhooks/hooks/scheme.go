@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha1" //nolint:gosec // HMAC-SHA-1 is what some senders have, and as a MAC it holds
 	"crypto/sha256"
@@ -75,7 +76,7 @@ func Presets() []string { return []string{"workos", "polis", "github", "clerk"} 
 func (s Scheme) filled() Scheme {
 	if s.JWT != nil {
 		own := *s.JWT
-		own.Header = or(own.Header, "Authorization")
+		own.Header = cmp.Or(own.Header, "Authorization")
 		s.JWT = &own
 		return s
 	}
@@ -84,22 +85,15 @@ func (s Scheme) filled() Scheme {
 		own = *s.HMAC
 	}
 	preset := presets[s.Preset]
-	own.Header, own.Pattern, own.Signed = or(own.Header, preset.Header), or(own.Pattern, preset.Pattern), or(own.Signed, preset.Signed)
-	own.Algorithm, own.Encoding = or(own.Algorithm, "sha256"), or(own.Encoding, or(preset.Encoding, "hex"))
-	own.KeyEncoding, own.TimeHeader = or(own.KeyEncoding, or(preset.KeyEncoding, "raw")), or(own.TimeHeader, preset.TimeHeader)
-	own.Pattern, own.Signed = or(own.Pattern, `^(?P<s>\S+)$`), or(own.Signed, "{body}")
+	own.Header, own.Pattern, own.Signed = cmp.Or(own.Header, preset.Header), cmp.Or(own.Pattern, preset.Pattern), cmp.Or(own.Signed, preset.Signed)
+	own.Algorithm, own.Encoding = cmp.Or(own.Algorithm, "sha256"), cmp.Or(own.Encoding, preset.Encoding, "hex")
+	own.KeyEncoding, own.TimeHeader = cmp.Or(own.KeyEncoding, preset.KeyEncoding, "raw"), cmp.Or(own.TimeHeader, preset.TimeHeader)
+	own.Pattern, own.Signed = cmp.Or(own.Pattern, `^(?P<s>\S+)$`), cmp.Or(own.Signed, "{body}")
 	if own.Tolerance == 0 {
 		own.Tolerance = preset.Tolerance
 	}
 	s.HMAC = &own
 	return s
-}
-
-func or(said, otherwise string) string {
-	if said != "" {
-		return said
-	}
-	return otherwise
 }
 
 func (s Scheme) check() error {
@@ -129,7 +123,7 @@ func (s Scheme) check() error {
 	}
 	for _, name := range placeholder.FindAllStringSubmatch(h.Signed, -1) {
 		if name[1] != "body" && !strings.HasPrefix(name[1], "header:") && pattern.SubexpIndex(name[1]) < 0 {
-			return core.Invalid("scheme.hmac.signed", "there is no group %q in the pattern", cut(name[1], 60))
+			return core.Invalid("scheme.hmac.signed", "there is no group %q in the pattern", core.Cut(name[1], 60))
 		}
 	}
 	timed := h.TimeHeader != "" && strings.Contains(strings.ToLower(h.Signed), "{header:"+strings.ToLower(h.TimeHeader)+"}") ||

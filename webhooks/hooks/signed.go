@@ -1,6 +1,7 @@
 package hooks
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -47,13 +48,13 @@ func (s *Service) signed(c *gin.Context, in *arrival) error {
 	mapping := *in.hook.Settings.Mapping
 	switch scheme.Preset {
 	case "github":
-		mapping.Type, mapping.ID = or(mapping.Type, "header:X-GitHub-Event"), or(mapping.ID, "header:X-GitHub-Delivery")
+		mapping.Type, mapping.ID = cmp.Or(mapping.Type, "header:X-GitHub-Event"), cmp.Or(mapping.ID, "header:X-GitHub-Delivery")
 	case "clerk":
-		mapping.ID = or(mapping.ID, "header:svix-id")
+		mapping.ID = cmp.Or(mapping.ID, "header:svix-id")
 	case "workos":
-		mapping.Type, mapping.ID = or(mapping.Type, "/event"), or(mapping.ID, "/id")
+		mapping.Type, mapping.ID = cmp.Or(mapping.Type, "/event"), cmp.Or(mapping.ID, "/id")
 	case "polis":
-		mapping.Type = or(mapping.Type, "/event")
+		mapping.Type = cmp.Or(mapping.Type, "/event")
 	}
 	// An id that nobody signed is the sender's word no more than the caller's: with another one the same body
 	// would count again. The body is then its own id.

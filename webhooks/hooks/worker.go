@@ -108,7 +108,7 @@ func (s *Service) Work(ctx context.Context) (bool, error) {
 
 // tellFailing records that a sender's API cannot be used: subscriptions end and gaps stay.
 func (s *Service) tellFailing(ctx context.Context, hook Hook, cause error) {
-	event := core.NewEvent(core.HookFailing, hook.Workspace, core.NewCause(core.System, s.now()), s.now(), hook.Target()).Failed(cut(visible(cause), 300))
+	event := core.NewEvent(core.HookFailing, hook.Workspace, core.NewCause(core.System, s.now()), s.now(), hook.Target()).Failed(core.Cut(visible(cause), 300))
 	if err := s.change(ctx, func(tx pgx.Tx) error { return audit.Append(ctx, tx, event) }); err != nil {
 		s.warn(ctx, "an event of a hook could not be kept", hook.ID, err)
 	}

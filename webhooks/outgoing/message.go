@@ -165,7 +165,7 @@ func (s *Service) keep(ctx context.Context, webhook Webhook, one delivery.Delive
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
 	if _, err := s.DB.Exec(ctx, insertAttempt, pgx.StrictNamedArgs{
-		"workspace": webhook.Workspace, "webhook": webhook.ID, "delivery": one.ID, "at": at, "status": outcome.Status, "took": took, "error": cut(outcome.Why, 500),
+		"workspace": webhook.Workspace, "webhook": webhook.ID, "delivery": one.ID, "at": at, "status": outcome.Status, "took": took, "error": core.Cut(outcome.Why, 500),
 	}); err != nil {
 		s.warn(ctx, "an attempt could not be kept", webhook.ID, err)
 	}
@@ -241,11 +241,4 @@ func (s *Service) Attempts(ctx context.Context, q postgres.Querier, workspace, i
 	}
 	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[Attempt])
 	return found, postgres.Classify(err)
-}
-
-func cut(text string, size int) string {
-	if len(text) > size {
-		text = strings.ToValidUTF8(text[:size], "")
-	}
-	return text
 }

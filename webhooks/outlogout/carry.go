@@ -127,9 +127,5 @@ func words(text []byte) string {
 		Detail      string `json:"detail"`
 	}
 	_ = json.Unmarshal(text, &said)
-	all := strings.Join(strings.Fields(said.Error+" "+said.Description+" "+said.Detail), " ")
-	if len(all) > 300 {
-		all = strings.ToValidUTF8(all[:300], "")
-	}
-	return all
+	return core.Cut(strings.Join(strings.Fields(said.Error+" "+said.Description+" "+said.Detail), " "), 300)
 }

@@ -109,7 +109,7 @@ func (s *Service) into(said settings, by caller, stream *Stream, whole bool) (he
 	if whole || said.Description != nil {
 		stream.Description = ""
 		if said.Description != nil {
-			stream.Description = cut(*said.Description, 500)
+			stream.Description = core.Cut(*said.Description, 500)
 		}
 	}
 	switch {

@@ -226,14 +226,3 @@ func (s *Service) checkEndpoint(text string) error {
 	}
 	return nil
 }
-
-// cut shortens a text to at most size bytes.
-func cut(text string, size int) string {
-	if len(text) <= size {
-		return text
-	}
-	for size > 0 && text[size]&0xc0 == 0x80 {
-		size--
-	}
-	return text[:size]
-}

@@ -56,7 +56,7 @@ func judge(attempts int) func(status int, text []byte) (delivery.Verdict, string
 			Description string `json:"description"`
 		}
 		_ = json.Unmarshal(text, &said)
-		words := strings.TrimSpace(cut(said.Err, 60) + " " + cut(said.Description, 200))
+		words := strings.TrimSpace(core.Cut(said.Err, 60) + " " + core.Cut(said.Description, 200))
 		switch {
 		case status == http.StatusAccepted || status == http.StatusOK || status == http.StatusNoContent:
 			return delivery.Delivered, ""
@@ -104,7 +104,7 @@ func (s *Service) poll(c *gin.Context, by caller) error {
 		faults := map[core.ID]string{}
 		for id, fault := range said.Errors {
 			if parsed, err := core.ParseID(id); err == nil {
-				faults[parsed] = strings.TrimSpace(cut(fault.Err, 60) + " " + cut(fault.Description, 200))
+				faults[parsed] = strings.TrimSpace(core.Cut(fault.Err, 60) + " " + core.Cut(fault.Description, 200))
 			}
 		}
 		if err := s.acknowledge(ctx, stream, said.Ack, faults); err != nil {

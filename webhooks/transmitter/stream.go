@@ -217,7 +217,7 @@ func (s *Service) turn(ctx context.Context, cause core.Cause, receiver Receiver,
 		if tell && state != stream.State {
 			body := map[string]any{"status": status}
 			if reason != "" {
-				body["reason"] = cut(reason, 500)
+				body["reason"] = core.Cut(reason, 500)
 			}
 			if err := s.addControl(ctx, tx, receiver, stream, eventUpdated, body, true); err != nil {
 				return err

@@ -215,6 +215,6 @@ func (s *Service) admit(c *gin.Context) (caller, error) {
 	}
 	by := caller{receiver: found.Receiver, scopes: found.Scopes}
 	by.cause = core.NewCause(core.Actor{Kind: core.ActorServiceAccount, ID: found.Account, Name: found.Name}, s.now())
-	by.cause.Origin = core.Origin{Address: c.ClientIP(), UserAgent: cut(c.Request.UserAgent(), 200)}
+	by.cause.Origin = core.Origin{Address: c.ClientIP(), UserAgent: core.Cut(c.Request.UserAgent(), 200)}
 	return by, nil
 }
