@@ -52,6 +52,7 @@ type line struct {
 	url        string
 	workspaces []core.ID
 	sequencer  *audit.Sequencer
+	relay      *relay.Relay
 	logs       *logs
 
 	mutex    sync.Mutex
@@ -109,6 +110,14 @@ func apache(t testing.TB) *broker.Broker {
 // start lays a line with a sequencer and a relay running, and two workspaces. The sink is the test's.
 func start(t testing.TB, db *postgres.DB, running *broker.Broker) *line {
 	t.Helper()
+	l := lay(t, db, running)
+	l.run(t, l.relay.Run)
+	return l
+}
+
+// lay is start without a relay running.
+func lay(t testing.TB, db *postgres.DB, running *broker.Broker) *line {
+	t.Helper()
 	if db == nil {
 		db = postgrestest.Open(t)
 	}
@@ -131,9 +140,8 @@ func start(t testing.TB, db *postgres.DB, running *broker.Broker) *line {
 		t.Fatal(err)
 	}
 	t.Cleanup(producer.Close)
-	publish := &relay.Relay{DB: db, Publisher: producer, Log: l.log()}
-	l.sequencer = &audit.Sequencer{DB: db, Key: private, CheckpointEvery: 25, Log: l.log(), Moved: publish.Wake}
-	l.run(t, publish.Run)
+	l.relay = &relay.Relay{DB: db, Publisher: producer, Log: l.log()}
+	l.sequencer = &audit.Sequencer{DB: db, Key: private, CheckpointEvery: 25, Log: l.log(), Moved: l.relay.Wake}
 	l.run(t, l.sequencer.Run)
 	return l
 }

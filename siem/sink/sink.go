@@ -1,7 +1,6 @@
 package sink
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -109,18 +108,18 @@ func (s *Sink) serve(ctx context.Context, assignment *stream.Assignment) {
 	s.begin()
 	defer s.end(assignment.Partition)
 	delivery := &delivery{sink: s, partition: assignment.Partition}
+	if err := s.refillEmpty(ctx, delivery, assignment); err != nil {
+		return
+	}
 	for {
 		batch, err := assignment.Fetch(ctx, s.Receiver.Limit(), linger)
-		if err != nil && len(batch.Messages) == 0 && !batch.Gap {
+		if err != nil && len(batch.Messages) == 0 {
 			return
 		}
 		if batch.Gap {
-			if err := s.refill(ctx, delivery, batch.Messages); err != nil {
+			if err := s.refillBefore(ctx, delivery, batch.Messages[0]); err != nil {
 				return
 			}
-		}
-		if len(batch.Messages) == 0 {
-			continue
 		}
 		if err := delivery.messages(ctx, batch.Messages); err != nil {
 			return
@@ -160,67 +159,6 @@ func (s *Sink) flush(ctx context.Context) {
 	}
 }
 
-// refill delivers what Kafka does not have (any more) from PostgreSQL: everything of the partition
-// between the last delivered position and the first message that Kafka has, or, when it has none,
-// the last position the relay has published.
-func (s *Sink) refill(ctx context.Context, delivery *delivery, first []stream.Message) error {
-	s.flush(ctx)
-	partitions := cmp.Or(s.Cluster.Partitions, stream.DefaultPartitions)
-	count := 0
-	var after, until int64
-	// Reads are tried until they succeed: going on without them would be a loss.
-	err := s.patiently(ctx, func() error {
-		var err error
-		if after, err = audit.Cursor(ctx, s.DB, s.cursor(delivery.partition)); err != nil {
-			return err
-		}
-		if len(first) > 0 && first[0].Fault == nil {
-			until = first[0].Position
-			return nil
-		}
-		until, err = audit.Cursor(ctx, s.DB, audit.CursorRelay)
-		until++
-		return err
-	})
-	for err == nil && after+1 < until {
-		var records []audit.Record
-		if err = s.patiently(ctx, func() error {
-			var err error
-			records, err = audit.After(ctx, s.DB, after, 500)
-			return err
-		}); err != nil || len(records) == 0 {
-			break
-		}
-		var events []stream.Event
-		for _, record := range records {
-			if record.Position >= until {
-				break
-			}
-			after = record.Position
-			if stream.Partition(record.Event.Workspace, partitions) != delivery.partition {
-				continue
-			}
-			value, err := s.Mapper.Map(record)
-			if err != nil {
-				return err
-			}
-			events = append(events, stream.NewEvent(record, value))
-		}
-		if err = delivery.events(ctx, events); err != nil {
-			break
-		}
-		count += len(events)
-		s.delivered(delivery.partition, after)
-		if records[len(records)-1].Position >= until {
-			break
-		}
-	}
-	if count > 0 {
-		s.log().WarnContext(ctx, "Kafka no longer had events, they were delivered from PostgreSQL", "partition", delivery.partition, "events", count)
-	}
-	return err
-}
-
 // patiently tries work until it succeeds or ctx ends.
 func (s *Sink) patiently(ctx context.Context, work func() error) error {
 	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
@@ -231,7 +169,7 @@ func (s *Sink) patiently(ctx context.Context, work func() error) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.log().WarnContext(ctx, "the database is needed, trying again", "in", wait, "error", err)
+		s.log().WarnContext(ctx, "the sink cannot go on, trying again", "in", wait, "error", err)
 		sleep(ctx, wait)
 	}
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"postern/conformance/partstest"
 	"postern/core"
@@ -235,85 +234,6 @@ func TestAReceiverThatRefusesEverythingPauses(t *testing.T) {
 		}
 		return true
 	})
-}
-
-func TestWhatKafkaForgotIsRefilledFromPostgreSQL(t *testing.T) {
-	onBrokers(t, func(t *testing.T, running *broker.Broker) {
-		l := start(t, nil, running)
-		stop := l.run(t, l.splunk(t).Run)
-		l.append(t, 30)
-		l.all(t, "splunk")
-		stop()
-		l.append(t, 50)
-		eventually(t, "the relay has published", func() bool {
-			backlog, err := audit.ReadBacklog(t.Context(), l.db, time.Now())
-			return err == nil && backlog.Unsequenced == 0 && backlog.Unpublished == 0
-		})
-		forget(t, running)
-		l.append(t, 10)
-		l.run(t, l.splunk(t).Run)
-		l.all(t, "splunk")
-		if !strings.Contains(l.logs.String(), "delivered from PostgreSQL") {
-			t.Fatal("nothing was refilled")
-		}
-	})
-}
-
-// forget deletes everything that is in the topic.
-func forget(t *testing.T, running *broker.Broker) {
-	t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(running.Address))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
-	topic := kmsg.NewDeleteRecordsRequestTopic()
-	topic.Topic = "postern.audit"
-	for partition := range int32(3) {
-		all := kmsg.NewDeleteRecordsRequestTopicPartition()
-		all.Partition, all.Offset = partition, -1
-		topic.Partitions = append(topic.Partitions, all)
-	}
-	request := kmsg.NewPtrDeleteRecordsRequest()
-	request.Topics = append(request.Topics, topic)
-	for _, shard := range client.RequestSharded(t.Context(), request) {
-		if shard.Err != nil {
-			t.Fatal(shard.Err)
-		}
-		for _, topic := range shard.Resp.(*kmsg.DeleteRecordsResponse).Topics {
-			for _, partition := range topic.Partitions {
-				if partition.ErrorCode != 0 {
-					t.Fatalf("partition %d: error %d", partition.Partition, partition.ErrorCode)
-				}
-			}
-		}
-	}
-}
-
-func TestABrokerThatLostEverythingLosesNothing(t *testing.T) {
-	first := embedded(t)
-	l := start(t, nil, first)
-	stop := l.run(t, l.splunk(t).Run)
-	l.append(t, 30)
-	l.all(t, "splunk")
-	stop()
-	l.append(t, 30)
-	eventually(t, "the relay has published", func() bool {
-		backlog, err := audit.ReadBacklog(t.Context(), l.db, time.Now())
-		return err == nil && backlog.Unsequenced == 0 && backlog.Unpublished == 0
-	})
-	if err := first.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := strings.Cut(first.Address, ":")
-	second, err := broker.Embedded(t.Context(), t.TempDir(), number(t, port))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = second.Stop() })
-	l.append(t, 1) // the relay makes the topic again
-	l.run(t, l.splunk(t).Run)
-	l.all(t, "splunk")
 }
 
 func TestARecordThatPosternDidNotWrite(t *testing.T) {

@@ -103,23 +103,17 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 
 // assign finds where to begin and starts reading.
 func (c *Consumer) assign(ctx context.Context, client *kafka.Client, dialer *kafka.Dialer, generation *kafka.Generation, given kafka.PartitionAssignment, log *slog.Logger) (*Assignment, error) {
-	var bounds map[int]kafka.PartitionOffsets
-	var err error
-	for range 5 { // connections from before a broker's restart fail first
-		if bounds, err = c.Cluster.bounds(ctx, client, given.ID); err == nil || ctx.Err() != nil {
-			break
-		}
-		sleep(ctx, 200*time.Millisecond)
+	assignment := &Assignment{
+		Partition: given.ID, cluster: c.Cluster, client: client, generation: generation, next: given.Offset,
+		messages: make(chan kafka.Message, 500), done: make(chan struct{}), log: log,
 	}
+	bound, err := assignment.bounds(ctx)
 	if err != nil {
 		return nil, err
 	}
-	bound := bounds[given.ID]
-	assignment := &Assignment{Partition: given.ID, topic: c.Cluster.topic(), generation: generation, next: given.Offset, messages: make(chan kafka.Message, 500), done: make(chan struct{}), log: log}
 	if given.Offset < bound.FirstOffset || given.Offset > bound.LastOffset {
 		// Never committed, or what was committed is gone, or the topic was made anew.
 		assignment.next, assignment.gap = bound.FirstOffset, true
-		assignment.empty = bound.FirstOffset == bound.LastOffset
 	}
 	if assignment.gap && (given.Offset >= 0 || bound.FirstOffset > 0) {
 		log.WarnContext(ctx, "the log does not reach back to where the group stopped", "partition", given.ID, "committed", given.Offset, "first", bound.FirstOffset, "end", bound.LastOffset)
@@ -141,22 +135,21 @@ func (c *Consumer) assign(ctx context.Context, client *kafka.Client, dialer *kaf
 type Assignment struct {
 	Partition int
 
-	topic      string
+	cluster    Cluster
+	client     *kafka.Client
 	generation *kafka.Generation
 	reader     *kafka.Reader
 	messages   chan kafka.Message
 	done       chan struct{}
 	log        *slog.Logger
 
-	next  int64 // the offset expected next
-	gap   bool  // what comes next does not follow what the group committed last
-	empty bool  // and nothing may come for a while
-	held  *kafka.Message
+	next int64 // the offset expected next
+	gap  bool  // what comes next does not follow what the group committed last
+	held *kafka.Message
 }
 
 // Batch is what Fetch found. With Gap, events are missing before the first message: Kafka does not
-// have them (any more), or the group has never committed. A batch with a gap may hold no message,
-// when Kafka has none.
+// have them (any more), or the group has never committed.
 type Batch struct {
 	Messages []Message
 	Gap      bool
@@ -188,16 +181,39 @@ func (a *Assignment) close() {
 	<-a.done
 }
 
+// bounds asks where the partition's log begins and ends.
+func (a *Assignment) bounds(ctx context.Context) (kafka.PartitionOffsets, error) {
+	var found map[int]kafka.PartitionOffsets
+	var err error
+	for range 5 { // connections from before a broker's restart fail first
+		if found, err = a.cluster.bounds(ctx, a.client, a.Partition); err == nil || ctx.Err() != nil {
+			break
+		}
+		sleep(ctx, 200*time.Millisecond)
+	}
+	return found[a.Partition], unavailable(err)
+}
+
+// Empty reports, before the first Fetch, that events are missing and that Kafka has none now. They are the
+// caller's to get elsewhere: Fetch finds what is published from here on, and no gap before it.
+func (a *Assignment) Empty(ctx context.Context) (bool, error) {
+	if !a.gap {
+		return false, nil
+	}
+	bound, err := a.bounds(ctx)
+	if err != nil {
+		return false, err
+	}
+	a.gap = bound.LastOffset > a.next
+	return !a.gap, nil
+}
+
 // Overhead is what sizes count for each event beside its value: envelopes, separators.
 const Overhead = 256
 
 // Fetch waits for messages until ctx ends and returns as many as there are at once, or come within
 // linger, up to a size in bytes, but at least one. It does not commit them.
 func (a *Assignment) Fetch(ctx context.Context, size int, linger time.Duration) (Batch, error) {
-	if a.empty {
-		a.empty, a.gap = false, false
-		return Batch{Gap: true}, nil
-	}
 	var batch Batch
 	total := 0
 	// add takes a message, or keeps it for the next batch.
@@ -252,7 +268,7 @@ func (a *Assignment) Fetch(ctx context.Context, size int, linger time.Duration) 
 // Commit says that everything up to and with a message is done with. It fails when the partition
 // has meanwhile gone to another member.
 func (a *Assignment) Commit(message Message) error {
-	err := a.generation.CommitOffsets(map[string]map[int]int64{a.topic: {a.Partition: message.Offset + 1}})
+	err := a.generation.CommitOffsets(map[string]map[int]int64{a.cluster.topic(): {a.Partition: message.Offset + 1}})
 	if err != nil && strings.Contains(err.Error(), "use of closed network connection") {
 		return fmt.Errorf("stream: the partition %d is not ours any more", a.Partition)
 	}
