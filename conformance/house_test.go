@@ -42,6 +42,7 @@ var floors = map[string]int{
 	"core/audit":          2,
 	"core/jobs":           2,
 	"core/journal":        2,
+	"core/idempotency":    2,
 	"core/postgres":       1,
 	"core/seal":           1,
 	"core/jwt":            1,
@@ -55,7 +56,7 @@ var apart = [][]string{
 	{"core/certificates", "core/links", "core/health"},
 	{"core/accounts", "core/signing"},
 	{"core/directory", "core/vault"},
-	{"core/audit", "core/jobs", "core/journal"},
+	{"core/audit", "core/jobs", "core/journal", "core/idempotency"},
 	{"core/postgres", "core/seal", "core/jwt"},
 	{"gateway", "deploy/local"},
 }

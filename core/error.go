@@ -101,6 +101,11 @@ func Conflict(field, format string, args ...any) *Error {
 	return &Error{Kind: KindConflict, Field: field, Message: fmt.Sprintf(format, args...)}
 }
 
+// Stale says that what the caller saw has changed since.
+func Stale(format string, args ...any) *Error {
+	return &Error{Kind: KindStale, Message: fmt.Sprintf(format, args...)}
+}
+
 // TooLarge says what the limit is.
 func TooLarge(format string, args ...any) *Error {
 	return &Error{Kind: KindTooLarge, Message: fmt.Sprintf(format, args...)}

@@ -16,13 +16,13 @@ func etag(version int64) string { return `W/"` + strconv.FormatInt(version, 10) 
 // An If-None-Match that matches refuses a change; of a read it is what unchanged answers.
 func (r *request) precondition(version int64) error {
 	if tags := r.tags("If-Match"); tags != "" && !matchesTag(tags, version) {
-		return &core.Error{Kind: core.KindStale, Message: "the resource has changed; read it again"}
+		return core.Stale("the resource has changed; read it again")
 	}
 	if r.reading() == http.MethodGet {
 		return nil
 	}
 	if tags := r.tags("If-None-Match"); tags != "" && matchesTag(tags, version) {
-		return &core.Error{Kind: core.KindStale, Message: "the resource is there already, in a version that If-None-Match excludes"}
+		return core.Stale("the resource is there already, in a version that If-None-Match excludes")
 	}
 	return nil
 }

@@ -45,9 +45,18 @@ func (db *DB) command(ctx context.Context, first func(batch *pgx.Batch), work fu
 	if err := connection.SendBatch(ctx, begin).Close(); err != nil {
 		return err
 	}
-	last := &pgx.Batch{}
-	if err := work(begun{connection: connection, statements: &db.statements}, last); err != nil {
+	last, tx := &pgx.Batch{}, begun{connection: connection, statements: &db.statements}
+	if err := work(tx, last); err != nil {
 		return err
+	}
+	if check := checkOf(ctx); check != nil {
+		if err := tx.SendBatch(ctx, last).Close(); err != nil {
+			return err
+		}
+		if err := check(ctx, tx); err != nil {
+			return err
+		}
+		last = &pgx.Batch{}
 	}
 	last.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
 		if committed = tag.String() == "COMMIT"; !committed {

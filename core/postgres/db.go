@@ -87,6 +87,15 @@ const attempts = 4
 // is returned classified (see Classify). When the server chose the transaction as a deadlock or
 // serialization victim, work is run again, up to 4 times: it must not touch anything but tx.
 func (db *DB) Tx(ctx context.Context, work func(tx pgx.Tx) error) error {
+	if check := checkOf(ctx); check != nil {
+		unchecked := work
+		work = func(tx pgx.Tx) error {
+			if err := unchecked(tx); err != nil {
+				return err
+			}
+			return check(ctx, tx)
+		}
+	}
 	return again(ctx, func() error { return pgx.BeginFunc(ctx, db.Pool, work) })
 }
 
@@ -94,6 +103,9 @@ func (db *DB) Tx(ctx context.Context, work func(tx pgx.Tx) error) error {
 // and one round trip. Done when it returns, it has happened whole or not at all. explain, if not nil,
 // may turn what the server refused into what the caller is told.
 func (db *DB) Batch(ctx context.Context, explain func(error) error, work func(batch *pgx.Batch) error) error {
+	if checkOf(ctx) != nil {
+		return db.Command(ctx, explain, nil, func(_ pgx.Tx, last *pgx.Batch) error { return work(last) })
+	}
 	return again(ctx, func() error {
 		batch := &pgx.Batch{}
 		if err := work(batch); err != nil {

@@ -36,7 +36,7 @@ type ConnectionWithProvisioning struct {
 	SignIn       SignIn       `json:"sign_in"`
 	Users        int          `json:"users" doc:"How many it has provisioned, deactivated ones too"`
 	ActiveUsers  int          `json:"active_users"`
-	LastRequest  *time.Time   `json:"last_request,omitempty" doc:"When it last asked for a change"`
+	LastRequest  *time.Time   `json:"last_request,omitempty" etag:"-" doc:"When it last asked for a change"`
 }
 
 // Provisioning is how a connection's SCIM endpoint behaves.

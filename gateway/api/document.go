@@ -10,6 +10,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"postern/core"
+	"postern/core/idempotency"
 	"postern/gateway/problem"
 )
 
@@ -36,18 +37,20 @@ var refusals = map[int]string{
 	http.StatusNotFound:              "The workspace has no such thing",
 	http.StatusConflict:              "It collides with what exists",
 	http.StatusRequestEntityTooLarge: "The body is too large",
+	http.StatusPreconditionFailed:    "It has changed since the caller read it: the entity tag of If-Match is not its own any more",
 	http.StatusUnsupportedMediaType:  "The body is not application/json",
+	http.StatusTooManyRequests:       "The service account asks more than it may; come again after Retry-After",
 	http.StatusServiceUnavailable:    "Something Postern depends on is down; come again after Retry-After",
 }
 
 // refusalsOf documents the errors of an operation. hasBody is whether it takes one.
 func refusalsOf(operation huma.Operation, registry huma.Registry, hasBody bool) map[string]*huma.Response {
-	statuses := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusServiceUnavailable}
+	statuses := []int{http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusServiceUnavailable}
 	if strings.Contains(operation.Path, "{") {
 		statuses = append(statuses, http.StatusNotFound)
 	}
 	if operation.Method != http.MethodGet {
-		statuses = append(statuses, http.StatusConflict)
+		statuses = append(statuses, http.StatusConflict, http.StatusPreconditionFailed)
 	}
 	if hasBody {
 		statuses = append(statuses, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
@@ -65,7 +68,37 @@ func refusalsOf(operation huma.Operation, registry huma.Registry, hasBody bool) 
 	}
 	responses[strconv.Itoa(http.StatusUnauthorized)].Headers = header("WWW-Authenticate")
 	responses[strconv.Itoa(http.StatusServiceUnavailable)].Headers = header("Retry-After")
+	responses[strconv.Itoa(http.StatusTooManyRequests)].Headers = header("Retry-After")
 	return responses
+}
+
+// describeHeaders tells of the headers that all operations of a kind have in common.
+func (s *Service) describeHeaders(document *huma.OpenAPI) {
+	text := func(longest int) *huma.Schema { return &huma.Schema{Type: huma.TypeString, MaxLength: &longest} }
+	tag := &huma.Param{Schema: &huma.Schema{Type: huma.TypeString}, Description: "Send it as If-Match with a change that is meant for this very state"}
+	key := &huma.Param{
+		Name: idempotencyKey, In: "header", Schema: text(idempotency.MaxKey),
+		Description: "A name for this request, new for each. Sent again with it within a day, the request has no further effect and is answered as before.",
+	}
+	match := &huma.Param{
+		Name: "If-Match", In: "header", Schema: text(1000),
+		Description: "The entity tag of what the caller saw. If that has changed since, nothing happens and the answer is 412.",
+	}
+	for path, item := range document.Paths {
+		path = strings.TrimPrefix(path, base)
+		if _, tagged := s.reads[path]; tagged {
+			item.Get.Responses[strconv.Itoa(http.StatusOK)].Headers = map[string]*huma.Param{"ETag": tag}
+		}
+		for _, operation := range []*huma.Operation{item.Post, item.Put, item.Patch, item.Delete} {
+			if operation == nil {
+				continue
+			}
+			operation.Parameters = append(operation.Parameters, key)
+			if _, tagged := s.reads.around(path); tagged {
+				operation.Parameters = append(operation.Parameters, match)
+			}
+		}
+	}
 }
 
 // tidy removes from the document what huma puts there and Postern does not mean: its own shape of an

@@ -25,12 +25,12 @@ type Hook struct {
 	Access     *HookAccess  `json:"access,omitempty"`
 
 	PreviousEnds   *time.Time `json:"previous_secret_until,omitempty" doc:"Until when the secret before is good"`
-	Verified       *time.Time `json:"verified,omitempty" doc:"When the sender last proved that it reaches us: Okta's challenge, Microsoft's validation"`
-	LastHeard      *time.Time `json:"last_heard,omitempty"`
-	LastType       string     `json:"last_type,omitempty"`
-	LastError      string     `json:"last_error,omitempty"`
-	LastErrorStage string     `json:"last_error_stage,omitempty"`
-	LastErrorAt    *time.Time `json:"last_error_at,omitempty"`
+	Verified       *time.Time `json:"verified,omitempty" etag:"-" doc:"When the sender last proved that it reaches us: Okta's challenge, Microsoft's validation"`
+	LastHeard      *time.Time `json:"last_heard,omitempty" etag:"-"`
+	LastType       string     `json:"last_type,omitempty" etag:"-"`
+	LastError      string     `json:"last_error,omitempty" etag:"-"`
+	LastErrorStage string     `json:"last_error_stage,omitempty" etag:"-"`
+	LastErrorAt    *time.Time `json:"last_error_at,omitempty" etag:"-"`
 	FilledUntil    *time.Time `json:"filled_until,omitempty" doc:"Until when Okta's System Log was read"`
 	Subscription   string     `json:"subscription,omitempty" doc:"Microsoft Graph's id of it"`
 	Expires        *time.Time `json:"subscription_expires,omitempty" doc:"Unless it is renewed, which happens by itself"`

@@ -34,15 +34,17 @@ const (
 	HoldsWrite       = "holds:write"       // decide on departures and signals that wait
 	SignalsRead      = "signals:read"      // receipts, policy, failures
 	SignalsWrite     = "signals:write"     // change the policy, lift restrictions
-	ActivityRead     = "activity:read"     // events, checkpoints
-	OperationsRead   = "operations:read"   // state of the sinks
+	PoliciesRead     = "policies:read"     // what starts a rotation
+	PoliciesWrite    = "policies:write"
+	ActivityRead     = "activity:read"   // events, checkpoints
+	OperationsRead   = "operations:read" // state of the sinks
 )
 
 // Scopes lists every scope, for a service account that may do everything.
 func Scopes() []string {
 	return []string{
 		AppsRead, AppsWrite, AccountsRead, AccountsWrite, GrantsWrite, DirectoryRead, DirectoryWrite, ConnectionsRead, ConnectionsWrite,
-		ProvisioningRead, HoldsWrite, SignalsRead, SignalsWrite, ActivityRead, OperationsRead,
+		ProvisioningRead, HoldsWrite, SignalsRead, SignalsWrite, PoliciesRead, PoliciesWrite, ActivityRead, OperationsRead,
 	}
 }
 
@@ -59,10 +61,14 @@ type callerKey struct{}
 
 // add registers an operation: its scope, its errors as problems, and its handler.
 func add[Input, Output any](api huma.API, operation huma.Operation, scope string, handle func(ctx context.Context, by caller, in *Input) (*Output, error)) {
+	read, tagged := readerOf(operation, handle)
+	if tagged {
+		api.Adapter().(adapter).reads[operation.Path] = read
+	}
 	operation.Path = base + operation.Path
 	operation.Security = []map[string][]string{{security: {scope}}}
 	operation.Description = strings.TrimSpace(operation.Description + "\n\nScope: `" + scope + "`.")
-	operation.MaxBodyBytes = 256 << 10
+	operation.MaxBodyBytes = maxBody
 	_, hasBody := reflect.TypeFor[Input]().FieldByName("Body")
 	operation.Responses = refusalsOf(operation, api.OpenAPI().Components.Schemas, hasBody)
 	huma.Register(api, operation, func(ctx context.Context, in *Input) (*Output, error) {
@@ -72,6 +78,9 @@ func add[Input, Output any](api huma.API, operation huma.Operation, scope string
 			_ = by.c.Error(err)
 			return nil, problem.From(by.c, err)
 		}
+		if tagged {
+			by.c.Header("ETag", tagOf(out))
+		}
 		return out, nil
 	})
 }
@@ -80,12 +89,12 @@ func add[Input, Output any](api huma.API, operation huma.Operation, scope string
 func (s *Service) authenticate(ctx huma.Context, next func(huma.Context)) {
 	c := humagin.Unwrap(ctx)
 	received := s.now()
-	scheme, token, _ := strings.Cut(ctx.Header("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || token == "" {
+	token := bearer(c.Request)
+	if token == "" {
 		problem.Write(c, core.Unauthenticated("send a service account's token as Authorization: Bearer"))
 		return
 	}
-	account, err := s.Directory.AuthenticateServiceAccount(ctx.Context(), seal.NewSecret(strings.TrimSpace(token)))
+	account, err := s.Directory.AuthenticateServiceAccount(ctx.Context(), seal.NewSecret(token))
 	if err != nil {
 		problem.Write(c, err)
 		return
@@ -102,6 +111,15 @@ func (s *Service) authenticate(ctx huma.Context, next func(huma.Context)) {
 	cause := core.NewCause(account.Actor(), received)
 	cause.Origin = problem.Origin(c)
 	next(huma.WithValue(ctx, callerKey{}, caller{account, cause, c}))
+}
+
+// bearer is the token of a request; "" if there is none.
+func bearer(request *http.Request) string {
+	scheme, token, _ := strings.Cut(request.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
 }
 
 // change runs a command's transaction and wakes the sequencer after it.

@@ -37,7 +37,7 @@ func userOf(user directory.User) User {
 type UserWithTeams struct {
 	User
 	Teams    []Team `json:"teams" nullable:"false"`
-	Sessions int    `json:"sessions" doc:"How many are live"`
+	Sessions int    `json:"sessions" etag:"-" doc:"How many are live"`
 }
 
 // Team is a group as the identity provider describes it.

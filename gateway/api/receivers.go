@@ -16,13 +16,13 @@ import (
 type Lane struct {
 	Status      string     `json:"status" enum:"none,running,paused,disabled" doc:"none: the receiver has made no stream yet"`
 	Reason      string     `json:"reason,omitempty"`
-	Waiting     int        `json:"waiting" doc:"Messages that are not delivered yet"`
-	DeadLetters int        `json:"dead_letters" doc:"Messages that were refused or given up"`
-	Oldest      *time.Time `json:"oldest,omitempty" doc:"Since when the oldest message waits"`
-	Succeeded   *time.Time `json:"succeeded,omitempty" doc:"When a message was last taken"`
-	Failures    int        `json:"failures" doc:"Attempts that failed in a row"`
-	LastError   string     `json:"last_error,omitempty"`
-	LastErrorAt *time.Time `json:"last_error_at,omitempty"`
+	Waiting     int        `json:"waiting" etag:"-" doc:"Messages that are not delivered yet"`
+	DeadLetters int        `json:"dead_letters" etag:"-" doc:"Messages that were refused or given up"`
+	Oldest      *time.Time `json:"oldest,omitempty" etag:"-" doc:"Since when the oldest message waits"`
+	Succeeded   *time.Time `json:"succeeded,omitempty" etag:"-" doc:"When a message was last taken"`
+	Failures    int        `json:"failures" etag:"-" doc:"Attempts that failed in a row"`
+	LastError   string     `json:"last_error,omitempty" etag:"-"`
+	LastErrorAt *time.Time `json:"last_error_at,omitempty" etag:"-"`
 }
 
 // Receiver is who may have a stream of Shared Signals from Postern.

@@ -18,6 +18,7 @@ import (
 	"postern/core/accounts"
 	"postern/core/directory"
 	"postern/core/lifecycle"
+	"postern/core/policies"
 	"postern/core/postgres"
 	"postern/core/rotation"
 	"postern/core/signals"
@@ -30,13 +31,14 @@ import (
 	"postern/webhooks/transmitter"
 )
 
-// Service is the API. Every field is needed except Now, Wake and AuditKey.
+// Service is the API. Every field is needed except Now, Wake, AuditKey and Rate.
 type Service struct {
 	DB        *postgres.DB
 	Directory *directory.Directory
 	Accounts  *accounts.Accounts
 	Rotations *rotation.Rotations
 	Lifecycle *lifecycle.Lifecycle
+	Policies  *policies.Policies
 	Signals   *signals.Signals
 	Streams   *ssf.Service
 	Receivers *transmitter.Service
@@ -51,6 +53,13 @@ type Service struct {
 	Now func() time.Time
 	// Wake tells the sequencer that events were committed.
 	Wake func()
+	// Rate is how many requests a second a service account may send, four seconds' worth at once. Default
+	// DefaultRate.
+	Rate int
+
+	limits   limits
+	reads    readers
+	matching chan struct{} // one for each change that looks again before its commit
 }
 
 const base = "/api/v1"
@@ -76,8 +85,9 @@ func (s *Service) Mount(router gin.IRouter) {
 		Transformers:  []huma.Transformer{asProblem},
 	}
 	config.RejectUnknownQueryParameters = true
-	api := huma.NewAPI(config, adapter{router})
-	api.UseMiddleware(s.authenticate)
+	s.reads, s.matching = readers{}, make(chan struct{}, max(1, s.DB.Config().MaxConns/2))
+	api := huma.NewAPI(config, adapter{router, s.reads})
+	api.UseMiddleware(s.authenticate, s.limit, s.once, s.unchanged)
 	s.apps(api)
 	s.accounts(api)
 	s.grants(api)
@@ -94,11 +104,13 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.logoutTargets(api)
 	s.hooks(api)
 	s.webhooks(api)
+	s.policies(api)
 	s.signalPolicies(api)
 	s.signalHolds(api)
 	s.activity(api)
 	s.sinks(api)
 	tidy(api.OpenAPI())
+	s.describeHeaders(api.OpenAPI())
 	document, err := json.MarshalIndent(api.OpenAPI(), "", "\t")
 	router.GET(base+"/openapi.json", func(c *gin.Context) {
 		if err != nil {
@@ -124,7 +136,10 @@ func (s *Service) wake() {
 }
 
 // adapter mounts huma's operations on any gin router.
-type adapter struct{ router gin.IRouter }
+type adapter struct {
+	router gin.IRouter
+	reads  readers
+}
 
 // Handle implements huma.Adapter.
 func (a adapter) Handle(operation *huma.Operation, handler func(huma.Context)) {

@@ -34,13 +34,13 @@ type Stream struct {
 	Status         string     `json:"status" enum:"creating,enabled,paused,disabled" doc:"creating: the transmitter did not answer when it was made"`
 	Reason         string     `json:"reason,omitempty" doc:"Of the status, in the transmitter's words"`
 	VerifyAsked    *time.Time `json:"verification_asked,omitempty"`
-	Verified       *time.Time `json:"verified,omitempty" doc:"When the last verification event came"`
-	LastEvent      *time.Time `json:"last_event,omitempty"`
-	LastEventType  string     `json:"last_event_type,omitempty"`
-	Failures       int        `json:"failures" doc:"Polls that failed in a row"`
-	LastError      string     `json:"last_error,omitempty" doc:"What is wrong; absent when nothing is"`
-	LastErrorStage string     `json:"last_error_stage,omitempty" doc:"Where it failed: discovery, token, create, poll, signature, audience …"`
-	LastErrorAt    *time.Time `json:"last_error_at,omitempty"`
+	Verified       *time.Time `json:"verified,omitempty" etag:"-" doc:"When the last verification event came"`
+	LastEvent      *time.Time `json:"last_event,omitempty" etag:"-"`
+	LastEventType  string     `json:"last_event_type,omitempty" etag:"-"`
+	Failures       int        `json:"failures" etag:"-" doc:"Polls that failed in a row"`
+	LastError      string     `json:"last_error,omitempty" etag:"-" doc:"What is wrong; absent when nothing is"`
+	LastErrorStage string     `json:"last_error_stage,omitempty" etag:"-" doc:"Where it failed: discovery, token, create, poll, signature, audience …"`
+	LastErrorAt    *time.Time `json:"last_error_at,omitempty" etag:"-"`
 }
 
 func (s *Service) streamOf(one ssf.Stream) Stream {

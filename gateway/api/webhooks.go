@@ -22,10 +22,10 @@ type Webhook struct {
 	PreviousEnds *time.Time `json:"previous_secret_until,omitempty" doc:"Until when messages carry a signature of the secret before too"`
 	State        string     `json:"state" enum:"running,paused,disabled"`
 	Reason       string     `json:"reason,omitempty"`
-	Succeeded    *time.Time `json:"succeeded,omitempty"`
-	Failures     int        `json:"failures" doc:"Attempts that failed in a row"`
-	LastError    string     `json:"last_error,omitempty"`
-	LastErrorAt  *time.Time `json:"last_error_at,omitempty"`
+	Succeeded    *time.Time `json:"succeeded,omitempty" etag:"-"`
+	Failures     int        `json:"failures" etag:"-" doc:"Attempts that failed in a row"`
+	LastError    string     `json:"last_error,omitempty" etag:"-"`
+	LastErrorAt  *time.Time `json:"last_error_at,omitempty" etag:"-"`
 	Created      time.Time  `json:"created"`
 	Updated      time.Time  `json:"updated"`
 }

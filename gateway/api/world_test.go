@@ -51,7 +51,8 @@ type world struct {
 	ana, ben  directory.User // of acme
 	gus       directory.User // of globex
 	tokens    map[string]string
-	hidden    []string // further secrets no answer may hold
+	hidden    []string         // further secrets no answer may hold
+	now       func() time.Time // of the service
 }
 
 func newWorld(t *testing.T) *world {
@@ -70,7 +71,7 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{db: db, directory: &directory.Directory{DB: db}, key: private, tokens: map[string]string{}}
+	w := &world{db: db, directory: &directory.Directory{DB: db}, key: private, tokens: map[string]string{}, now: time.Now}
 	w.accounts = &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: keys}, Directory: w.directory}
 	w.rotations = &rotation.Rotations{DB: db, Accounts: w.accounts, Queue: queue}
 	w.engine = gin.New()
@@ -80,6 +81,7 @@ func newWorld(t *testing.T) *world {
 	w.signals = &signals.Signals{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle}
 	(&api.Service{
 		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Signals: w.signals, Signing: &signing.Signing{DB: db, Vault: &vault.Vault{DB: db, Keys: keys}}, Streams: w.receiver(), Receivers: w.transmitter(), Logouts: w.logouts(), Hooks: w.hooks(), Webhooks: w.webhooks(), AuditKey: public, Log: log,
+		Now: func() time.Time { return w.now() },
 	}).Mount(w.engine)
 	w.document = openDocument(t, w.engine)
 	cause := core.NewCause(core.System, time.Now())
