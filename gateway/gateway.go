@@ -18,6 +18,7 @@ import (
 	"postern/core/jobs"
 	"postern/core/journal"
 	"postern/core/lifecycle"
+	"postern/core/policies"
 	"postern/core/postgres"
 	"postern/core/rotation"
 	"postern/core/signals"
@@ -49,6 +50,7 @@ type Gateway struct {
 	streams   *ssf.Service
 	told      transmission
 	hooks     *hooks.Service
+	policies  *policies.Policies
 	takers    *lifecycle.Takers
 	sequencer *audit.Sequencer
 	auditKey  ed25519.PrivateKey
@@ -114,6 +116,8 @@ func (g *Gateway) wire() error {
 		DB: g.db, Accounts: g.accounts, Queue: g.queue, Connectors: connectors, Now: g.now, Log: g.log, Options: g.config.Rotation.options(),
 		AllowPrivate: g.config.AllowPrivate, Rested: g.metrics.rested,
 	}
+	g.policies = &policies.Policies{DB: g.db, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
+	g.accounts.Used = g.policies.SignedIn
 	g.takers = &lifecycle.Takers{}
 	g.lifecycle = &lifecycle.Lifecycle{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake, Left: g.takers.Wake,
@@ -217,6 +221,7 @@ func (g *Gateway) work(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return worker.Run(ctx) })
 	group.Go(func() error { return g.rotations.Run(ctx) })
+	group.Go(func() error { return g.policies.Run(ctx) })
 	group.Go(func() error { return g.lifecycle.Run(ctx) })
 	group.Go(func() error { return g.signals.Run(ctx) })
 	group.Go(func() error { return g.streams.Run(ctx) })

@@ -20,6 +20,8 @@ type Accounts struct {
 	Vault     *vault.Vault
 	Directory *directory.Directory
 	Now       func() time.Time // nil is time.Now
+	// Used is called, if set, in each transaction in which somebody is given an account's password.
+	Used func(ctx context.Context, tx pgx.Tx, workspace, account core.ID) error
 }
 
 // now is the time as PostgreSQL keeps it.

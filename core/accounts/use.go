@@ -127,6 +127,11 @@ func (a *Accounts) recordExposure(ctx context.Context, tx pgx.Tx, cause core.Cau
 	}); err != nil {
 		return postgres.Classify(err)
 	}
+	if a.Used != nil {
+		if err := a.Used(ctx, tx, account.Workspace, account.ID); err != nil {
+			return err
+		}
+	}
 	who, err := a.Directory.User(ctx, tx, account.Workspace, user)
 	if err != nil {
 		return err

@@ -7,6 +7,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/policies"
 	"postern/core/postgres"
 	"postern/core/rotation"
 )
@@ -31,14 +32,19 @@ func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, one leaver) (
 	batch.Queue(keepPlans)
 	l.Directory.QueueEndSessions(batch, cause, user, "deprovisioned", &ended)
 	leaver := l.Accounts.QueueLeaver(batch, user.Workspace, user.ID, one.departed)
+	choice := l.policies().QueueChoose(batch, user.Workspace, policies.TriggerDeprovision)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return Effect{}, err
+	}
+	rotated, err := choice.Of(ctx, tx, leaver.Exposed)
+	if err != nil {
 		return Effect{}, err
 	}
 	// The grants come before the rotations because a worker too takes an account first and then its
 	// rotation: the other way round the two would wait for each other.
 	batch = &pgx.Batch{}
 	l.Accounts.QueueRevoke(batch, cause, user.Workspace, user.Target(), leaver, &revoked)
-	plans := l.Rotations.QueuePlans(batch, cause, user.Workspace, rotation.ReasonDeprovision, wishes(leaver.Exposed))
+	plans := l.Rotations.QueuePlans(batch, cause, user.Workspace, rotation.ReasonDeprovision, wishes(rotated))
 	if _, err := l.Directory.SuspendMemberships(ctx, postgres.Queueing(batch), user.Workspace, user.ID); err != nil {
 		return Effect{}, err
 	}
@@ -57,7 +63,7 @@ func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, one leaver) (
 	s.tell(revoked...)
 	s.tell(orphaned...)
 	s.tell(planned...)
-	effect := Effect{SessionsEnded: len(ended), Rotations: inPlace(leaver.Exposed, open)}
+	effect := Effect{SessionsEnded: len(ended), Rotations: inPlace(rotated, open)}
 	for _, account := range leaver.Exposed {
 		if account.Direct {
 			effect.GrantsRevoked++
@@ -66,7 +72,7 @@ func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, one leaver) (
 	return effect, nil
 }
 
-// rotate plans the rotation of every exposed account and returns the rotations in the order given.
+// rotate plans the rotation of accounts that a policy has chosen, and returns the rotations in the order given.
 func (l *Lifecycle) rotate(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, workspace core.ID, exposed []accounts.Exposed, reason rotation.Reason) ([]core.ID, error) {
 	open, planned, err := l.Rotations.PlanAll(ctx, tx, cause, workspace, reason, wishes(exposed))
 	s.tell(planned...)

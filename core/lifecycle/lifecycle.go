@@ -53,7 +53,7 @@ func (l *Lifecycle) Recording(record func(batch *pgx.Batch, subject core.ID) err
 type Effect struct {
 	SessionsEnded int       // sessions that were live
 	GrantsRevoked int       // accounts the person had a live grant of their own on
-	Rotations     []core.ID // of every exposed account, new or joined; those whose password was seen first
+	Rotations     []core.ID // of the exposed accounts that the policies have rotated, new or joined; those whose password was seen first
 }
 
 func (l *Lifecycle) now() time.Time {

@@ -22,8 +22,8 @@ func (l *Lifecycle) DeprovisionIn(ctx context.Context, tx pgx.Tx, last *pgx.Batc
 	return effect, s.events, err
 }
 
-// RotateIn plans the rotation of every account people were exposed to, those whose password they saw first, as
-// part of another command: its rotations in that order, and what is to be told.
+// RotateIn plans the rotation of accounts people were exposed to, those whose password they saw first, as part of
+// another command: its rotations in that order, and what is to be told. The caller has asked the policies.
 func (l *Lifecycle) RotateIn(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, reason rotation.Reason, exposed ...[]accounts.Exposed) ([]core.ID, []core.Event, error) {
 	var all []accounts.Exposed
 	for _, one := range exposed {

@@ -30,6 +30,7 @@ func (l *Lifecycle) Run(ctx context.Context) error {
 			return nil
 		case <-sweep.C:
 			l.warn(ctx, "look for ownership that has expired", second(l.Sweep(ctx)))
+			l.warn(ctx, "do what follows from grants that have expired", second(l.Ended(ctx)))
 			l.warn(ctx, "forget departures nobody counts any more", l.forget(ctx))
 		case <-carry.C:
 			l.warn(ctx, "carry out what was decided about held departures", second(l.Carry(ctx)))

@@ -113,7 +113,26 @@ func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, s *story, cause c
 	if err := l.appendTeam(ctx, tx, s, cause, after, events, removed, added); err != nil || len(added)+len(removed) == 0 {
 		return after, err
 	}
+	if len(removed) > 0 {
+		if err := l.leftTeam(ctx, tx, cause, before.Workspace, before.ID, removed); err != nil {
+			return after, err
+		}
+	}
 	return after, l.checkOwned(ctx, tx, s, cause, before.Workspace, accounts.Subject{Team: before.ID})
+}
+
+// leftTeam has rotated, as the policies say, what people know through a team they are in no more.
+func (l *Lifecycle) leftTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, team core.ID, users []core.ID) error {
+	shared, err := l.Accounts.Shared(ctx, tx, workspace, team)
+	if err != nil || len(shared) == 0 {
+		return err
+	}
+	lost, err := l.Accounts.LostByUsers(ctx, tx, workspace, users, shared)
+	if err != nil {
+		return err
+	}
+	_, err = l.revoked(ctx, tx, cause, workspace, lost)
+	return err
 }
 
 // members turns an edit into who comes and who goes; nobody is in both. It costs what differs, not
@@ -165,9 +184,22 @@ func (l *Lifecycle) DeleteTeam(ctx context.Context, cause core.Cause, workspace,
 		if err := refuseLeavers(ctx, tx, workspace, selectLeaversIn, pgx.StrictNamedArgs{"team": team}); err != nil {
 			return err
 		}
+		shared, err := l.Accounts.Shared(ctx, tx, workspace, team)
+		if err != nil {
+			return err
+		}
 		grants, err := l.Accounts.RevokeTeam(ctx, tx, cause, workspace, team)
 		if err != nil {
 			return err
+		}
+		if len(shared) > 0 {
+			lost, err := l.Accounts.LostByTeam(ctx, tx, workspace, team, shared)
+			if err != nil {
+				return err
+			}
+			if _, err := l.revoked(ctx, tx, cause, workspace, lost); err != nil {
+				return err
+			}
 		}
 		members, err := l.Directory.DeleteTeam(ctx, tx, workspace, team)
 		if err != nil {

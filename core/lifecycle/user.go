@@ -196,7 +196,10 @@ func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, s *story, cause core.
 		return after, effect, err
 	}
 	after, err := l.Directory.UpdateUser(ctx, tx, wanted)
-	if err != nil || owns {
+	if err != nil {
+		return after, effect, err
+	}
+	if err := l.administers(ctx, tx, cause, before, after); err != nil || owns {
 		return after, effect, err
 	}
 	if s.ended != nil {

@@ -45,11 +45,24 @@ func (c *Choice) None() bool {
 	return !c.some
 }
 
-// covered is true of an account a that a policy p is about. Who needs p may have it from a row or from a draft.
-const covered = `(case p.covers when 'all' then true when 'apps' then a.app_id = any(p.apps)
-	when 'tags' then a.tags && p.tags else a.id = any(p.accounts) end and not a.id = any(p.excluded))`
+// within is true of an account a that a policy p names, and covered of those it does not exclude. p may be a row, or
+// a draft.
+const (
+	within = `case p.covers when 'all' then true when 'apps' then a.app_id = any(p.apps)
+	when 'tags' then a.tags && p.tags else a.id = any(p.accounts) end`
+	covered = `(` + within + ` and not a.id = any(p.excluded))`
+)
 
-// forbidding are the states in which nothing is rotated that nobody's leaving asks for.
+// draft is a policy p that the parameters say.
+const draft = `(select @covers::text as covers, @apps::uuid[] as apps, @tags::text[] as tags, @accounts::uuid[] as accounts, @excluded::uuid[] as excluded) p`
+
+func (s Scope) draft(workspace core.ID) pgx.StrictNamedArgs {
+	return pgx.StrictNamedArgs{
+		"workspace": workspace, "covers": string(s.Covers), "apps": s.Apps, "tags": s.Tags, "accounts": s.Accounts, "excluded": s.Excluded,
+	}
+}
+
+// forbidding are the states in which nothing is rotated but to lock somebody out.
 const forbidding = `('desynced', 'unmanaged', 'app_disabled')`
 
 const selectChosen = `

@@ -42,7 +42,7 @@ func (p *Policies) wake() {
 }
 
 const columns = `id, workspace_id, name, trigger, enabled, covers, apps, tags, accounts, excluded, spacing, delay, schedule, version, created, updated,
-	occurrence, starts, ends, base, done, planned, passed, next`
+	occurrence, starts, ends, base, done, planned, passed, finished, next`
 
 // row is a policy with its workspace.
 type row struct {
@@ -56,7 +56,7 @@ func scan(found pgx.CollectableRow) (row, error) {
 	var occurrence, starts, ends *time.Time
 	err := found.Scan(&one.ID, &one.Workspace, &one.Name, &one.Trigger, &one.Enabled, &one.Scope.Covers, &one.Scope.Apps, &one.Scope.Tags,
 		&one.Scope.Accounts, &one.Scope.Excluded, &one.Spacing, &one.Delay, &schedule, &one.Version, &one.Created, &one.Updated,
-		&occurrence, &starts, &ends, &one.Round.base, &one.Round.done, &one.Round.Planned, &one.Round.Passed, &one.Round.next)
+		&occurrence, &starts, &ends, &one.Round.base, &one.Round.done, &one.Round.Planned, &one.Round.Passed, &one.Round.Finished, &one.Round.next)
 	if err != nil {
 		return row{}, err
 	}
@@ -159,7 +159,7 @@ func (p *Policies) Change(ctx context.Context, cause core.Cause, workspace, id c
 			return core.Event{}, err
 		}
 		if version != 0 && version != before.Version {
-			return core.Event{}, &core.Error{Kind: core.KindStale, Message: "the policy was changed meanwhile; read it again"}
+			return core.Event{}, core.Stale("the policy was changed meanwhile; read it again")
 		}
 		wanted := before
 		edit(&wanted)

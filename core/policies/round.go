@@ -8,11 +8,12 @@ import (
 // Round is how far a schedule has come with an occurrence: the one under way, or the next. An account's place
 // is a number that is as good as random and always the same; a round goes through the accounts in its order.
 type Round struct {
-	Day     Day // of the schedule; zero: there is none
-	Starts  time.Time
-	Ends    time.Time
-	Planned int // rotations begun in it
-	Passed  int // accounts passed over in it
+	Day      Day // of the schedule; zero: there is none
+	Starts   time.Time
+	Ends     time.Time
+	Planned  int        // rotations begun in it, or in the one before as long as it waits
+	Passed   int        // accounts passed over, likewise
+	Finished *time.Time // when an occurrence was last carried out to its end
 
 	base int64      // the place that is due at Starts
 	done int64      // the last place seen to; -1: none
@@ -24,6 +25,13 @@ const places = math.MaxInt64
 // begin is the round of an occurrence of which nothing is done yet.
 func begin(found opening) Round {
 	return Round{Day: found.day, Starts: found.start, Ends: found.end, done: -1, next: &found.start}
+}
+
+// following is the round after one that is carried out.
+func (r Round) following(schedule *Schedule, now time.Time) Round {
+	next := begin(schedule.after(later(now, r.Starts)))
+	next.Planned, next.Passed, next.Finished = r.Planned, r.Passed, r.Finished
+	return next
 }
 
 // first is the round a policy begins with when it is made or changed.
@@ -64,8 +72,15 @@ func (r Round) resume(schedule *Schedule, now time.Time) Round {
 	}
 	open := schedule.open(now)
 	if newer, found := schedule.latest(r.Day, open.start); found {
-		r = begin(newer)
+		r.Day, r.done = newer.day, -1
 	}
 	r.base, r.Starts, r.Ends, r.next = r.done+1, open.start, open.end, &open.start
 	return r
+}
+
+func later(one, other time.Time) time.Time {
+	if one.Before(other) {
+		return other
+	}
+	return one
 }

@@ -119,6 +119,29 @@ func (w *Weekday) UnmarshalText(text []byte) error {
 	return core.Invalid("weekdays", "a day of the week is monday, tuesday and so on")
 }
 
+// ParseSchedule reads a schedule from texts, as people write them: days of the week by name, times of day as 02:30, the
+// first day as 2026-11-23. What makes no sense together is told when the policy is kept.
+func ParseSchedule(days int, start string, weekdays []string, monthDays []int, zone, from, to string) (*Schedule, error) {
+	schedule := &Schedule{Days: days, MonthDays: monthDays, Zone: zone}
+	for _, name := range weekdays {
+		var day Weekday
+		if err := day.UnmarshalText([]byte(name)); err != nil {
+			return nil, err
+		}
+		schedule.Weekdays = append(schedule.Weekdays, day)
+	}
+	if err := schedule.Start.UnmarshalText([]byte(start)); err != nil {
+		return nil, err
+	}
+	if err := schedule.From.UnmarshalText([]byte(from)); err != nil {
+		return nil, err
+	}
+	if err := schedule.To.UnmarshalText([]byte(to)); err != nil {
+		return nil, err
+	}
+	return schedule, nil
+}
+
 // shortest is how long a window is at least: time enough to spread what begins in it.
 const shortest = 15 * time.Minute
 

@@ -173,12 +173,15 @@ func (t *telling) readHeld(ctx context.Context, tx pgx.Tx) (bool, error) {
 // release does what waited. Whoever was deleted meanwhile is passed over.
 func (t *telling) release(ctx context.Context, tx pgx.Tx) error {
 	batch := &pgx.Batch{}
-	t.Accounts.QueueMeantExposed(batch, t.signal.Workspace, &t.seen)
+	t.queueExposed(batch)
 	var duties []duty
 	for i := range t.people {
 		duties = append(duties, duty{at: i, commands: t.receipt.Waiting})
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+		return err
+	}
+	if err := t.chosen(ctx, tx); err != nil {
 		return err
 	}
 	t.receipt.Outcome, t.receipt.Note = Done, "done after an administrator approved it"

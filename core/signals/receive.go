@@ -12,6 +12,7 @@ import (
 	"postern/core/accounts"
 	"postern/core/audit"
 	"postern/core/directory"
+	"postern/core/policies"
 )
 
 // Receive carries out a signal and returns its receipt, after the commit. It is one transaction: whom the signal
@@ -87,7 +88,9 @@ type telling struct {
 	looked bool // what was done lately was read, and sessions ended, with the first look
 	rich   bool // somebody meant may have been exposed to something
 	ended  []directory.Ended
-	seen   map[core.ID][]accounts.Exposed // what each was exposed to, if the policy wants to know
+	seen   map[core.ID][]accounts.Exposed // what each was exposed to, if it may be rotated
+	choice *policies.Choice
+	spared bool // a policy leaves out some of what the signal would have rotated
 	known  []incident
 	last   *pgx.Batch
 	events []core.Event // in the order in which they are told
@@ -286,7 +289,7 @@ func (t *telling) look(ctx context.Context, tx pgx.Tx, wanted []Command) error {
 	ending, whole := slices.Contains(wanted, EndSessions), t.signal.SID == ""
 	batch := &pgx.Batch{}
 	if (t.rich || !t.looked) && (slices.Contains(wanted, Rotate) || slices.Contains(wanted, RotateSeen)) {
-		t.Accounts.QueueMeantExposed(batch, t.signal.Workspace, &t.seen)
+		t.queueExposed(batch)
 		t.queueGuard(batch)
 	}
 	if !t.looked && ending && whole {
@@ -299,6 +302,9 @@ func (t *telling) look(ctx context.Context, tx pgx.Tx, wanted []Command) error {
 		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 			return err
 		}
+	}
+	if err := t.chosen(ctx, tx); err != nil {
+		return err
 	}
 	if !ending {
 		return nil

@@ -23,6 +23,7 @@ type Account struct {
 	State       string     `json:"state" enum:"unvalidated,validated,desync_suspected,desynced,unmanaged,app_disabled,at_risk" doc:"How far the stored password can be trusted"`
 	StateReason string     `json:"state_reason,omitempty"`
 	Orphaned    bool       `json:"orphaned" doc:"Nobody active owns it"`
+	Tags        []string   `json:"tags" nullable:"false"`
 	Validated   *time.Time `json:"validated,omitempty" doc:"When a sign-in last proved the password"`
 	Rotated     *time.Time `json:"rotated,omitempty" doc:"When the password was last replaced"`
 	Created     time.Time  `json:"created"`
@@ -31,7 +32,7 @@ type Account struct {
 func accountOf(account accounts.Account) Account {
 	return Account{
 		account.ID, account.App, account.AppName, account.Username, string(account.State), account.StateReason, account.Orphaned,
-		account.Validated, account.Rotated, account.Created,
+		append([]string{}, account.Tags...), account.Validated, account.Rotated, account.Created,
 	}
 }
 

@@ -59,7 +59,7 @@ func (s *Service) grants(api huma.API) {
 			}
 			var grant accounts.Grant
 			err := s.change(ctx, func(tx pgx.Tx) (err error) {
-				grant, err = s.Accounts.Share(ctx, tx, by.cause, by.Workspace, in.ID, accounts.Sharing{
+				grant, err = s.Lifecycle.Share(ctx, tx, by.cause, by.Workspace, in.ID, accounts.Sharing{
 					Subject: accounts.Subject{User: in.Body.User, Team: in.Body.Team}, Role: accounts.Role(in.Body.Role), Expires: in.Body.Expires,
 				})
 				return err
@@ -72,7 +72,7 @@ func (s *Service) grants(api huma.API) {
 	add(api, huma.Operation{OperationID: "unshareAccount", Method: http.MethodDelete, Path: "/grants/{id}", Tags: tags, Summary: "Take a grant back", DefaultStatus: http.StatusNoContent},
 		GrantsWrite, func(ctx context.Context, by caller, in *byID) (*struct{}, error) {
 			return nil, s.change(ctx, func(tx pgx.Tx) error {
-				return s.Accounts.Unshare(ctx, tx, by.cause, by.Workspace, in.ID)
+				return s.Lifecycle.Unshare(ctx, tx, by.cause, by.Workspace, in.ID)
 			})
 		})
 }

@@ -30,6 +30,7 @@ type commands struct {
 	Session    sessionCommands      `cmd:"" help:"See who is signed in, end sessions, and set how long they last."`
 	SCIM       scimCommands         `cmd:"" name:"scim" help:"See what identity providers asked for, and play it again."`
 	Hold       holdCommands         `cmd:"" help:"Decide on mass departures that wait."`
+	Policy     policyCommands       `cmd:"" help:"Say what starts a rotation: a schedule, a sign-in, somebody who leaves or loses access."`
 	Signal     signalCommands       `cmd:"" help:"See what identity providers said and what it did, and decide what it does."`
 	Stream     streamCommands       `cmd:"" help:"Receive Shared Signals: make, adopt and prove streams."`
 	Receiver   receiverCommands     `cmd:"" help:"Send Shared Signals: say who may hear them, and see how it goes."`

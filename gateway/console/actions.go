@@ -89,7 +89,7 @@ func (s *Service) share(c *gin.Context) {
 			}
 			expires = new(s.now().Add(lasting))
 		}
-		_, err = s.Accounts.Share(ctx, tx, s.cause(c), by.workspace(), account, accounts.Sharing{
+		_, err = s.Lifecycle.Share(ctx, tx, s.cause(c), by.workspace(), account, accounts.Sharing{
 			Subject: subject, Role: accounts.Role(c.PostForm("role")), Expires: expires,
 		})
 		return err
@@ -138,7 +138,7 @@ func (s *Service) unshare(c *gin.Context) {
 		if err != nil {
 			return err
 		}
-		return s.Accounts.Unshare(ctx, tx, s.cause(c), by.workspace(), grant)
+		return s.Lifecycle.Unshare(ctx, tx, s.cause(c), by.workspace(), grant)
 	})
 }
 

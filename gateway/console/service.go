@@ -19,6 +19,7 @@ import (
 	"postern/core/accounts"
 	"postern/core/directory"
 	"postern/core/lifecycle"
+	"postern/core/policies"
 	"postern/core/postgres"
 	"postern/core/rotation"
 	"postern/core/signals"
@@ -34,6 +35,7 @@ type Service struct {
 	Accounts  *accounts.Accounts
 	Rotations *rotation.Rotations
 	Lifecycle *lifecycle.Lifecycle
+	Policies  *policies.Policies
 	Signals   *signals.Signals
 	Streams   *ssf.Service
 	OIDC      *oidc.Service

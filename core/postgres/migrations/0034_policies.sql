@@ -36,6 +36,7 @@ create table policies (
 	done         bigint not null default -1,    -- accounts up to this place were seen to
 	planned      integer not null default 0,    -- rotations begun in this occurrence
 	passed       integer not null default 0,    -- accounts passed over in it
+	finished     timestamptz,                   -- when an occurrence was last carried out to its end
 	next         timestamptz,                   -- when somebody has to look again; null: it is off, or no schedule
 	primary key (workspace_id, id),
 	constraint policy_name unique (workspace_id, name)
@@ -53,4 +54,4 @@ create table policy_dues (
 	primary key (workspace_id, policy_id, account_id),
 	foreign key (workspace_id, policy_id) references policies (workspace_id, id) on delete cascade
 ) with (fillfactor = 70);
-create index policy_dues_due on policy_dues (due);
+create index policy_dues_due on policy_dues (due, workspace_id);

@@ -1,0 +1,110 @@
+package accounts
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/audit"
+	"postern/core/postgres"
+)
+
+// selectLost finds the accounts whose password somebody knows who may not use them any more. Whom it is about
+// follows.
+const selectLost = `
+select distinct e.account_id
+from exposures e
+join credential_versions v on v.workspace_id = e.workspace_id and v.account_id = e.account_id and v.field = 'password' and v.version = e.version
+where e.workspace_id = @workspace and e.account_id = any(@accounts::uuid[]) and e.level in ('filled', 'revealed')
+	and (v.label is not distinct from 'current' or v.refused is null or coalesce(v.proven > v.refused, false))
+	and not exists (
+		select from users u
+		where u.workspace_id = e.workspace_id and u.id = e.user_id and u.active and u.deleted is null and (exists (
+			select from grants g
+			where g.workspace_id = e.workspace_id and g.account_id = e.account_id and g.user_id = e.user_id
+				and g.revoked is null and (g.expires is null or g.expires > @now)
+		) or exists (
+			select from grants g
+			join team_members m on m.workspace_id = g.workspace_id and m.team_id = g.team_id and m.user_id = e.user_id and m.suspended is null
+			where g.workspace_id = e.workspace_id and g.account_id = e.account_id and g.team_id is not null
+				and g.revoked is null and (g.expires is null or g.expires > @now)
+		))
+	)`
+
+const (
+	selectLostByUsers = selectLost + ` and e.user_id = any(@users::uuid[]) order by e.account_id`
+	selectLostByTeam  = selectLost + ` and exists (
+	select from team_members m where m.workspace_id = e.workspace_id and m.team_id = @team and m.user_id = e.user_id) order by e.account_id`
+)
+
+// LostByUsers gives those of the accounts whose password one of the users knows who may not use it any more. Ask it
+// when access has ended: who knows a password keeps it until it is changed.
+func (a *Accounts) LostByUsers(ctx context.Context, q postgres.Querier, workspace core.ID, users, logins []core.ID) ([]core.ID, error) {
+	return identifiers(ctx, q, selectLostByUsers, pgx.StrictNamedArgs{"workspace": workspace, "users": users, "accounts": logins, "now": a.now()})
+}
+
+// LostByTeam is LostByUsers of a team's members.
+func (a *Accounts) LostByTeam(ctx context.Context, q postgres.Querier, workspace, team core.ID, logins []core.ID) ([]core.ID, error) {
+	return identifiers(ctx, q, selectLostByTeam, pgx.StrictNamedArgs{"workspace": workspace, "team": team, "accounts": logins, "now": a.now()})
+}
+
+// Lost is LostByUsers of whom a grant names.
+func (a *Accounts) Lost(ctx context.Context, q postgres.Querier, grant Grant) ([]core.ID, error) {
+	if grant.Team.IsZero() {
+		return a.LostByUsers(ctx, q, grant.Workspace, []core.ID{grant.User}, []core.ID{grant.Account})
+	}
+	return a.LostByTeam(ctx, q, grant.Workspace, grant.Team, []core.ID{grant.Account})
+}
+
+const selectShared = `
+select distinct g.account_id from grants g
+where g.workspace_id = @workspace and g.team_id = @team and g.revoked is null
+order by g.account_id`
+
+// Shared lists the accounts a team has a grant on.
+func (a *Accounts) Shared(ctx context.Context, q postgres.Querier, workspace, team core.ID) ([]core.ID, error) {
+	return identifiers(ctx, q, selectShared, pgx.StrictNamedArgs{"workspace": workspace, "team": team})
+}
+
+// Grant finds a grant by its id, whether it still gives access or not.
+func (a *Accounts) Grant(ctx context.Context, q postgres.Querier, workspace, grant core.ID) (Grant, error) {
+	return one[Grant](ctx, q, "grant", selectGrant, pgx.StrictNamedArgs{"workspace": workspace, "grant": grant})
+}
+
+const selectEnded = grantColumns + `
+where g.expires <= @now and g.revoked is null and g.settled is null and (g.expires, g.id) > (@expires, @after)
+order by g.expires, g.id limit 1
+for no key update of g skip locked`
+
+const settleGrant = `update grants set settled = @now where workspace_id = @workspace and id = @grant`
+
+// EndNext tells, once, of a grant of any workspace that has expired: the next one after another, or after the zero
+// Grant the first. found is false when there is none. What follows from it is the caller's, in the same transaction.
+func (a *Accounts) EndNext(ctx context.Context, tx pgx.Tx, cause core.Cause, after Grant) (ended Grant, found bool, err error) {
+	now, since := a.now(), time.Time{}
+	if after.Expires != nil {
+		since = *after.Expires
+	}
+	rows, err := tx.Query(ctx, selectEnded, pgx.StrictNamedArgs{"now": now, "expires": since, "after": [16]byte(after.ID)})
+	if err != nil {
+		return Grant{}, false, postgres.Classify(err)
+	}
+	ended, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Grant])
+	if errors.Is(err, pgx.ErrNoRows) {
+		return Grant{}, false, nil
+	}
+	if err != nil {
+		return Grant{}, false, postgres.Classify(err)
+	}
+	account, err := a.Account(ctx, tx, ended.Workspace, ended.Account)
+	if err != nil {
+		return ended, true, err
+	}
+	if _, err := tx.Exec(ctx, settleGrant, pgx.StrictNamedArgs{"workspace": ended.Workspace, "grant": ended.ID, "now": now}); err != nil {
+		return ended, true, postgres.Classify(err)
+	}
+	return ended, true, audit.Append(ctx, tx, unshared(ended.Workspace, cause, now, account.Target(), ended).Because("the grant expired"))
+}
