@@ -90,7 +90,7 @@ func (s sheet) diagnosis(d doctor.Diagnosis) {
 	}
 	s.say("\nWhat reaches Postern, and after how long everybody meant is out at the latest")
 	for _, one := range d.Coverage {
-		s.say("  %-50s %-10s by %s", one.Action, doctor.Span(one.Bound), doctor.DoorName(one.By))
+		s.say("  %-50s %-18s by %s", one.Action, doctor.Late(one.Bound, one.Assumed), doctor.DoorName(one.By))
 	}
 	s.say("\nTo paste at the identity provider")
 	for _, one := range d.Paste {

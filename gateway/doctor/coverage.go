@@ -10,9 +10,10 @@ import (
 
 // Path is one door an action comes in by, and how late at worst.
 type Path struct {
-	Door  string
-	Worst time.Duration // on the provider's side; Postern acts within a second of hearing
-	If    string        // what has to be set up for it there; empty: nothing more than the door
+	Door    string
+	Worst   time.Duration // on the provider's side; Postern acts within a second of hearing
+	If      string        // what has to be set up for it there
+	Assumed bool          // Worst is our assumption: the provider does not say
 }
 
 // Action is something an administrator, a policy or a person does at an identity provider, and how it reaches us.
@@ -25,20 +26,33 @@ type Action struct {
 
 // Doors of the matrix, by the names of signals' where they have one.
 var (
-	bySCIM  = func(worst time.Duration, condition string) Path { return Path{DoorSCIM, worst, condition} }
-	byUL    = func(condition string) Path { return Path{string(signals.UniversalLogout), time.Minute, condition} }
-	byBack  = func(condition string) Path { return Path{string(signals.BackChannelLogout), time.Minute, condition} }
-	byPush  = func(condition string) Path { return Path{string(signals.SSFPush), time.Minute, condition} }
-	byHook  = func(condition string) Path { return Path{string(signals.OktaEventHook), time.Minute, condition} }
-	byGraph = func(condition string) Path { return Path{string(signals.Graph), 5 * time.Minute, condition} }
+	bySCIM = func(worst time.Duration, condition string) Path {
+		return Path{Door: DoorSCIM, Worst: worst, If: condition}
+	}
+	byUL = func(condition string) Path {
+		return Path{Door: string(signals.UniversalLogout), Worst: time.Minute, If: condition}
+	}
+	byBack = func(condition string) Path {
+		return Path{Door: string(signals.BackChannelLogout), Worst: time.Minute, If: condition}
+	}
+	byPush = func(condition string) Path {
+		return Path{Door: string(signals.SSFPush), Worst: time.Minute, If: condition}
+	}
+	byHook = func(condition string) Path {
+		return Path{Door: string(signals.OktaEventHook), Worst: time.Minute, If: condition}
+	}
+	byGraph = func(condition string) Path {
+		return Path{Door: string(signals.Graph), Worst: 5 * time.Minute, If: condition}
+	}
 )
 
 // Actions is the coverage matrix: which action at which provider reaches us by which door, and how late at worst.
-// Its delays are the providers' own words where they give any, and what was seen of them otherwise.
+// Its delays are the providers' own words where they give any, and what was seen of them otherwise; those of Google
+// and of providers we do not know are marked as assumptions.
 func Actions() []Action {
 	const cycle = 40 * time.Minute // Entra ID's provisioning cycle
 	hook, graph := "an event hook for the type", "a change notification for users"
-	return []Action{
+	actions := []Action{
 		{Okta, "deactivate or suspend a user, or unassign the app", []Path{bySCIM(time.Minute, "deactivate users is on"), byHook(hook)}, "no Universal Logout: deactivation is not among its triggers. Suspension sends no SCIM either, only the hook"},
 		{Okta, "clear sessions, \"logout enabled apps\" ticked", []Path{byUL("Universal Logout is on for the app"), byHook(hook)}, ""},
 		{Okta, "clear sessions, the box not ticked", []Path{byHook(hook)}, "the Workflows card Clear User Sessions is the same"},
@@ -49,13 +63,13 @@ func Actions() []Action {
 		{Entra, "disable or delete a user, or unassign the app", []Path{bySCIM(cycle, "provisioning is on"), byGraph(graph)}, "provisioning runs every 20 to 40 minutes"},
 		{Entra, "revoke sessions", nil, "neither front-channel nor back-channel logout is sent; Continuous Access Evaluation is for Microsoft's own services"},
 		{Entra, "password changed, or high risk", []Path{byGraph(graph)}, "only what changes the user's record"},
-		{Entra, "the person signs out", []Path{{string(signals.FrontChannelLogout), time.Minute, "the browser still lets third parties keep cookies"}}, "a convenience; nobody signed it"},
+		{Entra, "the person signs out", []Path{{Door: string(signals.FrontChannelLogout), Worst: time.Minute, If: "the browser still lets third parties keep cookies"}}, "a convenience; nobody signed it"},
 		{Keycloak, "disable a user", []Path{bySCIM(time.Minute, "a SCIM client"), byPush("a stream, 26.8 or later")}, "sessions there live on, and no back-channel logout is sent"},
 		{Keycloak, "delete a user", []Path{bySCIM(time.Minute, "a SCIM client, 26.8 or later")}, "no back-channel logout is sent"},
 		{Keycloak, "sign out a user's sessions", []Path{byBack("the client has our address"), byPush("a stream")}, ""},
 		{Keycloak, "the person signs out", []Path{byBack("the client has our address"), byPush("a stream")}, ""},
 		{Keycloak, "password changed", []Path{byPush("a stream")}, ""},
-		{Google, "suspend or delete a user", []Path{bySCIM(24*time.Hour, "auto-provisioning of the app")}, "Google does not say how late: a day is an assumption"},
+		{Google, "suspend or delete a user", []Path{bySCIM(24*time.Hour, "auto-provisioning of the app")}, "Google does not say how late"},
 		{Google, "sign a user out everywhere", nil, "Google sends no logout to applications"},
 		{Google, "account hijacked or disabled", []Path{byPush("Cross-Account Protection")}, "of accounts that signed in with Google"},
 		{Generic, "deactivate a user", []Path{bySCIM(time.Hour, "SCIM provisioning"), byPush("a stream with account-disabled")}, "how late depends on the provider"},
@@ -63,12 +77,19 @@ func Actions() []Action {
 		{Generic, "revoke everything of a person", []Path{byUL("Global Token Revocation is supported"), byPush("a stream with session-revoked")}, ""},
 		{Generic, "password compromised", []Path{byPush("a stream with credential-compromise")}, ""},
 	}
+	for _, action := range actions {
+		for i := range action.Paths {
+			action.Paths[i].Assumed = action.Provider == Google || action.Provider == Generic
+		}
+	}
+	return actions
 }
 
 // Way is a path, and how it stands at one connection.
 type Way struct {
 	Door       string  `json:"door"`
 	Worst      float64 `json:"worst" doc:"Seconds until it is heard of, at worst"`
+	Assumed    bool    `json:"assumed" doc:"How late is an assumption: the provider does not say"`
 	If         string  `json:"if,omitempty" doc:"What the provider has to be set up with"`
 	Configured bool    `json:"configured"`
 	Seen       bool    `json:"seen" doc:"It was seen working"`
@@ -76,11 +97,12 @@ type Way struct {
 
 // Covered is an action as it reaches one connection.
 type Covered struct {
-	Action string  `json:"action"`
-	Ways   []Way   `json:"ways" nullable:"false"`
-	Bound  float64 `json:"bound" doc:"Seconds after which nobody is signed in any more, at worst"`
-	By     string  `json:"by" doc:"What the bound comes from: a door that is configured, or session_life"`
-	Note   string  `json:"note,omitempty"`
+	Action  string  `json:"action"`
+	Ways    []Way   `json:"ways" nullable:"false"`
+	Bound   float64 `json:"bound" doc:"Seconds after which nobody is signed in any more, at worst"`
+	Assumed bool    `json:"assumed" doc:"The bound is an assumption: the provider does not say how late it is"`
+	By      string  `json:"by" doc:"What the bound comes from: a door that was seen working, or session_life"`
+	Note    string  `json:"note,omitempty"`
 }
 
 // cover marks the matrix with what a connection has. What nothing tells us ends with the session at the latest.
@@ -96,10 +118,10 @@ func cover(provider string, doors []Door, life time.Duration) []Covered {
 		}
 		row := Covered{Action: action.Name, Ways: []Way{}, Bound: life.Seconds(), By: "session_life", Note: action.Note}
 		for _, path := range action.Paths {
-			way := Way{path.Door, path.Worst.Seconds(), path.If, at[path.Door].Configured, at[path.Door].Last != nil}
+			way := Way{path.Door, path.Worst.Seconds(), path.Assumed, path.If, at[path.Door].Configured, at[path.Door].Last != nil}
 			row.Ways = append(row.Ways, way)
 			if way.Seen && way.Worst < row.Bound { // configured is a hope: what was never seen bounds nothing
-				row.Bound, row.By = way.Worst, way.Door
+				row.Bound, row.Assumed, row.By = way.Worst, way.Assumed, way.Door
 			}
 		}
 		out = append(out, row)
@@ -115,7 +137,7 @@ func Table() string {
 	for _, action := range Actions() {
 		var ways []string
 		for _, path := range action.Paths {
-			ways = append(ways, fmt.Sprintf("%s, %s (%s)", DoorName(path.Door), Span(path.Worst.Seconds()), path.If))
+			ways = append(ways, fmt.Sprintf("%s, %s (%s)", DoorName(path.Door), Late(path.Worst.Seconds(), path.Assumed), path.If))
 		}
 		if len(ways) == 0 {
 			ways = []string{"**nothing**: the session's life bounds it"}
@@ -136,6 +158,14 @@ func DoorName(door string) string {
 		return name
 	}
 	return strings.ReplaceAll(door, "_", " ")
+}
+
+// Late is how late something is heard of, in one unit.
+func Late(seconds float64, assumed bool) string {
+	if assumed {
+		return "assumed " + Span(seconds)
+	}
+	return Span(seconds)
 }
 
 // Span is a time in one unit.
