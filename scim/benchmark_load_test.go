@@ -1,60 +1,20 @@
 package scim_test
 
 import (
-	"context"
 	"encoding/binary"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 
-	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/directory"
-	"postern/core/jobs"
-	"postern/core/postgres"
-	"postern/deploy/local/postgresql"
 )
 
-// durableServer is a PostgreSQL with its own settings but for its memory: the one of the tests does not
-// wait for the disk.
-type durableServer struct{ url string }
-
-func durable(b *testing.B) durableServer {
-	b.Helper()
-	folder, err := os.MkdirTemp("", "postern-bench-postgresql-")
-	must(b, err)
-	must(b, os.Chmod(folder, 0o711))
-	b.Cleanup(func() { _ = os.RemoveAll(folder) })
-	server, err := postgresql.Start(context.Background(), postgresql.Options{
-		Folder: filepath.Join(folder, "data"), Settings: map[string]string{"shared_buffers": "1GB", "max_wal_size": "4GB"},
-	})
-	partstest.Need(b, "PostgreSQL", err)
-	b.Cleanup(func() { _ = server.Stop() })
-	return durableServer{server.URL}
-}
-
-// open makes a database with the schema.
-func (s durableServer) open(b *testing.B, name string) *postgres.DB {
-	b.Helper()
-	admin, err := pgx.Connect(b.Context(), s.url)
-	must(b, err)
-	_, err = admin.Exec(b.Context(), "create database "+name)
-	must(b, err)
-	must(b, admin.Close(b.Context()))
-	db, err := postgres.Open(b.Context(), strings.Replace(s.url, "/postgres?", "/"+name+"?", 1), postgres.Options{Name: "bench", MaxConnections: 40})
-	must(b, err)
-	b.Cleanup(db.Close)
-	_, err = postgres.Migrate(b.Context(), db)
-	must(b, err)
-	must(b, jobs.Migrate(b.Context(), db))
-	return db
-}
+// inUse is how a PostgreSQL in use has its memory.
+var inUse = map[string]string{"shared_buffers": "1GB", "max_wal_size": "4GB"}
 
 const insertPeople = `
 insert into users (id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, attributes, created, updated)

@@ -13,6 +13,8 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/jobs"
+	"postern/core/postgres/postgrestest"
 )
 
 const (
@@ -29,9 +31,9 @@ const (
 // Pages are turned by startIndex near the beginning (page), by cursor wherever one is (cursor), and by
 // startIndex in the middle (deep), where the database must pass over what comes before.
 func BenchmarkScale(b *testing.B) {
-	server, began := durable(b), time.Now()
-	small := openOn(b, server.open(b, "small"), directory.Okta).acme
-	large := openOn(b, server.open(b, "large"), directory.Okta).acme
+	server, began := postgrestest.Server(b, inUse), time.Now()
+	small := openOn(b, postgrestest.Database(b, server, "small", jobs.Migrate), directory.Okta).acme
+	large := openOn(b, postgrestest.Database(b, server, "large", jobs.Migrate), directory.Okta).acme
 	small.populate(b, few, true)
 	large.populate(b, many, false)
 	narrow, wide := large.group(b, "narrow", smallGroup), large.group(b, "wide", wideGroup)

@@ -17,7 +17,9 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/jobs"
 	"postern/core/lifecycle"
+	"postern/core/postgres/postgrestest"
 )
 
 // BenchmarkRequests measures what identity providers ask most beside the floor: a bare gin handler
@@ -40,7 +42,7 @@ import (
 // document (a name and a value for each attribute, kept in their order), the events and the journal's
 // redacted copy, and what pgx makes of each further statement.
 func BenchmarkRequests(b *testing.B) {
-	w := openOn(b, durable(b).open(b, "requests"), directory.Okta)
+	w := openOn(b, postgrestest.Database(b, postgrestest.Server(b, inUse), "requests", jobs.Migrate), directory.Okta)
 	crowd := w.acme.populate(b, 1000, true)
 	floor := w.floor(b)
 	owner := w.acme.populateAccounts(b)

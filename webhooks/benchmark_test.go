@@ -19,7 +19,9 @@ import (
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/directory"
+	"postern/core/jobs"
 	"postern/core/jwt"
+	"postern/core/postgres/postgrestest"
 	"postern/core/seal"
 	"postern/core/signals"
 )
@@ -28,12 +30,12 @@ import (
 func (w *world) crowd(b *testing.B, size, shared int) []string {
 	b.Helper()
 	emails := make([]string, size)
-	w.tx(b, func(ctx context.Context, tx pgx.Tx) error {
+	w.Tx(b, func(ctx context.Context, tx pgx.Tx) error {
 		cause := core.NewCause(core.System, time.Now())
 		var app accounts.App
 		var err error
 		if shared > 0 {
-			app, err = w.accounts.CreateApp(ctx, tx, cause, w.acme.ID, accounts.NewApp{
+			app, err = w.Accounts.CreateApp(ctx, tx, cause, w.acme.ID, accounts.NewApp{
 				Name: "Wiki", Domains: []string{"wiki.example.com"}, SignInURL: "https://wiki.example.com/login", Connector: "browser",
 			})
 		}
@@ -43,19 +45,19 @@ func (w *world) crowd(b *testing.B, size, shared int) []string {
 			}
 			name := fmt.Sprintf("%s-%d", core.NewID(), n)
 			emails[n] = name + "@example.com"
-			user, err := w.directory.InsertUser(ctx, tx, directory.User{
+			user, err := w.Directory.InsertUser(ctx, tx, directory.User{
 				Workspace: w.acme.ID, Connection: w.okta.ID, UserName: name, Email: emails[n], Active: true, Role: directory.RoleUser,
 			})
 			if err != nil {
 				return err
 			}
-			if _, _, err := w.directory.StartSession(ctx, tx, core.NewCause(user.Actor(), time.Now()), directory.NewSession{
+			if _, _, err := w.Directory.StartSession(ctx, tx, core.NewCause(user.Actor(), time.Now()), directory.NewSession{
 				Workspace: w.acme.ID, User: user.ID, Connection: w.okta.ID, Authenticated: time.Now(),
 			}); err != nil {
 				return err
 			}
 			for one := range shared {
-				if _, err := w.accounts.CreateAccount(ctx, tx, cause, w.acme.ID, accounts.NewAccount{
+				if _, err := w.Accounts.CreateAccount(ctx, tx, cause, w.acme.ID, accounts.NewAccount{
 					App: app.ID, Username: fmt.Sprint(name, one), Password: seal.NewSecret("password"), Owner: user.ID,
 				}); err != nil {
 					return err
@@ -71,7 +73,7 @@ func (w *world) crowd(b *testing.B, size, shared int) []string {
 func (w *world) settle(b *testing.B) {
 	b.Helper()
 	for _, statement := range []string{"vacuum analyze", "checkpoint"} {
-		_, err := w.db.Exec(b.Context(), statement)
+		_, err := w.DB.Exec(b.Context(), statement)
 		must(b, err)
 	}
 }
@@ -143,10 +145,10 @@ func (e *endings) Refused(signals.Door, string) {}
 // floor is what no logout can do without: one RS256 verification and one committed update, in a bare handler.
 func (w *world) floor(b *testing.B) http.Handler {
 	b.Helper()
-	if _, err := w.db.Exec(b.Context(), `create table floor (id integer primary key, value integer not null)`); err != nil {
+	if _, err := w.DB.Exec(b.Context(), `create table floor (id integer primary key, value integer not null)`); err != nil {
 		b.Fatal(err)
 	}
-	if _, err := w.db.Exec(b.Context(), `insert into floor select n, 0 from generate_series(0, 99999) n`); err != nil {
+	if _, err := w.DB.Exec(b.Context(), `insert into floor select n, 0 from generate_series(0, 99999) n`); err != nil {
 		b.Fatal(err)
 	}
 	verifier := &jwt.Verifier{Keys: w.service.Keys}
@@ -158,7 +160,7 @@ func (w *world) floor(b *testing.B) http.Handler {
 			c.Status(http.StatusUnauthorized)
 			return
 		}
-		if _, err := w.db.Exec(c, `update floor set value = value + 1 where id = @id`, pgx.StrictNamedArgs{"id": row.Add(1) % 100_000}); err != nil {
+		if _, err := w.DB.Exec(c, `update floor set value = value + 1 where id = @id`, pgx.StrictNamedArgs{"id": row.Add(1) % 100_000}); err != nil {
 			c.Status(http.StatusInternalServerError)
 			return
 		}
@@ -185,9 +187,9 @@ func call(b *testing.B, handler http.Handler, path, address, token, body string)
 func BenchmarkUniversalLogout(b *testing.B) {
 	server := durable(b)
 	for _, shared := range []int{0, 5} {
-		w := newWorldOn(b, server.open(b, fmt.Sprint("logouts", shared)))
+		w := newWorldOn(b, postgrestest.Database(b, server.Server, fmt.Sprint("logouts", shared), jobs.Migrate))
 		ended := &endings{}
-		w.signals.Meter = ended
+		w.Signals.Meter = ended
 		handler, path := w.floor(b), "/webhooks/"+w.okta.ID.String()+"/universal-logout"
 		for _, at := range []int{1, 8, 32} {
 			b.Run(fmt.Sprintf("accounts=%d/concurrency=%d", shared, at), func(b *testing.B) {
@@ -242,7 +244,7 @@ const paced = 2000
 // ("cost"), both without a network, and by the rate of honest ones beside a sender over a real connection ("ratio").
 func BenchmarkForgedTokens(b *testing.B) {
 	database := durable(b)
-	w := newWorldOn(b, database.open(b, "forged"))
+	w := newWorldOn(b, postgrestest.Database(b, database.Server, "forged", jobs.Migrate))
 	const rounds, each = 4, 400
 	emails := w.crowd(b, (2*rounds+1)*each, 0)
 	tokens := make([]string, len(emails))

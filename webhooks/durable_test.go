@@ -2,7 +2,6 @@ package webhooks_test
 
 import (
 	"bytes"
-	"context"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -13,56 +12,28 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"postern/conformance/partstest"
-	"postern/core/jobs"
-	"postern/core/postgres"
+	"postern/core/postgres/postgrestest"
 	"postern/deploy/local/postgresql"
 )
 
-// durableServer is a PostgreSQL that waits for the disk, as one in use does and the one of the tests does not.
+// durableServer is a PostgreSQL that waits for the disk, as one in use does, and whose work can be measured.
 type durableServer struct {
-	url     string
+	*postgresql.Server
 	process string // of the postmaster
 }
 
 func durable(b *testing.B) durableServer {
 	b.Helper()
-	folder, err := os.MkdirTemp("", "postern-bench-postgresql-")
-	must(b, err)
-	must(b, os.Chmod(folder, 0o711))
-	b.Cleanup(func() { _ = os.RemoveAll(folder) })
-	data := filepath.Join(folder, "data")
-	server, err := postgresql.Start(context.Background(), postgresql.Options{
-		Folder: data, Settings: map[string]string{"shared_buffers": "1GB", "max_wal_size": "4GB"},
-	})
-	partstest.Need(b, "PostgreSQL", err)
-	b.Cleanup(func() { _ = server.Stop() })
+	server := postgrestest.Server(b, map[string]string{"shared_buffers": "1GB", "max_wal_size": "4GB"})
 	connection, err := pgx.Connect(b.Context(), server.URL)
 	must(b, err)
-	var folderThere string
-	must(b, connection.QueryRow(b.Context(), "show data_directory").Scan(&folderThere))
+	var folder string
+	must(b, connection.QueryRow(b.Context(), "show data_directory").Scan(&folder))
 	must(b, connection.Close(b.Context()))
-	text, err := os.ReadFile(filepath.Join(folderThere, "postmaster.pid"))
+	text, err := os.ReadFile(filepath.Join(folder, "postmaster.pid"))
 	must(b, err)
 	process, _, _ := strings.Cut(string(text), "\n")
-	return durableServer{server.URL, process}
-}
-
-// open makes a database with the schema.
-func (s durableServer) open(b *testing.B, name string) *postgres.DB {
-	b.Helper()
-	admin, err := pgx.Connect(b.Context(), s.url)
-	must(b, err)
-	_, err = admin.Exec(b.Context(), "create database "+name)
-	must(b, err)
-	must(b, admin.Close(b.Context()))
-	db, err := postgres.Open(b.Context(), strings.Replace(s.url, "/postgres?", "/"+name+"?", 1), postgres.Options{Name: "bench", MaxConnections: 40})
-	must(b, err)
-	b.Cleanup(db.Close)
-	_, err = postgres.Migrate(b.Context(), db)
-	must(b, err)
-	must(b, jobs.Migrate(b.Context(), db))
-	return db
+	return durableServer{server, process}
 }
 
 // busy is how long PostgreSQL has used a processor: its children that live, as those of a pool do.

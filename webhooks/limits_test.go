@@ -108,8 +108,8 @@ func TestAChangedConnectionHoldsAtOnce(t *testing.T) {
 	w.service.Now = func() time.Time { return still }
 	w.signIn(t)
 	change := func(edit func(*directory.Connection)) {
-		w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
-			_, err := w.directory.ChangeConnection(ctx, tx, core.NewCause(core.System, time.Now()), w.acme.ID, w.okta.ID, edit)
+		w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+			_, err := w.Directory.ChangeConnection(ctx, tx, core.NewCause(core.System, time.Now()), w.acme.ID, w.okta.ID, edit)
 			return err
 		})
 	}

@@ -5,8 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,16 +14,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
-	"postern/conformance/partstest"
 	"postern/conformance/signals/vectors"
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/directory"
 	"postern/core/jobs"
-	"postern/core/postgres"
+	"postern/core/postgres/postgrestest"
 	"postern/core/rotation"
 	"postern/core/seal"
-	"postern/deploy/local/postgresql"
 )
 
 // vector is one request and what must come of it, and what follows it.
@@ -61,8 +57,8 @@ func TestVectors(t *testing.T) {
 	for _, one := range all {
 		t.Run(one.Name, func(t *testing.T) {
 			w.token = ""
-			w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
-				return w.directory.AllowLogoutQuirks(ctx, tx, core.NewCause(core.System, time.Now()), w.acme.ID, w.okta.ID, one.Quirks)
+			w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+				return w.Directory.AllowLogoutQuirks(ctx, tx, core.NewCause(core.System, time.Now()), w.acme.ID, w.okta.ID, one.Quirks)
 			})
 			w.play(t, one)
 			for _, next := range one.Then {
@@ -149,15 +145,15 @@ func TestLogoutHasItsWholeEffect(t *testing.T) {
 	w.signIn(t)
 	ana := w.people["ana"]
 	var account accounts.Account
-	w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
+	w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
 		cause := core.NewCause(core.System, time.Now())
-		app, err := w.accounts.CreateApp(ctx, tx, cause, w.acme.ID, accounts.NewApp{
+		app, err := w.Accounts.CreateApp(ctx, tx, cause, w.acme.ID, accounts.NewApp{
 			Name: "Wiki", Domains: []string{"wiki.example.com"}, SignInURL: "https://wiki.example.com/login", Connector: "browser",
 		})
 		if err != nil {
 			return err
 		}
-		account, err = w.accounts.CreateAccount(ctx, tx, cause, w.acme.ID, accounts.NewAccount{
+		account, err = w.Accounts.CreateAccount(ctx, tx, cause, w.acme.ID, accounts.NewAccount{
 			App: app.ID, Username: "team", Password: seal.NewSecret("canary-password"), Owner: ana.ID,
 		})
 		return err
@@ -181,8 +177,8 @@ func TestLogoutHasItsWholeEffect(t *testing.T) {
 	if diff := cmp.Diff([]core.Target{ana.Target(), {Kind: "connection", ID: w.okta.ID, Name: "Okta"}}, accepted[0].Targets); diff != "" {
 		t.Error(diff)
 	}
-	rotations := &rotation.Rotations{DB: w.db}
-	found, err := rotations.List(t.Context(), w.db, w.acme.ID, account.ID, 10)
+	rotations := &rotation.Rotations{DB: w.DB}
+	found, err := rotations.List(t.Context(), w.DB, w.acme.ID, account.ID, 10)
 	if err != nil || len(found) != 1 || found[0].Reason != rotation.ReasonLogout {
 		t.Errorf("rotations: %+v, %v", found, err)
 	}
@@ -197,7 +193,7 @@ func TestASignalIsOneTransaction(t *testing.T) {
 		`create function fail() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$`,
 		`create trigger fail before update of epoch on users for each row when (old.user_name = 'bea') execute function fail()`,
 	} {
-		if _, err := w.db.Exec(t.Context(), statement); err != nil {
+		if _, err := w.DB.Exec(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -209,7 +205,7 @@ func TestASignalIsOneTransaction(t *testing.T) {
 	if accepted, out := len(w.events(t, w.acme.ID, core.SignalAccepted)), len(w.events(t, w.acme.ID, core.UserLoggedOut)); accepted+out != 0 {
 		t.Errorf("%d signals accepted, %d people logged out", accepted, out)
 	}
-	if _, err := w.db.Exec(t.Context(), `drop trigger fail on users`); err != nil {
+	if _, err := w.DB.Exec(t.Context(), `drop trigger fail on users`); err != nil {
 		t.Fatal(err)
 	}
 	answer, text = w.send(t, w.okta.ID, "", "application/json", token, emailBody("shared@example.com"))
@@ -288,33 +284,8 @@ func TestIdentityProviderDown(t *testing.T) {
 
 // TestDatabaseDown stops PostgreSQL under a request: 503, and the very same request works later.
 func TestDatabaseDown(t *testing.T) {
-	folder := t.TempDir()
-	for path := folder; path != filepath.Dir(path); path = filepath.Dir(path) {
-		if path != os.TempDir() {
-			_ = os.Chmod(path, 0o711) // PostgreSQL does not run as root
-		}
-		if filepath.Dir(path) == os.TempDir() {
-			break
-		}
-	}
-	server, err := postgresql.Start(t.Context(), postgresql.Options{Folder: filepath.Join(folder, "postgresql")})
-	partstest.Need(t, "PostgreSQL", err)
-	t.Cleanup(func() { _ = server.Stop() })
-	url, err := server.Database(t.Context(), "postern")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := postgres.Open(t.Context(), url, postgres.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	if _, err := postgres.Migrate(t.Context(), db); err != nil {
-		t.Fatal(err)
-	}
-	if err := jobs.Migrate(t.Context(), db); err != nil {
-		t.Fatal(err)
-	}
+	server := postgrestest.Server(t, nil)
+	db := postgrestest.Database(t, server, "postern", jobs.Migrate)
 	w := newWorldOn(t, db)
 	w.signIn(t)
 	token := w.mint(t, tokenSpec{})

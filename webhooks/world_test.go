@@ -29,16 +29,12 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/jobs"
-	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
-	"postern/core/rotation"
 	"postern/core/seal"
-	"postern/core/signals"
-	"postern/core/vault"
 	"postern/webhooks"
 	"postern/webhooks/keys"
 )
@@ -47,17 +43,13 @@ const publicURL = "https://postern.example.com"
 
 // world is two workspaces with their identity providers, people and live sessions.
 type world struct {
-	db        *postgres.DB
-	directory *directory.Directory
-	accounts  *accounts.Accounts
-	lifecycle *lifecycle.Lifecycle
-	signals   *signals.Signals
-	service   *webhooks.Service
-	engine    *gin.Engine
-	idp       *provider
-	tokens    atomic.Int64
-	token     string        // of the vector request before
-	ahead     time.Duration // how far the service's clock is ahead of the directory's
+	*coretest.Core
+	service *webhooks.Service
+	engine  *gin.Engine
+	idp     *provider
+	tokens  atomic.Int64
+	token   string        // of the vector request before
+	ahead   time.Duration // how far the service's clock is ahead of the directory's
 
 	acme, globex directory.Workspace
 	okta         directory.Connection // of acme: the one under test
@@ -116,26 +108,11 @@ func newWorld(t testing.TB) *world {
 func newWorldOn(t testing.TB, db *postgres.DB) *world {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
-	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	queue, err := jobs.NewQueue(db, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &world{db: db, idp: newProvider(t), people: map[string]directory.User{}, sessions: map[string]seal.Secret{}}
-	w.directory = &directory.Directory{DB: db}
-	w.accounts = &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: key}, Directory: w.directory}
-	rotations := &rotation.Rotations{DB: db, Accounts: w.accounts, Queue: queue}
-	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: rotations}
-	w.signals = &signals.Signals{
-		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: rotations, Lifecycle: w.lifecycle, PublicURL: publicURL,
-		Now: func() time.Time { return time.Now().Add(w.ahead) },
-	}
+	w := &world{Core: coretest.On(t, db, nil), idp: newProvider(t), people: map[string]directory.User{}, sessions: map[string]seal.Secret{}}
+	w.Signals.PublicURL, w.Signals.Now = publicURL, func() time.Time { return time.Now().Add(w.ahead) }
 	w.service = &webhooks.Service{
-		DB: db, Directory: w.directory, Signals: w.signals, PublicURL: publicURL + "/", Log: slog.New(slog.DiscardHandler),
-		Now: func() time.Time { return time.Now().Add(w.ahead) },
+		DB: db, Directory: w.Directory, Signals: w.Signals, PublicURL: publicURL + "/", Log: slog.New(slog.DiscardHandler),
+		Now: w.Signals.Now,
 	}
 	w.service.Keys = &keys.Cache{HTTP: w.idp.Client(), Now: w.service.Now}
 	w.engine = gin.New()
@@ -147,22 +124,22 @@ func newWorldOn(t testing.TB, db *postgres.DB) *world {
 func (w *world) fill(t testing.TB) {
 	t.Helper()
 	cause := core.NewCause(core.System, time.Now())
-	w.tx(t, func(ctx context.Context, tx pgx.Tx) (err error) {
-		if w.acme, err = w.directory.CreateWorkspace(ctx, tx, cause, "acme", "Acme"); err != nil {
+	w.Tx(t, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if w.acme, err = w.Directory.CreateWorkspace(ctx, tx, cause, "acme", "Acme"); err != nil {
 			return err
 		}
-		if w.globex, err = w.directory.CreateWorkspace(ctx, tx, cause, "globex", "Globex"); err != nil {
+		if w.globex, err = w.Directory.CreateWorkspace(ctx, tx, cause, "globex", "Globex"); err != nil {
 			return err
 		}
 		wanted := directory.NewConnection{Name: "Okta", Kind: directory.Okta, Issuer: w.idp.issuer(), ClientID: "client-1", LogoutIssuers: []string{w.idp.alias()}}
-		if w.okta, err = w.directory.CreateConnection(ctx, tx, cause, w.acme.ID, wanted); err != nil {
+		if w.okta, err = w.Directory.CreateConnection(ctx, tx, cause, w.acme.ID, wanted); err != nil {
 			return err
 		}
-		if w.theirs, err = w.directory.CreateConnection(ctx, tx, cause, w.globex.ID, wanted); err != nil {
+		if w.theirs, err = w.Directory.CreateConnection(ctx, tx, cause, w.globex.ID, wanted); err != nil {
 			return err
 		}
 		wanted.Name = "Other"
-		w.other, err = w.directory.CreateConnection(ctx, tx, cause, w.acme.ID, wanted)
+		w.other, err = w.Directory.CreateConnection(ctx, tx, cause, w.acme.ID, wanted)
 		return err
 	})
 	for _, person := range []struct {
@@ -176,8 +153,8 @@ func (w *world) fill(t testing.TB) {
 		{"carl", "carl", "carl@example.com", "00ucarl", w.other},
 		{"their-ana", "ana@example.com", "ana.ito@example.com", "00uana", w.theirs},
 	} {
-		w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
-			user, err := w.directory.InsertUser(ctx, tx, directory.User{
+		w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+			user, err := w.Directory.InsertUser(ctx, tx, directory.User{
 				Workspace: person.connection.Workspace, Connection: person.connection.ID, UserName: person.userName, Email: person.email,
 				ExternalID: person.external, DisplayName: person.key, Active: true, Role: directory.RoleUser,
 			})
@@ -185,15 +162,8 @@ func (w *world) fill(t testing.TB) {
 				return err
 			}
 			w.people[person.key] = user
-			return w.directory.LinkIdentity(ctx, tx, user.Workspace, user.Connection, w.idp.issuer(), "sub-"+person.key, user.ID)
+			return w.Directory.LinkIdentity(ctx, tx, user.Workspace, user.Connection, w.idp.issuer(), "sub-"+person.key, user.ID)
 		})
-	}
-}
-
-func (w *world) tx(t testing.TB, work func(ctx context.Context, tx pgx.Tx) error) {
-	t.Helper()
-	if err := w.db.Tx(t.Context(), func(tx pgx.Tx) error { return work(t.Context(), tx) }); err != nil {
-		t.Fatal(err)
 	}
 }
 
@@ -204,8 +174,8 @@ func (w *world) signIn(t testing.TB) {
 		if w.signedIn(t, key) {
 			continue
 		}
-		w.tx(t, func(ctx context.Context, tx pgx.Tx) (err error) {
-			_, w.sessions[key], err = w.directory.StartSession(ctx, tx, core.NewCause(user.Actor(), time.Now()), directory.NewSession{
+		w.Tx(t, func(ctx context.Context, tx pgx.Tx) (err error) {
+			_, w.sessions[key], err = w.Directory.StartSession(ctx, tx, core.NewCause(user.Actor(), time.Now()), directory.NewSession{
 				Workspace: user.Workspace, User: user.ID, Connection: user.Connection, Authenticated: time.Now(),
 			})
 			return err
@@ -219,7 +189,7 @@ func (w *world) signedIn(t testing.TB, key string) bool {
 	if !ok {
 		return false
 	}
-	_, _, err := w.directory.Authenticate(t.Context(), token)
+	_, _, err := w.Directory.Authenticate(t.Context(), token)
 	if err != nil && core.KindOf(err) != core.KindUnauthenticated {
 		t.Fatal(err)
 	}
@@ -229,7 +199,7 @@ func (w *world) signedIn(t testing.TB, key string) bool {
 // events gives the events of a type, of one workspace, that are not yet sequenced, in order.
 func (w *world) events(t testing.TB, workspace core.ID, kind core.EventType) []core.Event {
 	t.Helper()
-	rows, err := w.db.Query(t.Context(), `select event from audit_outbox where workspace_id = @workspace and type = @type order by xid, number`,
+	rows, err := w.DB.Query(t.Context(), `select event from audit_outbox where workspace_id = @workspace and type = @type order by xid, number`,
 		pgx.StrictNamedArgs{"workspace": workspace, "type": kind})
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,6 @@ package lifecycle_test
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -12,19 +11,19 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
-	"postern/core/rotation"
 	"postern/core/seal"
-	"postern/core/vault"
 )
 
 // world is a whole lifecycle on a real database, without workers: what is planned stays planned.
 type world struct {
 	*lifecycle.Lifecycle
+	core  *coretest.Core
 	woken atomic.Int64
 }
 
@@ -47,17 +46,9 @@ func open(t testing.TB) *world {
 
 func on(t testing.TB, db *postgres.DB) *world {
 	t.Helper()
-	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
-	must(t, err)
-	queue, err := jobs.NewQueue(db, nil)
-	must(t, err)
-	people := &directory.Directory{DB: db}
-	logins := &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: key}, Directory: people}
-	w := &world{}
-	w.Lifecycle = &lifecycle.Lifecycle{
-		DB: db, Directory: people, Accounts: logins, Rotations: &rotation.Rotations{DB: db, Accounts: logins, Queue: queue},
-		Wake: func() { w.woken.Add(1) },
-	}
+	w := &world{core: coretest.On(t, db, nil)}
+	w.Lifecycle = w.core.Lifecycle
+	w.Wake = func() { w.woken.Add(1) }
 	return w
 }
 
@@ -71,48 +62,17 @@ func pair(t testing.TB) (house, house) {
 
 func (w *world) house(t testing.TB, slug string) house {
 	t.Helper()
-	ctx := t.Context()
-	h := house{world: w, system: core.NewCause(core.System, time.Now())}
-	must(t, w.DB.Tx(ctx, func(tx pgx.Tx) error {
-		made, err := w.Directory.CreateWorkspace(ctx, tx, h.system, slug, slug)
-		if err != nil {
-			return err
-		}
-		h.workspace = made.ID
-		if _, err := w.Accounts.Vault.Prepare(ctx, tx, h.workspace); err != nil {
-			return err
-		}
-		h.connection, err = w.Directory.CreateConnection(ctx, tx, h.system, h.workspace, directory.NewConnection{
-			Name: "Okta", Kind: directory.Okta, Provisioning: directory.Provisioning{GuardFloor: -1},
-		})
-		return err
-	}))
+	h := house{world: w, system: coretest.System()}
+	made, connection := w.core.Workspace(t, slug, directory.NewConnection{Name: "Okta", Kind: directory.Okta, Provisioning: directory.Provisioning{GuardFloor: -1}})
+	h.workspace, h.connection = made.ID, connection
 	h.cause = core.NewCause(h.connection.Actor(), time.Now())
 	h.ana, h.bob = h.join(t, "ana@example.com"), h.join(t, "bob@example.com")
 	var err error
-	h.team, err = w.CreateTeam(ctx, h.cause, directory.Team{
+	h.team, err = w.CreateTeam(t.Context(), h.cause, directory.Team{
 		Workspace: h.workspace, Connection: h.connection.ID, DisplayName: "Sales", ExternalID: "00g1",
 	}, []core.ID{h.bob.ID})
 	must(t, err)
-	must(t, w.DB.Tx(ctx, func(tx pgx.Tx) error {
-		h.accounts = nil
-		app, err := w.Accounts.CreateApp(ctx, tx, h.system, h.workspace, accounts.NewApp{
-			Name: "Wiki", Domains: []string{"wiki.example.com"}, SignInURL: "https://wiki.example.com/", Connector: "browser",
-		})
-		if err != nil {
-			return err
-		}
-		for i := range 3 {
-			account, err := w.Accounts.CreateAccount(ctx, tx, h.system, h.workspace, accounts.NewAccount{
-				App: app.ID, Username: fmt.Sprint("shared", i), Password: seal.NewSecret(fmt.Sprint("first password ", i)), Owner: h.ana.ID,
-			})
-			if err != nil {
-				return err
-			}
-			h.accounts = append(h.accounts, account)
-		}
-		return nil
-	}))
+	h.accounts = w.core.SharedAccounts(t, h.ana)
 	return h
 }
 
@@ -186,16 +146,9 @@ func (h house) signIn(t testing.TB, user core.ID, authenticated time.Time) (seal
 	return token, err
 }
 
-// count runs a query whose parameters are @workspace and whatever args add.
 func (h house) count(t testing.TB, query string, args pgx.StrictNamedArgs) int {
 	t.Helper()
-	all := pgx.StrictNamedArgs{"workspace": h.workspace}
-	for name, value := range args {
-		all[name] = value
-	}
-	var number int
-	must(t, h.DB.QueryRow(t.Context(), query, all).Scan(&number))
-	return number
+	return h.core.Count(t, h.workspace, query, args)
 }
 
 func (h house) events(t testing.TB, kind core.EventType) int {
@@ -215,13 +168,7 @@ var kept = []string{"users", "sessions", "team_members", "teams", "grants", "acc
 // snapshot is everything the workspace holds, table by table, and how many jobs there are in all.
 func (h house) snapshot(t testing.TB) map[string]string {
 	t.Helper()
-	found := map[string]string{}
-	for _, table := range kept {
-		var rows string
-		must(t, h.DB.QueryRow(t.Context(), `select coalesce(string_agg(r::text, e'\n' order by r::text), '') from `+table+` r where workspace_id = @workspace`,
-			pgx.StrictNamedArgs{"workspace": h.workspace}).Scan(&rows))
-		found[table] = rows
-	}
+	found := h.core.Snapshot(t, h.workspace, kept...)
 	for _, table := range []string{"river_job", "signed_token_uses"} {
 		var rows string
 		must(t, h.DB.QueryRow(t.Context(), `select count(*)::text from `+table).Scan(&rows))

@@ -1,8 +1,6 @@
 package signals_test
 
 import (
-	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -10,15 +8,13 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/jobs"
-	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
-	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/core/signals"
-	"postern/core/vault"
 )
 
 const (
@@ -30,6 +26,7 @@ const (
 // world is one process: the slices over a real database, without workers. What is planned stays planned.
 type world struct {
 	*signals.Signals
+	core  *coretest.Core
 	ahead time.Duration // how far its clock is ahead
 }
 
@@ -52,19 +49,10 @@ func open(t testing.TB) *world {
 // on is a process over a database that may have others.
 func on(t testing.TB, db *postgres.DB) *world {
 	t.Helper()
-	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
-	must(t, err)
-	queue, err := jobs.NewQueue(db, nil)
-	must(t, err)
 	w := &world{}
-	now := func() time.Time { return time.Now().Add(w.ahead) }
-	people := &directory.Directory{DB: db, Now: now}
-	logins := &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: key, Now: now}, Directory: people, Now: now}
-	rotations := &rotation.Rotations{DB: db, Accounts: logins, Queue: queue, Now: now}
-	w.Signals = &signals.Signals{
-		DB: db, Directory: people, Accounts: logins, Rotations: rotations, PublicURL: public, Now: now,
-		Lifecycle: &lifecycle.Lifecycle{DB: db, Directory: people, Accounts: logins, Rotations: rotations, Now: now},
-	}
+	w.core = coretest.On(t, db, func() time.Time { return time.Now().Add(w.ahead) })
+	w.Signals = w.core.Signals
+	w.PublicURL = public
 	return w
 }
 
@@ -78,43 +66,14 @@ func pair(t testing.TB) (house, house) {
 
 func (w *world) house(t testing.TB, slug string) house {
 	t.Helper()
-	ctx := t.Context()
-	h := house{world: w, system: core.NewCause(core.System, time.Now())}
-	must(t, w.DB.Tx(ctx, func(tx pgx.Tx) error {
-		made, err := w.Directory.CreateWorkspace(ctx, tx, h.system, slug, slug)
-		if err != nil {
-			return err
-		}
-		h.workspace = made.ID
-		if _, err := w.Accounts.Vault.Prepare(ctx, tx, h.workspace); err != nil {
-			return err
-		}
-		h.connection, err = w.Directory.CreateConnection(ctx, tx, h.system, h.workspace, directory.NewConnection{
-			Name: "Okta", Kind: directory.Okta, Issuer: issuer, ClientID: "client", LogoutIssuers: []string{alias},
-		})
-		return err
-	}))
+	h := house{world: w, system: coretest.System()}
+	made, connection := w.core.Workspace(t, slug, directory.NewConnection{
+		Name: "Okta", Kind: directory.Okta, Issuer: issuer, ClientID: "client", LogoutIssuers: []string{alias},
+	})
+	h.workspace, h.connection = made.ID, connection
 	h.cause = core.NewCause(h.connection.Actor(), time.Now())
 	h.ana, h.bob, h.eve = h.join(t, "ana"), h.join(t, "bob"), h.join(t, "eve")
-	must(t, w.DB.Tx(ctx, func(tx pgx.Tx) error {
-		h.accounts = nil
-		app, err := w.Accounts.CreateApp(ctx, tx, h.system, h.workspace, accounts.NewApp{
-			Name: "Wiki", Domains: []string{"wiki.example.com"}, SignInURL: "https://wiki.example.com/", Connector: "browser",
-		})
-		if err != nil {
-			return err
-		}
-		for i := range 3 {
-			account, err := w.Accounts.CreateAccount(ctx, tx, h.system, h.workspace, accounts.NewAccount{
-				App: app.ID, Username: fmt.Sprint("shared", i), Password: seal.NewSecret(fmt.Sprint("first password ", i)), Owner: h.ana.ID,
-			})
-			if err != nil {
-				return err
-			}
-			h.accounts = append(h.accounts, account)
-		}
-		return nil
-	}))
+	h.accounts = w.core.SharedAccounts(t, h.ana)
 	for i := range 2 {
 		h.share(t, i, h.bob.ID)
 	}
@@ -205,16 +164,9 @@ func (h house) receive(t testing.TB, signal signals.Signal) signals.Receipt {
 	return receipt
 }
 
-// count runs a query whose parameters are @workspace and whatever args add.
 func (h house) count(t testing.TB, query string, args pgx.StrictNamedArgs) int {
 	t.Helper()
-	all := pgx.StrictNamedArgs{"workspace": h.workspace}
-	for name, value := range args {
-		all[name] = value
-	}
-	var number int
-	must(t, h.DB.QueryRow(t.Context(), query, all).Scan(&number))
-	return number
+	return h.core.Count(t, h.workspace, query, args)
 }
 
 func (h house) events(t testing.TB, kind core.EventType) int {
@@ -228,20 +180,6 @@ func (h house) planned(t testing.TB) int { return h.events(t, core.RotationPlann
 // snapshot is everything of a workspace that signals write.
 func (h house) snapshot(t testing.TB) map[string]string {
 	t.Helper()
-	state := map[string]string{}
-	for _, table := range []string{
-		"users", "sessions", "rotations", "audit_outbox", "identities", "signals", "signal_incidents", "signal_counts", "signal_holds",
-		"signal_policies", "user_restrictions", "signal_refusals", "ended_sign_ins",
-	} {
-		var text *string
-		err := h.DB.QueryRow(t.Context(), `select string_agg(r::text, chr(10) order by r::text) from `+table+` r where workspace_id = @workspace`,
-			pgx.StrictNamedArgs{"workspace": h.workspace}).Scan(&text)
-		if err != nil && !errors.Is(err, pgx.ErrNoRows) {
-			t.Fatal(err)
-		}
-		if text != nil {
-			state[table] = *text
-		}
-	}
-	return state
+	return h.core.Snapshot(t, h.workspace, "users", "sessions", "rotations", "audit_outbox", "identities", "signals", "signal_incidents", "signal_counts", "signal_holds",
+		"signal_policies", "user_restrictions", "signal_refusals", "ended_sign_ins")
 }

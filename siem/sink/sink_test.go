@@ -3,7 +3,6 @@ package sink_test
 import (
 	"context"
 	"net/http"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -14,10 +13,9 @@ import (
 	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/audit"
-	"postern/core/postgres"
+	"postern/core/postgres/postgrestest"
 	"postern/core/seal"
 	"postern/deploy/local/broker"
-	"postern/deploy/local/postgresql"
 	"postern/deploy/local/receiver"
 	"postern/siem/sumologic"
 )
@@ -259,21 +257,8 @@ func TestARecordThatPosternDidNotWrite(t *testing.T) {
 
 func TestPostgreSQLRestarts(t *testing.T) {
 	partstest.Long(t, "a relay, a broker and their restarts")
-	server, err := postgresql.Start(t.Context(), postgresql.Options{Folder: openFolder(t)})
-	partstest.Need(t, "PostgreSQL", err)
-	t.Cleanup(func() { _ = server.Stop() })
-	url, err := server.Database(t.Context(), "postern")
-	if err != nil {
-		t.Fatal(err)
-	}
-	db, err := postgres.Open(t.Context(), url, postgres.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(db.Close)
-	if _, err := postgres.Migrate(t.Context(), db); err != nil {
-		t.Fatal(err)
-	}
+	server := postgrestest.Server(t, nil)
+	db := postgrestest.Database(t, server, "postern")
 	l := start(t, db, embedded(t))
 	l.run(t, l.splunk(t).Run)
 	l.append(t, 50)
@@ -308,20 +293,6 @@ func TestStoppingLosesNothingAndRepeatsNothing(t *testing.T) {
 	if again := l.duplicates("splunk"); again > 0 {
 		t.Errorf("%d events came twice over orderly stops", again)
 	}
-}
-
-// openFolder is a temporary folder that an unprivileged server may enter.
-func openFolder(t *testing.T) string {
-	t.Helper()
-	folder, err := os.MkdirTemp("", "postern-sink-test-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(folder) })
-	if err := os.Chmod(folder, 0o711); err != nil {
-		t.Fatal(err)
-	}
-	return folder
 }
 
 func number(t *testing.T, text string) int {

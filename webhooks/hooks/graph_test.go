@@ -186,7 +186,7 @@ func TestGraph(t *testing.T) {
 		t.Fatal(status)
 	}
 	work()
-	if !w.signedIn(t, w.acme, w.acme.ana) || len(w.receipts(t, w.acme)) != 0 {
+	if !w.signedIn(t, w.acme, w.acme.ana) || len(w.Receipts(t, w.acme.workspace.ID)) != 0 {
 		t.Fatal("a change of the profile ended a session")
 	}
 	d.disabled["00u-ben"] = true
@@ -196,7 +196,7 @@ func TestGraph(t *testing.T) {
 		}
 	}
 	work()
-	if got := w.receipts(t, w.acme); len(got) != 1 || got[0].Kind != signals.AccountDisabled || w.signedIn(t, w.acme, w.acme.ben) || !w.signedIn(t, w.globex, w.globex.ben) {
+	if got := w.Receipts(t, w.acme.workspace.ID); len(got) != 1 || got[0].Kind != signals.AccountDisabled || w.signedIn(t, w.acme, w.acme.ben) || !w.signedIn(t, w.globex, w.globex.ben) {
 		t.Fatalf("%+v", got)
 	}
 
@@ -205,7 +205,7 @@ func TestGraph(t *testing.T) {
 		t.Fatal(status)
 	}
 	hook = work()
-	if w.signedIn(t, w.acme, w.acme.ana) || hook.Resync || !strings.HasSuffix(hook.DeltaLink, "three") || len(w.receipts(t, w.acme)) != 3 {
+	if w.signedIn(t, w.acme, w.acme.ana) || hook.Resync || !strings.HasSuffix(hook.DeltaLink, "three") || len(w.Receipts(t, w.acme.workspace.ID)) != 3 {
 		t.Fatalf("%+v", hook)
 	}
 	// Renewed when two thirds of its time are over, and when Graph asks for it.

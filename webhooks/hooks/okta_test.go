@@ -75,7 +75,7 @@ func TestOktaEventHook(t *testing.T) {
 	if w.signedIn(t, w.acme, w.acme.ana) || !w.signedIn(t, w.acme, w.acme.ben) || !w.signedIn(t, w.globex, w.globex.ana) {
 		t.Fatal("the wrong sessions ended")
 	}
-	kept := w.receipts(t, w.acme)
+	kept := w.Receipts(t, w.acme.workspace.ID)
 	if len(kept) != 1 || kept[0].Kind != signals.AccountDisabled || kept[0].Transaction != "trace-e1" || kept[0].Door != signals.OktaEventHook {
 		t.Fatalf("%+v", kept)
 	}
@@ -85,7 +85,7 @@ func TestOktaEventHook(t *testing.T) {
 			t.Fatal(status)
 		}
 	}
-	if got := w.receipts(t, w.acme); len(got) != 1 {
+	if got := w.Receipts(t, w.acme.workspace.ID); len(got) != 1 {
 		t.Fatalf("%d receipts", len(got))
 	}
 	// What Postern does not know is on record; an administrator who acts is not meant; a group has no person.
@@ -96,7 +96,7 @@ func TestOktaEventHook(t *testing.T) {
 	if status := w.post(t, address, mixed, key); status != 204 || !w.signedIn(t, w.acme, w.acme.ben) {
 		t.Fatal(status)
 	}
-	if got := w.receipts(t, w.acme); len(got) != 3 || got[1].Kind != signals.Other || got[2].Kind != signals.Other {
+	if got := w.Receipts(t, w.acme.workspace.ID); len(got) != 3 || got[1].Kind != signals.Other || got[2].Kind != signals.Other {
 		t.Fatalf("%+v", got)
 	}
 	for name, bad := range map[string]string{"not JSON": "{", "of another kind": `{"eventType":"x"}`, "no uuid": oktaBody("d9", `{"eventType":"user.session.end"}`)} {
@@ -177,7 +177,7 @@ func TestOktaBackFill(t *testing.T) {
 	}
 	w.ahead.Store(int64(2 * time.Minute))
 	work()
-	if got := w.receipts(t, w.acme); len(got) != 2 || w.signedIn(t, w.acme, w.acme.ana) {
+	if got := w.Receipts(t, w.acme.workspace.ID); len(got) != 2 || w.signedIn(t, w.acme, w.acme.ana) {
 		t.Fatalf("%d receipts", len(got))
 	}
 	if hook := w.hook(t, w.acme, made.ID); hook.LastError != "" || hook.Filled == nil || len(asked) != 2 {
@@ -188,7 +188,7 @@ func TestOktaBackFill(t *testing.T) {
 	}
 	must(t, w.service.Fill(t.Context(), w.acme.workspace.ID, made.ID, now.Add(-time.Hour)))
 	work()
-	if got := w.receipts(t, w.acme); len(got) != 2 {
+	if got := w.Receipts(t, w.acme.workspace.ID); len(got) != 2 {
 		t.Fatalf("%d receipts", len(got))
 	}
 	if err := w.service.Fill(t.Context(), w.globex.workspace.ID, made.ID, now); core.KindOf(err) != core.KindNotFound {

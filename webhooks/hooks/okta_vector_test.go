@@ -28,17 +28,17 @@ func TestOktaVectors(t *testing.T) {
 		if one.Login == "" {
 			one.Login = one.User + "@example.org"
 		}
-		before := len(w.receipts(t, w.acme))
+		before := len(w.Receipts(t, w.acme.workspace.ID))
 		id := fmt.Sprint("v", i)
 		if status := w.post(t, w.service.URL(made.Hook), oktaBody(id, oktaEvent(id, one.Type, one.User, one.Login, "00u-ben", time.Now())), keys[one.Key]); status != one.Expect {
 			t.Errorf("%s: %d, want %d", one.Name, status, one.Expect)
 		}
-		got := w.receipts(t, w.acme)[before:]
+		got := w.Receipts(t, w.acme.workspace.ID)[before:]
 		if one.Kind == "" && len(got) != 0 || one.Kind != "" && (len(got) != 1 || string(got[0].Kind) != one.Kind) {
 			t.Errorf("%s: %+v", one.Name, got)
 		}
 	}
-	if w.signedIn(t, w.acme, w.acme.ana) || !w.signedIn(t, w.acme, w.acme.ben) || len(w.receipts(t, w.globex)) != 0 {
+	if w.signedIn(t, w.acme, w.acme.ana) || !w.signedIn(t, w.acme, w.acme.ben) || len(w.Receipts(t, w.globex.workspace.ID)) != 0 {
 		t.Error("the wrong sessions ended")
 	}
 }

@@ -74,7 +74,7 @@ func TestStandardWebhook(t *testing.T) {
 	if status := w.post(t, address, changed, signed(made.Secret, "m1", now.Add(10*time.Minute), changed)); status != 401 || !w.signedIn(t, w.acme, w.acme.ben) {
 		t.Fatal(status)
 	}
-	if got := w.receipts(t, w.acme); len(got) != 1 || got[0].Evidence.TokenID != "m1" {
+	if got := w.Receipts(t, w.acme.workspace.ID); len(got) != 1 || got[0].Evidence.TokenID != "m1" {
 		t.Fatalf("%+v", got)
 	}
 	for name, bad := range map[string]string{"not JSON": "x", "nobody": `{"type":"user.disabled","data":{}}`} {
@@ -144,16 +144,16 @@ func TestSignedVectors(t *testing.T) {
 		for name, value := range one.Headers {
 			header[name] = strings.ReplaceAll(fill.Replace(value), "{{signature}}", signature)
 		}
-		before := len(w.receipts(t, w.acme))
+		before := len(w.Receipts(t, w.acme.workspace.ID))
 		if status := w.post(t, w.service.URL(hook.Hook), string(one.Body), header); status != one.Expect {
 			t.Errorf("%s: %d, want %d", one.Name, status, one.Expect)
 		}
-		got := w.receipts(t, w.acme)[before:]
+		got := w.Receipts(t, w.acme.workspace.ID)[before:]
 		if one.Kind == "" && len(got) != 0 || one.Kind != "" && (len(got) != 1 || string(got[0].Kind) != one.Kind) {
 			t.Errorf("%s: %+v", one.Name, got)
 		}
 	}
-	if len(w.receipts(t, w.globex)) != 0 {
+	if len(w.Receipts(t, w.globex.workspace.ID)) != 0 {
 		t.Error("the other workspace heard of it")
 	}
 	if _, err := w.service.Test(t.Context(), w.globex.workspace.ID, hook.ID, []byte(`{}`)); core.KindOf(err) != core.KindNotFound {

@@ -17,18 +17,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/accounts"
 	"postern/core/audit"
+	"postern/core/coretest"
 	"postern/core/directory"
-	"postern/core/jobs"
-	"postern/core/lifecycle"
-	"postern/core/postgres"
-	"postern/core/postgres/postgrestest"
-	"postern/core/rotation"
 	"postern/core/seal"
-	"postern/core/signals"
-	"postern/core/signing"
-	"postern/core/vault"
 	"postern/oidc"
 	"postern/webhooks"
 	"postern/webhooks/delivery"
@@ -38,10 +30,7 @@ import (
 
 // world is a gateway of two workspaces: what acme says of its people, globex hears as an app of theirs.
 type world struct {
-	db         *postgres.DB
-	directory  *directory.Directory
-	lifecycle  *lifecycle.Lifecycle
-	signing    *signing.Signing
+	*coretest.Core
 	deliveries *delivery.Deliveries
 	service    *outlogout.Service
 	gateway    *httptest.Server
@@ -64,110 +53,61 @@ func cause() core.Cause { return core.NewCause(core.System, time.Now()) }
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
-	db := postgrestest.Open(t, jobs.Migrate)
-	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
-	must(t, err)
-	queue, err := jobs.NewQueue(db, nil)
-	must(t, err)
 	engine := gin.New()
-	w := &world{db: db, gateway: httptest.NewServer(engine)}
+	w := &world{Core: coretest.Open(t, nil), gateway: httptest.NewServer(engine)}
 	t.Cleanup(w.gateway.Close)
-	w.directory = &directory.Directory{DB: db}
-	safe := &vault.Vault{DB: db, Keys: key}
-	logins := &accounts.Accounts{DB: db, Vault: safe, Directory: w.directory}
-	rotations := &rotation.Rotations{DB: db, Accounts: logins, Queue: queue}
-	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: logins, Rotations: rotations}
-	w.signing = &signing.Signing{DB: db, Vault: safe}
-	told := &signals.Signals{DB: db, Directory: w.directory, Accounts: logins, Rotations: rotations, Lifecycle: w.lifecycle, PublicURL: w.gateway.URL}
+	w.Signals.PublicURL = w.gateway.URL
 	issuers, quiet := &keys.Cache{HTTP: w.gateway.Client()}, slog.New(slog.DiscardHandler)
-	(&oidc.Service{DB: db, Directory: w.directory, HTTP: w.gateway.Client(), Keys: issuers, PublicURL: w.gateway.URL, Log: quiet, Signals: told}).Mount(engine)
-	(&webhooks.Service{DB: db, Directory: w.directory, Signals: told, Keys: issuers, PublicURL: w.gateway.URL, Log: quiet}).Mount(engine)
+	(&oidc.Service{DB: w.DB, Directory: w.Directory, HTTP: w.gateway.Client(), Keys: issuers, PublicURL: w.gateway.URL, Log: quiet, Signals: w.Signals}).Mount(engine)
+	(&webhooks.Service{DB: w.DB, Directory: w.Directory, Signals: w.Signals, Keys: issuers, PublicURL: w.gateway.URL, Log: quiet}).Mount(engine)
 	engine.GET("/jwks/:workspace", func(c *gin.Context) {
 		id, _ := core.ParseID(c.Param("workspace"))
-		set, err := w.signing.PublicKeys(c, id)
+		set, err := w.Signing.PublicKeys(c, id)
 		if err != nil {
 			t.Error(err)
 		}
 		c.JSON(http.StatusOK, jose.JSONWebKeySet{Keys: set})
 	})
-	sequencer := &audit.Sequencer{DB: db, Log: quiet}
-	w.deliveries = &delivery.Deliveries{DB: db, Look: 20 * time.Millisecond, Wake: sequencer.Wake}
+	sequencer := &audit.Sequencer{DB: w.DB, Log: quiet}
+	w.deliveries = &delivery.Deliveries{DB: w.DB, Look: 20 * time.Millisecond, Wake: sequencer.Wake}
 	w.service = &outlogout.Service{
-		DB: db, Directory: w.directory, Deliveries: w.deliveries, Sign: w.signing.Sign, HTTP: w.gateway.Client(), PublicURL: w.gateway.URL, AllowPrivate: true, Wake: sequencer.Wake,
+		DB: w.DB, Directory: w.Directory, Deliveries: w.deliveries, Sign: w.Signing.Sign, HTTP: w.gateway.Client(), PublicURL: w.gateway.URL, AllowPrivate: true, Wake: sequencer.Wake,
 	}
 	carrier := w.service.Carrier()
 	carrier.Schedule = []time.Duration{time.Millisecond, time.Millisecond, time.Millisecond, time.Millisecond}
 	w.deliveries.Carriers = map[string]delivery.Carrier{outlogout.Kind: carrier}
 	follower := &delivery.Follower{Deliveries: w.deliveries, Listeners: []delivery.Listener{w.service}}
 	for _, part := range []func(context.Context) error{sequencer.Run, follower.Run, w.deliveries.Run} {
-		ctx, stop := context.WithCancel(context.Background())
-		done := make(chan struct{})
-		go func() { defer close(done); _ = part(ctx) }()
-		t.Cleanup(func() { stop(); <-done })
+		coretest.Run(t, part)
 	}
-	w.people(t, safe)
+	w.people(t)
 	return w
 }
 
-func (w *world) people(t *testing.T, safe *vault.Vault) {
+func (w *world) people(t *testing.T) {
 	t.Helper()
-	must(t, w.db.Tx(t.Context(), func(tx pgx.Tx) (err error) {
-		ctx := t.Context()
-		if w.acme, err = w.directory.CreateWorkspace(ctx, tx, cause(), "acme", "Acme"); err != nil {
+	var idp directory.Connection
+	w.acme, idp = w.Workspace(t, "acme", directory.NewConnection{Name: "IdP", Kind: directory.Generic, Issuer: "https://idp.example", Provisioning: directory.Provisioning{GuardFloor: -1}})
+	w.globex, w.connection = w.Workspace(t, "globex", directory.NewConnection{
+		Name: "Acme", Kind: directory.Generic, Issuer: w.service.Issuer(w.acme.ID), ClientID: "globex", JWKSURI: w.gateway.URL + "/jwks/" + w.acme.ID.String(),
+		Provisioning: directory.Provisioning{GuardFloor: -1},
+	})
+	w.ana = w.Person(t, idp, directory.User{UserName: "ana", Email: "ana@example.com", ExternalID: "e-ana"})
+	w.theirs = w.Person(t, w.connection, directory.User{UserName: "ana", Email: "ana@example.com"})
+	w.Tx(t, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if err := w.Directory.LinkIdentity(ctx, tx, w.globex.ID, w.connection.ID, w.connection.Issuer, w.ana.ID.String(), w.theirs.ID); err != nil {
 			return err
 		}
-		if w.globex, err = w.directory.CreateWorkspace(ctx, tx, cause(), "globex", "Globex"); err != nil {
-			return err
-		}
-		if _, err = safe.Prepare(ctx, tx, w.acme.ID); err != nil {
-			return err
-		}
-		idp, err := w.directory.CreateConnection(ctx, tx, cause(), w.acme.ID, directory.NewConnection{Name: "IdP", Kind: directory.Generic, Issuer: "https://idp.example", Provisioning: directory.Provisioning{GuardFloor: -1}})
-		if err != nil {
-			return err
-		}
-		if w.connection, err = w.directory.CreateConnection(ctx, tx, cause(), w.globex.ID, directory.NewConnection{
-			Name: "Acme", Kind: directory.Generic, Issuer: w.service.Issuer(w.acme.ID), ClientID: "globex", JWKSURI: w.gateway.URL + "/jwks/" + w.acme.ID.String(),
-			Provisioning: directory.Provisioning{GuardFloor: -1},
-		}); err != nil {
-			return err
-		}
-		if w.ana, err = w.directory.InsertUser(ctx, tx, directory.User{Workspace: w.acme.ID, Connection: idp.ID, UserName: "ana", Email: "ana@example.com", ExternalID: "e-ana", Active: true}); err != nil {
-			return err
-		}
-		if w.theirs, err = w.directory.InsertUser(ctx, tx, directory.User{Workspace: w.globex.ID, Connection: w.connection.ID, UserName: "ana", Email: "ana@example.com", Active: true}); err != nil {
-			return err
-		}
-		if err := w.directory.LinkIdentity(ctx, tx, w.globex.ID, w.connection.ID, w.connection.Issuer, w.ana.ID.String(), w.theirs.ID); err != nil {
-			return err
-		}
-		_, w.session, err = w.directory.StartSession(ctx, tx, core.NewCause(w.theirs.Actor(), time.Now()), directory.NewSession{
+		_, w.session, err = w.Directory.StartSession(ctx, tx, core.NewCause(w.theirs.Actor(), time.Now()), directory.NewSession{
 			Workspace: w.globex.ID, User: w.theirs.ID, Connection: w.connection.ID, Issuer: w.connection.Issuer, Subject: w.ana.ID.String(), Authenticated: time.Now(),
 		})
 		return err
-	}))
+	})
 }
 
 func (w *world) signedIn(t *testing.T) bool {
 	t.Helper()
-	_, _, err := w.directory.Authenticate(t.Context(), w.session)
-	if err != nil && core.KindOf(err) != core.KindUnauthenticated {
-		t.Fatal(err)
-	}
-	return err == nil
-}
-
-func until(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatal("never: " + what)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
+	return w.SignedIn(t, w.session)
 }
 
 func (w *world) add(t *testing.T, wanted outlogout.Target) outlogout.Target {
@@ -180,13 +120,13 @@ func (w *world) add(t *testing.T, wanted outlogout.Target) outlogout.Target {
 
 func (w *world) logout(t *testing.T) {
 	t.Helper()
-	_, err := w.lifecycle.Logout(t.Context(), cause(), w.acme.ID, w.ana.ID)
+	_, err := w.Lifecycle.Logout(t.Context(), cause(), w.acme.ID, w.ana.ID)
 	must(t, err)
 }
 
 func (w *world) backlog(t *testing.T, target outlogout.Target) delivery.Backlog {
 	t.Helper()
-	found, err := w.deliveries.Backlog(t.Context(), w.db, target.Workspace, target.ID)
+	found, err := w.deliveries.Backlog(t.Context(), w.DB, target.Workspace, target.ID)
 	must(t, err)
 	return found
 }
@@ -205,14 +145,14 @@ func TestALogoutReachesAnotherGateway(t *testing.T) {
 				t.Fatal("nobody is signed in")
 			}
 			w.logout(t)
-			until(t, "the session at the app is dead", func() bool { return !w.signedIn(t) })
-			until(t, "it is known to be delivered", func() bool { return w.backlog(t, made).Waiting == 0 })
+			coretest.Until(t, "the session at the app is dead", func() bool { return !w.signedIn(t) })
+			coretest.Until(t, "it is known to be delivered", func() bool { return w.backlog(t, made).Waiting == 0 })
 			if left := w.backlog(t, made); left.Dead != 0 {
-				letters, _ := w.deliveries.DeadLetters(t.Context(), w.db, made.Workspace, made.ID, 10)
+				letters, _ := w.deliveries.DeadLetters(t.Context(), w.DB, made.Workspace, made.ID, 10)
 				t.Fatalf("%+v", letters)
 			}
 			// Somebody the app does not know, and another workspace's people, are no failure and no news.
-			_, err := w.lifecycle.Logout(t.Context(), cause(), w.globex.ID, w.theirs.ID)
+			_, err := w.Lifecycle.Logout(t.Context(), cause(), w.globex.ID, w.theirs.ID)
 			must(t, err)
 			if left := w.backlog(t, made); left.Waiting != 0 {
 				t.Fatalf("%+v", left)
@@ -263,8 +203,8 @@ func TestAnApp(t *testing.T) {
 	if len(ids) != 3 {
 		t.Errorf("attempts share a token: %v", ids)
 	}
-	until(t, "it is a dead letter", func() bool { return w.backlog(t, target).Dead == 1 })
-	letters, err := w.deliveries.DeadLetters(t.Context(), w.db, target.Workspace, target.ID, 10)
+	coretest.Until(t, "it is a dead letter", func() bool { return w.backlog(t, target).Dead == 1 })
+	letters, err := w.deliveries.DeadLetters(t.Context(), w.DB, target.Workspace, target.ID, 10)
 	must(t, err)
 	if letters[0].Status != 400 || letters[0].Attempts != 3 || !strings.Contains(letters[0].LastError, "unknown audience") {
 		t.Errorf("%+v", letters[0])
@@ -277,7 +217,7 @@ func TestAnApp(t *testing.T) {
 		t.Fatal(count, err)
 	}
 	open(<-came)
-	until(t, "it is delivered", func() bool { left := w.backlog(t, target); return left.Waiting+left.Dead == 0 })
+	coretest.Until(t, "it is delivered", func() bool { left := w.backlog(t, target); return left.Waiting+left.Dead == 0 })
 	must(t, w.service.SetState(t.Context(), cause(), target.Workspace, target.ID, delivery.Disabled, ""))
 	must(t, w.service.Delete(t.Context(), cause(), target.Workspace, target.ID))
 }

@@ -14,7 +14,7 @@ import (
 // that key is replaced, and takes no other workspace's.
 func TestAStreamByPrivateKey(t *testing.T) {
 	w := newWorld(t)
-	keys := &signing.Signing{DB: w.db, Vault: w.service.Vault, Now: w.service.Now}
+	keys := &signing.Signing{DB: w.DB, Vault: w.service.Vault, Now: w.service.Now}
 	wanted := w.wanted(w.acme, ssf.Poll)
 	wanted.Access.Method, wanted.Secret = ssf.MethodPrivateKeyJWT, seal.Secret{}
 	if _, err := w.service.Create(t.Context(), cause(), w.acme.workspace.ID, wanted); core.KindOf(err) != core.KindConflict {

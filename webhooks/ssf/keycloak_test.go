@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/conformance/optest"
+	"postern/core/coretest"
 	"postern/core/seal"
 	"postern/core/signals"
 	"postern/webhooks/ssf"
@@ -33,8 +34,8 @@ func TestKeycloak(t *testing.T) {
 			name := "dana-" + string(test.delivery)
 			person := realm.AddPerson(optest.Person{UserName: name, Email: name + "@example.com", GivenName: "Dana", FamilyName: "Doe", Password: "first-Passw0rd"})
 			user := w.person(t, h, name, name+"@example.com")
-			w.do(t, func(ctx context.Context, tx pgx.Tx) error {
-				return w.directory.LinkIdentity(ctx, tx, h.workspace.ID, h.connection.ID, realm.Issuer, person.ID, user.ID)
+			w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+				return w.Directory.LinkIdentity(ctx, tx, h.workspace.ID, h.connection.ID, realm.Issuer, person.ID, user.ID)
 			})
 			made, err := w.service.Create(t.Context(), cause(), h.workspace.ID, ssf.NewStream{
 				Connection: h.connection.ID, Profile: ssf.Keycloak, Delivery: test.delivery, Issuer: realm.Issuer, Description: "Postern",
@@ -44,11 +45,11 @@ func TestKeycloak(t *testing.T) {
 			must(t, err)
 			stream := made.Stream
 			t.Logf("%s: %s, events %d, %q at %q", stream.RemoteID, stream.Status, len(stream.Delivered), stream.LastError, stream.LastErrorStage)
-			until(t, "the stream is verified", func() bool { return w.stream(t, *h, stream.ID).Verified != nil })
+			coretest.Until(t, "the stream is verified", func() bool { return w.stream(t, *h, stream.ID).Verified != nil })
 			realm.SetPassword(person.ID, "second-Passw0rd")
 			heard := func(kind signals.Kind) func() bool {
 				return func() bool {
-					for _, one := range w.receipts(t, *h) {
+					for _, one := range w.Receipts(t, h.workspace.ID) {
 						if one.Kind == kind && len(one.Users) == 1 && one.Users[0] == user.ID {
 							return true
 						}
@@ -56,8 +57,8 @@ func TestKeycloak(t *testing.T) {
 					return false
 				}
 			}
-			until(t, "the changed password is told", heard(signals.CredentialChanged))
-			for _, one := range w.receipts(t, *h) {
+			coretest.Until(t, "the changed password is told", heard(signals.CredentialChanged))
+			for _, one := range w.Receipts(t, h.workspace.ID) {
 				t.Logf("%s %s %s %v %v", one.Kind, one.Outcome, one.Subject, one.Evidence.Quirks, one.Evidence.Facts)
 			}
 			paused, err := w.service.SetStatus(t.Context(), cause(), h.workspace.ID, stream.ID, ssf.Paused, "a test")

@@ -217,7 +217,7 @@ func TestWhatCannotBeCreated(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if left, err := w.service.Streams(t.Context(), w.db, w.acme.workspace.ID); err != nil || len(left) != 0 || len(w.tx.streams) != 0 {
+	if left, err := w.service.Streams(t.Context(), w.DB, w.acme.workspace.ID); err != nil || len(left) != 0 || len(w.tx.streams) != 0 {
 		t.Errorf("%d streams are left, %v", len(left), err)
 	}
 	// No answer: it may be there. The row stays, says so, and can be given up.
@@ -226,7 +226,7 @@ func TestWhatCannotBeCreated(t *testing.T) {
 	if core.KindOf(err) != core.KindUnavailable {
 		t.Fatal(err)
 	}
-	left, err := w.service.Streams(t.Context(), w.db, w.acme.workspace.ID)
+	left, err := w.service.Streams(t.Context(), w.DB, w.acme.workspace.ID)
 	if err != nil || len(left) != 1 || left[0].Status != ssf.Creating || left[0].LastErrorStage != "create" {
 		t.Fatalf("%+v %v", left, err)
 	}
@@ -298,7 +298,7 @@ func TestAdoptWithoutCredential(t *testing.T) {
 	if status, body := pushTo(t, w.service.PushURL(w.acme.connection.ID, made.Stream.ID), "", w.tx.mint(w.tx.claims(remote, ended(), email(w.acme.ben.Email)))); status != 202 {
 		t.Errorf("%d %s", status, body)
 	}
-	receipts := w.receipts(t, w.acme)
+	receipts := w.Receipts(t, w.acme.workspace.ID)
 	if !slices.Contains(receipts[len(receipts)-1].Evidence.Quirks, ssf.QuirkNoAuthorization) {
 		t.Errorf("%v", receipts[len(receipts)-1].Evidence.Quirks)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/signals"
 	"postern/webhooks/ssf"
 )
@@ -54,7 +55,7 @@ func TestAPolledStream(t *testing.T) {
 	})
 	w.tx.send(theirs.RemoteID, ended(), email(w.globex.ana.Email))
 	running(t, w.service)
-	until(t, "both streams are read", func() bool { return w.tx.waiting(stream.RemoteID)+w.tx.waiting(theirs.RemoteID) == 0 })
+	coretest.Until(t, "both streams are read", func() bool { return w.tx.waiting(stream.RemoteID)+w.tx.waiting(theirs.RemoteID) == 0 })
 	w.tx.locked(func() {
 		for jti, code := range wrong {
 			if said := w.tx.streams[stream.RemoteID].refused[jti]; said["err"] != code || said["description"] == "" {
@@ -69,13 +70,13 @@ func TestAPolledStream(t *testing.T) {
 		t.Error("not those who were meant, or others")
 	}
 	outcomes := map[signals.Outcome]int{}
-	for _, one := range w.receipts(t, w.acme) {
+	for _, one := range w.Receipts(t, w.acme.workspace.ID) {
 		outcomes[one.Outcome]++
 		if one.Door != signals.SSFPoll {
 			t.Errorf("by %s", one.Door)
 		}
 	}
-	if outcomes[signals.Done] != 1 || outcomes[signals.Duplicate] != 4 || outcomes[signals.Nobody] != 1 || len(w.receipts(t, w.globex)) != 1 {
+	if outcomes[signals.Done] != 1 || outcomes[signals.Duplicate] != 4 || outcomes[signals.Nobody] != 1 || len(w.Receipts(t, w.globex.workspace.ID)) != 1 {
 		t.Errorf("%v", outcomes)
 	}
 	if now := w.stream(t, w.acme, stream.ID); now.Verified == nil || now.LastEvent == nil || now.LastErrorStage == "" {
@@ -108,7 +109,7 @@ func TestKilledBetweenEffectAndAcknowledgement(t *testing.T) {
 		t.Fatal("it was not killed in between")
 	}
 	// A process that is killed gives nothing back: its lease has to end.
-	w.do(t, func(ctx context.Context, tx pgx.Tx) error {
+	w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := tx.Exec(ctx, `update streams set lease_owner = @owner, lease_until = now() + interval '1 second' where workspace_id = @workspace`,
 			pgx.StrictNamedArgs{"owner": core.NewID(), "workspace": w.acme.workspace.ID})
 		return err
@@ -116,11 +117,11 @@ func TestKilledBetweenEffectAndAcknowledgement(t *testing.T) {
 	w.signIn(t, &w.acme, w.acme.ana)
 	w.tx.onPoll = nil
 	running(t, w.process(w.tx.Client()))
-	until(t, "the token is acknowledged", func() bool { return w.tx.waiting(stream.RemoteID)+w.tx.waiting(theirs.RemoteID) == 0 })
-	if got := len(w.receipts(t, w.acme)); got != 1 || !w.signedIn(t, w.acme, w.acme.ana) {
+	coretest.Until(t, "the token is acknowledged", func() bool { return w.tx.waiting(stream.RemoteID)+w.tx.waiting(theirs.RemoteID) == 0 })
+	if got := len(w.Receipts(t, w.acme.workspace.ID)); got != 1 || !w.signedIn(t, w.acme, w.acme.ana) {
 		t.Errorf("%d receipts; signed in anew: %v", got, w.signedIn(t, w.acme, w.acme.ana))
 	}
-	if got := len(w.receipts(t, w.globex)); got != 1 {
+	if got := len(w.Receipts(t, w.globex.workspace.ID)); got != 1 {
 		t.Errorf("%d receipts of the other workspace", got)
 	}
 }
@@ -147,7 +148,7 @@ func TestOneProcessPollsAStream(t *testing.T) {
 	for range 3 {
 		stops = append(stops, running(t, w.process(&client)))
 	}
-	until(t, "polls", func() bool { return polls.Load() > 20 })
+	coretest.Until(t, "polls", func() bool { return polls.Load() > 20 })
 	if most.Load() != 1 {
 		t.Errorf("%d at once", most.Load())
 	}
@@ -155,7 +156,7 @@ func TestOneProcessPollsAStream(t *testing.T) {
 	stops[0]()
 	stops[1]()
 	seen := polls.Load()
-	until(t, "polls by the last one", func() bool { return polls.Load() > seen+5 })
+	coretest.Until(t, "polls by the last one", func() bool { return polls.Load() > seen+5 })
 }
 
 func TestPollingThatFails(t *testing.T) {
@@ -164,7 +165,7 @@ func TestPollingThatFails(t *testing.T) {
 	healthy := w.create(t, w.globex, w.wanted(w.globex, ssf.Poll))
 	w.tx.locked(func() { w.tx.broken["/tx/poll"] = 502 })
 	running(t, w.service)
-	until(t, "the failure shows", func() bool { return len(w.events(t, w.acme, core.StreamFailing)) == 1 })
+	coretest.Until(t, "the failure shows", func() bool { return len(w.events(t, w.acme, core.StreamFailing)) == 1 })
 	now := w.stream(t, w.acme, stream.ID)
 	if now.Failures < 3 || now.LastErrorStage != "poll" || now.LastError != "polling: the transmitter answers 502" {
 		t.Errorf("%d, %q at %q", now.Failures, now.LastError, now.LastErrorStage)
@@ -172,28 +173,28 @@ func TestPollingThatFails(t *testing.T) {
 	w.tx.locked(func() { clear(w.tx.broken) })
 	w.tx.send(stream.RemoteID, ended(), email(w.acme.ana.Email))
 	w.tx.send(healthy.RemoteID, ended(), email(w.globex.ana.Email))
-	until(t, "it goes on", func() bool {
+	coretest.Until(t, "it goes on", func() bool {
 		now := w.stream(t, w.acme, stream.ID)
 		return w.tx.waiting(stream.RemoteID)+w.tx.waiting(healthy.RemoteID) == 0 && now.Failures == 0 && now.LastError == "" && len(w.events(t, w.acme, core.StreamRecovered)) == 1
 	})
 	// The status is the transmitter's to change; what it keeps is read once it goes on.
 	w.tx.send(stream.RemoteID, map[string]any{"https://schemas.openid.net/secevent/ssf/event-type/stream-updated": map[string]any{"status": "paused"}},
 		map[string]any{"format": "opaque", "id": stream.RemoteID})
-	until(t, "paused", func() bool { return w.stream(t, w.acme, stream.ID).Status == ssf.Paused })
+	coretest.Until(t, "paused", func() bool { return w.stream(t, w.acme, stream.ID).Status == ssf.Paused })
 	// The key of a token is not known yet: it waits, and is not refused for good.
 	var odd string
 	w.tx.locked(func() {
 		one := w.tx.streams[stream.RemoteID]
 		odd = w.tx.queue(one, w.tx.sign(map[string]any{"typ": "secevent+jwt", "kid": "tomorrow"}, w.tx.claims(one, ended(), email(w.acme.ben.Email)), "rs256"))
 	})
-	until(t, "the key is missed", func() bool { return w.stream(t, w.acme, stream.ID).LastErrorStage == "key" })
+	coretest.Until(t, "the key is missed", func() bool { return w.stream(t, w.acme, stream.ID).LastErrorStage == "key" })
 	w.tx.locked(func() {
 		if w.tx.streams[stream.RemoteID].queue[odd] == "" {
 			t.Error("a token whose key may come was given up")
 		}
 	})
 	w.ahead.Store(int64(6 * time.Minute))
-	until(t, "it is refused in the end", func() bool { return w.tx.waiting(stream.RemoteID) == 0 })
+	coretest.Until(t, "it is refused in the end", func() bool { return w.tx.waiting(stream.RemoteID) == 0 })
 	w.tx.locked(func() {
 		if w.tx.streams[stream.RemoteID].refused[odd]["err"] != "invalid_key" {
 			t.Error("refused for another reason")
@@ -201,8 +202,8 @@ func TestPollingThatFails(t *testing.T) {
 	})
 	// Deleted: nobody polls it any more.
 	must(t, w.service.Delete(t.Context(), cause(), w.acme.workspace.ID, stream.ID, false))
-	until(t, "only the other is polled", func() bool {
-		found, err := w.service.Streams(t.Context(), w.db, w.acme.workspace.ID)
+	coretest.Until(t, "only the other is polled", func() bool {
+		found, err := w.service.Streams(t.Context(), w.DB, w.acme.workspace.ID)
 		return err == nil && len(found) == 0
 	})
 }

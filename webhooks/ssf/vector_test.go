@@ -61,7 +61,7 @@ func TestVectors(t *testing.T) {
 		stream := streams[place]
 		t.Run(v.Name, func(t *testing.T) { w.try(t, v, stream, name, user.ID) })
 	}
-	if len(w.receipts(t, w.globex)) != 0 || !w.signedIn(t, w.globex, w.globex.ana) {
+	if len(w.Receipts(t, w.globex.workspace.ID)) != 0 || !w.signedIn(t, w.globex, w.globex.ana) {
 		t.Error("a token for one workspace did something in another")
 	}
 }
@@ -76,7 +76,7 @@ func (w *world) try(t *testing.T, v vector, stream ssf.Stream, name string, user
 	)
 	token := w.tx.sign(filled(v.Token.Header, expand).(map[string]any), filled(v.Token.Claims, expand).(map[string]any), v.Signing)
 	before := map[core.ID]bool{}
-	for _, one := range w.receipts(t, w.acme) {
+	for _, one := range w.Receipts(t, w.acme.workspace.ID) {
 		before[one.ID] = true
 	}
 	accepted := len(w.events(t, w.acme, core.SignalAccepted))
@@ -85,7 +85,7 @@ func (w *world) try(t *testing.T, v vector, stream ssf.Stream, name string, user
 		t.Fatalf("%d %s", status, body)
 	}
 	var fresh []signals.Kept
-	for _, one := range w.receipts(t, w.acme) {
+	for _, one := range w.Receipts(t, w.acme.workspace.ID) {
 		if !before[one.ID] {
 			fresh = append(fresh, one)
 		}
@@ -139,8 +139,8 @@ func (w *world) try(t *testing.T, v vector, stream ssf.Stream, name string, user
 		t.Errorf("the stream is %s", now.Status)
 	}
 	// The same token again is answered the same and has no second effect.
-	if status, body := pushTo(t, remote.URL, remote.Header, token); status != 202 || len(w.receipts(t, w.acme)) != len(before)+len(fresh) {
-		t.Errorf("again: %d %s, %d receipts", status, body, len(w.receipts(t, w.acme))-len(before))
+	if status, body := pushTo(t, remote.URL, remote.Header, token); status != 202 || len(w.Receipts(t, w.acme.workspace.ID)) != len(before)+len(fresh) {
+		t.Errorf("again: %d %s, %d receipts", status, body, len(w.Receipts(t, w.acme.workspace.ID))-len(before))
 	}
 }
 

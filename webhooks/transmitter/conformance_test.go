@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/webhooks/transmitter"
 )
 
@@ -243,10 +244,10 @@ func TestPolling(t *testing.T) {
 		t.Fatalf("%v", left)
 	}
 
-	_, err := w.lifecycle.Deprovision(t.Context(), core.NewCause(w.acme.ben.Actor(), time.Now()), w.acme.workspace.ID, w.acme.ana.ID)
+	_, err := w.Lifecycle.Deprovision(t.Context(), core.NewCause(w.acme.ben.Actor(), time.Now()), w.acme.workspace.ID, w.acme.ana.ID)
 	must(t, err)
 	waiting := func() int { return w.backlog(t, c.receiver) }
-	until(t, "three things wait", func() bool { return waiting() == 3 })
+	coretest.Until(t, "three things wait", func() bool { return waiting() == 3 })
 	seen := map[string]map[string]any{}
 	for _, claims := range c.poll(t) {
 		uri, body := event(claims)
@@ -273,9 +274,9 @@ func TestPolling(t *testing.T) {
 		if left := c.poll(t); len(left) != 2 || left[jti] != nil {
 			t.Errorf("%v", left)
 		}
-		stream, err := w.service.StreamOf(t.Context(), w.db, c.receiver.Workspace, c.receiver.ID)
+		stream, err := w.service.StreamOf(t.Context(), w.DB, c.receiver.Workspace, c.receiver.ID)
 		must(t, err)
-		letters, err := w.deliveries.DeadLetters(t.Context(), w.db, c.receiver.Workspace, stream.ID, 10)
+		letters, err := w.deliveries.DeadLetters(t.Context(), w.DB, c.receiver.Workspace, stream.ID, 10)
 		must(t, err)
 		if len(letters) != 1 || letters[0].ID.String() != jti || letters[0].LastError != "invalid_request no scim here" {
 			t.Errorf("%+v", letters)
@@ -305,9 +306,9 @@ func TestSubjectsAndLongPoll(t *testing.T) {
 	if status, _ := c.call(t, "POST", "/subjects/remove", removed); status != 204 {
 		t.Fatal(status)
 	}
-	_, err := w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
+	_, err := w.Lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
 	must(t, err)
-	_, err = w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ben.ID)
+	_, err = w.Lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ben.ID)
 	must(t, err)
 	_, got := c.call(t, "POST", "/poll", map[string]any{})
 	sets := c.opened(t, got["sets"].(map[string]any))
@@ -323,7 +324,7 @@ func TestSubjectsAndLongPoll(t *testing.T) {
 	if status, _ := c.call(t, "POST", "/subjects/add", removed); status != 200 {
 		t.Fatal(status)
 	}
-	_, err = w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
+	_, err = w.Lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
 	must(t, err)
 	if _, got = c.call(t, "POST", "/poll", map[string]any{}); len(got["sets"].(map[string]any)) != 1 {
 		t.Errorf("%v", got)

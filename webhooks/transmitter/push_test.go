@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/webhooks/delivery"
 	"postern/webhooks/transmitter"
 )
@@ -24,7 +25,7 @@ func (w *world) pushed(t testing.TB, to *httptest.Server) (*client, transmitter.
 	if status != 201 {
 		t.Fatalf("%d %v", status, got)
 	}
-	stream, err := w.service.StreamOf(t.Context(), w.db, c.receiver.Workspace, c.receiver.ID)
+	stream, err := w.service.StreamOf(t.Context(), w.DB, c.receiver.Workspace, c.receiver.ID)
 	must(t, err)
 	return c, stream
 }
@@ -32,7 +33,7 @@ func (w *world) pushed(t testing.TB, to *httptest.Server) (*client, transmitter.
 func (w *world) logout(t testing.TB, users ...core.ID) {
 	t.Helper()
 	for _, user := range users {
-		_, err := w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, user)
+		_, err := w.Lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, user)
 		must(t, err)
 	}
 }
@@ -71,10 +72,10 @@ func TestPushing(t *testing.T) {
 		t.Errorf("%v %v", subjects, ids)
 	}
 	var letters []delivery.Delivery
-	until(t, "the second is taken", func() bool {
-		found, err := w.deliveries.Backlog(t.Context(), w.db, stream.Workspace, stream.ID)
+	coretest.Until(t, "the second is taken", func() bool {
+		found, err := w.deliveries.Backlog(t.Context(), w.DB, stream.Workspace, stream.ID)
 		must(t, err)
-		letters, err = w.deliveries.DeadLetters(t.Context(), w.db, stream.Workspace, stream.ID, 10)
+		letters, err = w.deliveries.DeadLetters(t.Context(), w.DB, stream.Workspace, stream.ID, 10)
 		must(t, err)
 		return found.Waiting == 0
 	})
@@ -109,14 +110,14 @@ func TestAReceiverIsGivenUp(t *testing.T) {
 	<-came
 	<-came
 	status := func() string {
-		found, err := w.service.StreamOf(t.Context(), w.db, stream.Workspace, c.receiver.ID)
+		found, err := w.service.StreamOf(t.Context(), w.DB, stream.Workspace, c.receiver.ID)
 		must(t, err)
 		return found.Status()
 	}
-	until(t, "it is disabled", func() bool { return status() == "disabled" })
+	coretest.Until(t, "it is disabled", func() bool { return status() == "disabled" })
 	w.logout(t, w.acme.ben.ID)
-	until(t, "what happens meanwhile waits", func() bool {
-		found, err := w.deliveries.Backlog(t.Context(), w.db, stream.Workspace, stream.ID)
+	coretest.Until(t, "what happens meanwhile waits", func() bool {
+		found, err := w.deliveries.Backlog(t.Context(), w.DB, stream.Workspace, stream.ID)
 		must(t, err)
 		return found.Waiting == 1 && found.Dead == 1
 	})
@@ -135,7 +136,7 @@ func TestKilledBetweenEffectAndRecord(t *testing.T) {
 	c, stream := w.pushed(t, receiver)
 	carrier := w.service.Carrier()
 	dead := make(chan struct{})
-	first := &delivery.Deliveries{DB: w.db, Now: w.deliveries.Now, Look: 10 * time.Millisecond, Carriers: map[string]delivery.Carrier{transmitter.Kind: {
+	first := &delivery.Deliveries{DB: w.DB, Now: w.deliveries.Now, Look: 10 * time.Millisecond, Carriers: map[string]delivery.Carrier{transmitter.Kind: {
 		Schedule: carrier.Schedule, Carry: func(ctx context.Context, lane delivery.Lane, one delivery.Delivery) delivery.Outcome {
 			carrier.Carry(ctx, lane, one)
 			close(dead)
@@ -158,8 +159,8 @@ func TestKilledBetweenEffectAndRecord(t *testing.T) {
 	if next := c.open(t, <-came); next["sub_id"].(map[string]any)["email"] != "ben@example.com" {
 		t.Errorf("%v", next)
 	}
-	until(t, "all is delivered", func() bool {
-		found, err := w.deliveries.Backlog(t.Context(), w.db, stream.Workspace, stream.ID)
+	coretest.Until(t, "all is delivered", func() bool {
+		found, err := w.deliveries.Backlog(t.Context(), w.DB, stream.Workspace, stream.ID)
 		must(t, err)
 		return found.Waiting == 0
 	})
@@ -171,14 +172,14 @@ func TestFollowingTwiceTellsOnce(t *testing.T) {
 	c := w.client(t, w.acme, transmitter.NewReceiver{})
 	c.call(t, "POST", "/stream", map[string]any{})
 	w.logout(t, w.acme.ana.ID)
-	until(t, "it is heard", func() bool {
-		_, err := w.follower.Step(t.Context(), w.db)
+	coretest.Until(t, "it is heard", func() bool {
+		_, err := w.follower.Step(t.Context(), w.DB)
 		must(t, err)
 		return w.backlog(t, c.receiver) == 1
 	})
-	_, err := w.db.Exec(t.Context(), `update cursors set position = 0 where name = 'deliveries'`)
+	_, err := w.DB.Exec(t.Context(), `update cursors set position = 0 where name = 'deliveries'`)
 	must(t, err)
-	_, err = w.follower.Step(t.Context(), w.db)
+	_, err = w.follower.Step(t.Context(), w.DB)
 	must(t, err)
 	if got := w.backlog(t, c.receiver); got != 1 {
 		t.Fatalf("%d messages of one event", got)

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/seal"
 	"postern/core/signals"
 	"postern/webhooks/ssf"
@@ -28,19 +29,19 @@ func TestOurReceiverHearsOurTransmitter(t *testing.T) {
 			})
 			must(t, err)
 			theirs := func() ssf.Stream {
-				found, err := w.receiver.Stream(t.Context(), w.db, w.globex.workspace.ID, made.Stream.ID)
+				found, err := w.receiver.Stream(t.Context(), w.DB, w.globex.workspace.ID, made.Stream.ID)
 				must(t, err)
 				return found
 			}
-			until(t, "the stream is verified", func() bool { return theirs().Verified != nil })
+			coretest.Until(t, "the stream is verified", func() bool { return theirs().Verified != nil })
 
-			if !w.signedIn(t, w.globex) {
+			if !w.SignedIn(t, w.globex.session) {
 				t.Fatal("nobody is signed in")
 			}
-			_, err = w.lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
+			_, err = w.Lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
 			must(t, err)
-			until(t, "the session at the other end is dead", func() bool { return !w.signedIn(t, w.globex) })
-			until(t, "everything is acknowledged", func() bool { return w.backlog(t, known) == 0 })
+			coretest.Until(t, "the session at the other end is dead", func() bool { return !w.SignedIn(t, w.globex.session) })
+			coretest.Until(t, "everything is acknowledged", func() bool { return w.backlog(t, known) == 0 })
 			if got := w.receipts(t, w.globex); len(got) != 1 || got[0].Kind != signals.SessionRevoked {
 				t.Fatalf("receipts %+v", got)
 			}
@@ -48,25 +49,25 @@ func TestOurReceiverHearsOurTransmitter(t *testing.T) {
 			// A stream that is paused keeps what happens, and sends it later.
 			_, err = w.receiver.SetStatus(t.Context(), cause(), w.globex.workspace.ID, made.Stream.ID, ssf.Paused, "maintenance")
 			must(t, err)
-			_, err = w.lifecycle.Deprovision(t.Context(), cause(), w.acme.workspace.ID, w.acme.ben.ID)
+			_, err = w.Lifecycle.Deprovision(t.Context(), cause(), w.acme.workspace.ID, w.acme.ben.ID)
 			must(t, err)
-			until(t, "it waits", func() bool { return w.backlog(t, known) >= 1 })
+			coretest.Until(t, "it waits", func() bool { return w.backlog(t, known) >= 1 })
 			if got := w.receipts(t, w.globex); len(got) != 1 {
 				t.Fatalf("a paused stream told %d things", len(got)-1)
 			}
 			_, err = w.receiver.SetStatus(t.Context(), cause(), w.globex.workspace.ID, made.Stream.ID, ssf.Enabled, "")
 			must(t, err)
-			until(t, "it is told", func() bool { return len(w.receipts(t, w.globex)) >= 2 && w.backlog(t, known) == 0 })
+			coretest.Until(t, "it is told", func() bool { return len(w.receipts(t, w.globex)) >= 2 && w.backlog(t, known) == 0 })
 
 			// An update, by the transmitter's own status too, reaches the other end.
 			_, err = w.receiver.Update(t.Context(), cause(), w.globex.workspace.ID, made.Stream.ID, ssf.Change{Events: ssf.Events()[:2], Authorization: way == ssf.Push})
 			must(t, err)
 			_, err = w.service.SetStatus(t.Context(), cause(), w.acme.workspace.ID, known.ID, "disabled", "end of contract")
 			must(t, err)
-			until(t, "the other end knows that it is disabled", func() bool { return theirs().Status == ssf.Disabled })
+			coretest.Until(t, "the other end knows that it is disabled", func() bool { return theirs().Status == ssf.Disabled })
 
 			must(t, w.receiver.Delete(t.Context(), cause(), w.globex.workspace.ID, made.Stream.ID, false))
-			if _, err := w.service.StreamOf(t.Context(), w.db, w.acme.workspace.ID, known.ID); core.KindOf(err) != core.KindNotFound {
+			if _, err := w.service.StreamOf(t.Context(), w.DB, w.acme.workspace.ID, known.ID); core.KindOf(err) != core.KindNotFound {
 				t.Fatal(err)
 			}
 		})
@@ -75,12 +76,12 @@ func TestOurReceiverHearsOurTransmitter(t *testing.T) {
 
 func (w *world) backlog(t testing.TB, receiver transmitter.Receiver) int {
 	t.Helper()
-	stream, err := w.service.StreamOf(t.Context(), w.db, receiver.Workspace, receiver.ID)
+	stream, err := w.service.StreamOf(t.Context(), w.DB, receiver.Workspace, receiver.ID)
 	must(t, err)
-	found, err := w.deliveries.Backlog(t.Context(), w.db, receiver.Workspace, stream.ID)
+	found, err := w.deliveries.Backlog(t.Context(), w.DB, receiver.Workspace, stream.ID)
 	must(t, err)
 	if found.Dead > 0 {
-		letters, _ := w.deliveries.DeadLetters(t.Context(), w.db, receiver.Workspace, stream.ID, 10)
+		letters, _ := w.deliveries.DeadLetters(t.Context(), w.DB, receiver.Workspace, stream.ID, 10)
 		t.Fatalf("dead letters: %+v", letters)
 	}
 	return found.Waiting
@@ -88,7 +89,7 @@ func (w *world) backlog(t testing.TB, receiver transmitter.Receiver) int {
 
 func (w *world) receipts(t testing.TB, h house) []signals.Kept {
 	t.Helper()
-	found, err := w.receiver.Signals.List(t.Context(), w.db, h.workspace.ID, signals.Query{Limit: 500})
+	found, err := w.receiver.Signals.List(t.Context(), w.DB, h.workspace.ID, signals.Query{Limit: 500})
 	must(t, err)
 	return found
 }
@@ -108,7 +109,7 @@ func TestADeletedReceiverIsShutOut(t *testing.T) {
 	if status, _ := c.call(t, "GET", "/stream", nil); status != http.StatusUnauthorized {
 		t.Fatal(status)
 	}
-	if _, err := w.directory.AuthenticateServiceAccount(t.Context(), seal.NewSecret(c.secret.Reveal())); core.KindOf(err) != core.KindUnauthenticated {
+	if _, err := w.Directory.AuthenticateServiceAccount(t.Context(), seal.NewSecret(c.secret.Reveal())); core.KindOf(err) != core.KindUnauthenticated {
 		t.Fatal(err)
 	}
 	if status, _ := other.call(t, "GET", "/stream", nil); status != http.StatusOK {

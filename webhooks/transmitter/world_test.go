@@ -16,21 +16,12 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/go-jose/go-jose/v4"
-	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/accounts"
 	"postern/core/audit"
+	"postern/core/coretest"
 	"postern/core/directory"
-	"postern/core/jobs"
-	"postern/core/lifecycle"
-	"postern/core/postgres"
-	"postern/core/postgres/postgrestest"
-	"postern/core/rotation"
 	"postern/core/seal"
-	"postern/core/signals"
-	"postern/core/signing"
-	"postern/core/vault"
 	"postern/webhooks/delivery"
 	"postern/webhooks/keys"
 	"postern/webhooks/ssf"
@@ -39,10 +30,7 @@ import (
 
 // world is a gateway that transmits for two workspaces, and receives what it transmits.
 type world struct {
-	db         *postgres.DB
-	directory  *directory.Directory
-	lifecycle  *lifecycle.Lifecycle
-	signing    *signing.Signing
+	*coretest.Core
 	deliveries *delivery.Deliveries
 	service    *transmitter.Service
 	receiver   *ssf.Service
@@ -72,48 +60,38 @@ func cause() core.Cause { return core.NewCause(core.System, time.Now()) }
 func newWorld(t testing.TB) *world {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
-	db := postgrestest.Open(t, jobs.Migrate)
-	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
-	must(t, err)
-	queue, err := jobs.NewQueue(db, nil)
-	must(t, err)
-	w := &world{db: db}
+	w := &world{}
 	now := func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 	engine := gin.New()
 	w.gateway = httptest.NewServer(engine)
 	t.Cleanup(w.gateway.Close)
-	w.directory = &directory.Directory{DB: db, Now: now}
-	safe := &vault.Vault{DB: db, Keys: key, Now: now}
-	logins := &accounts.Accounts{DB: db, Vault: safe, Directory: w.directory, Now: now}
-	rotations := &rotation.Rotations{DB: db, Accounts: logins, Queue: queue, Now: now}
-	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: logins, Rotations: rotations, Now: now}
-	w.signing = &signing.Signing{DB: db, Vault: safe, Now: now}
-	sequencer := &audit.Sequencer{DB: db, Now: now, Log: slog.New(slog.DiscardHandler)}
-	w.deliveries = &delivery.Deliveries{DB: db, Now: now, Look: 20 * time.Millisecond}
+	w.Core = coretest.Open(t, now)
+	w.Signals.PublicURL = w.gateway.URL
+	sequencer := &audit.Sequencer{DB: w.DB, Now: now, Log: slog.New(slog.DiscardHandler)}
+	w.deliveries = &delivery.Deliveries{DB: w.DB, Now: now, Look: 20 * time.Millisecond}
 	w.service = &transmitter.Service{
-		DB: db, Directory: w.directory, Vault: safe, Deliveries: w.deliveries, Sign: w.signing.Sign, HTTP: w.gateway.Client(), PublicURL: w.gateway.URL,
+		DB: w.DB, Directory: w.Directory, Vault: w.Vault, Deliveries: w.deliveries, Sign: w.Signing.Sign, HTTP: w.gateway.Client(), PublicURL: w.gateway.URL,
 		AllowPrivate: true, Now: now, Wake: sequencer.Wake,
 	}
 	w.deliveries.Carriers = map[string]delivery.Carrier{transmitter.Kind: w.service.Carrier()}
 	w.service.Mount(engine)
 	engine.GET("/jwks/:workspace", func(c *gin.Context) {
 		id, _ := core.ParseID(c.Param("workspace"))
-		set, err := w.signing.PublicKeys(c, id)
+		set, err := w.Signing.PublicKeys(c, id)
 		if err != nil {
 			t.Error(err)
 		}
 		c.JSON(http.StatusOK, jose.JSONWebKeySet{Keys: set})
 	})
 	w.receiver = &ssf.Service{
-		DB: db, Directory: w.directory, Vault: safe, Keys: &keys.Cache{HTTP: w.gateway.Client()}, HTTP: w.gateway.Client(), PublicURL: w.gateway.URL, Now: now,
-		Signals: &signals.Signals{DB: db, Directory: w.directory, Accounts: logins, Rotations: rotations, Lifecycle: w.lifecycle, PublicURL: w.gateway.URL, Now: now},
-		Log:     slog.New(slog.DiscardHandler),
-		Pace:    ssf.Pace{Every: 20 * time.Millisecond, Slow: 30 * time.Millisecond, Longest: 50 * time.Millisecond, Lease: 2 * time.Second, Look: 10 * time.Millisecond},
+		DB: w.DB, Directory: w.Directory, Vault: w.Vault, Keys: &keys.Cache{HTTP: w.gateway.Client()}, HTTP: w.gateway.Client(), PublicURL: w.gateway.URL, Now: now,
+		Signals: w.Signals, Log: slog.New(slog.DiscardHandler),
+		Pace: ssf.Pace{Every: 20 * time.Millisecond, Slow: 30 * time.Millisecond, Longest: 50 * time.Millisecond, Lease: 2 * time.Second, Look: 10 * time.Millisecond},
 	}
 	w.receiver.Mount(engine)
 	w.follower = &delivery.Follower{Deliveries: w.deliveries, Listeners: []delivery.Listener{w.service}}
 	w.acme, w.globex = w.house(t, "acme"), w.house(t, "globex")
-	start(t, sequencer.Run)
+	coretest.Run(t, sequencer.Run)
 	return w
 }
 
@@ -124,84 +102,22 @@ func (w *world) run(t testing.TB, parts ...func(ctx context.Context) error) {
 		parts = []func(ctx context.Context) error{w.follower.Run, w.deliveries.Run}
 	}
 	for _, part := range parts {
-		start(t, part)
+		coretest.Run(t, part)
 	}
-}
-
-// start runs something until it is stopped, or the test ends.
-func start(t testing.TB, part func(ctx context.Context) error) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); _ = part(ctx) }()
-	stop = func() { cancel(); <-done }
-	t.Cleanup(stop)
-	return stop
 }
 
 // house has two people, whom both workspaces know by the same addresses.
 func (w *world) house(t testing.TB, slug string) house {
 	t.Helper()
 	var h house
-	w.do(t, func(ctx context.Context, tx pgx.Tx) (err error) {
-		if h.workspace, err = w.directory.CreateWorkspace(ctx, tx, cause(), slug, slug); err != nil {
-			return err
-		}
-		if _, err := w.service.Vault.Prepare(ctx, tx, h.workspace.ID); err != nil {
-			return err
-		}
-		h.connection, err = w.directory.CreateConnection(ctx, tx, cause(), h.workspace.ID, directory.NewConnection{
-			Name: "IdP", Kind: directory.Generic, Issuer: w.gateway.URL + "/idp", Provisioning: directory.Provisioning{GuardFloor: -1},
-		})
-		return err
+	h.workspace, h.connection = w.Workspace(t, slug, directory.NewConnection{
+		Name: "IdP", Kind: directory.Generic, Issuer: w.gateway.URL + "/idp", Provisioning: directory.Provisioning{GuardFloor: -1},
 	})
 	for name, into := range map[string]*directory.User{"ana": &h.ana, "ben": &h.ben} {
-		w.do(t, func(ctx context.Context, tx pgx.Tx) (err error) {
-			*into, err = w.directory.InsertUser(ctx, tx, directory.User{
-				Workspace: h.workspace.ID, Connection: h.connection.ID, UserName: name, Email: name + "@example.com", ExternalID: "ext-" + name,
-				DisplayName: name, Active: true, Role: directory.RoleUser,
-			})
-			if err != nil {
-				return err
-			}
-			return w.directory.LinkIdentity(ctx, tx, h.workspace.ID, h.connection.ID, w.gateway.URL+"/idp", "sub-"+name, into.ID)
-		})
+		*into = w.Person(t, h.connection, directory.User{UserName: name, Email: name + "@example.com", ExternalID: "ext-" + name, DisplayName: name})
 	}
-	w.do(t, func(ctx context.Context, tx pgx.Tx) (err error) {
-		_, h.session, err = w.directory.StartSession(ctx, tx, core.NewCause(h.ana.Actor(), time.Now()), directory.NewSession{
-			Workspace: h.workspace.ID, User: h.ana.ID, Connection: h.connection.ID, Authenticated: time.Now(),
-		})
-		return err
-	})
+	h.session = w.SignIn(t, h.ana)
 	return h
-}
-
-func (w *world) signedIn(t testing.TB, h house) bool {
-	t.Helper()
-	_, _, err := w.directory.Authenticate(t.Context(), h.session)
-	if err != nil && core.KindOf(err) != core.KindUnauthenticated {
-		t.Fatal(err)
-	}
-	return err == nil
-}
-
-func (w *world) do(t testing.TB, work func(ctx context.Context, tx pgx.Tx) error) {
-	t.Helper()
-	must(t, w.db.Tx(t.Context(), func(tx pgx.Tx) error { return work(t.Context(), tx) }))
-}
-
-// until waits for a condition, as long as a test may take.
-func until(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			t.Fatal("never: " + what)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
 }
 
 // client is a receiver as the conformance suite plays one.
@@ -312,7 +228,7 @@ func (c *client) open(t testing.TB, compact string) map[string]any {
 	if typ := signed.Signatures[0].Header.ExtraHeaders["typ"]; typ != "secevent+jwt" {
 		t.Errorf("typ %v", typ)
 	}
-	set, err := c.w.signing.PublicKeys(t.Context(), c.receiver.Workspace)
+	set, err := c.w.Signing.PublicKeys(t.Context(), c.receiver.Workspace)
 	must(t, err)
 	keys := jose.JSONWebKeySet{Keys: set}
 	found := keys.Key(signed.Signatures[0].Header.KeyID)
