@@ -113,7 +113,7 @@ func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Caus
 
 	account := Account{
 		ID: core.NewID(), Workspace: workspace, App: app.ID, Vault: vault, AppName: app.Name,
-		Username: wanted.Username, State: Unvalidated, Created: a.now(),
+		Username: wanted.Username, State: Unvalidated, Tags: []string{}, Created: a.now(),
 	}
 	if _, err := tx.Exec(ctx, insertAccount, pgx.StrictNamedArgs{
 		"id": account.ID, "workspace": workspace, "app": app.ID, "vault": vault,

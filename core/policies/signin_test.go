@@ -1,0 +1,139 @@
+package policies_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/policies"
+)
+
+func (h house) dues(t testing.TB) int {
+	t.Helper()
+	return h.count(t, `select count(*) from policy_dues where workspace_id = @workspace`, nil)
+}
+
+func TestSignInsRotateAfterAWhile(t *testing.T) {
+	h, other := pair(t)
+	h.fill(t, 0)
+	if h.dues(t) != 0 {
+		t.Fatal("a sign-in counts without a policy")
+	}
+	h.add(t, policies.Policy{
+		Name: "after use", Trigger: policies.TriggerSignIn, Enabled: true, Delay: 4 * time.Hour, Spacing: 24 * time.Hour,
+		Scope: policies.Scope{Covers: policies.Apps, Apps: []core.ID{h.apps[0].ID}},
+	})
+	h.fill(t, 0)
+	h.clock.pass(time.Hour)
+	h.fill(t, 0) // the first one counts
+	h.fill(t, 3) // another app
+	h.clock.pass(3*time.Hour - time.Second)
+	if done := h.tick(t); done != 0 || h.dues(t) != 1 {
+		t.Fatalf("%d rotations too early, %d wait", done, h.dues(t))
+	}
+	h.clock.pass(time.Second)
+	if done := h.tick(t); done != 1 || h.planned(t, h.accounts[0].ID) != 1 || h.dues(t) != 0 {
+		t.Fatalf("%d rotations, %d wait", done, h.dues(t))
+	}
+	h.finish(t)
+	if done := h.tick(t); done != 0 {
+		t.Fatal("rotated twice for one sign-in")
+	}
+	// Four hours later it is due, but rotated too short ago: it waits for that.
+	h.fill(t, 0)
+	h.clock.pass(5 * time.Hour)
+	if done := h.tick(t); done != 0 || h.dues(t) != 1 {
+		t.Fatalf("%d rotations within the spacing, %d wait", done, h.dues(t))
+	}
+	h.clock.pass(19 * time.Hour)
+	if done := h.tick(t); done != 1 || h.dues(t) != 0 {
+		t.Fatalf("%d rotations after the spacing, %d wait", done, h.dues(t))
+	}
+	h.finish(t)
+	// Changed by somebody else meanwhile: nobody knows it any more, until the next sign-in, from which the delay counts.
+	h.fill(t, 1)
+	h.clock.pass(time.Hour)
+	must(t, h.DB.QueryRow(t.Context(), `update accounts set rotated = $3 where workspace_id = $1 and id = $2 returning 1`, h.workspace, h.accounts[1].ID, h.clock.now()).Scan(new(int)))
+	h.clock.pass(time.Hour)
+	h.fill(t, 1)
+	h.clock.pass(2 * time.Hour)
+	if done := h.tick(t); done != 0 || h.dues(t) != 1 {
+		t.Fatalf("%d rotations for a password nobody knows, %d wait", done, h.dues(t))
+	}
+	h.clock.pass(23 * time.Hour)
+	if done := h.tick(t); done != 1 {
+		t.Fatalf("%d rotations after the second sign-in", done)
+	}
+	if other.rotations(t)+other.dues(t) != 0 {
+		t.Error("the other workspace was touched")
+	}
+}
+
+func TestSignInsWhosePolicyIsGone(t *testing.T) {
+	h, _ := pair(t)
+	off := h.add(t, policies.Policy{Name: "off", Trigger: policies.TriggerSignIn, Enabled: true})
+	gone := h.add(t, policies.Policy{Name: "gone", Trigger: policies.TriggerSignIn, Enabled: true})
+	h.fill(t, 0)
+	h.fill(t, 1)
+	if h.dues(t) != 4 {
+		t.Fatalf("%d wait", h.dues(t))
+	}
+	must(t, h.Remove(t.Context(), h.system, h.workspace, gone.ID))
+	_, err := h.Change(t.Context(), h.system, h.workspace, off.ID, 0, func(p *policies.Policy) { p.Enabled = false })
+	must(t, err)
+	h.clock.pass(time.Minute)
+	if done := h.tick(t); done != 0 || h.dues(t) != 0 {
+		t.Fatalf("%d rotations, %d wait", done, h.dues(t))
+	}
+}
+
+func TestSignInsOfTwoPoliciesAndStates(t *testing.T) {
+	h, _ := pair(t)
+	h.add(t, policies.Policy{Name: "one", Trigger: policies.TriggerSignIn, Enabled: true})
+	h.add(t, policies.Policy{Name: "two", Trigger: policies.TriggerSignIn, Enabled: true})
+	h.fill(t, 0)
+	h.fill(t, 1)
+	h.state(t, 1, accounts.AppDisabled)
+	h.clock.pass(time.Second)
+	if done := h.tick(t); done != 1 || h.planned(t, h.accounts[0].ID) != 1 || h.planned(t, h.accounts[1].ID) != 0 || h.dues(t) != 0 {
+		t.Fatalf("%d rotations, %d wait", done, h.dues(t))
+	}
+	if passed := h.events(t, core.RotationPassedOver); passed != 2 {
+		t.Errorf("%d events tell what was passed over", passed)
+	}
+}
+
+func TestSignInsAreSeenToOnceByMany(t *testing.T) {
+	w := open(t)
+	h, small := w.house(t, "acme", 150), w.house(t, "small", 1)
+	for _, one := range []house{h, small} {
+		one.add(t, policies.Policy{Name: "after use", Trigger: policies.TriggerSignIn, Enabled: true})
+		for i := range one.accounts {
+			must(t, one.DB.QueryRow(t.Context(), `
+				insert into policy_dues (workspace_id, policy_id, account_id, since, due)
+				select workspace_id, id, $2, $3, $3 from policies where workspace_id = $1 returning 1`, one.workspace, one.accounts[i].ID, w.clock.now()).Scan(new(int)))
+		}
+	}
+	w.clock.pass(time.Minute)
+	var work []func()
+	for range 4 {
+		process := w.another(t, w.DB)
+		work = append(work, func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			_, _ = process.Tick(ctx) // killed, or done
+			if _, err := process.Tick(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	together(work...)
+	h.tick(t)
+	h.once(t, 1)
+	small.once(t, 1)
+	if h.dues(t)+small.dues(t) != 0 {
+		t.Error("some still wait")
+	}
+}
