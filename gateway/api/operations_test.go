@@ -53,6 +53,11 @@ var bodies = map[string]string{
 	"rotateWebhookSecret": `{"overlap_seconds":60}`,
 	"replayWebhook":       `{"since":"2026-01-01T00:00:00Z"}`,
 
+	"createPolicy":       `{"name":"Policy {token}","trigger":"logout"}`,
+	"replacePolicy":      `{"name":"Renamed {token}","trigger":"sign_in","delay_seconds":3600}`,
+	"previewPolicyDraft": `{"name":"Draft","trigger":"schedule","schedule":{"days":7}}`,
+	"setAccountTags":     `{"tags":["prod"]}`,
+
 	"putSignalPolicy":   `{"commands":["end_sessions"]}`,
 	"putSignalSettings": `{"window_seconds":60,"retention_days":30}`,
 }
@@ -70,6 +75,8 @@ type things struct {
 	receivers, logoutTargets string
 
 	hooks, webhooks string
+
+	policies string
 }
 
 func (th things) fill(t *testing.T, text string) string {
@@ -78,7 +85,7 @@ func (th things) fill(t *testing.T, text string) string {
 		"/apps/": th.apps, "/accounts/": th.accounts, "/grants/": th.grants, "/rotations/": th.rotations, "/users/": th.users,
 		"/connections/": th.connections, "/provisioning-requests/": th.requests, "/holds/": th.holds, "/sessions/": th.sessions, "/signals/": th.signals,
 		"/signal-holds/": th.signalHolds, "/streams/": th.streams,
-		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets, "/hooks/": th.hooks, "/webhooks/": th.webhooks,
+		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets, "/hooks/": th.hooks, "/webhooks/": th.webhooks, "/policies/": th.policies,
 	} {
 		text = strings.Replace(text, prefix+"{id}", prefix+id, 1)
 	}
@@ -99,6 +106,7 @@ func (w *world) things(t *testing.T) things {
 	w.streamed(t, &all)
 	w.receiving(t, &all)
 	w.hooking(t, &all)
+	all.policies = w.must(t, 201, "POST", "/policies", `{"name":"After use","trigger":"sign_in"}`)["id"].(string)
 	return all
 }
 

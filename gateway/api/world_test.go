@@ -22,6 +22,7 @@ import (
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/lifecycle"
+	"postern/core/policies"
 	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
 	"postern/core/rotation"
@@ -80,7 +81,7 @@ func newWorld(t *testing.T) *world {
 	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}
 	w.signals = &signals.Signals{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle}
 	(&api.Service{
-		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Signals: w.signals, Signing: &signing.Signing{DB: db, Vault: &vault.Vault{DB: db, Keys: keys}}, Streams: w.receiver(), Receivers: w.transmitter(), Logouts: w.logouts(), Hooks: w.hooks(), Webhooks: w.webhooks(), AuditKey: public, Log: log,
+		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Signals: w.signals, Signing: &signing.Signing{DB: db, Vault: &vault.Vault{DB: db, Keys: keys}}, Streams: w.receiver(), Receivers: w.transmitter(), Logouts: w.logouts(), Hooks: w.hooks(), Webhooks: w.webhooks(), AuditKey: public, Log: log,
 		Now: func() time.Time { return w.now() },
 	}).Mount(w.engine)
 	w.document = openDocument(t, w.engine)
