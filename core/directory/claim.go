@@ -78,7 +78,12 @@ func (d *Directory) RecallConnection(token seal.Secret) (Connection, Claim, bool
 	return connection.own(), Claim{hash, found}, known
 }
 
-const requireToken = `select require_connection_token(@hash, @connection, @row, @now)`
+// The function fails. It is called where it has to: a call costs as much as the look itself.
+const requireToken = `
+select require_connection_token(@hash, @connection, @row, @now)
+where not exists (
+	select from connection_tokens t join connections c on c.workspace_id = t.workspace_id and c.id = t.connection_id
+	where t.hash = @hash and (t.expires is null or t.expires > @now) and c.id = @connection and c.xmin = @row::text::xid)`
 
 // QueueClaim has a transaction fail whose token no longer opens the connection, or not the connection
 // as it was recalled: see ClaimFailed. From the commit of a revocation on nothing is done by the token.

@@ -9,10 +9,8 @@ import (
 	"postern/core/postgres"
 )
 
-// countSlots is among how many rows a connection's counts are spread. A server process of the database
-// writes to one of them, so commands under way at the same time rarely want the same.
-const countSlots = "64"
-
+// A connection's counts are spread over 64 rows. Each command writes to one that no other wants at the
+// same time: count_slot() finds it.
 const selectCounts = `
 select coalesce(sum(users), 0)::bigint, coalesce(sum(active), 0)::bigint, coalesce(sum(teams), 0)::bigint
 from directory_counts where workspace_id = @workspace and connection_id = @connection`

@@ -99,7 +99,7 @@ func (d *Directory) Teams(ctx context.Context, q postgres.Querier, workspace cor
 const insertTeam = `
 with counted as (
 	insert into directory_counts as c (workspace_id, connection_id, slot, teams)
-	select @workspace::uuid, @connection::uuid, pg_backend_pid() % ` + countSlots + `, 1 where @connection::uuid is not null
+	select @workspace::uuid, @connection::uuid, count_slot(), 1 where @connection::uuid is not null
 	on conflict (workspace_id, connection_id, slot) do update set teams = c.teams + excluded.teams
 )
 insert into teams (id, workspace_id, connection_id, display_name, external_id, attributes, version, created, updated)
@@ -164,7 +164,7 @@ with gone as (
 	returning connection_id
 ), counted as (
 	insert into directory_counts as c (workspace_id, connection_id, slot, teams)
-	select @workspace::uuid, connection_id, pg_backend_pid() % ` + countSlots + `, -1 from gone where connection_id is not null
+	select @workspace::uuid, connection_id, count_slot(), -1 from gone where connection_id is not null
 	on conflict (workspace_id, connection_id, slot) do update set teams = c.teams + excluded.teams
 )
 select from gone`

@@ -50,7 +50,7 @@ with restored as (
 	returning workspace_id, connection_id, active, user_name, display_name
 ), counted as (
 	insert into directory_counts as c (workspace_id, connection_id, slot, users, active)
-	select workspace_id, connection_id, pg_backend_pid() % ` + countSlots + `, 1, active::int from restored where connection_id is not null
+	select workspace_id, connection_id, count_slot(), 1, active::int from restored where connection_id is not null
 	on conflict (workspace_id, connection_id, slot) do update set users = c.users + excluded.users, active = c.active + excluded.active
 )
 select user_name, display_name from restored`

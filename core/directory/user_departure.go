@@ -15,7 +15,7 @@ with changed as (
 	returning connection_id
 ), counted as (
 	insert into directory_counts as c (workspace_id, connection_id, slot, active)
-	select @workspace::uuid, connection_id, pg_backend_pid() % ` + countSlots + `, -1 from changed where connection_id is not null
+	select @workspace::uuid, connection_id, count_slot(), -1 from changed where connection_id is not null
 	on conflict (workspace_id, connection_id, slot) do update set active = c.active - 1
 )
 select from changed`

@@ -55,7 +55,7 @@ with changed as (
 	returning connection_id
 ), counted as (
 	insert into directory_counts as c (workspace_id, connection_id, slot, users, active)
-	select @workspace::uuid, connection_id, pg_backend_pid() % ` + countSlots + `, @more_users::integer, @more_active::integer
+	select @workspace::uuid, connection_id, count_slot(), @more_users::integer, @more_active::integer
 	from changed
 	where connection_id is not null and (@more_users::integer <> 0 or @more_active::integer <> 0)
 	on conflict (workspace_id, connection_id, slot) do update set users = c.users + excluded.users, active = c.active + excluded.active

@@ -12,7 +12,7 @@ import (
 const insertUser = `
 with counted as (
 	insert into directory_counts as c (workspace_id, connection_id, slot, users, active)
-	select @workspace::uuid, @connection::uuid, pg_backend_pid() % ` + countSlots + `, 1, @active::boolean::int where @connection::uuid is not null
+	select @workspace::uuid, @connection::uuid, count_slot(), 1, @active::boolean::int where @connection::uuid is not null
 	on conflict (workspace_id, connection_id, slot) do update set users = c.users + excluded.users, active = c.active + excluded.active
 )
 insert into users (id, workspace_id, connection_id, user_name, external_id, display_name, given_name, family_name, email, active,
@@ -65,7 +65,7 @@ with before as (
 	returning id, version, epoch
 ), counted as (
 	insert into directory_counts as c (workspace_id, connection_id, slot, users, active)
-	select @workspace::uuid, b.connection_id, pg_backend_pid() % ` + countSlots + `, -(@deleted::timestamptz is not null)::int,
+	select @workspace::uuid, b.connection_id, count_slot(), -(@deleted::timestamptz is not null)::int,
 	       (@active::boolean and @deleted::timestamptz is null)::int - b.active::int
 	from before b join changed using (id)
 	where b.connection_id is not null and (@deleted::timestamptz is not null or b.active <> @active::boolean)

@@ -50,7 +50,7 @@ func teamDifference(before, after directory.Team) []string {
 // sameJSON compares what two JSON texts say: the database keeps neither spaces nor the order of
 // members, so a resource that was sent twice does not read back letter by letter.
 func sameJSON(one, other json.RawMessage) bool {
-	if bytes.Equal(one, other) {
+	if sameText(one, other) {
 		return true
 	}
 	first, err := readJSON(one)
@@ -59,6 +59,41 @@ func sameJSON(one, other json.RawMessage) bool {
 	}
 	second, err := readJSON(other)
 	return err == nil && reflect.DeepEqual(first, second)
+}
+
+// sameText compares JSON texts letter by letter, but for the space between their tokens: that is how most
+// read back.
+func sameText(one, other []byte) bool {
+	quoted := false
+	for {
+		if !quoted {
+			one, other = afterSpace(one), afterSpace(other)
+		}
+		if len(one) == 0 || len(other) == 0 {
+			return len(one) == len(other)
+		}
+		if one[0] != other[0] {
+			return false
+		}
+		escaped := quoted && one[0] == '\\' && len(one) > 1 && len(other) > 1
+		if one[0] == '"' {
+			quoted = !quoted
+		}
+		one, other = one[1:], other[1:]
+		if escaped {
+			if one[0] != other[0] {
+				return false
+			}
+			one, other = one[1:], other[1:]
+		}
+	}
+}
+
+func afterSpace(text []byte) []byte {
+	for len(text) > 0 && (text[0] == ' ' || text[0] == '\t' || text[0] == '\n' || text[0] == '\r') {
+		text = text[1:]
+	}
+	return text
 }
 
 // readJSON keeps numbers as they were written: two long ids do not become equal by rounding.

@@ -42,7 +42,7 @@ const bucket = 5 * time.Minute
 const countDeparture = `
 with counted as (
 	insert into departure_counts as k (workspace_id, connection_id, since, slot, people)
-	values (@workspace, @connection, @since, 1 + pg_backend_pid() % 256, 1)
+	values (@workspace, @connection, @since, 1 + count_slot(), 1)
 	on conflict (workspace_id, connection_id, since, slot) do update set people = k.people + 1
 )`
 
@@ -72,8 +72,8 @@ func (l *Lifecycle) guard(ctx context.Context, tx pgx.Tx, s *story, cause core.C
 	if cause.Actor.Kind != core.ActorConnection {
 		return core.ID{}, false, nil
 	}
-	began := l.now()
-	if guarded, passes := l.shared().watch.passes(cause.Actor.ID, began); passes {
+	guarded, passes, look := l.shared().watch.passes(cause.Actor.ID, l.now())
+	if passes {
 		return core.ID{}, guarded, nil
 	}
 	batch := &pgx.Batch{}
@@ -85,7 +85,8 @@ func (l *Lifecycle) guard(ctx context.Context, tx pgx.Tx, s *story, cause core.C
 		return core.ID{}, false, core.NotFound("connection")
 	}
 	if near := seen.near(underWay); !near {
-		l.shared().watch.note(cause.Actor.ID, began, *seen)
+		look.seen = seen
+		l.shared().watch.note(cause.Actor.ID, look)
 		return core.ID{}, seen.guarded, nil
 	}
 	batch = &pgx.Batch{}

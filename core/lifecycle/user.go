@@ -44,7 +44,7 @@ func (l *Lifecycle) Provision(ctx context.Context, cause core.Cause, user direct
 // command; what it writes to ID, Workspace, Connection, Version, Epoch and the times is ignored.
 func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, user core.ID, edit func(*directory.User) error) (directory.User, error) {
 	var after directory.User
-	err := l.commitLocked(ctx, workspace, user, func(tx pgx.Tx, s *story, before directory.User) error {
+	err := l.commitLocked(ctx, cause, workspace, user, func(tx pgx.Tx, s *story, before directory.User) error {
 		wanted, err := edited(before, edit)
 		if err != nil {
 			return err
@@ -56,9 +56,17 @@ func (l *Lifecycle) Change(ctx context.Context, cause core.Cause, workspace, use
 }
 
 // commitLocked is commit of a command about a user, who is locked when work begins.
-func (l *Lifecycle) commitLocked(ctx context.Context, workspace, user core.ID, work func(tx pgx.Tx, s *story, before directory.User) error) error {
+func (l *Lifecycle) commitLocked(ctx context.Context, cause core.Cause, workspace, user core.ID, work func(tx pgx.Tx, s *story, before directory.User) error) error {
 	var locked *directory.Locked
-	return l.commitAfter(ctx, user, func(batch *pgx.Batch) { locked = l.Directory.QueueLock(batch, workspace, user) }, func(tx pgx.Tx, s *story) error {
+	var look *look
+	first := func(batch *pgx.Batch) {
+		locked = l.Directory.QueueLock(batch, workspace, user)
+		look = l.renew(batch, workspace, cause)
+	}
+	return l.commitAfter(ctx, user, first, func(tx pgx.Tx, s *story) error {
+		if look != nil {
+			l.shared().watch.note(cause.Actor.ID, *look)
+		}
 		before, err := locked.User()
 		if err != nil {
 			return err
@@ -118,7 +126,7 @@ func (l *Lifecycle) Remove(ctx context.Context, cause core.Cause, workspace, use
 // tries again. Of an inactive user from whom everything was taken it changes nothing.
 func (l *Lifecycle) Deprovision(ctx context.Context, cause core.Cause, workspace, user core.ID) (Effect, error) {
 	return l.waited(ctx, workspace, user, func(s **story) (effect Effect, err error) {
-		err = l.commitLocked(ctx, workspace, user, func(tx pgx.Tx, told *story, before directory.User) (err error) {
+		err = l.commitLocked(ctx, cause, workspace, user, func(tx pgx.Tx, told *story, before directory.User) (err error) {
 			*s, told.waits = told, true
 			wanted := before
 			wanted.Active = false
@@ -142,7 +150,7 @@ func (l *Lifecycle) waited(ctx context.Context, workspace, user core.ID, command
 // Reactivate lets a user sign in again. Their grants do not come back, and their teams give them
 // nothing until they are added anew. Of an active user it changes nothing.
 func (l *Lifecycle) Reactivate(ctx context.Context, cause core.Cause, workspace, user core.ID) error {
-	return l.commitLocked(ctx, workspace, user, func(tx pgx.Tx, s *story, before directory.User) error {
+	return l.commitLocked(ctx, cause, workspace, user, func(tx pgx.Tx, s *story, before directory.User) error {
 		wanted := before
 		wanted.Active = true
 		_, _, err := l.change(ctx, tx, s, cause, before, wanted, false)
