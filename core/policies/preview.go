@@ -21,10 +21,9 @@ type Preview struct {
 	Reason   string     // Why in words
 }
 
-const selectPreview = selectCandidates + `d.due, ` + fromCandidates + `
-left join policy_dues d on d.workspace_id = a.workspace_id and d.policy_id = @policy and d.account_id = a.id
-where a.workspace_id = @workspace and (@after::uuid is null or a.id > @after) and ` + within + `
-order by a.id limit @limit`
+const selectPreview = selectCandidates + `(@after::uuid is null or a.id > @after) and ` + within + `
+	order by a.id limit @limit` + ofCandidates + `
+order by a.id`
 
 // Preview tells what a policy, or a draft of one, would do from now on, account by account in the order of their
 // ids, behind after. Nothing is changed by it. A policy that is off is told as if it were on. It asks nobody's leave:

@@ -101,9 +101,9 @@ func (p *Policies) carryNext(ctx context.Context) (found bool, planned int, err 
 }
 
 // Two accounts of one place are seen to together, or one of them would be left out.
-const selectDue = selectCandidates + `null::timestamptz as due, ` + fromCandidates + `
-where a.workspace_id = @workspace and ` + place + ` > @done and ` + place + ` <= @upto and ` + covered + `
-order by place fetch first @limit rows with ties`
+const selectDue = selectCandidates + place + ` > @done and ` + place + ` <= @upto and ` + covered + `
+	order by ` + place + ` fetch first @limit rows with ties` + ofCandidates + `
+order by a.place`
 
 // carry sees to the next accounts of a locked policy that are due.
 func (p *Policies) carry(ctx context.Context, tx pgx.Tx, policy row) (int, error) {
@@ -117,7 +117,7 @@ func (p *Policies) carry(ctx context.Context, tx pgx.Tx, policy row) (int, error
 	}
 	upto := round.upto(now)
 	args := policy.Scope.draft(policy.Workspace)
-	args["done"], args["upto"], args["limit"] = round.done, upto, together
+	args["policy"], args["done"], args["upto"], args["limit"] = policy.ID, round.done, upto, together
 	due, err := candidates(ctx, tx, selectDue, args)
 	if err != nil {
 		return 0, err

@@ -44,13 +44,23 @@ func (c candidate) target() core.Target {
 
 const place = `(uuid_hash_extended(a.id, 0) & 9223372036854775807)`
 
-const selectCandidates = `
-select a.id, s.name as app_name, a.username, a.state, a.rotated, ` + place + ` as place, a.id = any(p.excluded) as excluded, `
+// The few accounts that are asked for are found first, and what else is to be known of them is looked up then. Which
+// ones follows on the first part, and what of them on the second.
+const (
+	selectCandidates = `
+with found as materialized (
+	select a.id, a.workspace_id, a.app_id, a.username, a.state, a.rotated, ` + place + ` as place, a.id = any(p.excluded) as excluded
+	from ` + draft + ` cross join accounts a
+	where a.workspace_id = @workspace and `
 
-const fromCandidates = `coalesce(o.state, '') as open, coalesce(o.reason, '') as because
-from ` + draft + ` cross join accounts a
+	ofCandidates = `
+)
+select a.id, s.name as app_name, a.username, a.state, a.rotated, a.place, a.excluded, coalesce(o.state, '') as open, coalesce(o.reason, '') as because, d.due
+from found a
 join apps s on s.workspace_id = a.workspace_id and s.id = a.app_id
-left join rotations o on o.workspace_id = a.workspace_id and o.account_id = a.id and o.finished is null`
+left join rotations o on o.workspace_id = a.workspace_id and o.account_id = a.id and o.finished is null
+left join policy_dues d on d.workspace_id = a.workspace_id and d.policy_id = @policy and d.account_id = a.id`
+)
 
 func candidates(ctx context.Context, q postgres.Querier, query string, args pgx.StrictNamedArgs) ([]candidate, error) {
 	rows, err := q.Query(ctx, query, args)

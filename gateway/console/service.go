@@ -85,6 +85,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.POST("/accounts/:id/verify", s.verify)
 	inside.POST("/accounts/:id/share", s.share)
 	inside.POST("/accounts/:id/unshare", s.unshare)
+	inside.POST("/accounts/:id/tags", s.setTags)
 	inside.GET("/activity", s.showActivity)
 	inside.GET(StreamRoute, s.stream)
 	inside.GET("/users", s.listUsers)
@@ -103,6 +104,12 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.GET("/connections/:id", s.listRequests)
 	inside.GET("/connections/:id/doctor", s.showDoctor)
 	inside.GET("/requests/:id", s.showRequest)
+	inside.GET("/policies", s.listPolicies)
+	inside.GET("/policies/new", s.newPolicy)
+	inside.POST("/policies", s.forAdministrators("/policies/new"), s.createPolicy)
+	inside.GET("/policies/:id", s.showPolicy)
+	inside.POST("/policies/:id", s.forAdministrators("/policies/:id"), s.changePolicy)
+	inside.POST("/policies/:id/remove", s.forAdministrators("/policies/:id?remove=1"), s.removePolicy)
 	inside.GET("/signals", s.listSignals)
 	inside.GET("/signals/policy", s.showSignalPolicy)
 	inside.POST("/signals/policy", s.forAdministrators("/signals/policy"), s.changeSignalPolicy)
@@ -143,7 +150,7 @@ func (s *Service) prepare() {
 		}
 		s.pages = map[string]*template.Template{}
 		base := template.Must(template.New("base.html").Funcs(s.words()).ParseFS(templates, "templates/base.html", "templates/parts.html"))
-		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "doctor", "requests", "request", "hold", "signals", "signal", "signal-policy", "sessions", "session-settings", "sign-in", "problem"} {
+		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "doctor", "requests", "request", "hold", "signals", "signal", "signal-policy", "policies", "policy", "sessions", "session-settings", "sign-in", "problem"} {
 			s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templates, "templates/"+name+".html"))
 		}
 	})

@@ -21,6 +21,7 @@ import (
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/lifecycle"
+	"postern/core/policies"
 	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
 	"postern/core/rotation"
@@ -77,7 +78,7 @@ func newWorld(t testing.TB) *world {
 	signIn := &oidc.Service{DB: db, Directory: w.directory, HTTP: http.DefaultClient, PublicURL: w.server.URL}
 	signIn.Mount(engine)
 	w.signals = &signals.Signals{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle}
-	w.console = &console.Service{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Signals: w.signals, Streams: &ssf.Service{DB: db}, OIDC: signIn, Log: slog.New(slog.DiscardHandler)}
+	w.console = &console.Service{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Signals: w.signals, Streams: &ssf.Service{DB: db}, OIDC: signIn, Log: slog.New(slog.DiscardHandler)}
 	w.console.Mount(engine)
 	t.Cleanup(func() {
 		w.console.Close()
