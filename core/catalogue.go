@@ -89,6 +89,7 @@ const (
 	AccountCreated          EventType = "account.created"
 	AccountShared           EventType = "account.shared"
 	AccountUnshared         EventType = "account.unshared"
+	AccountGrantExpired     EventType = "account.grant_expired" // access ended by the clock
 	AccountPasswordRevealed EventType = "account.password_revealed"
 	AccountPasswordFilled   EventType = "account.password_filled"
 	AccountValidated        EventType = "account.validated"

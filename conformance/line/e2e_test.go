@@ -249,7 +249,7 @@ func (s *stage) leave(t *testing.T, l *colleague) {
 			t.Errorf("the session of %s opens %s after the IdP was answered", l.given, shared.username)
 		}
 	}
-	usable := ask[listed[demo.Account]](t, s.API, "/accounts?user="+l.user.String()).Items
+	usable := ask[listed[demo.Account]](t, s.API, "/users/"+l.user.String()+"/accounts").Items
 	known := ask[person](t, s.API, "/users/"+l.user.String())
 	if known.Active != l.logout || l.logout && known.Sessions != 0 {
 		t.Errorf("%s is active: %v, with %d sessions", l.given, known.Active, known.Sessions)

@@ -266,7 +266,7 @@ func (s *stage) reaches(t *testing.T, from, to side) {
 	}
 	t.Run("API of "+from.name+" finds nothing", func(t *testing.T) {
 		for _, path := range []string{
-			"/accounts?user=" + to.user.String(), "/teams?member=" + to.user.String(), "/users?user_name=" + url.QueryEscape(to.userName),
+			"/teams?member=" + to.user.String(), "/users?user_name=" + url.QueryEscape(to.userName),
 			"/events?target=" + to.account.String(), "/events?target=" + to.user.String(),
 		} {
 			if found := ask[listed[any]](t, from.api, path); len(found.Items) != 0 {

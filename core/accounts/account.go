@@ -50,7 +50,7 @@ type Account struct {
 	Validated   *time.Time `db:"validated"`    // last time a sign-in proved the current password
 	Rotated     *time.Time `db:"rotated"`      // last time a candidate became the current password
 	Created     time.Time  `db:"created"`
-	// Role is what the user asked about may do. Only List with a User fills it.
+	// Role is what the user asked about may do. Only Usable fills it.
 	Role Role `db:"role"`
 }
 
@@ -90,10 +90,8 @@ func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Caus
 	if wanted.Owner.IsZero() {
 		return Account{}, core.Invalid("owner", "name the user who owns the account")
 	}
-	if cause.Actor.Kind != core.ActorUser || cause.Actor.ID != wanted.Owner {
-		if err := a.Administrator(ctx, tx, cause, workspace); err != nil {
-			return Account{}, err
-		}
+	if err := a.authorize(ctx, tx, cause, workspace, right{self: wanted.Owner}); err != nil {
+		return Account{}, err
 	}
 	owner, err := a.holdSubject(ctx, tx, workspace, "owner", wanted.Owner, Owner)
 	if err != nil {
@@ -157,7 +155,6 @@ func (a *Accounts) lock(ctx context.Context, tx pgx.Tx, workspace, id core.ID) (
 
 // ListQuery narrows List. The zero query is the workspace's first page.
 type ListQuery struct {
-	User  core.ID // only what this user may use now, with their Role
 	Limit int     // default 100, at most 500
 	After core.ID // the last account of the page before
 }
@@ -168,42 +165,9 @@ where a.workspace_id = @workspace and (@after::uuid is null or a.id > @after)
 order by a.id
 limit @limit`
 
-const selectUsable = accountColumns + `usable.role
-from (
-	select given.account_id,
-		case when bool_or(given.role = 'owner' and u.role not in ('login_only', 'guest')) then 'owner' else 'collaborator' end as role
-	from users u
-	cross join lateral (
-		select g.account_id, g.role from grants g
-		where g.workspace_id = @workspace and g.user_id = u.id
-			and g.revoked is null and (g.expires is null or g.expires > @now)
-		union all
-		select g.account_id, g.role from team_members m
-		join grants g on g.workspace_id = @workspace and g.team_id = m.team_id
-		where m.workspace_id = @workspace and m.user_id = u.id and m.suspended is null
-			and g.revoked is null and (g.expires is null or g.expires > @now)
-	) given
-	where u.workspace_id = @workspace and u.id = @user and u.active and u.deleted is null
-	group by given.account_id
-) usable
-join accounts a on a.workspace_id = @workspace and a.id = usable.account_id
-join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
-where @after::uuid is null or a.id > @after
-order by a.id
-limit @limit`
-
-// List gives accounts, oldest first, a page at a time. With a User it answers "what can I use".
+// List gives the workspace's accounts, oldest first, a page at a time.
 func (a *Accounts) List(ctx context.Context, q postgres.Querier, workspace core.ID, query ListQuery) ([]Account, error) {
-	limit := query.Limit
-	if limit <= 0 {
-		limit = 100
-	}
-	args := pgx.StrictNamedArgs{"workspace": workspace, "after": query.After, "limit": min(limit, 500)}
-	if query.User.IsZero() {
-		return many[Account](ctx, q, selectAccounts, args)
-	}
-	args["user"], args["now"] = query.User, a.now()
-	return many[Account](ctx, q, selectUsable, args)
+	return many[Account](ctx, q, selectAccounts, pgx.StrictNamedArgs{"workspace": workspace, "after": query.After, "limit": page(query.Limit)})
 }
 
 const updateState = `
@@ -250,7 +214,7 @@ func (a *Accounts) holdSubject(ctx context.Context, tx pgx.Tx, workspace core.ID
 	case !user.Active:
 		return directory.User{}, core.Invalid(field, "the user is deactivated; only active users can be given access")
 	case role == Owner && !user.Role.MayOwn():
-		return directory.User{}, core.Invalid("role", "guests and login-only users can be collaborators only")
+		return directory.User{}, core.Invalid("role", "guests and login-only users can be collaborators only").WithCode("capped")
 	}
 	return user, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -166,12 +167,12 @@ func TestCreateAccount(t *testing.T) {
 	if _, err := acme.leave(t, "ben"); err != nil {
 		t.Fatal(err)
 	}
-	for _, cause := range []core.Cause{acme.cause, acme.as("ben")} {
-		wanted := good
-		wanted.Username, wanted.Owner = "another", acme.user("ben")
-		_, err := create(cause, wanted)
-		wants(t, err, core.KindInvalid, "owner")
-	}
+	gone := good
+	gone.Username, gone.Owner = "another", acme.user("ben")
+	_, err = create(acme.cause, gone)
+	wants(t, err, core.KindInvalid, "owner")
+	_, err = create(acme.as("ben"), gone)
+	wants(t, err, core.KindDenied, "inactive")
 	if _, err := w.Account(t.Context(), w.DB, acme.workspace, twin.ID); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("the neighbour's account is seen: %v", err)
 	}
@@ -199,36 +200,71 @@ func TestList(t *testing.T) {
 		}
 		return names(found)
 	}
-	equal(t, "everything", list(accounts.ListQuery{}), "one: two: three: four: ")
-	equal(t, "a page", list(accounts.ListQuery{Limit: 2}), "one: two: ")
-	equal(t, "the next page", list(accounts.ListQuery{Limit: 2, After: all[1].ID}), "three: four: ")
-	equal(t, "ana's", list(accounts.ListQuery{User: acme.user("ana")}), "one:owner two:owner three:owner four:owner ")
-	equal(t, "ben's", list(accounts.ListQuery{User: acme.user("ben")}), "")
+	equal(t, "everything", list(accounts.ListQuery{}), "one two three four ")
+	equal(t, "a page", list(accounts.ListQuery{Limit: 2}), "one two ")
+	equal(t, "the next page", list(accounts.ListQuery{Limit: 2, After: all[1].ID}), "three four ")
+}
 
+func TestUsableAndAccess(t *testing.T) {
+	w := open(t)
+	acme, other := w.side(t), w.side(t)
+	var all []accounts.Account
+	for _, name := range []string{"one", "two", "three", "four"} {
+		all = append(all, acme.account(t, name, "ana"))
+		other.account(t, name, "ana")
+	}
+	list := func(user string, query accounts.UsableQuery) string {
+		t.Helper()
+		return acme.usable(t, acme.user(user), query)
+	}
+	equal(t, "ana's", list("ana", accounts.UsableQuery{}), "one:owner:own two:owner:own three:owner:own four:owner:own ")
+	equal(t, "ben's", list("ben", accounts.UsableQuery{}), "")
+	hour, day := w.clock.now().Add(time.Hour), w.clock.now().Add(24*time.Hour)
 	acme.add(t, "wiki", "ben")
 	acme.add(t, "wiki", "gus")
 	for _, give := range []struct {
 		account accounts.Account
 		subject accounts.Subject
 		role    accounts.Role
+		expires *time.Time
 	}{
-		{all[0], accounts.Subject{User: acme.user("ben")}, accounts.Collaborator},
-		{all[0], accounts.Subject{Team: acme.teams["wiki"].ID}, accounts.Owner},
-		{all[1], accounts.Subject{Team: acme.teams["wiki"].ID}, accounts.Collaborator},
-		{all[3], accounts.Subject{Team: acme.teams["ops"].ID}, accounts.Owner},
+		{all[0], accounts.Subject{User: acme.user("ben")}, accounts.Collaborator, &day},
+		{all[0], accounts.Subject{Team: acme.teams["wiki"].ID}, accounts.Owner, &hour},
+		{all[1], accounts.Subject{Team: acme.teams["wiki"].ID}, accounts.Collaborator, nil},
+		{all[3], accounts.Subject{Team: acme.teams["ops"].ID}, accounts.Owner, nil},
 	} {
-		if _, err := acme.share(t, acme.as("ana"), give.account.ID, give.subject, give.role, nil); err != nil {
+		if _, err := acme.share(t, acme.as("ana"), give.account.ID, give.subject, give.role, give.expires); err != nil {
 			t.Fatal(err)
 		}
 	}
-	equal(t, "ben's", list(accounts.ListQuery{User: acme.user("ben")}), "one:owner two:collaborator ")
-	equal(t, "ben's second page", list(accounts.ListQuery{User: acme.user("ben"), After: all[0].ID, Limit: 1}), "two:collaborator ")
-	equal(t, "the guest's", list(accounts.ListQuery{User: acme.user("gus")}), "one:collaborator two:collaborator ")
-	equal(t, "the neighbour's user's", list(accounts.ListQuery{User: other.user("ana")}), "")
+	bens := "one:owner:own+wiki:+1h0m0s two:collaborator:wiki "
+	equal(t, "ben's", list("ben", accounts.UsableQuery{}), bens)
+	equal(t, "ben's, a row at a time", list("ben", accounts.UsableQuery{Limit: 1}), bens)
+	equal(t, "ben's second page", list("ben", accounts.UsableQuery{After: all[0].ID}), "two:collaborator:wiki ")
+	equal(t, "ben's behind what is not there", list("ben", accounts.UsableQuery{After: core.NewID()}), "")
+	for search, want := range map[string]string{"TW": "two:collaborator:wiki ", "wik": bens, " WIKI ": bens, "wo": "", "%": "", "_ne": "", "on": "one:owner:own+wiki:+1h0m0s "} {
+		equal(t, "ben's "+search, list("ben", accounts.UsableQuery{Search: search}), want)
+		equal(t, "ben's "+search+", a row at a time", list("ben", accounts.UsableQuery{Search: search, Limit: 1}), want)
+	}
+	equal(t, "the guest's", list("gus", accounts.UsableQuery{}), "one:collaborator:wiki:+1h0m0s two:collaborator:wiki ")
+	equal(t, "the neighbour's user's", acme.usable(t, other.user("ana"), accounts.UsableQuery{}), "")
+
+	first := "ana:owner:own ben:owner:own+wiki:+1h0m0s gus:collaborator:wiki:+1h0m0s "
+	equal(t, "who has the first", acme.access(t, all[0].ID, accounts.AccessQuery{}), first)
+	equal(t, "who has the first, a row at a time", acme.access(t, all[0].ID, accounts.AccessQuery{Limit: 1}), first)
+	equal(t, "who has the last", acme.access(t, all[3].ID, accounts.AccessQuery{}), "ana:owner:own ")
+	equal(t, "who has the first next door", other.access(t, all[0].ID, accounts.AccessQuery{}), "")
+
+	w.clock.pass(time.Hour)
+	equal(t, "ben's after an hour", list("ben", accounts.UsableQuery{}), "one:collaborator:own:+23h0m0s two:collaborator:wiki ")
+	equal(t, "who has the first after an hour", acme.access(t, all[0].ID, accounts.AccessQuery{}), "ana:owner:own ben:collaborator:own:+23h0m0s ")
 	if _, err := acme.leave(t, "ben"); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "a leaver's", list(accounts.ListQuery{User: acme.user("ben")}), "")
+	equal(t, "a leaver's", list("ben", accounts.UsableQuery{}), "")
+	equal(t, "who has the second when ben left", acme.access(t, all[1].ID, accounts.AccessQuery{}), "ana:owner:own gus:collaborator:wiki ")
+	acme.activate(t, "ben", true)
+	equal(t, "a returner's", list("ben", accounts.UsableQuery{}), "")
 }
 
 func TestSetState(t *testing.T) {

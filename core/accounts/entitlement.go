@@ -103,7 +103,7 @@ func (a *Accounts) give(ctx context.Context, tx pgx.Tx, cause core.Cause, user d
 	if err != nil {
 		return err
 	}
-	if err := appendUnshared(ctx, tx, cause, user.Workspace, now, revoked); err != nil || len(given) == 0 {
+	if err := appendUnshared(ctx, tx, cause, now, revoked); err != nil || len(given) == 0 {
 		return err
 	}
 	ids := make([]core.ID, 0, len(given))
@@ -126,8 +126,7 @@ func (a *Accounts) give(ctx context.Context, tx pgx.Tx, cause core.Cause, user d
 		if err != nil {
 			return err
 		}
-		events = append(events, core.NewEvent(core.AccountShared, user.Workspace, cause, now, known[at].Target(), grant.Target()).
-			With("role", string(grant.Role)).With("grant", grant.ID.String()))
+		events = append(events, grant.tell(core.AccountShared, cause, now, known[at].Target()))
 	}
 	return audit.Append(ctx, tx, events...)
 }
@@ -158,20 +157,4 @@ func difference(held []Held, wanted []Entitlement) (given []Entitlement, taken [
 	}
 	slices.SortFunc(given, func(one, other Entitlement) int { return bytes.Compare(one.Account[:], other.Account[:]) })
 	return given, taken, nil
-}
-
-// authorizeConnection lets a user's own connection pass, if it may grant entitlements.
-func (a *Accounts) authorizeConnection(ctx context.Context, tx pgx.Tx, cause core.Cause, user directory.User) error {
-	denied := core.Denied("this connection may not grant access to accounts").WithCode("no_entitlements")
-	if cause.Actor.Kind != core.ActorConnection || cause.Actor.ID != user.Connection {
-		return denied
-	}
-	connection, err := a.Directory.Connection(ctx, tx, user.Workspace, user.Connection)
-	if err != nil {
-		return err
-	}
-	if !connection.Provisioning.Entitlements {
-		return denied
-	}
-	return nil
 }

@@ -1,7 +1,8 @@
 package accounts
 
-// SelectMayUse and SelectUsable let a test ask PostgreSQL how it runs the queries.
+// SelectMayUse, SelectUsable and SelectAccess let a test ask PostgreSQL how it runs the queries.
 const (
 	SelectMayUse = selectMayUse
 	SelectUsable = selectUsable
+	SelectAccess = selectAccess
 )

@@ -2,7 +2,8 @@ package accounts_test
 
 import (
 	"context"
-	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -215,6 +216,18 @@ func (s *side) may(t tester, user, account core.ID) accounts.Role {
 	return role
 }
 
+// sweep tells, in all workspaces, of what ended by the clock.
+func (w *world) sweep(t tester) {
+	t.Helper()
+	last, found := accounts.Grant{}, true
+	for found {
+		w.tx(t, func(tx pgx.Tx) (err error) {
+			last, found, err = w.EndNext(ctx(t), tx, core.NewCause(core.System, w.clock.now()), last)
+			return err
+		})
+	}
+}
+
 // events counts a workspace's events of a type.
 func (s *side) events(t tester, kind core.EventType) (count int) {
 	t.Helper()
@@ -247,9 +260,67 @@ func equal[V comparable](t tester, what string, got, want V) {
 func names(list []accounts.Account) string {
 	text := ""
 	for _, account := range list {
-		text += fmt.Sprintf("%s:%s ", account.Username, account.Role)
+		text += account.Username + " "
 	}
 	return text
+}
+
+// usable is what somebody can use, page by page, as words: account:role:how:until.
+func (s *side) usable(t tester, user core.ID, query accounts.UsableQuery) string {
+	t.Helper()
+	text := ""
+	for {
+		found, err := s.w.Usable(ctx(t), s.w.DB, s.workspace, user, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range found {
+			if one.Workspace != s.workspace {
+				t.Fatalf("the neighbour's %s is listed", one.Name())
+			}
+			text += one.Username + ":" + s.how(one.Role, one.Direct, one.Teams, one.Expires)
+		}
+		if query.Limit == 0 || len(found) < query.Limit {
+			return text
+		}
+		query.After = found[len(found)-1].ID
+	}
+}
+
+// access is who has access to an account, page by page, in the same words, sorted.
+func (s *side) access(t tester, account core.ID, query accounts.AccessQuery) string {
+	t.Helper()
+	var words []string
+	for {
+		found, err := s.w.Access(ctx(t), s.w.DB, s.workspace, account, query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range found {
+			words = append(words, one.Name+":"+s.how(one.Role, !one.Grant.IsZero(), one.Teams, one.Expires))
+		}
+		if query.Limit == 0 || len(found) < query.Limit {
+			slices.Sort(words)
+			return strings.Join(words, "")
+		}
+		query.After = found[len(found)-1].User
+	}
+}
+
+// how says how somebody has access: collaborator:own+wiki:+30m.
+func (s *side) how(role accounts.Role, direct bool, teams []accounts.Via, expires *time.Time) string {
+	var ways []string
+	if direct {
+		ways = append(ways, "own")
+	}
+	for _, team := range teams {
+		ways = append(ways, team.Name)
+	}
+	text := string(role) + ":" + strings.Join(ways, "+")
+	if expires != nil {
+		text += ":+" + expires.Sub(s.w.clock.now()).String()
+	}
+	return text + " "
 }
 
 // ctx is the test's context where it has one. rapid's T gives one that ends with the check.

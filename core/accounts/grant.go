@@ -135,7 +135,7 @@ func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 	if err != nil {
 		return Grant{}, err
 	}
-	if err := a.authorizeOwner(ctx, tx, cause, workspace, account); err != nil {
+	if err := a.authorize(ctx, tx, cause, workspace, right{owner: account}); err != nil {
 		return Grant{}, err
 	}
 	grant := Grant{
@@ -169,15 +169,7 @@ func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 	if grant, err = a.insertGrant(ctx, tx, grant); err != nil {
 		return Grant{}, err
 	}
-	event := core.NewEvent(core.AccountShared, workspace, cause, now, shared.Target(), grant.Target()).
-		With("role", string(grant.Role)).With("grant", grant.ID.String())
-	if grant.Expires != nil {
-		event = event.With("expires", grant.Expires.Format(time.RFC3339Nano))
-	}
-	if grant.Purpose != "" {
-		event = event.With("purpose", grant.Purpose)
-	}
-	if err := audit.Append(ctx, tx, event); err != nil {
+	if err := audit.Append(ctx, tx, grant.tell(core.AccountShared, cause, now, shared.Target())); err != nil {
 		return Grant{}, err
 	}
 	return grant, a.keepOwner(ctx, tx, cause, shared, owned)
@@ -214,11 +206,8 @@ func (a *Accounts) Unshare(ctx context.Context, tx pgx.Tx, cause core.Cause, wor
 	if err != nil {
 		return err
 	}
-	own := cause.Actor.Kind == core.ActorUser && !cause.Actor.ID.IsZero() && cause.Actor.ID == revoked.User
-	if !own {
-		if err := a.authorizeOwner(ctx, tx, cause, workspace, revoked.Account); err != nil {
-			return err
-		}
+	if err := a.authorize(ctx, tx, cause, workspace, right{self: revoked.User, owner: revoked.Account}); err != nil {
+		return err
 	}
 	account, err := a.lock(ctx, tx, workspace, revoked.Account)
 	if err != nil {
@@ -229,6 +218,9 @@ func (a *Accounts) Unshare(ctx context.Context, tx pgx.Tx, cause core.Cause, wor
 		return err
 	}
 	now := a.now()
+	if !revoked.Live(now) {
+		return core.NotFound("grant")
+	}
 	done, err := tx.Exec(ctx, revokeGrant, pgx.StrictNamedArgs{"workspace": workspace, "grant": grant, "now": now, "why": "unshared"})
 	if err != nil {
 		return postgres.Classify(err)
@@ -236,15 +228,23 @@ func (a *Accounts) Unshare(ctx context.Context, tx pgx.Tx, cause core.Cause, wor
 	if done.RowsAffected() == 0 {
 		return core.NotFound("grant")
 	}
-	if err := audit.Append(ctx, tx, unshared(workspace, cause, now, account.Target(), revoked)); err != nil {
+	if err := audit.Append(ctx, tx, revoked.tell(core.AccountUnshared, cause, now, account.Target())); err != nil {
 		return err
 	}
 	return a.keepOwner(ctx, tx, cause, account, owned)
 }
 
-func unshared(workspace core.ID, cause core.Cause, now time.Time, account core.Target, grant Grant) core.Event {
-	return core.NewEvent(core.AccountUnshared, workspace, cause, now, account, grant.Target()).
-		With("role", string(grant.Role)).With("grant", grant.ID.String())
+// tell is an event about the grant: what it gives to whom, until when and what for.
+func (g Grant) tell(kind core.EventType, cause core.Cause, at time.Time, account core.Target) core.Event {
+	event := core.NewEvent(kind, g.Workspace, cause, at, account, g.Target()).
+		With("role", string(g.Role)).With("grant", g.ID.String())
+	if g.Expires != nil {
+		event = event.With("expires", g.Expires.UTC().Format(time.RFC3339Nano))
+	}
+	if g.Purpose != "" {
+		event = event.With("purpose", g.Purpose)
+	}
+	return event
 }
 
 func sameTime(one, other *time.Time) bool {

@@ -1,6 +1,9 @@
 package accounts_test
 
 import (
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -45,7 +48,7 @@ func TestShare(t *testing.T) {
 	w.clock.pass(time.Hour)
 	equal(t, "ben after the hour", acme.may(t, acme.user("ben"), account.ID), "")
 	_, err = acme.share(t, acme.as("ben"), account.ID, ben, accounts.Owner, nil)
-	wants(t, err, core.KindDenied, "not_shared")
+	wants(t, err, core.KindDenied, "expired")
 	if _, err := acme.share(t, acme.as("ana"), account.ID, ben, accounts.Collaborator, nil); err != nil {
 		t.Errorf("sharing anew after expiry: %v", err)
 	}
@@ -87,8 +90,8 @@ func TestShareRefuses(t *testing.T) {
 		{"the neighbour's team", acme.cause, accounts.Subject{Team: other.teams["wiki"].ID}, accounts.Owner, nil, core.KindInvalid, "team"},
 		{"a collaborator asks", acme.as("cleo"), ben, accounts.Collaborator, nil, core.KindDenied, "not_owner"},
 		{"a stranger asks", acme.as("ben"), ben, accounts.Collaborator, nil, core.KindDenied, "not_shared"},
-		{"the neighbour's owner asks", other.as("ana"), ben, accounts.Collaborator, nil, core.KindDenied, "not_active"},
-		{"the neighbour's administrator asks", other.as("ada"), ben, accounts.Collaborator, nil, core.KindDenied, "not_active"},
+		{"the neighbour's owner asks", other.as("ana"), ben, accounts.Collaborator, nil, core.KindDenied, "not_a_member"},
+		{"the neighbour's administrator asks", other.as("ada"), ben, accounts.Collaborator, nil, core.KindDenied, "not_a_member"},
 		{"a connection asks", core.NewCause(core.Actor{Kind: core.ActorConnection, ID: core.NewID()}, past), ben, accounts.Collaborator, nil, core.KindDenied, "not_a_user"},
 		{"nobody asks", core.Cause{}, ben, accounts.Collaborator, nil, core.KindDenied, "not_a_user"},
 		{"the last owner steps down", acme.as("ana"), accounts.Subject{User: acme.user("ana")}, accounts.Collaborator, nil, core.KindConflict, "last_owner"},
@@ -196,4 +199,83 @@ func TestOwnersThatExpire(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 	equal(t, "the neighbour's events", other.events(t, core.AccountOrphaned), 0)
+}
+
+// The end of access by the clock is told once, by however many processes look, whatever became of the
+// grant after its end, and not at all of what was taken back before.
+func TestEndsAreToldOnce(t *testing.T) {
+	w := open(t)
+	acme, other := w.side(t), w.side(t)
+	hour, ben := w.clock.now().Add(time.Hour), accounts.Subject{User: acme.user("ben")}
+	var taken, shared accounts.Account
+	for i := range 20 {
+		account := acme.account(t, fmt.Sprint("shared", i), "ana")
+		for _, subject := range []accounts.Subject{ben, {Team: acme.teams["wiki"].ID}} {
+			if _, err := acme.share(t, acme.cause, account.ID, subject, accounts.Collaborator, &hour); err != nil {
+				t.Fatal(err)
+			}
+		}
+		taken, shared = shared, account
+	}
+	acme.take(t, taken.ID, "ben")
+	orphan := other.account(t, "shared", "ana")
+	if _, err := other.share(t, other.cause, orphan.ID, accounts.Subject{User: other.user("ana")}, accounts.Owner, &hour); err != nil {
+		t.Fatal(err)
+	}
+	w.sweep(t)
+	equal(t, "ends told before the hour", acme.events(t, core.AccountGrantExpired), 0)
+	w.clock.pass(time.Hour)
+	if _, err := acme.share(t, acme.cause, shared.ID, ben, accounts.Collaborator, nil); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := acme.leave(t, "ben"); err != nil {
+		t.Fatal(err)
+	}
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() { w.sweep(t) })
+	}
+	group.Wait()
+	w.sweep(t) // what was passed by while another one was at it
+	equal(t, "ends told", acme.events(t, core.AccountGrantExpired), 39)
+	equal(t, "ends told next door", other.events(t, core.AccountGrantExpired), 1)
+	equal(t, "orphans next door", other.events(t, core.AccountOrphaned), 1)
+	equal(t, "unshared", acme.events(t, core.AccountUnshared), 2) // one taken before the hour, one shared anew and left
+	w.sweep(t)
+	equal(t, "ends told again", acme.events(t, core.AccountGrantExpired), 39)
+}
+
+func TestPurpose(t *testing.T) {
+	w := open(t)
+	acme := w.side(t)
+	account := acme.account(t, "shared", "ana")
+	give := func(purpose string) (grant accounts.Grant, err error) {
+		err = w.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+			grant, err = w.Share(t.Context(), tx, acme.as("ana"), acme.workspace, account.ID, accounts.Sharing{
+				Subject: accounts.Subject{User: acme.user("gus")}, Role: accounts.Collaborator, Purpose: purpose,
+			})
+			return err
+		})
+		return grant, err
+	}
+	for _, purpose := range []string{"", "  ", "audit of 2026", strings.Repeat("ä", 200)} {
+		grant, err := give(purpose)
+		if err != nil || grant.Purpose != strings.TrimSpace(purpose) {
+			t.Errorf("%q: %+v, %v", purpose, grant, err)
+		}
+		again, err := give(purpose)
+		if err != nil || again.ID != grant.ID {
+			t.Errorf("%q again: %+v, %v", purpose, again, err)
+		}
+	}
+	equal(t, "events", acme.events(t, core.AccountShared), 3)
+	var told int
+	if err := w.DB.QueryRow(t.Context(), `select count(*) from audit_outbox
+		where workspace_id = $1 and event ->> 'type' = 'account.shared' and event -> 'data' ->> 'purpose' = 'audit of 2026'`, acme.workspace).Scan(&told); err != nil || told != 1 {
+		t.Errorf("told %d times, %v", told, err)
+	}
+	for _, purpose := range []string{strings.Repeat("ä", 201), "two\nlines", "\xff", "a\x00"} {
+		_, err := give(purpose)
+		wants(t, err, core.KindInvalid, "purpose")
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sort"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,8 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/audit"
+	"postern/core/directory"
 )
 
 // model is what access should be, in a few maps: one workspace's truth without SQL.
@@ -21,38 +24,122 @@ type model struct {
 	member   map[[2]string]bool               // (team, user) → gives access
 	grants   map[string]map[string]modelGrant // account → subject → grant, unrevoked
 	orphaned map[string]bool                  // as it was last looked at
-	guest    string
+	role     map[string]directory.Role        // in the workspace
+	due      map[string]int                   // account → grants that ended by the clock, of which nobody was told
+	told     int                              // of those there were
 }
 
 type modelGrant struct {
 	role    accounts.Role
 	expires time.Time // zero: never
+	purpose string
 }
 
 func (g modelGrant) live(now time.Time) bool { return g.expires.IsZero() || g.expires.After(now) }
 
 func newModel(people []string) *model {
-	m := &model{active: map[string]bool{}, left: map[string]bool{}, member: map[[2]string]bool{}, grants: map[string]map[string]modelGrant{}, orphaned: map[string]bool{}, guest: "gus"}
+	m := &model{active: map[string]bool{}, left: map[string]bool{}, member: map[[2]string]bool{}, grants: map[string]map[string]modelGrant{}, orphaned: map[string]bool{}, role: map[string]directory.Role{}, due: map[string]int{}}
 	for _, person := range people {
-		m.active[person] = true
+		m.active[person], m.role[person] = true, directory.RoleUser
 	}
+	m.role["gus"] = directory.RoleGuest
 	return m
 }
 
+func (m *model) mayOwn(user string) bool {
+	return m.role[user] != directory.RoleGuest && m.role[user] != directory.RoleLoginOnly
+}
+
 func (m *model) may(user, account string, now time.Time) accounts.Role {
-	best := accounts.Role("")
+	role, _, _ := m.how(user, account, now)
+	return role
+}
+
+// how is the strongest role somebody has, by what, and when it ends.
+func (m *model) how(user, account string, now time.Time) (best accounts.Role, ways []string, ends time.Time) {
 	if !m.active[user] {
-		return best
+		return "", nil, ends
 	}
+	var given []modelGrant
 	for subject, grant := range m.grants[account] {
-		if grant.live(now) && (subject == user || m.member[[2]string{subject, user}]) && best != accounts.Owner {
-			best = grant.role
+		if grant.live(now) && (subject == user || m.member[[2]string{subject, user}]) {
+			given = append(given, grant)
+			if subject == user {
+				subject = "" // their own comes first
+			}
+			ways = append(ways, subject)
+			if best = accounts.Collaborator; m.mayOwn(user) && slices.ContainsFunc(given, func(g modelGrant) bool { return g.role == accounts.Owner }) {
+				best = accounts.Owner
+			}
 		}
 	}
-	if best == accounts.Owner && user == m.guest {
-		return accounts.Collaborator
+	sort.Strings(ways)
+	never := false
+	for _, grant := range given {
+		if best == accounts.Collaborator || grant.role == accounts.Owner {
+			never = never || grant.expires.IsZero()
+			if grant.expires.After(ends) {
+				ends = grant.expires
+			}
+		}
 	}
-	return best
+	if never {
+		ends = time.Time{}
+	}
+	return best, ways, ends
+}
+
+// words are how in the words of side.how.
+func (m *model) words(user, account string, now time.Time) string {
+	role, ways, ends := m.how(user, account, now)
+	if role == "" {
+		return ""
+	}
+	if ways[0] == "" {
+		ways[0] = "own"
+	}
+	text := ":" + string(role) + ":" + strings.Join(ways, "+")
+	if !ends.IsZero() {
+		text += ":+" + ends.Sub(now).String()
+	}
+	return text + " "
+}
+
+// pass is what time alone changes: what ends is to be told of once, whatever happens to it after.
+func (m *model) pass(from, to time.Time) {
+	for account, grants := range m.grants {
+		for _, grant := range grants {
+			if grant.live(from) && !grant.live(to) {
+				m.due[account]++
+			}
+		}
+	}
+}
+
+// sweep is the telling.
+func (m *model) sweep(now time.Time) {
+	for account, many := range m.due {
+		m.told += many
+		for subject, grant := range m.grants[account] {
+			if !grant.live(now) {
+				delete(m.grants[account], subject)
+			}
+		}
+		m.orphaned[account] = !m.owned(account, now)
+	}
+	m.due = map[string]int{}
+}
+
+// looked notes what is found when somebody's role in the workspace, or in a team, comes to be worth
+// more or less.
+func (m *model) looked(user string, now time.Time) {
+	for account, grants := range m.grants {
+		for subject, grant := range grants {
+			if _, in := m.member[[2]string{subject, user}]; grant.role == accounts.Owner && (subject == user || in) {
+				m.orphaned[account] = !m.owned(account, now)
+			}
+		}
+	}
 }
 
 func (m *model) owned(account string, now time.Time) bool {
@@ -161,7 +248,7 @@ func (h *history) step(t *rapid.T) {
 	if rapid.Bool().Draw(t, "to a team") {
 		subject, name = accounts.Subject{Team: s.teams[team].ID}, team
 	}
-	switch action := rapid.SampledFrom([]string{"share", "share", "share", "unshare", "join", "join", "part", "suspend", "leave", "switch off", "return", "wait", "check"}).Draw(t, "action"); action {
+	switch action := rapid.SampledFrom([]string{"share", "share", "share", "unshare", "join", "join", "part", "suspend", "leave", "switch off", "return", "role", "role", "wait", "wait", "sweep", "check"}).Draw(t, "action"); action {
 	case "share":
 		grant := modelGrant{role: rapid.SampledFrom([]accounts.Role{accounts.Owner, accounts.Collaborator}).Draw(t, "role")}
 		var expires *time.Time
@@ -169,9 +256,13 @@ func (h *history) step(t *rapid.T) {
 			grant.expires = now.Add(time.Duration(minutes) * time.Minute)
 			expires = &grant.expires
 		}
-		_, err := s.share(t, s.cause, account.ID, subject, grant.role, expires)
+		grant.purpose = rapid.SampledFrom([]string{"", "on call"}).Draw(t, "purpose")
+		err := h.w.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+			_, err := h.w.Share(t.Context(), tx, s.cause, s.workspace, account.ID, accounts.Sharing{Subject: subject, Role: grant.role, Expires: expires, Purpose: grant.purpose})
+			return err
+		})
 		switch {
-		case !subject.User.IsZero() && (!m.active[user] || (user == m.guest && grant.role == accounts.Owner)):
+		case !subject.User.IsZero() && (!m.active[user] || (!m.mayOwn(user) && grant.role == accounts.Owner)):
 			wants(t, err, core.KindInvalid, "")
 		case !h.same(m, login, name, grant, now) && !m.set(login, name, grant, now):
 			wants(t, err, core.KindConflict, "last_owner")
@@ -236,8 +327,36 @@ func (h *history) step(t *rapid.T) {
 			h.nothingFor(t, s, where, user)
 		}
 		m.left[user] = false
+	case "role":
+		// What lifecycle does about a role that is worth more or less.
+		role := rapid.SampledFrom([]directory.Role{directory.RoleAdmin, directory.RoleUser, directory.RoleLoginOnly, directory.RoleGuest}).Draw(t, "workspace role")
+		h.w.tx(t, func(tx pgx.Tx) error {
+			found, err := h.w.Directory.LockUser(t.Context(), tx, s.workspace, s.user(user))
+			if err != nil {
+				return err
+			}
+			found.Role = role
+			if _, err := h.w.Directory.UpdateUser(t.Context(), tx, found); err != nil {
+				return err
+			}
+			events, err := h.w.CheckOwned(t.Context(), tx, s.cause, s.workspace, accounts.Subject{User: s.user(user)})
+			if err != nil {
+				return err
+			}
+			return audit.Append(t.Context(), tx, events...)
+		})
+		m.role[user] = role
+		m.looked(user, now)
 	case "wait":
 		h.w.clock.pass(time.Hour)
+		for _, m := range h.models {
+			m.pass(now, h.w.clock.now())
+		}
+	case "sweep":
+		h.w.sweep(t)
+		for _, m := range h.models {
+			m.sweep(now)
+		}
 	case "check":
 		h.w.tx(t, func(tx pgx.Tx) error {
 			_, err := h.w.CheckOwners(t.Context(), tx, s.cause, s.workspace)
@@ -252,7 +371,7 @@ func (h *history) step(t *rapid.T) {
 // same reports whether sharing would change nothing.
 func (h *history) same(m *model, login, subject string, wanted modelGrant, now time.Time) bool {
 	held, has := m.grants[login][subject]
-	return has && held.live(now) && held.role == wanted.role && held.expires.Equal(wanted.expires)
+	return has && held.live(now) && held.role == wanted.role && held.expires.Equal(wanted.expires) && held.purpose == wanted.purpose
 }
 
 // nothingFor fails where somebody who left, or only just came back, may use anything.
@@ -270,7 +389,7 @@ func (h *history) compare(t *rapid.T) {
 	for where, s := range h.sides {
 		m, other := h.models[where], h.sides[1-where]
 		for _, user := range h.people {
-			want := ""
+			want, limit := "", rapid.IntRange(0, 3).Draw(t, "limit")
 			for _, login := range h.logins {
 				account := h.accounts[where][login]
 				role := m.may(user, login, now)
@@ -287,13 +406,18 @@ func (h *history) compare(t *rapid.T) {
 					}
 				}
 				if role != "" {
-					want += fmt.Sprintf("%s:%s ", login, role)
+					want += login + m.words(user, login, now)
 				}
 			}
-			list, err := h.w.List(t.Context(), h.w.DB, s.workspace, accounts.ListQuery{User: s.user(user)})
-			if err != nil || names(list) != want {
-				t.Fatalf("%s can use %q, %v; the model says %q", user, names(list), err, want)
+			if got := s.usable(t, s.user(user), accounts.UsableQuery{Limit: limit}); got != want {
+				t.Fatalf("%s can use %q; the model says %q", user, got, want)
 			}
+			if got := s.usable(t, other.user(user), accounts.UsableQuery{}); got != "" {
+				t.Fatalf("%s of next door can use %q", user, got)
+			}
+		}
+		if got := s.events(t, core.AccountGrantExpired); got != m.told {
+			t.Fatalf("%d ends were told, the model says %d", got, m.told)
 		}
 		for _, login := range h.logins {
 			account, err := h.w.Account(t.Context(), h.w.DB, s.workspace, h.accounts[where][login].ID)
@@ -306,17 +430,29 @@ func (h *history) compare(t *rapid.T) {
 			}
 			var got, want []string
 			for _, grant := range grants {
-				got = append(got, fmt.Sprint(grant.Name, " ", grant.Role))
+				got = append(got, fmt.Sprint(grant.Name, " ", grant.Role, " ", grant.Purpose))
 			}
 			for subject, grant := range m.grants[login] {
 				if grant.live(now) {
-					want = append(want, fmt.Sprint(subject, " ", grant.role))
+					want = append(want, fmt.Sprint(subject, " ", grant.role, " ", grant.purpose))
 				}
 			}
 			sort.Strings(got)
 			sort.Strings(want)
 			if !slices.Equal(got, want) {
 				t.Fatalf("%s is shared with %v; the model says %v", login, got, want)
+			}
+			who := ""
+			for _, user := range h.people { // in the order of their names
+				if how := m.words(user, login, now); how != "" {
+					who += user + how
+				}
+			}
+			if got := s.access(t, account.ID, accounts.AccessQuery{Limit: rapid.IntRange(0, 3).Draw(t, "limit")}); got != who {
+				t.Fatalf("%s can be used by %q; the model says %q", login, got, who)
+			}
+			if got := other.access(t, account.ID, accounts.AccessQuery{}); got != "" {
+				t.Fatalf("next door, %s can be used by %q", login, got)
 			}
 		}
 	}

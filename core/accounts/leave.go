@@ -119,12 +119,12 @@ func (a *Accounts) QueueRevoke(batch *pgx.Batch, cause core.Cause, workspace cor
 	batch.Queue(revokeUser, pgx.StrictNamedArgs{"workspace": workspace, "user": user.ID, "now": now, "why": "the user left"}).Query(func(rows pgx.Rows) error {
 		var revoked []revokedGrant
 		grant := revokedGrant{Grant: Grant{Workspace: workspace, User: user.ID, Name: user.Name}}
-		_, err := pgx.ForEachRow(rows, []any{&grant.ID, &grant.Account, &grant.Role, &grant.Expires}, func() error {
+		_, err := pgx.ForEachRow(rows, []any{&grant.ID, &grant.Account, &grant.Role, &grant.Purpose, &grant.Expires}, func() error {
 			revoked = append(revoked, leaver.name(grant))
 			return nil
 		})
 		slices.SortFunc(revoked, func(one, other revokedGrant) int { return bytes.Compare(one.Account[:], other.Account[:]) })
-		*events = tellUnshared(cause, workspace, now, revoked)
+		*events = tellUnshared(cause, now, revoked)
 		return err
 	})
 }
@@ -153,7 +153,7 @@ func (a *Accounts) Orphans(ctx context.Context, tx pgx.Tx, cause core.Cause, wor
 const revokeUser = `
 update grants set revoked = @now, revoke_cause = @why
 where workspace_id = @workspace and user_id = @user and revoked is null
-returning id, account_id, role, expires`
+returning id, account_id, role, purpose, expires`
 
 const revokeTeam = `
 with revoked as (
@@ -177,6 +177,11 @@ type revokedGrant struct {
 	Grant
 	AppName  string `db:"app_name"`
 	Username string `db:"username"`
+}
+
+// account is the account as what something happened to.
+func (g revokedGrant) account() core.Target {
+	return Account{ID: g.Account, AppName: g.AppName, Username: g.Username}.Target()
 }
 
 // RevokeAll takes back every grant of a user's own, reports the accounts that lost their last owner
@@ -220,7 +225,7 @@ func (a *Accounts) RevokeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, 
 	if err != nil {
 		return 0, err
 	}
-	if err := appendUnshared(ctx, tx, cause, workspace, now, revoked); err != nil {
+	if err := appendUnshared(ctx, tx, cause, now, revoked); err != nil {
 		return 0, err
 	}
 	if len(owned) > 0 {
@@ -229,19 +234,18 @@ func (a *Accounts) RevokeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, 
 	return len(revoked), err
 }
 
-func appendUnshared(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, now time.Time, revoked []revokedGrant) error {
-	return audit.Append(ctx, tx, tellUnshared(cause, workspace, now, revoked)...)
+func appendUnshared(ctx context.Context, tx pgx.Tx, cause core.Cause, now time.Time, revoked []revokedGrant) error {
+	return audit.Append(ctx, tx, tellUnshared(cause, now, revoked)...)
 }
 
 // tellUnshared tells of the grants that gave access until now; an expired one ended before.
-func tellUnshared(cause core.Cause, workspace core.ID, now time.Time, revoked []revokedGrant) []core.Event {
+func tellUnshared(cause core.Cause, now time.Time, revoked []revokedGrant) []core.Event {
 	var events []core.Event
 	for _, grant := range revoked {
 		if grant.Expires != nil && !grant.Expires.After(now) {
 			continue
 		}
-		account := Account{ID: grant.Account, AppName: grant.AppName, Username: grant.Username}
-		events = append(events, unshared(workspace, cause, now, account.Target(), grant.Grant))
+		events = append(events, grant.tell(core.AccountUnshared, cause, now, grant.account()))
 	}
 	return events
 }

@@ -2,13 +2,10 @@ package accounts
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
-	"postern/core/audit"
 	"postern/core/postgres"
 )
 
@@ -72,39 +69,4 @@ func (a *Accounts) Shared(ctx context.Context, q postgres.Querier, workspace, te
 // Grant finds a grant by its id, whether it still gives access or not.
 func (a *Accounts) Grant(ctx context.Context, q postgres.Querier, workspace, grant core.ID) (Grant, error) {
 	return one[Grant](ctx, q, "grant", selectGrant, pgx.StrictNamedArgs{"workspace": workspace, "grant": grant})
-}
-
-const selectEnded = grantColumns + `
-where g.expires <= @now and g.revoked is null and g.settled is null and (g.expires, g.id) > (@expires, @after)
-order by g.expires, g.id limit 1
-for no key update of g skip locked`
-
-const settleGrant = `update grants set settled = @now where workspace_id = @workspace and id = @grant`
-
-// EndNext tells, once, of a grant of any workspace that has expired: the next one after another, or after the zero
-// Grant the first. found is false when there is none. What follows from it is the caller's, in the same transaction.
-func (a *Accounts) EndNext(ctx context.Context, tx pgx.Tx, cause core.Cause, after Grant) (ended Grant, found bool, err error) {
-	now, since := a.now(), time.Time{}
-	if after.Expires != nil {
-		since = *after.Expires
-	}
-	rows, err := tx.Query(ctx, selectEnded, pgx.StrictNamedArgs{"now": now, "expires": since, "after": [16]byte(after.ID)})
-	if err != nil {
-		return Grant{}, false, postgres.Classify(err)
-	}
-	ended, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Grant])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return Grant{}, false, nil
-	}
-	if err != nil {
-		return Grant{}, false, postgres.Classify(err)
-	}
-	account, err := a.Account(ctx, tx, ended.Workspace, ended.Account)
-	if err != nil {
-		return ended, true, err
-	}
-	if _, err := tx.Exec(ctx, settleGrant, pgx.StrictNamedArgs{"workspace": ended.Workspace, "grant": ended.ID, "now": now}); err != nil {
-		return ended, true, postgres.Classify(err)
-	}
-	return ended, true, audit.Append(ctx, tx, unshared(ended.Workspace, cause, now, account.Target(), ended).Because("the grant expired"))
 }

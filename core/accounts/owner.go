@@ -103,27 +103,6 @@ func (a *Accounts) CheckOwned(ctx context.Context, tx pgx.Tx, cause core.Cause, 
 	return events, err
 }
 
-// Driven by the few grants that have expired. An account that is known to be orphaned is left alone.
-const selectExpired = `
-select distinct a.workspace_id, a.id
-from grants g join accounts a on a.workspace_id = g.workspace_id and a.id = g.account_id
-where g.role = 'owner' and g.revoked is null and g.expires <= @now and not a.orphaned and not ` + livingOwner + `
-order by a.workspace_id, a.id limit 1000`
-
-// Expired lists, by workspace, accounts that lost their last living owner because a grant expired and
-// of which nobody knows yet: CheckOwners tells. At most 1,000 at a time.
-func (a *Accounts) Expired(ctx context.Context, q postgres.Querier) (map[core.ID][]core.ID, error) {
-	found, err := many[struct {
-		Workspace core.ID `db:"workspace_id"`
-		ID        core.ID `db:"id"`
-	}](ctx, q, selectExpired, pgx.StrictNamedArgs{"now": a.now(), "except": core.ID{}})
-	expired := make(map[core.ID][]core.ID, len(found))
-	for _, account := range found {
-		expired[account.Workspace] = append(expired[account.Workspace], account.ID)
-	}
-	return expired, err
-}
-
 // judgeOwners is CheckOwners as if the user except were gone already, and leaves the telling to the
 // caller.
 func (a *Accounts) judgeOwners(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts []core.ID, except core.ID) ([]core.ID, []core.Event, error) {

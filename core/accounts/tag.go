@@ -50,7 +50,7 @@ func (a *Accounts) SetTags(ctx context.Context, tx pgx.Tx, cause core.Cause, wor
 	if err != nil {
 		return Account{}, err
 	}
-	if err := a.authorizeOwner(ctx, tx, cause, workspace, account); err != nil {
+	if err := a.authorize(ctx, tx, cause, workspace, right{owner: account}); err != nil {
 		return Account{}, err
 	}
 	tagged, err := a.lock(ctx, tx, workspace, account)

@@ -17,7 +17,7 @@ import (
 // selectMayUse finds the strongest live grant: direct ones by (account, user), a team's by
 // (account) and the user's membership in it.
 const selectMayUse = `
-select case when u.role in ('login_only', 'guest') then 'collaborator' else given.role end
+select given.role, u.role not in ('login_only', 'guest')
 from users u
 cross join lateral (
 	select g.role from grants g
@@ -35,24 +35,27 @@ order by given.role = 'owner' desc
 limit 1`
 
 // MayUse gives the strongest role an active user has on an account now, by a grant of their own or
-// of a team they are in. Denied when they have none.
+// of a team they are in. Denied when they have none, with the code of the rule: not_shared, expired,
+// suspended (their membership in the team), inactive.
 func (a *Accounts) MayUse(ctx context.Context, q postgres.Querier, workspace, user, account core.ID) (Role, error) {
-	return a.mayUse(ctx, q, selectMayUse, workspace, user, account)
+	held, err := a.mayUse(ctx, q, selectMayUse, workspace, user, account)
+	if err != nil {
+		return "", err
+	}
+	return held.role(), nil
 }
 
-func (a *Accounts) mayUse(ctx context.Context, q postgres.Querier, query string, workspace, user, account core.ID) (Role, error) {
-	var role Role
+func (a *Accounts) mayUse(ctx context.Context, q postgres.Querier, query string, workspace, user, account core.ID) (held, error) {
+	var found held
 	err := q.QueryRow(ctx, query, pgx.StrictNamedArgs{
 		"workspace": workspace, "user": user, "account": account, "now": a.now(),
-	}).Scan(&role)
+	}).Scan(&found.given, &found.mayOwn)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return "", core.Denied("this account is not shared with you").WithCode("not_shared")
+		return held{}, a.refusal(ctx, q, workspace, user, account)
 	}
-	return role, postgres.Classify(err)
+	return found, postgres.Classify(err)
 }
 
-// lockMayUse also keeps the user from being deactivated until the password's use is on record: a
-// leaver's exposures are complete when they are counted.
 const lockMayUse = selectMayUse + `
 for share of u`
 
@@ -76,25 +79,10 @@ func (a *Accounts) Fill(ctx context.Context, cause core.Cause, workspace, user, 
 }
 
 func (a *Accounts) expose(ctx context.Context, cause core.Cause, workspace, user, account core.ID, level string) (string, seal.Secret, error) {
-	if !trusted(cause.Actor) && (cause.Actor.Kind != core.ActorUser || cause.Actor.ID != user) {
-		return "", seal.Secret{}, core.Denied("nobody may use an account in somebody else's name").WithCode("not_you")
-	}
 	var username string
 	var password seal.Secret
 	err := a.DB.Tx(ctx, func(tx pgx.Tx) error {
-		role, err := a.mayUse(ctx, tx, lockMayUse, workspace, user, account)
-		if err != nil {
-			return err
-		}
-		if level == "revealed" && role != Owner {
-			return core.Denied("only an owner of the account may see its password").WithCode("not_owner")
-		}
-		// Read once the user is held: a signal that restricts them is wholly before this or wholly after.
-		standing, err := a.Directory.Standing(ctx, tx, workspace, user)
-		if err != nil {
-			return err
-		}
-		if err := standing.Refusal(level == "revealed", cause); err != nil {
+		if err := a.authorizeUse(ctx, tx, cause, workspace, user, account, level == "revealed"); err != nil {
 			return err
 		}
 		found, err := a.Account(ctx, tx, workspace, account)

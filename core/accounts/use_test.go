@@ -108,7 +108,7 @@ func TestRevealAndFill(t *testing.T) {
 	if _, err := acme.leave(t, "ben"); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, fill(acme.as("ben"), acme.user("ben")), core.KindDenied, "not_shared")
+	wants(t, fill(acme.as("ben"), acme.user("ben")), core.KindDenied, "inactive")
 }
 
 // No event and no error of any command tells a password.
@@ -142,15 +142,15 @@ func TestNoEventTellsAPassword(t *testing.T) {
 	}
 }
 
-// Both questions are answered through indexes, however many others there are.
+// The questions are answered through indexes, however many others there are.
 func TestAccessIsAskedThroughIndexes(t *testing.T) {
 	w := open(t)
 	acme := w.side(t)
 	w.side(t)
 	fill(t, w, acme, 15_000)
 	args := pgx.NamedArgs{"workspace": acme.workspace, "user": acme.user("ana"), "account": acme.account(t, "one", "ana").ID,
-		"now": w.clock.now(), "after": core.ID{}, "limit": 100}
-	for what, query := range map[string]string{"MayUse": accounts.SelectMayUse, "List": accounts.SelectUsable} {
+		"now": w.clock.now(), "after": core.ID{}, "search": "", "limit": 100}
+	for what, query := range map[string]string{"MayUse": accounts.SelectMayUse, "Usable": accounts.SelectUsable, "Access": accounts.SelectAccess} {
 		var text string
 		if err := w.DB.QueryRow(t.Context(), "explain (format json) "+query, args).Scan(&text); err != nil {
 			t.Fatal(err)

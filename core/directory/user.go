@@ -2,6 +2,7 @@ package directory
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 
 	"postern/core"
@@ -26,7 +27,16 @@ func (r Role) Administers() bool { return r == RoleOwner || r == RoleSuperAdmin 
 // MayOwn reports whether the role may own an account; the others are collaborators at most.
 func (r Role) MayOwn() bool { return r.Administers() || r == RoleUser }
 
-func (r Role) known() bool { return r.MayOwn() || r == RoleLoginOnly || r == RoleGuest }
+// roles are all of them, most powerful first.
+var roles = []Role{RoleOwner, RoleSuperAdmin, RoleAdmin, RoleUser, RoleLoginOnly, RoleGuest}
+
+// Above reports whether the role is more powerful than another one.
+func (r Role) Above(other Role) bool {
+	at, below := slices.Index(roles, r), slices.Index(roles, other)
+	return at >= 0 && (below < 0 || at < below)
+}
+
+func (r Role) known() bool { return slices.Contains(roles, r) }
 
 // User is a person of a workspace, as the identity provider describes them.
 type User struct {

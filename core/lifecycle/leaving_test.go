@@ -80,7 +80,7 @@ func TestALeaverIsShutOutBeforeAnythingIsTaken(t *testing.T) {
 	cause := core.NewCause(h.bob.Actor(), time.Now())
 	_, _, err = h.Accounts.Reveal(ctx, cause, h.workspace, h.bob.ID, h.accounts[0].ID)
 	wants(t, err, core.KindDenied, "")
-	usable, err := h.Accounts.List(ctx, h.DB, h.workspace, accounts.ListQuery{User: h.bob.ID})
+	usable, err := h.Accounts.Usable(ctx, h.DB, h.workspace, h.bob.ID, accounts.UsableQuery{})
 	if err != nil || len(usable) != 0 {
 		t.Errorf("he may use %d accounts, %v", len(usable), err)
 	}

@@ -108,13 +108,13 @@ func TestOwnershipThatExpires(t *testing.T) {
 	other.owns(t, accounts.Subject{User: other.bob.ID}, &expires)
 	sweep := func(want int) {
 		t.Helper()
-		if got, err := h.Sweep(ctx); err != nil || got != want {
-			t.Fatalf("%d accounts, %v; want %d", got, err, want)
+		if got, err := h.Ended(ctx); err != nil || got != want {
+			t.Fatalf("%d ends, %v; want %d", got, err, want)
 		}
 	}
 	sweep(0)
 	h.Accounts.Now = func() time.Time { return expires }
-	sweep(1)
+	sweep(2)
 	h.orphaned(t, "one of two expired", false, 0)
 	other.orphaned(t, "the last expired", true, 1)
 	sweep(0)

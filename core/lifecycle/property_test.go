@@ -89,7 +89,7 @@ func (s *history) shutOut(t *rapid.T, p *person) {
 	if live, err := s.Directory.Sessions(t.Context(), s.DB, s.workspace, p.user.ID); err != nil || len(live) != 0 {
 		t.Fatalf("%s is inactive with %d sessions, %v", p.user.UserName, len(live), err)
 	}
-	usable, err := s.Accounts.List(t.Context(), s.DB, s.workspace, accounts.ListQuery{User: p.user.ID})
+	usable, err := s.Accounts.Usable(t.Context(), s.DB, s.workspace, p.user.ID, accounts.UsableQuery{})
 	if err != nil || len(usable) != 0 {
 		t.Fatalf("%s is inactive and may use %d accounts, %v", p.user.UserName, len(usable), err)
 	}

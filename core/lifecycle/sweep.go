@@ -6,12 +6,11 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"postern/core"
 	"postern/core/directory"
 	"postern/core/postgres"
 )
 
-// How long it may take until somebody notices that ownership ended by itself, and that an
+// How long it may take until somebody is told that access ended by itself, and until an
 // administrator decided about a hold.
 const (
 	sweepEvery = time.Minute
@@ -29,8 +28,7 @@ func (l *Lifecycle) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-sweep.C:
-			l.warn(ctx, "look for ownership that has expired", second(l.Sweep(ctx)))
-			l.warn(ctx, "do what follows from grants that have expired", second(l.Ended(ctx)))
+			l.warn(ctx, "tell of access that has expired, and do what follows", second(l.Ended(ctx)))
 			l.warn(ctx, "forget departures nobody counts any more", l.forget(ctx))
 		case <-carry.C:
 			l.warn(ctx, "carry out what was decided about held departures", second(l.Carry(ctx)))
@@ -66,26 +64,4 @@ func (l *Lifecycle) forget(ctx context.Context) error {
 	}
 	_, err = l.DB.Exec(ctx, foldDepartures, pgx.StrictNamedArgs{"current": l.now().UTC().Truncate(bucket)})
 	return postgres.Classify(err)
-}
-
-// Sweep reports the accounts, of all workspaces, whose last living owner's grant has expired, and
-// returns how many there were.
-func (l *Lifecycle) Sweep(ctx context.Context) (int, error) {
-	expired, err := l.Accounts.Expired(ctx, l.DB)
-	if err != nil {
-		return 0, err
-	}
-	total := 0
-	for workspace, accounts := range expired {
-		var orphaned []core.ID
-		err := l.commit(ctx, core.ID{}, func(tx pgx.Tx, s *story) (err error) {
-			orphaned, err = l.Accounts.CheckOwners(ctx, tx, core.NewCause(core.System, l.now()), workspace, accounts...)
-			return err
-		})
-		if err != nil {
-			return total, err
-		}
-		total += len(orphaned)
-	}
-	return total, nil
 }

@@ -54,7 +54,6 @@ type newAccount struct {
 type accountList struct {
 	Limit  int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
 	Cursor core.ID `query:"cursor" doc:"next of the page before"`
-	User   core.ID `query:"user" doc:"Only what this user may use now"`
 }
 
 func (s *Service) accounts(api huma.API) {
@@ -81,7 +80,7 @@ func (s *Service) accounts(api huma.API) {
 		})
 	add(api, huma.Operation{OperationID: "listAccounts", Method: http.MethodGet, Path: "/accounts", Tags: tags, Summary: "List accounts, oldest first"},
 		AccountsRead, func(ctx context.Context, by caller, in *accountList) (*listed[Account], error) {
-			found, err := s.Accounts.List(ctx, s.DB, by.Workspace, accounts.ListQuery{User: in.User, Limit: in.Limit, After: in.Cursor})
+			found, err := s.Accounts.List(ctx, s.DB, by.Workspace, accounts.ListQuery{Limit: in.Limit, After: in.Cursor})
 			if err != nil {
 				return nil, err
 			}

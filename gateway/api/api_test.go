@@ -44,7 +44,7 @@ func TestTheWholeWay(t *testing.T) {
 	if again["expires"] != "2099-01-01T00:00:00Z" {
 		t.Errorf("shared %v", again)
 	}
-	if got := items(w.must(t, 200, "GET", "/accounts?user="+w.ana.ID.String(), "")); len(got) != 1 {
+	if got := items(w.must(t, 200, "GET", "/users/"+w.ana.ID.String()+"/accounts", "")); len(got) != 1 {
 		t.Errorf("accounts of ana %v", got)
 	}
 	user := w.must(t, 200, "GET", "/users/"+w.ana.ID.String(), "")

@@ -27,7 +27,7 @@ const (
 	AccountsWrite    = "accounts:write" // create accounts, start rotations and verifications
 	GrantsWrite      = "grants:write"
 	DirectoryRead    = "directory:read"    // users, teams, names of the connections
-	DirectoryWrite   = "directory:write"   // deprovision users
+	DirectoryWrite   = "directory:write"   // deprovision users, give roles
 	ConnectionsRead  = "connections:read"  // provisioning settings; tokens and clients, but not their secrets
 	ConnectionsWrite = "connections:write" // change the settings, make and revoke tokens and clients
 	ProvisioningRead = "provisioning:read" // what identity providers asked for, and departures that wait

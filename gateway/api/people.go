@@ -71,6 +71,13 @@ type teamList struct {
 	Member      core.ID `query:"member" doc:"Only the teams of this user"`
 }
 
+type newRole struct {
+	ID   core.ID `path:"id" doc:"The user"`
+	Body struct {
+		Role string `json:"role" enum:"owner,super_admin,admin,user,login_only,guest"`
+	}
+}
+
 func (s *Service) people(api huma.API) {
 	tags := []string{"Directory"}
 	add(api, huma.Operation{OperationID: "listUsers", Method: http.MethodGet, Path: "/users", Tags: tags, Summary: "List users, oldest first"},
@@ -102,6 +109,16 @@ func (s *Service) people(api huma.API) {
 				return nil, err
 			}
 			return &single[UserWithTeams]{UserWithTeams{userOf(user), listing(teams, teamOf).Body.Items, len(sessions)}}, nil
+		})
+	add(api, huma.Operation{OperationID: "putUserRole", Method: http.MethodPut, Path: "/users/{id}/role", Tags: tags, Summary: "Give a user a role in the workspace",
+		Description: "Up to admin, and to nobody above that: owners and super admins are made by people. Guests and login-only users own no account by it, whatever they were given. The last owner stays one."},
+		DirectoryWrite, func(ctx context.Context, by caller, in *newRole) (*single[User], error) {
+			user, err := s.Lifecycle.GiveRole(ctx, by.cause, by.Workspace, in.ID, directory.Role(in.Body.Role))
+			if err != nil {
+				return nil, err
+			}
+			s.wake()
+			return &single[User]{userOf(user)}, nil
 		})
 	add(api, huma.Operation{OperationID: "listTeams", Method: http.MethodGet, Path: "/teams", Tags: tags, Summary: "List teams, oldest first"},
 		DirectoryRead, func(ctx context.Context, by caller, in *teamList) (*listed[Team], error) {

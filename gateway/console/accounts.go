@@ -51,24 +51,26 @@ func (s *Service) listAccounts(c *gin.Context) {
 		return
 	}
 	page := accountsPage{Mine: !by.admin() || c.Query("show") == "mine", Choice: by.admin()}
-	usable, err := s.Accounts.List(ctx, s.DB, by.workspace(), accounts.ListQuery{User: by.user.ID, Limit: 500})
+	// Both lists are in the order of accounts: what the reader may use of a page is not behind its end.
+	usable, err := s.Accounts.Usable(ctx, s.DB, by.workspace(), by.user.ID, accounts.UsableQuery{Limit: pageSize, After: after})
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
-	found := usable
+	var found []accounts.Account
+	roles := map[core.ID]accounts.Role{}
+	for _, one := range usable {
+		found = append(found, one.Account)
+		roles[one.ID] = one.Role
+	}
 	if !page.Mine {
 		if found, err = s.Accounts.List(ctx, s.DB, by.workspace(), accounts.ListQuery{Limit: pageSize, After: after}); err != nil {
 			s.refuse(c, err)
 			return
 		}
-		if len(found) == pageSize {
-			page.Next = found[len(found)-1].ID.String()
-		}
 	}
-	roles := map[core.ID]accounts.Role{}
-	for _, account := range usable {
-		roles[account.ID] = account.Role
+	if len(found) == pageSize {
+		page.Next = found[len(found)-1].ID.String()
 	}
 	latest, err := s.latest(ctx, by.workspace())
 	if err != nil {

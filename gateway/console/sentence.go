@@ -122,6 +122,7 @@ var sayings = map[core.EventType]saying{
 	core.AccountCreated:          {"added the account", "account", "", "", "calm"},
 	core.AccountShared:           {"shared", "account", "with", "grantee", "calm"},
 	core.AccountUnshared:         {"took", "account", "from", "grantee", "calm"},
+	core.AccountGrantExpired:     {"ended as agreed the access to", "account", "of", "grantee", "calm"},
 	core.AccountPasswordRevealed: {"saw the password of", "account", "", "", "warn"},
 	core.AccountPasswordFilled:   {"used", "account", "", "", "calm"},
 	core.AccountValidated:        {"proved the password of", "account", "", "", "good"},

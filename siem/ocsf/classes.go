@@ -134,6 +134,7 @@ var kinds = map[core.EventType]kind{
 	core.AccountCreated:          {classEntityManagement, 1, "Create", severityInformational, "account"},
 	core.AccountShared:           {classUserAccess, 1, "Assign Privileges", severityInformational, "account"},
 	core.AccountUnshared:         {classUserAccess, 2, "Revoke Privileges", severityInformational, "account"},
+	core.AccountGrantExpired:     {classUserAccess, 2, "Revoke Privileges", severityInformational, "account"},
 	core.AccountPasswordRevealed: {classEntityManagement, 2, "Read", severityMedium, "account"},
 	core.AccountPasswordFilled:   {classEntityManagement, 2, "Read", severityInformational, "account"},
 	core.AccountValidated:        {classEntityManagement, 10, "Activate", severityInformational, "account"},

@@ -17,7 +17,7 @@ func EventTypes() []core.EventType {
 		core.ReceiverCreated, core.ReceiverUpdated, core.ReceiverDeleted, core.LogoutTargetCreated, core.LogoutTargetUpdated, core.LogoutTargetDeleted,
 		core.DeliveryDeadLettered, core.DeliveryDisabled, core.HookCreated, core.HookUpdated, core.HookFailing, core.HookDeleted, core.WebhookCreated,
 		core.WebhookUpdated, core.WebhookDeleted, core.SigningKeyCreated, core.SigningKeyRotated, core.AppCreated, core.AccountCreated, core.AccountShared,
-		core.AccountUnshared, core.AccountPasswordRevealed, core.AccountPasswordFilled, core.AccountValidated, core.AccountDesynced, core.AccountOrphaned,
+		core.AccountUnshared, core.AccountGrantExpired, core.AccountPasswordRevealed, core.AccountPasswordFilled, core.AccountValidated, core.AccountDesynced, core.AccountOrphaned,
 		core.AccountTagged, core.PolicyCreated, core.PolicyChanged, core.PolicyRemoved, core.RotationPassedOver,
 		core.RotationPlanned, core.RotationStarted, core.RotationDelayed, core.RotationBlocked, core.AccountPasswordDrifted, core.AccountPasswordRotated,
 		core.SinkPaused, core.SinkResumed, core.SinkDeadLettered, core.CheckpointSigned,

@@ -184,7 +184,7 @@ func (r *run) sessionIsDead(ctx context.Context) (string, error) {
 
 func (r *run) grantIsGone(ctx context.Context) (string, error) {
 	var usable page[Account]
-	if err := r.api.Call(ctx, http.MethodGet, "/accounts?user="+r.person.ID.String(), nil, &usable); err != nil {
+	if err := r.api.Call(ctx, http.MethodGet, "/users/"+r.person.ID.String()+"/accounts", nil, &usable); err != nil {
 		return "", err
 	}
 	if len(usable.Items) > 0 {
