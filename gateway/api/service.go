@@ -94,6 +94,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.rotations(api)
 	s.people(api)
 	s.departures(api)
+	s.signingKeys(api)
 	s.sessions(api)
 	s.connections(api)
 	s.requests(api)

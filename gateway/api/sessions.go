@@ -75,7 +75,6 @@ type logoutQuirksChange struct {
 type nothing struct{}
 
 func (s *Service) sessions(api huma.API) {
-	s.signingKeys(api)
 	tags := []string{"Sessions"}
 	add(api, huma.Operation{OperationID: "listUserSessions", Method: http.MethodGet, Path: "/users/{id}/sessions", Tags: tags, Summary: "List where a user is signed in, oldest first"},
 		DirectoryRead, func(ctx context.Context, by caller, in *byID) (*listed[Session], error) {

@@ -13,7 +13,6 @@ import (
 
 	"postern/core"
 	"postern/core/seal"
-	"postern/core/signals"
 	"postern/webhooks/delivery"
 )
 
@@ -197,7 +196,8 @@ func (s *Service) read(c *gin.Context, by caller) error {
 	return nil
 }
 
-func (s *Service) update(c *gin.Context, by caller) error  { return s.edit(c, by, false) }
+func (s *Service) update(c *gin.Context, by caller) error { return s.edit(c, by, false) }
+
 func (s *Service) replace(c *gin.Context, by caller) error { return s.edit(c, by, true) }
 
 func (s *Service) edit(c *gin.Context, by caller, whole bool) error {
@@ -285,71 +285,8 @@ on conflict (workspace_id, stream_id, subject) do nothing`
 	countRemoved  = `select count(*) from transmitter_removed_subjects where workspace_id = @workspace and stream_id = @stream`
 )
 
-// mostRemoved bounds whom a receiver may not want to hear of.
-const mostRemoved = 100_000
-
-// subject reads whom a request is about. Whether there is such a person is nobody's to learn.
-func (s *Service) subject(c *gin.Context, by caller) (Stream, string, error) {
-	var said struct {
-		ID      string          `json:"stream_id"`
-		Subject json.RawMessage `json:"subject"`
-	}
-	if err := body(c, &said); err != nil {
-		return Stream{}, "", err
-	}
-	stream, err := s.own(c, by, said.ID)
-	if err != nil {
-		return Stream{}, "", err
-	}
-	if len(said.Subject) == 0 {
-		return stream, "", core.Invalid("subject", "subject is missing")
-	}
-	parsed, err := signals.ParseSubject(said.Subject)
-	if err != nil {
-		return stream, "", err
-	}
-	if user, named := parsed.Said(signals.MemberUser); named {
-		parsed = user
-	}
-	return stream, spelled(parsed), nil
-}
-
-func (s *Service) addSubject(c *gin.Context, by caller) error {
-	stream, subject, err := s.subject(c, by)
-	if err != nil {
-		return err
-	}
-	if _, err := s.DB.Exec(c.Request.Context(), deleteRemoved, pgx.StrictNamedArgs{"workspace": stream.Workspace, "stream": stream.ID, "subject": subject}); err != nil {
-		return core.AsError(err)
-	}
-	c.Status(http.StatusOK)
-	c.Writer.WriteHeaderNow()
-	return nil
-}
-
-func (s *Service) removeSubject(c *gin.Context, by caller) error {
-	stream, subject, err := s.subject(c, by)
-	if err != nil {
-		return err
-	}
-	ctx, args := c.Request.Context(), pgx.StrictNamedArgs{"workspace": stream.Workspace, "stream": stream.ID}
-	var there int
-	if err := s.DB.QueryRow(ctx, countRemoved, args).Scan(&there); err != nil {
-		return core.AsError(err)
-	}
-	if there >= mostRemoved {
-		return &core.Error{Kind: core.KindRateLimited, Message: "too many subjects are removed"}
-	}
-	args["subject"], args["now"] = subject, s.now()
-	if _, err := s.DB.Exec(ctx, insertRemoved, args); err != nil {
-		return core.AsError(err)
-	}
-	c.Status(http.StatusNoContent)
-	c.Writer.WriteHeaderNow()
-	return nil
-}
-
 const askVerification = `
+
 update transmitter_streams set verify_asked = @now
 where workspace_id = @workspace and id = @id and (verify_asked is null or verify_asked <= @before)`
 

@@ -1,0 +1,255 @@
+package signals
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// revoked plays a step of Universal Logout.
+func (p *play) revoked(ctx context.Context, v vector) error {
+	sids := map[string]string{}
+	for name := range p.room.people {
+		// Each sign-in costs four requests: of those who are not meant one witness is enough.
+		if name == "ana" || name == "ben" || slices.Contains(v.ends(), name) {
+			sids[name] = "sid-" + name
+		}
+	}
+	sessions, err := p.stable(ctx, sids, true)
+	if err != nil {
+		return err
+	}
+	address := func(id string) string { return p.base + "/webhooks/" + id + "/universal-logout" }
+	at := map[string]string{"": p.room.id, "other": p.shared.id, "none": "0191aaaa-0000-7000-8000-00000000dead"}[v.At]
+	if !v.Same {
+		p.number++
+	}
+	values := p.values(map[string]string{
+		"audience": address(p.room.id), "other-audience": address(p.shared.id), "public": p.base,
+		"email-upper": "ANA.ITO@EXAMPLE.COM", "email-shared": "shared@example.com", "email-nobody": "nobody@example.com", "email-as-name": "noe@example.com",
+		"email-other": "carl@example.com", "external-upper": "00UANA", "id": p.room.people["ana"].id, "other-id": p.shared.people["carl"].id,
+		"their-id": "0191aaaa-0000-7000-8000-00000000beef", "large": `{"sub_id":{"format":"email","email":"ana.ito@example.com"},"pad":"` + strings.Repeat("a", 64<<10) + `"}`,
+	})
+	switch {
+	case v.Authorization != nil:
+		p.token = strings.TrimPrefix(*v.Authorization, "Bearer ")
+	case !v.Same:
+		if p.token, err = p.mint(v, "global-token-revocation+jwt", values, `{"jti":"{{jti}}","iss":"{{issuer}}","sub":"{{client}}","aud":"{{audience}}","exp":"{{now+300}}","nbf":"{{now-300}}","iat":"{{now}}"}`); err != nil {
+			return err
+		}
+	}
+	header := http.Header{"Content-Type": {"application/json"}}
+	if v.ContentType != nil {
+		header.Set("Content-Type", *v.ContentType)
+	}
+	if p.token != "" {
+		header.Set("Authorization", "Bearer "+p.token)
+	}
+	got, err := p.request(ctx, "POST", address(at)+v.Query, header, []byte(expand(v.Body, values)))
+	if err != nil {
+		return err
+	}
+	p.status(got, "error", v.Expect.Status, v.Expect.Error)
+	if v.Expect.Status == http.StatusUnauthorized || v.Expect.Status == http.StatusForbidden {
+		p.room.bad++
+		if challenge := got.header.Get("WWW-Authenticate"); v.Expect.Status == http.StatusUnauthorized && !strings.HasPrefix(challenge, "Bearer ") {
+			p.fault("WWW-Authenticate is %q", challenge)
+		}
+	}
+	if err := p.judge(ctx, sessions, v.ends()); err != nil {
+		return err
+	}
+	return p.receipt(ctx, v, "logout", v.Expect.Status == http.StatusNoContent && !v.Same && len(v.ends()) > 0)
+}
+
+// receipt wants one where something was done, and none where nothing was believed.
+func (p *play) receipt(ctx context.Context, v vector, kind string, wanted bool) error {
+	jti := claim(p.token, "jti")
+	if jti == "" || v.At != "" || v.Same {
+		return nil
+	}
+	found, err := p.told(ctx, jti)
+	if err != nil {
+		return err
+	}
+	switch {
+	case wanted && found == nil:
+		p.fault("there is no receipt of it")
+	case wanted && found["kind"] != kind:
+		p.fault("its receipt says %v, and should say %s", found["kind"], kind)
+	case !wanted && found != nil && v.Expect.Status >= 400 && v.Expect.Status != http.StatusNotFound && v.Expect.Stage != "replayed":
+		p.fault("it was refused, and there is a receipt of it")
+	}
+	return nil
+}
+
+// loggedOut plays a step of back-channel logout.
+func (p *play) loggedOut(ctx context.Context, v vector, first bool) error {
+	sessions, err := p.stable(ctx, map[string]string{"ana-1": "sid-1", "ana-2": "sid-2", "ben": "sid-3"}, first || v.SignsIn)
+	if err != nil {
+		return err
+	}
+	if !v.Same { // {{jti}} is one per vector here: another token may have the same
+		if p.token, err = p.mint(v, "logout+jwt", p.values(map[string]string{"sid": "sid-1"}), `{}`); err != nil {
+			return err
+		}
+	}
+	form := url.Values{"logout_token": {p.token}}
+	for name, value := range v.Form {
+		if form.Del(name); value != nil {
+			form.Set(name, *value)
+		}
+	}
+	got, err := p.request(ctx, "POST", p.base+"/sso/"+p.room.id+"/backchannel-logout", http.Header{"Content-Type": {"application/x-www-form-urlencoded"}}, []byte(form.Encode()))
+	if err != nil {
+		return err
+	}
+	p.status(got, "error", v.Expect.Status, v.Expect.Error)
+	if err := p.judge(ctx, sessions, v.ends()); err != nil {
+		return err
+	}
+	return p.receipt(ctx, v, "logout", first && v.Expect.Status == http.StatusOK && len(v.ends()) > 0)
+}
+
+// pushed plays a security event token.
+func (p *play) pushed(ctx context.Context, v vector) error {
+	if v.Profile == "" {
+		v.Profile = "standard"
+	}
+	p.done++
+	name := fmt.Sprintf("person%d", p.done)
+	who := person{name, name, name + "@example.com", "ext-" + name, "sub-" + name, ""}
+	if err := p.prepared(p.provision(ctx, p.room, who)); err != nil {
+		return err
+	}
+	sessions, err := p.stable(ctx, map[string]string{name: "sid-" + name}, true)
+	if err != nil {
+		return err
+	}
+	remote, id, err := p.streamOf(ctx, v)
+	if p.prepared(err) != nil {
+		return err
+	}
+	p.number++
+	values := p.values(map[string]string{
+		"audience2": audience(remote) + "/2", "audience": audience(remote), "email": who.email, "EMAIL": strings.ToUpper(name) + "@Example.COM", "sub": who.sub,
+		"external": who.external, "stream": remote, "stranger": "nobody-" + name + "@example.com",
+	})
+	v.Header, v.Claims = v.Token.Header, v.Token.Claims
+	if p.token, err = p.mint(v, "", values, `{}`); err != nil {
+		return err
+	}
+	address, authorization := p.provider.delivery(remote)
+	to, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	header := http.Header{"Content-Type": {"application/secevent+jwt"}, "Accept": {"application/json"}, "Authorization": {authorization}}
+	push := func() (answer, error) { return p.request(ctx, "POST", p.base+to.Path, header, []byte(p.token)) }
+	got, err := push()
+	if err != nil {
+		return err
+	}
+	p.status(got, "err", v.Expect.Status, v.Expect.Err)
+	var ends bool
+	_ = json.Unmarshal(v.Expect.Ends, &ends)
+	dead := []string{}
+	if ends {
+		dead = append(dead, name)
+	}
+	if ends || v.Expect.Status != http.StatusAccepted || v.Expect.Outcome == "nobody" {
+		if err := p.judge(ctx, sessions, dead); err != nil {
+			return err
+		}
+	}
+	return p.afterPush(ctx, v, id, push)
+}
+
+// afterPush looks at what a token did, and sends it once more.
+func (p *play) afterPush(ctx context.Context, v vector, stream string, push func() (answer, error)) error {
+	jti := claim(p.token, "jti")
+	receipt, err := p.told(ctx, jti)
+	if err != nil {
+		return err
+	}
+	silent := v.Expect.Status != http.StatusAccepted || v.Expect.Verified || v.Expect.Recorded || v.Expect.Discarded || v.Expect.Stream != ""
+	switch {
+	case jti == "":
+	case silent && receipt != nil:
+		p.fault("there is a receipt (%v), and should be none", receipt["outcome"])
+	case !silent && receipt == nil:
+		p.fault("there is no receipt of it")
+	case !silent && v.Expect.Kind != "" && receipt["kind"] != v.Expect.Kind:
+		p.fault("its receipt says %v, and should say %s", receipt["kind"], v.Expect.Kind)
+	case !silent && v.Expect.Outcome != "" && receipt["outcome"] != v.Expect.Outcome:
+		p.fault("its outcome is %v, and should be %s", receipt["outcome"], v.Expect.Outcome)
+	}
+	if v.Expect.Stream != "" {
+		found, err := p.ask(ctx, "GET", "/streams/"+stream, nil)
+		if p.prepared(err) != nil {
+			return err
+		}
+		if found["status"] != v.Expect.Stream {
+			p.fault("the stream is %v, and should be %s", found["status"], v.Expect.Stream)
+		}
+	}
+	if v.Expect.Status != http.StatusAccepted {
+		return nil
+	}
+	before, err := p.receipts(ctx, p.room, p.door)
+	if p.prepared(err) != nil {
+		return err
+	}
+	got, err := push()
+	if err != nil {
+		return err
+	}
+	after, err := p.receipts(ctx, p.room, p.door)
+	if p.prepared(err) != nil {
+		return err
+	}
+	if got.status != http.StatusAccepted || len(before) > 0 && (len(after) == 0 || after[0]["id"] != before[0]["id"]) {
+		p.fault("the same token again is answered %d, or has a second effect", got.status)
+	}
+	return nil
+}
+
+// streamOf gives a stream of a profile, as the transmitter and as the gateway call it.
+func (p *play) streamOf(ctx context.Context, v vector) (remote, id string, err error) {
+	place := v.Profile + strings.Join(v.Critical, "")
+	if known := p.room.streams[place]; known != "" {
+		found, err := p.ask(ctx, "GET", "/streams/"+known, nil)
+		remote, _ = found["stream_id"].(string)
+		return remote, known, err
+	}
+	p.provider.lock.Lock()
+	p.provider.critical = v.Critical
+	p.provider.lock.Unlock()
+	made, err := p.ask(ctx, "POST", "/connections/"+p.room.id+"/streams", map[string]any{
+		"delivery": "push", "profile": v.Profile, "issuer": p.provider.issuer(), "access": map[string]any{"method": "bearer", "secret": p.provider.secret},
+	})
+	if err != nil {
+		return "", "", err
+	}
+	remote, _ = made["stream_id"].(string)
+	id, _ = made["id"].(string)
+	p.room.streams[place] = id
+	return remote, id, nil
+}
+
+// values are what every door's placeholders stand for.
+func (p *play) values(more map[string]string) map[string]string {
+	all := map[string]string{
+		"jti": fmt.Sprintf("%s-%d-%s", p.run, len(p.results), strconv.Itoa(p.number)), "issuer": p.provider.issuer(), "alias": p.provider.base + "/custom", "client": clientID, "kid": "rsa-1",
+		"email": "ana.ito@example.com", "sub": "sub-ana", "external": "00uana",
+	}
+	for name, value := range more {
+		all[name] = value
+	}
+	return all
+}
