@@ -45,6 +45,8 @@ type Config struct {
 	Concurrency    int      `help:"Rotations at a time in this process." default:"3" env:"POSTERN_CONCURRENCY"`
 	TrustedProxies []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." env:"POSTERN_TRUSTED_PROXIES" placeholder:"CIDR"`
 
+	APIRate int `help:"Requests a second a service account may send to the API of this process." default:"50" env:"POSTERN_API_RATE" placeholder:"N"`
+
 	AllowPrivate bool `help:"Let connectors, sinks and IdP look-ups reach private and loopback addresses." env:"POSTERN_ALLOW_PRIVATE"`
 
 	MetricsToken string        `help:"Reference to a bearer token that /metrics asks for; open when empty." env:"POSTERN_METRICS_TOKEN" placeholder:"REF"`

@@ -92,6 +92,7 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	g.hooks.Mount(engine)
 	(&api.Service{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Signals: g.signals, Signing: g.signing, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks, Webhooks: g.told.webhooks, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		Rate: g.config.APIRate,
 	}).Mount(engine)
 	g.console = &console.Service{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Signals: g.signals, Streams: g.streams, OIDC: signIn, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
@@ -74,14 +75,14 @@ func refusalsOf(operation huma.Operation, registry huma.Registry, hasBody bool) 
 
 // describeHeaders tells of the headers that all operations of a kind have in common.
 func (s *Service) describeHeaders(document *huma.OpenAPI) {
-	text := func(longest int) *huma.Schema { return &huma.Schema{Type: huma.TypeString, MaxLength: &longest} }
+	text := func(pattern string) *huma.Schema { return &huma.Schema{Type: huma.TypeString, Pattern: pattern} }
 	tag := &huma.Param{Schema: &huma.Schema{Type: huma.TypeString}, Description: "Send it as If-Match with a change that is meant for this very state"}
 	key := &huma.Param{
-		Name: idempotencyKey, In: "header", Schema: text(idempotency.MaxKey),
+		Name: idempotencyKey, In: "header", Schema: text(fmt.Sprintf("^[!-~]{1,%d}$", idempotency.MaxKey)),
 		Description: "A name for this request, new for each. Sent again with it within a day, the request has no further effect and is answered as before.",
 	}
 	match := &huma.Param{
-		Name: "If-Match", In: "header", Schema: text(1000),
+		Name: "If-Match", In: "header", Schema: text(entityTags.String()),
 		Description: "The entity tag of what the caller saw. If that has changed since, nothing happens and the answer is 412.",
 	}
 	for path, item := range document.Paths {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"regexp"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -95,6 +96,9 @@ func settle(body reflect.Value) {
 	}
 }
 
+// entityTags is what an If-Match looks like (RFC 9110 §8.8.3, §13.1.1).
+var entityTags = regexp.MustCompile(`^(\*|(W/)?"[!#-~]*"( *, *(W/)?"[!#-~]*")*)$`)
+
 // unchanged carries out a change with If-Match (RFC 9110 §13.1.1) only if what its address names, or
 // what contains it, is as the caller saw it.
 //
@@ -103,9 +107,14 @@ func settle(body reflect.Value) {
 // wanted to change it. That takes a second connection; matching bounds how many want one.
 func (s *Service) unchanged(ctx huma.Context, next func(huma.Context)) {
 	c := humagin.Unwrap(ctx)
-	wanted := c.GetHeader("If-Match")
-	if wanted == "" || c.Request.Method == http.MethodGet {
+	sent := c.Request.Header.Values("If-Match")
+	if len(sent) == 0 || c.Request.Method == http.MethodGet {
 		next(ctx)
+		return
+	}
+	wanted := strings.Join(sent, ",")
+	if !entityTags.MatchString(wanted) {
+		problem.Write(c, core.Invalid("", "If-Match is an entity tag as ETag tells it, in quotes, or *"))
 		return
 	}
 	read, ok := s.reads.around(strings.TrimPrefix(ctx.Operation().Path, base))

@@ -83,6 +83,11 @@ func TestAChangeIsMeantForOneState(t *testing.T) {
 	if none := w.tagged(t, "*", "PATCH", "/webhooks/"+core.NewID().String(), `{"name":"B"}`); none.Code != http.StatusNotFound {
 		t.Errorf("%d %s", none.Code, none.Body)
 	}
+	for _, text := range []string{" ", ",", `"a`, tag + ",", "a", strings.Repeat("0", 2000)} {
+		if bad := w.tagged(t, text, "PATCH", path, `{"name":"B"}`); bad.Code != http.StatusBadRequest {
+			t.Errorf("%.20q: %d %s", text, bad.Code, bad.Body)
+		}
+	}
 	if list := w.tagged(t, "*", "POST", "/apps", newApp); list.Code != http.StatusBadRequest {
 		t.Errorf("a list has no entity tag: %d %s", list.Code, list.Body)
 	}
@@ -113,6 +118,17 @@ func TestManyChangesOfOneState(t *testing.T) {
 		all.Wait()
 		if changed.Load() != 1 {
 			t.Errorf("%d changed what they saw", changed.Load())
+		}
+	}
+}
+
+// A filter without a value is no filter, and what it should have kept away would be there.
+func TestAFilterHasAValue(t *testing.T) {
+	w := newWorld(t)
+	hook := w.must(t, 201, "POST", "/webhooks", `{"name":"Hook","url":"https://hooks.example.com/x"}`)["id"].(string)
+	for _, path := range []string{"/accounts?user=", "/events?target=", "/provisioning-requests?to=", "/holds?open=", "/webhooks/{id}/messages?state=", "/users?cursor="} {
+		if answer := w.tagged(t, "", "GET", strings.Replace(path, "{id}", hook, 1), ""); answer.Code != http.StatusBadRequest {
+			t.Errorf("%s: %d %s", path, answer.Code, answer.Body)
 		}
 	}
 }

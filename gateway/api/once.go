@@ -27,8 +27,8 @@ const maxBody = 256 << 10
 // once makes a change that comes with an Idempotency-Key happen once, however often it is sent.
 func (s *Service) once(ctx huma.Context, next func(huma.Context)) {
 	c := humagin.Unwrap(ctx)
-	key := c.GetHeader(idempotencyKey)
-	if key == "" || c.Request.Method == http.MethodGet {
+	sent := c.Request.Header.Values(idempotencyKey)
+	if len(sent) == 0 || c.Request.Method == http.MethodGet {
 		next(ctx)
 		return
 	}
@@ -40,7 +40,7 @@ func (s *Service) once(ctx huma.Context, next func(huma.Context)) {
 	by := ctx.Context().Value(callerKey{}).(caller)
 	keys := &idempotency.Keys{DB: s.DB, Now: s.Now}
 	claim, before, err := keys.Begin(ctx.Context(), idempotency.Request{
-		Workspace: by.Workspace, Account: by.ID, Key: key, Digest: digest, Token: seal.NewSecret(bearer(c.Request)),
+		Workspace: by.Workspace, Account: by.ID, Key: sent[0], Digest: digest, Token: seal.NewSecret(bearer(c.Request)),
 	})
 	if err != nil {
 		problem.Write(c, err)

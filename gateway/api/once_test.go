@@ -75,7 +75,7 @@ func TestARefusedRequestMayComeAgain(t *testing.T) {
 	if mended := w.repeat(t, "acme", "one", "POST", "/apps", strings.Replace(newApp, "Wiki", "Mail", 1)); mended.Code != 201 {
 		t.Errorf("%d %s", mended.Code, mended.Body)
 	}
-	for _, key := range []string{"two words", strings.Repeat("k", 256), "käse"} {
+	for _, key := range []string{"", "two words", strings.Repeat("k", 256), "käse"} {
 		if bad := w.repeat(t, "acme", key, "POST", "/apps", newApp); bad.Code != http.StatusBadRequest {
 			t.Errorf("the key %q: %d %s", key, bad.Code, bad.Body)
 		}

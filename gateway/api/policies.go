@@ -220,7 +220,7 @@ func (s *Service) policies(api huma.API) {
 			}
 			return s.preview(ctx, by, found, in.Cursor, in.Limit)
 		})
-	add(api, huma.Operation{OperationID: "previewPolicyDraft", Method: http.MethodPost, Path: "/policies/preview", Tags: tags,
+	add(api, huma.Operation{OperationID: "previewPolicyDraft", Method: http.MethodPost, Path: "/policy-previews", Tags: tags,
 		Summary: "List what a policy would do that is not there yet", Description: "Nothing is changed by it."},
 		PoliciesRead, func(ctx context.Context, by caller, in *draftPreview) (*single[PolicyDraft], error) {
 			wanted, err := in.Body.policy()

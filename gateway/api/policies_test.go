@@ -19,7 +19,7 @@ func TestPoliciesByAPI(t *testing.T) {
 		t.Fatal(defaults)
 	}
 	body := `{"name":"Quarterly","trigger":"schedule","scope":{"covers":"apps","apps":["` + app + `"]},"schedule":{"days":90,"zone":"Europe/Berlin","from":"02:00","to":"04:00"}}`
-	draft := w.must(t, 200, "POST", "/policies/preview", body)
+	draft := w.must(t, 200, "POST", "/policy-previews", body)
 	if found := items(draft); len(found) != 1 || found[0]["account"] != account || found[0]["when"] == nil || draft["accounts"] != 1.0 ||
 		!strings.HasPrefix(draft["sentence"].(string), "Rotates 1 account of ") {
 		t.Fatal(draft)
@@ -52,7 +52,7 @@ func TestPoliciesByAPI(t *testing.T) {
 		"a schedule without": `{"name":"x","trigger":"schedule"}`,
 		"manual":             `{"name":"x","trigger":"manual"}`,
 	} {
-		for _, path := range []string{"/policies", "/policies/preview"} {
+		for _, path := range []string{"/policies", "/policy-previews"} {
 			if status, got := w.ask(t, "acme", "POST", path, body); status != 400 {
 				t.Errorf("%s at %s: %d %v", what, path, status, got)
 			}

@@ -87,7 +87,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	config.RejectUnknownQueryParameters = true
 	s.reads, s.matching = readers{}, make(chan struct{}, max(1, s.DB.Config().MaxConns/2))
 	api := huma.NewAPI(config, adapter{router, s.reads})
-	api.UseMiddleware(s.authenticate, s.limit, s.once, s.unchanged)
+	api.UseMiddleware(s.authenticate, s.limit, filled, s.once, s.unchanged)
 	s.apps(api)
 	s.accounts(api)
 	s.grants(api)
