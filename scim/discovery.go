@@ -92,8 +92,8 @@ func providerConfig(base string) map[string]any {
 // withSecurityEvents adds what a stream of Shared Signals can tell (RFC 9967). Requests are answered at once.
 func withSecurityEvents(config map[string]any) map[string]any {
 	config["securityEvents"] = map[string]any{"asyncRequest": "none", "eventUris": []string{
-		"urn:ietf:params:SCIM:event:prov:create:notice", "urn:ietf:params:SCIM:event:prov:patch:notice", "urn:ietf:params:SCIM:event:prov:activate",
-		"urn:ietf:params:SCIM:event:prov:deactivate", "urn:ietf:params:SCIM:event:prov:delete",
+		"urn:ietf:params:scim:event:prov:create:notice", "urn:ietf:params:scim:event:prov:patch:notice", "urn:ietf:params:scim:event:prov:activate",
+		"urn:ietf:params:scim:event:prov:deactivate", "urn:ietf:params:scim:event:prov:delete",
 	}}
 	return config
 }

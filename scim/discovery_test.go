@@ -177,7 +177,7 @@ func TestSecurityEventsAreToldOfOnRequest(t *testing.T) {
 	}))
 	config := w.acme.call(t, "GET", "/ServiceProviderConfig", "").want(t, 200)
 	config.is(t, "none", "securityEvents", "asyncRequest")
-	if events := config.at(t, "securityEvents", "eventUris").([]any); !slices.Contains(events, any("urn:ietf:params:SCIM:event:prov:deactivate")) {
+	if events := config.at(t, "securityEvents", "eventUris").([]any); !slices.Contains(events, any("urn:ietf:params:scim:event:prov:deactivate")) {
 		t.Errorf("%v", events)
 	}
 	if _, told := w.other.call(t, "GET", "/ServiceProviderConfig", "").want(t, 200).body["securityEvents"]; told {

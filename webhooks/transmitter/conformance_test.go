@@ -18,7 +18,7 @@ const (
 	risc         = "https://schemas.openid.net/secevent/risc/event-type/"
 	verification = "https://schemas.openid.net/secevent/ssf/event-type/verification"
 	updated      = "https://schemas.openid.net/secevent/ssf/event-type/stream-updated"
-	scim         = "urn:ietf:params:SCIM:event:prov:"
+	scim         = "urn:ietf:params:scim:event:prov:"
 )
 
 // The checks of the public certification of transmitters (caep_interop) that need no network: metadata.

@@ -24,11 +24,13 @@ const (
 	accountPurged        = base + "risc/event-type/account-purged"
 	credentialCompromise = base + "risc/event-type/credential-compromise"
 
-	scimCreate     = "urn:ietf:params:SCIM:event:prov:create:notice"
-	scimPatch      = "urn:ietf:params:SCIM:event:prov:patch:notice"
-	scimActivate   = "urn:ietf:params:SCIM:event:prov:activate"
-	scimDeactivate = "urn:ietf:params:SCIM:event:prov:deactivate"
-	scimDelete     = "urn:ietf:params:SCIM:event:prov:delete"
+	// RFC 9967 §2.4. Its drafts wrote SCIM in capitals, and the case of a URN counts.
+	provisioning   = "urn:ietf:params:scim:event:prov:"
+	scimCreate     = provisioning + "create:notice" // §2.4.1
+	scimPatch      = provisioning + "patch:notice"  // §2.4.2
+	scimDelete     = provisioning + "delete"        // §2.4.4
+	scimActivate   = provisioning + "activate"      // §2.4.5
+	scimDeactivate = provisioning + "deactivate"    // §2.4.6
 )
 
 // Supported are the types a stream can have.
@@ -41,7 +43,7 @@ func Supported() []string {
 
 // SCIMEvents are those of RFC 9967: what a SCIM service provider that is followed by them says it has.
 func SCIMEvents() []string {
-	return slices.DeleteFunc(Supported(), func(uri string) bool { return !strings.HasPrefix(uri, "urn:ietf:params:SCIM:") })
+	return slices.DeleteFunc(Supported(), func(uri string) bool { return !strings.HasPrefix(uri, provisioning) })
 }
 
 // told is one thing to tell about one event of the log.
@@ -75,6 +77,11 @@ func tellings(event core.Event, covered bool) []told {
 		return text
 	}
 	about := func(uri, reason string) told { return told{uri: uri, user: user.ID, reason: because(reason)} }
+	created := func(reason string) []told {
+		made := about(scimCreate, reason)
+		made.extra = map[string]any{"attributes": []string{"id", "userName", "externalId", "active"}}
+		return []told{made}
+	}
 	switch event.Type {
 	case core.UserLoggedOut:
 		return []told{about(sessionRevoked, "Logged out everywhere")}
@@ -89,11 +96,9 @@ func tellings(event core.Event, covered bool) []told {
 	case core.UserDeleted:
 		return []told{about(accountPurged, "Deleted"), about(scimDelete, "Deleted")}
 	case core.UserRestored:
-		return []told{about(scimCreate, "Restored")}
+		return created("Restored")
 	case core.UserProvisioned:
-		made := about(scimCreate, "Provisioned")
-		made.extra = map[string]any{"attributes": []string{"id", "userName", "externalId", "active"}}
-		return []told{made}
+		return created("Provisioned")
 	case core.UserUpdated:
 		changed := about(scimPatch, "Updated")
 		changed.extra = map[string]any{"attributes": attributes(event.Data["changed"])}
@@ -148,7 +153,7 @@ func relayed(event core.Event) []told {
 	return all
 }
 
-// attributes are SCIM's names of what changed.
+// attributes are SCIM's names of what changed, as paths (RFC 9967 §2.2, RFC 7644 §3.5.2).
 func attributes(changed string) []string {
 	all := []string{}
 	for _, field := range strings.Split(changed, ",") {
@@ -187,7 +192,8 @@ func initiator(event core.Event, user core.ID) string {
 	return "system"
 }
 
-// body is the event's own object.
+// body is the event's own object. A SCIM event in the mode notice has attributes and no data; the others have
+// nothing (RFC 9967 §2.4).
 func (t told) body(event core.Event) map[string]any {
 	members := map[string]any{}
 	for name, value := range t.extra {
@@ -201,12 +207,13 @@ func (t told) body(event core.Event) map[string]any {
 	return members
 }
 
-// subject is whom a telling is about, as a receiver knows them.
+// subjectOf is whom a telling is about, as a receiver knows them. That of a SCIM event is the resource: its path, and
+// the externalId if there is one (RFC 9967 §2.1).
 func (s *Service) subjectOf(receiver Receiver, t told, person directory.Addressee) any {
 	switch {
 	case !t.account.ID.IsZero():
 		return signals.OpaqueSubject(t.account.ID.String())
-	case strings.HasPrefix(t.uri, "urn:ietf:params:SCIM:"):
+	case strings.HasPrefix(t.uri, provisioning):
 		named := map[string]any{"format": "scim", "uri": "/Users/" + person.ID.String()}
 		if person.ExternalID != "" {
 			named["externalId"] = person.ExternalID
