@@ -68,6 +68,7 @@ const (
 	ReceiverCreated      EventType = "receiver.created" // of Shared Signals that Postern sends
 	ReceiverUpdated      EventType = "receiver.updated" // its settings, or its stream: by an administrator or itself
 	ReceiverDeleted      EventType = "receiver.deleted"
+	ReceiverTokenIssued  EventType = "receiver.token_issued" // for its secret; a failure is a wrong one
 	LogoutTargetCreated  EventType = "logout_target.created" // an app that is told to end a person's sessions
 	LogoutTargetUpdated  EventType = "logout_target.updated"
 	LogoutTargetDeleted  EventType = "logout_target.deleted"

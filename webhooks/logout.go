@@ -18,6 +18,7 @@ import (
 	"postern/core/directory"
 	"postern/core/jwt"
 	"postern/core/signals"
+	"postern/webhooks/origins"
 )
 
 const (
@@ -119,15 +120,15 @@ func (s *Service) prove(ctx context.Context, path string, header http.Header, re
 	if err != nil {
 		return err
 	}
-	from := originOf(connection.ID, request.cause.Origin.Address)
-	if wait, limited := s.failures.limited(request.received, from); limited {
-		if s.judge().Plausible(compact, s.expected(connection, true)) != nil || !s.failures.trial(request.received, from) {
+	from := origins.Of(connection.ID, request.cause.Origin.Address)
+	if wait, limited := s.failures.Limited(request.received, from); limited {
+		if s.judge().Plausible(compact, s.expected(connection, true)) != nil || !s.failures.Trial(request.received, from) {
 			return tooMany(wait)
 		}
 	}
 	token, err := s.verify(ctx, compact, request)
 	if kind := core.KindOf(err); err != nil && (kind == core.KindUnauthenticated || kind == core.KindDenied) {
-		s.failures.count(request.received, from)
+		s.failures.Count(request.received, from)
 	}
 	if err != nil {
 		return err
@@ -276,4 +277,8 @@ func bearer(header http.Header) (string, error) {
 func isJSON(contentType string) bool {
 	kind, _, err := mime.ParseMediaType(contentType)
 	return err == nil && kind == "application/json"
+}
+
+func tooMany(wait time.Duration) *core.Error {
+	return &core.Error{Kind: core.KindRateLimited, Code: "rate_limited", RetryAfter: wait, Message: "too many tokens from this address were not accepted"}
 }

@@ -8,6 +8,7 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
+	"postern/webhooks/origins"
 )
 
 const (
@@ -72,13 +73,13 @@ func (s *Service) connection(ctx context.Context, text string, address string) (
 		return found, nil
 	}
 	if !known {
-		if wait, limited := s.failures.limited(now, originOf(core.ID{}, address)); limited {
+		if wait, limited := s.failures.Limited(now, origins.Of(core.ID{}, address)); limited {
 			return seen{}, tooMany(wait)
 		}
 	}
 	read, err := s.current(ctx, id)
 	if !known && core.KindOf(err) == core.KindUnauthenticated {
-		s.failures.count(now, originOf(core.ID{}, address))
+		s.failures.Count(now, origins.Of(core.ID{}, address))
 	}
 	return read, err
 }

@@ -14,6 +14,7 @@ import (
 	"postern/core/jwt"
 	"postern/core/postgres"
 	"postern/core/signals"
+	"postern/webhooks/origins"
 )
 
 // Receiver is the pipeline every signal goes through: signals.Signals.
@@ -39,7 +40,7 @@ type Service struct {
 	once        sync.Once
 	verifier    *jwt.Verifier
 	connections remembered
-	failures    failures
+	failures    origins.Failures
 }
 
 // Mount adds the routes.

@@ -100,6 +100,7 @@ var sayings = map[core.EventType]saying{
 	core.ReceiverCreated:      {"began to tell signals to", "receiver", "", "", "calm"},
 	core.ReceiverUpdated:      {"changed the receiver", "receiver", "", "", "calm"},
 	core.ReceiverDeleted:      {"tells no signals any more to", "receiver", "", "", "warn"},
+	core.ReceiverTokenIssued:  {"took an access token for", "receiver", "", "", "calm"},
 	core.LogoutTargetCreated:  {"tells of logouts from now on", "logout_target", "", "", "calm"},
 	core.LogoutTargetUpdated:  {"changed the logout target", "logout_target", "", "", "calm"},
 	core.LogoutTargetDeleted:  {"tells no logouts any more to", "logout_target", "", "", "warn"},

@@ -112,6 +112,7 @@ var kinds = map[core.EventType]kind{
 	core.ReceiverCreated:      {classEntityManagement, 1, "Create", severityMedium, "receiver"},
 	core.ReceiverUpdated:      {classEntityManagement, 3, "Update", severityInformational, "receiver"},
 	core.ReceiverDeleted:      {classEntityManagement, 4, "Delete", severityMedium, "receiver"},
+	core.ReceiverTokenIssued:  {classEntityManagement, 3, "Update", severityInformational, "receiver"},
 	core.LogoutTargetCreated:  {classEntityManagement, 1, "Create", severityMedium, "logout_target"},
 	core.LogoutTargetUpdated:  {classEntityManagement, 3, "Update", severityInformational, "logout_target"},
 	core.LogoutTargetDeleted:  {classEntityManagement, 4, "Delete", severityMedium, "logout_target"},

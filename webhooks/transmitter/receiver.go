@@ -36,6 +36,10 @@ type Receiver struct {
 
 func (r Receiver) target() core.Target { return core.Target{Kind: Kind, ID: r.ID, Name: r.Name} }
 
+func (r Receiver) actor() core.Actor {
+	return core.Actor{Kind: core.ActorServiceAccount, ID: r.Account, Name: r.Name}
+}
+
 // NewReceiver is what an administrator says of a receiver.
 type NewReceiver struct {
 	Name          string

@@ -10,10 +10,12 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"postern/core"
+	"postern/core/audit"
 	"postern/core/directory"
 	"postern/core/postgres"
 	"postern/core/vault"
 	"postern/webhooks/delivery"
+	"postern/webhooks/origins"
 )
 
 // Kind is what lanes of receivers are called, and receivers in events.
@@ -43,11 +45,14 @@ type Service struct {
 	Now          func() time.Time // nil: time.Now
 	Wake         func()           // called after each commit with events, if set
 
-	polls polls
+	polls    polls
+	failures origins.Failures // wrong secrets at the token endpoint
+	refused  audit.Throttle   // events of them
 }
 
 // Mount adds the routes receivers use.
 func (s *Service) Mount(router gin.IRouter) {
+	s.refused.Burst, s.refused.Every = 5, 10*time.Second
 	router.GET("/.well-known/ssf-configuration/ssf/:workspace", s.metadata)
 	router.GET("/.well-known/oauth-protected-resource/ssf/:workspace", s.resource)
 	router.GET("/.well-known/oauth-authorization-server/ssf/:workspace", s.authorizationServer)

@@ -1,6 +1,7 @@
 package transmitter
 
 import (
+	"context"
 	"errors"
 	"io"
 	"math"
@@ -16,8 +17,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/audit"
 	"postern/core/postgres"
 	"postern/core/seal"
+	"postern/webhooks/origins"
 )
 
 // The scopes of receivers.
@@ -42,7 +45,7 @@ type caller struct {
 func seconds(wait time.Duration) string { return strconv.Itoa(max(1, int(math.Ceil(wait.Seconds())))) }
 
 // token gives out access tokens (RFC 6749 §4.4): client_id is the id of a receiver's service account, and
-// client_secret one of its tokens.
+// client_secret one of its tokens. An address that was wrong too often is answered 429 before anything is looked at.
 func (s *Service) token(c *gin.Context) {
 	c.Header("Cache-Control", "no-store")
 	c.Header("Pragma", "no-cache")
@@ -72,6 +75,14 @@ func (s *Service) token(c *gin.Context) {
 }
 
 func (s *Service) grant(c *gin.Context) (seal.Secret, []string, error) {
+	named, err := core.ParseID(c.Param("workspace"))
+	if err != nil {
+		return seal.Secret{}, nil, core.NotFound("transmitter")
+	}
+	from := origins.Of(named, c.ClientIP())
+	if wait, limited := s.failures.Limited(s.now(), from); limited {
+		return seal.Secret{}, nil, &core.Error{Kind: core.KindRateLimited, RetryAfter: wait, Message: "too many clients from this address were not accepted"}
+	}
 	if err := take(c); err != nil {
 		return seal.Secret{}, nil, err
 	}
@@ -109,7 +120,13 @@ func (s *Service) grant(c *gin.Context) (seal.Secret, []string, error) {
 	} else {
 		id, secret = form.Get("client_id"), form.Get("client_secret")
 	}
+	cause := core.NewCause(core.System, s.now())
+	cause.Origin = core.Origin{Address: c.ClientIP(), UserAgent: core.Cut(c.Request.UserAgent(), 200)}
 	receiver, scopes, err := s.client(c, workspace, id, secret)
+	if core.KindOf(err) == core.KindUnauthenticated && err != nil {
+		s.failures.Count(s.now(), from)
+		s.tellRefused(c.Request.Context(), cause, workspace, id)
+	}
 	if err != nil {
 		return seal.Secret{}, nil, err
 	}
@@ -120,13 +137,45 @@ func (s *Service) grant(c *gin.Context) (seal.Secret, []string, error) {
 	if len(granted) == 0 {
 		return seal.Secret{}, nil, core.Invalid("scope", "the client may have %s", strings.Join(scopes, " ")).WithCode("invalid_scope")
 	}
-	token, err := s.issue(c, receiver, granted)
+	cause.Actor = receiver.actor()
+	token, err := s.issue(c.Request.Context(), cause, receiver, granted)
 	return token, granted, err
 }
 
+// tellRefused tells that somebody claimed to be a client and was not: a few times, then sparingly, with how often it
+// was left out.
+func (s *Service) tellRefused(ctx context.Context, cause core.Cause, workspace core.ID, client string) {
+	suppressed, ok := s.refused.Allow(cause.Received, workspace)
+	if !ok {
+		return
+	}
+	// Whoever hangs up is told of all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	var targets []core.Target
+	if account, err := core.ParseID(client); err == nil {
+		if receiver, err := s.receiverOf(ctx, s.DB, workspace, account); err == nil {
+			targets = append(targets, receiver.target())
+		}
+	}
+	event := core.NewEvent(core.ReceiverTokenIssued, workspace, cause, cause.Received, targets...).Failed(unknownClient)
+	if suppressed > 0 {
+		event = event.With("suppressed", strconv.Itoa(suppressed))
+	}
+	if err := s.DB.Tx(ctx, func(tx pgx.Tx) error { return audit.Append(ctx, tx, event) }); err != nil {
+		if s.Log != nil {
+			s.Log.WarnContext(ctx, "that a client was refused could not be recorded", "workspace", workspace.String(), "error", err)
+		}
+		return
+	}
+	s.wake()
+}
+
+const unknownClient = "the client is not known or its secret is wrong"
+
 // client checks who asks for a token. Whatever is wrong, the answer is the same.
 func (s *Service) client(c *gin.Context, workspace core.ID, id, secret string) (Receiver, []string, error) {
-	stranger := core.Unauthenticated("the client is not known or its secret is wrong")
+	stranger := core.Unauthenticated(unknownClient)
 	account, err := s.Directory.AuthenticateServiceAccount(c.Request.Context(), seal.NewSecret(secret))
 	if core.KindOf(err) == core.KindUnauthenticated && err != nil {
 		return Receiver{}, nil, stranger
@@ -156,11 +205,19 @@ expired as (
 insert into transmitter_tokens (hash, workspace_id, receiver_id, scopes, created, expires)
 values (@hash, @workspace, @receiver, @scopes, @now, @expires)`
 
-func (s *Service) issue(c *gin.Context, receiver Receiver, scopes []string) (seal.Secret, error) {
+func (s *Service) issue(ctx context.Context, cause core.Cause, receiver Receiver, scopes []string) (seal.Secret, error) {
 	token, now := seal.NewToken("pst_ssf_at"), s.now()
-	_, err := s.DB.Exec(c.Request.Context(), insertToken, pgx.StrictNamedArgs{
-		"hash": seal.HashToken(token.Reveal()), "workspace": receiver.Workspace, "receiver": receiver.ID, "scopes": scopes, "now": now, "expires": now.Add(tokenLife),
+	err := s.DB.Tx(ctx, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, insertToken, pgx.StrictNamedArgs{
+			"hash": seal.HashToken(token.Reveal()), "workspace": receiver.Workspace, "receiver": receiver.ID, "scopes": scopes, "now": now, "expires": now.Add(tokenLife),
+		}); err != nil {
+			return err
+		}
+		return audit.Append(ctx, tx, core.NewEvent(core.ReceiverTokenIssued, receiver.Workspace, cause, now, receiver.target()).With("scopes", strings.Join(scopes, " ")))
 	})
+	if err == nil {
+		s.wake()
+	}
 	return token, postgres.Classify(err)
 }
 
@@ -214,7 +271,7 @@ func (s *Service) admit(c *gin.Context) (caller, error) {
 		return caller{}, postgres.Classify(err)
 	}
 	by := caller{receiver: found.Receiver, scopes: found.Scopes}
-	by.cause = core.NewCause(core.Actor{Kind: core.ActorServiceAccount, ID: found.Account, Name: found.Name}, s.now())
+	by.cause = core.NewCause(found.actor(), s.now())
 	by.cause.Origin = core.Origin{Address: c.ClientIP(), UserAgent: core.Cut(c.Request.UserAgent(), 200)}
 	return by, nil
 }

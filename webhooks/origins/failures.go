@@ -1,4 +1,4 @@
-package webhooks
+package origins
 
 import (
 	"net/netip"
@@ -10,9 +10,9 @@ import (
 	"postern/core"
 )
 
-// What one origin may do at one connection.
+// What one origin may do at one door.
 const (
-	failuresBurst = 30          // bad tokens at once
+	failuresBurst = 30          // bad tokens or secrets at once
 	failuresEvery = time.Second // and then one in this time
 	// trialsBurst and trialsEvery are for tokens with nothing wrong that can be seen without a key: an identity
 	// provider's logouts come from addresses it shares with all its customers, and one of these may be a pest.
@@ -22,18 +22,18 @@ const (
 	maxOrigins = 20_000
 )
 
-// origin is where bad tokens come from and whose door they are sent to: what is done to one connection never slows
-// down another one.
-type origin struct {
-	connection core.ID
-	network    netip.Prefix
+// Origin is where somebody knocks from and at whose door: what is done at one door never slows down another one.
+type Origin struct {
+	door    core.ID
+	network netip.Prefix
 }
 
-// originOf takes an IPv6 network for one origin: whoever has one address of it has them all.
-func originOf(connection core.ID, address string) origin {
+// Of is the origin of an address at a door, such as a connection. It takes an IPv6 network for one origin: whoever has
+// one address of it has them all.
+func Of(door core.ID, address string) Origin {
 	parsed, err := netip.ParseAddr(address)
 	if err != nil {
-		return origin{connection: connection}
+		return Origin{door: door}
 	}
 	parsed = parsed.Unmap().WithZone("")
 	bits := 64
@@ -41,13 +41,13 @@ func originOf(connection core.ID, address string) origin {
 		bits = 32
 	}
 	network, _ := parsed.Prefix(bits)
-	return origin{connection, network}
+	return Origin{door, network}
 }
 
-// failures counts the bad tokens of each origin.
-type failures struct {
+// Failures counts what each origin does wrong. The zero value is ready, and safe for concurrent use.
+type Failures struct {
 	lock  sync.Mutex
-	known map[origin]*tries
+	known map[Origin]*tries
 }
 
 type tries struct {
@@ -55,8 +55,8 @@ type tries struct {
 	trials   *rate.Limiter
 }
 
-// count notes a bad token.
-func (f *failures) count(now time.Time, from origin) {
+// Count notes a bad token or secret.
+func (f *Failures) Count(now time.Time, from Origin) {
 	f.lock.Lock()
 	defer f.lock.Unlock()
 	one, ok := f.known[from]
@@ -68,8 +68,8 @@ func (f *failures) count(now time.Time, from origin) {
 	one.failures.AllowN(now, 1)
 }
 
-// limited reports whether an origin has sent too many bad tokens, and how long until it may send another one.
-func (f *failures) limited(now time.Time, from origin) (time.Duration, bool) {
+// Limited reports whether an origin was wrong too often, and how long until it may try again.
+func (f *Failures) Limited(now time.Time, from Origin) (time.Duration, bool) {
 	f.lock.Lock()
 	defer f.lock.Unlock()
 	one, ok := f.known[from]
@@ -83,8 +83,8 @@ func (f *failures) limited(now time.Time, from origin) (time.Duration, bool) {
 	return max(time.Second, time.Duration(missing*float64(failuresEvery))), true
 }
 
-// trial reports whether a token of a limited origin that looks right may be checked all the same.
-func (f *failures) trial(now time.Time, from origin) bool {
+// Trial reports whether a token of a limited origin that looks right may be checked all the same.
+func (f *Failures) Trial(now time.Time, from Origin) bool {
 	f.lock.Lock()
 	defer f.lock.Unlock()
 	one, ok := f.known[from]
@@ -92,9 +92,9 @@ func (f *failures) trial(now time.Time, from origin) bool {
 }
 
 // sweep makes room: who has not been bad lately is forgotten, and if everybody has, somebody.
-func (f *failures) sweep(now time.Time) {
+func (f *Failures) sweep(now time.Time) {
 	if f.known == nil {
-		f.known = map[origin]*tries{}
+		f.known = map[Origin]*tries{}
 	}
 	if len(f.known) < maxOrigins {
 		return
@@ -110,8 +110,4 @@ func (f *failures) sweep(now time.Time) {
 		}
 		delete(f.known, from)
 	}
-}
-
-func tooMany(wait time.Duration) *core.Error {
-	return &core.Error{Kind: core.KindRateLimited, Code: "rate_limited", RetryAfter: wait, Message: "too many tokens from this address were not accepted"}
 }
