@@ -153,7 +153,7 @@ type rotateHook struct {
 	ID   core.ID `path:"id" doc:"Its id"`
 	Body struct {
 		Secret  string `json:"secret,omitempty" maxLength:"4096" writeOnly:"true" doc:"The one the sender gave; one is made when absent"`
-		Overlap int    `json:"overlap_seconds,omitempty" default:"86400" minimum:"0" maximum:"2592000" doc:"How long the one before is good"`
+		Overlap *int   `json:"overlap_seconds,omitempty" default:"86400" minimum:"0" maximum:"2592000" doc:"How long the one before is good; 0 ends it at once"`
 	}
 }
 
@@ -232,7 +232,7 @@ func (s *Service) hooks(api huma.API) {
 		})
 	add(api, huma.Operation{OperationID: "rotateHookSecret", Method: http.MethodPost, Path: "/hooks/{id}/secret", Tags: tags, Summary: "Give a hook a new secret"},
 		ConnectionsWrite, func(ctx context.Context, by caller, in *rotateHook) (*single[NewHook], error) {
-			return made(s.Hooks.Rotate(ctx, by.cause, by.Workspace, in.ID, seal.NewSecret(in.Body.Secret), time.Duration(in.Body.Overlap)*time.Second))
+			return made(s.Hooks.Rotate(ctx, by.cause, by.Workspace, in.ID, seal.NewSecret(in.Body.Secret), time.Duration(*in.Body.Overlap)*time.Second))
 		})
 	add(api, huma.Operation{OperationID: "testHook", Method: http.MethodPost, Path: "/hooks/{id}/test", Tags: tags, Summary: "See what a sample message would mean", Description: "Nothing follows from it."},
 		ConnectionsWrite, func(ctx context.Context, by caller, in *testHook) (*listed[HookReading], error) {

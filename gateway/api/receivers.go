@@ -76,7 +76,7 @@ type createReceiver struct {
 		Name          string `json:"name" minLength:"1" maxLength:"100"`
 		SubjectFormat string `json:"subject_format,omitempty" enum:"email,iss_sub" default:"email"`
 		Audience      string `json:"audience,omitempty" maxLength:"1000" doc:"The client id when absent"`
-		Sessions      bool   `json:"sessions,omitempty" default:"true"`
+		Sessions      *bool  `json:"sessions,omitempty" default:"true"`
 		Accounts      bool   `json:"accounts,omitempty" default:"false"`
 		ReadOnly      bool   `json:"read_only,omitempty" doc:"It may poll and look, but not make or change its stream"`
 	}
@@ -171,7 +171,7 @@ func (s *Service) receivers(api huma.API) {
 		ConnectionsWrite, func(ctx context.Context, by caller, in *createReceiver) (*single[NewReceiver], error) {
 			b := in.Body
 			made, secret, err := s.Receivers.AddReceiver(ctx, by.cause, by.Workspace, transmitter.NewReceiver{
-				Name: b.Name, SubjectFormat: b.SubjectFormat, Audience: b.Audience, Sessions: b.Sessions, Accounts: b.Accounts, ReadOnly: b.ReadOnly,
+				Name: b.Name, SubjectFormat: b.SubjectFormat, Audience: b.Audience, Sessions: *b.Sessions, Accounts: b.Accounts, ReadOnly: b.ReadOnly,
 			})
 			if err != nil {
 				return nil, err

@@ -101,7 +101,7 @@ type webhookState struct {
 type rotateWebhook struct {
 	ID   core.ID `path:"id" doc:"Its id"`
 	Body struct {
-		Overlap int `json:"overlap_seconds,omitempty" default:"86400" minimum:"0" maximum:"2592000" doc:"How long both secrets sign"`
+		Overlap *int `json:"overlap_seconds,omitempty" default:"86400" minimum:"0" maximum:"2592000" doc:"How long both secrets sign"`
 	}
 }
 
@@ -183,7 +183,7 @@ func (s *Service) webhooks(api huma.API) {
 		})
 	add(api, huma.Operation{OperationID: "rotateWebhookSecret", Method: http.MethodPost, Path: "/webhooks/{id}/secret", Tags: tags, Summary: "Give a webhook a new secret", Description: "Messages carry both signatures as long as the overlap lasts."},
 		ConnectionsWrite, func(ctx context.Context, by caller, in *rotateWebhook) (*single[NewWebhook], error) {
-			return made(s.Webhooks.Rotate(ctx, by.cause, by.Workspace, in.ID, time.Duration(in.Body.Overlap)*time.Second))
+			return made(s.Webhooks.Rotate(ctx, by.cause, by.Workspace, in.ID, time.Duration(*in.Body.Overlap)*time.Second))
 		})
 	add(api, huma.Operation{OperationID: "testWebhook", Method: http.MethodPost, Path: "/webhooks/{id}/test", Tags: tags, Summary: "Send a message of type webhook.test"},
 		ConnectionsWrite, func(ctx context.Context, by caller, in *byID) (*single[Sent], error) {
