@@ -2,10 +2,10 @@ package hooks
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
@@ -192,7 +192,7 @@ func visible(err error) string {
 	return classified.Message
 }
 
-// decode reads JSON as it is: numbers stay what they were.
+// decode reads JSON that everybody reads alike: no name twice, none in another case, UTF-8.
 func decode(text []byte, into any) error {
 	if err := json.Unmarshal(text, into); err != nil {
 		return core.Invalid("", "the body is not the JSON that is expected").Because(err).WithCode("body")

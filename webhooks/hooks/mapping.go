@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"postern/core"
 	"postern/core/directory"
 	"postern/core/signals"
@@ -52,8 +54,8 @@ func (m Mapping) read(connection directory.Connection, header http.Header, body 
 	var document any
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.UseNumber()
-	if err := decoder.Decode(&document); err != nil || decoder.More() {
-		return happening{}, core.Invalid("", "the body is not JSON").Because(err).WithCode(stageBody)
+	if err := decoder.Decode(&document); err != nil || !jsontext.Value(body).IsValid() {
+		return happening{}, core.Invalid("", "the body is not JSON in which every name comes once").Because(err).WithCode(stageBody)
 	}
 	at := func(place string) string {
 		if name, ok := strings.CutPrefix(place, "header:"); ok {
