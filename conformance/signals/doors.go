@@ -73,7 +73,7 @@ func (p *play) receipt(ctx context.Context, v vector, kind string, wanted bool) 
 	if jti == "" || v.At != "" || v.Same {
 		return nil
 	}
-	found, err := p.told(ctx, jti)
+	found, err := p.receiptOf(ctx, jti)
 	if err != nil {
 		return err
 	}
@@ -116,21 +116,28 @@ func (p *play) loggedOut(ctx context.Context, v vector, first bool) error {
 	return p.receipt(ctx, v, "logout", first && v.Expect.Status == http.StatusOK && len(v.ends()) > 0)
 }
 
-// pushed plays a security event token.
-func (p *play) pushed(ctx context.Context, v vector) error {
+// somebody provisions a person of a vector's own and signs them in.
+func (p *play) somebody(ctx context.Context) (person, map[string]string, error) {
+	p.done++
+	name := fmt.Sprintf("person%d", p.done)
+	who := person{name, name, name + "@example.com", "ext-" + p.run + "-" + name, "sub-" + name, ""}
+	if err := p.prepared(p.provision(ctx, p.room, who)); err != nil {
+		return person{}, nil, err
+	}
+	sessions, err := p.stable(ctx, map[string]string{name: "sid-" + name}, true)
+	return who, sessions, err
+}
+
+// told plays a security event token.
+func (p *play) told(ctx context.Context, v vector) error {
 	if v.Profile == "" {
 		v.Profile = "standard"
 	}
-	p.done++
-	name := fmt.Sprintf("person%d", p.done)
-	who := person{name, name, name + "@example.com", "ext-" + name, "sub-" + name, ""}
-	if err := p.prepared(p.provision(ctx, p.room, who)); err != nil {
-		return err
-	}
-	sessions, err := p.stable(ctx, map[string]string{name: "sid-" + name}, true)
+	who, sessions, err := p.somebody(ctx)
 	if err != nil {
 		return err
 	}
+	name := who.name
 	remote, id, err := p.streamOf(ctx, v)
 	if p.prepared(err) != nil {
 		return err
@@ -144,16 +151,25 @@ func (p *play) pushed(ctx context.Context, v vector) error {
 	if p.token, err = p.mint(v, "", values, `{}`); err != nil {
 		return err
 	}
-	address, authorization := p.provider.delivery(remote)
-	to, err := url.Parse(address)
+	deliver := func() (answer, error) {
+		address, authorization := p.provider.delivery(remote)
+		to, err := url.Parse(address)
+		if err != nil {
+			return answer{}, err
+		}
+		return p.request(ctx, "POST", p.base+to.Path, http.Header{
+			"Content-Type": {"application/secevent+jwt"}, "Accept": {"application/json"}, "Authorization": {authorization},
+		}, []byte(p.token))
+	}
+	if p.door == "ssf_poll" {
+		deliver = func() (answer, error) { return p.polled(ctx, v, remote) }
+	}
+	got, err := deliver()
 	if err != nil {
 		return err
 	}
-	header := http.Header{"Content-Type": {"application/secevent+jwt"}, "Accept": {"application/json"}, "Authorization": {authorization}}
-	push := func() (answer, error) { return p.request(ctx, "POST", p.base+to.Path, header, []byte(p.token)) }
-	got, err := push()
-	if err != nil {
-		return err
+	if got.status == 0 { // it waits for the key, as it should
+		return p.judge(ctx, sessions, nil)
 	}
 	p.status(got, "err", v.Expect.Status, v.Expect.Err)
 	var ends bool
@@ -167,13 +183,13 @@ func (p *play) pushed(ctx context.Context, v vector) error {
 			return err
 		}
 	}
-	return p.afterPush(ctx, v, id, push)
+	return p.afterwards(ctx, v, id, deliver)
 }
 
-// afterPush looks at what a token did, and sends it once more.
-func (p *play) afterPush(ctx context.Context, v vector, stream string, push func() (answer, error)) error {
+// afterwards looks at what a token did, and delivers it once more.
+func (p *play) afterwards(ctx context.Context, v vector, stream string, deliver func() (answer, error)) error {
 	jti := claim(p.token, "jti")
-	receipt, err := p.told(ctx, jti)
+	receipt, err := p.receiptOf(ctx, jti)
 	if err != nil {
 		return err
 	}
@@ -205,7 +221,7 @@ func (p *play) afterPush(ctx context.Context, v vector, stream string, push func
 	if p.prepared(err) != nil {
 		return err
 	}
-	got, err := push()
+	got, err := deliver()
 	if err != nil {
 		return err
 	}
@@ -231,7 +247,7 @@ func (p *play) streamOf(ctx context.Context, v vector) (remote, id string, err e
 	p.provider.critical = v.Critical
 	p.provider.lock.Unlock()
 	made, err := p.ask(ctx, "POST", "/connections/"+p.room.id+"/streams", map[string]any{
-		"delivery": "push", "profile": v.Profile, "issuer": p.provider.issuer(), "access": map[string]any{"method": "bearer", "secret": p.provider.secret},
+		"delivery": strings.TrimPrefix(p.door, "ssf_"), "profile": v.Profile, "issuer": p.provider.issuer(), "access": map[string]any{"method": "bearer", "secret": p.provider.secret},
 	})
 	if err != nil {
 		return "", "", err

@@ -109,6 +109,9 @@ type room struct {
 	people    map[string]person
 	bad       int // tokens it was sent that were not believed
 	streams   map[string]string
+	hooks     []string          // ids
+	hook      *hook             // the latest
+	witness   string            // somebody whom nothing is to happen to
 	sessions  map[string]string // cookies by a name of the session
 	dead      map[string]bool
 }
@@ -242,6 +245,10 @@ func (s *suite) remove(ctx context.Context) []string {
 	for _, r := range s.opened {
 		for _, id := range r.streams {
 			_, err := s.ask(ctx, "DELETE", "/streams/"+id+"?force=true", nil)
+			note(err)
+		}
+		for _, id := range r.hooks {
+			_, err := s.ask(ctx, "DELETE", "/hooks/"+id, nil)
 			note(err)
 		}
 		for _, who := range r.people {

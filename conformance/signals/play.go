@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"postern/conformance/signals/vectors"
 )
 
 // mostBad is how many wrong tokens a connection is sent: beyond, a gateway may rightly slow a pest down.
@@ -47,8 +49,8 @@ func (p *play) vector(ctx context.Context, v vector) error {
 	if p.room, err = p.enter(ctx, v.Quirks); p.prepared(err) != nil {
 		return err
 	}
-	if p.door == "ssf_push" {
-		return p.pushed(ctx, v)
+	if p.door == "ssf_push" || p.door == "ssf_poll" {
+		return p.told(ctx, v)
 	}
 	for number, step := range append([]vector{v}, v.Then...) {
 		if p.door == "universal_logout" {
@@ -78,7 +80,7 @@ func (p *play) enter(ctx context.Context, quirks []string) (*room, error) {
 	if p.door == "universal_logout" {
 		people = append(people, person{"bea", "bea", "shared@example.com", "00ubea", "sub-bea", ""}, person{"noe", "noe@example.com", "", "00unoe", "sub-noe", ""})
 	}
-	if p.door == "ssf_push" {
+	if p.door != "universal_logout" && p.door != "back_channel_logout" {
 		people = nil // each vector has one of its own
 	}
 	for _, who := range people {
@@ -87,7 +89,7 @@ func (p *play) enter(ctx context.Context, quirks []string) (*room, error) {
 			return nil, err
 		}
 	}
-	if p.door == "universal_logout" && p.shared == nil {
+	if p.door != "back_channel_logout" && p.shared == nil {
 		other, err := p.open(ctx, nil)
 		if err != nil {
 			return nil, err
@@ -151,8 +153,8 @@ func (p *play) status(got answer, member string, status int, name string) {
 	}
 }
 
-// told looks for the receipt of a token.
-func (p *play) told(ctx context.Context, jti string) (map[string]any, error) {
+// receiptOf looks for the receipt of a token.
+func (p *play) receiptOf(ctx context.Context, jti string) (map[string]any, error) {
 	found, err := p.receipts(ctx, p.room, p.door)
 	if p.prepared(err) != nil {
 		return nil, err
@@ -180,8 +182,8 @@ func (p *play) mint(v vector, kind string, values map[string]string, claims stri
 			payload = claims
 		}
 	}
-	return p.provider.sign(signed{
-		signing: v.Signing, header: header, rawHeader: expand(v.RawHeader, values), payload: expand(payload, values), tamper: v.Tamper,
+	return p.provider.keys.Sign(vectors.Token{
+		Signing: v.Signing, Header: header, RawHeader: expand(v.RawHeader, values), Payload: expand(payload, values), Tamper: v.Tamper,
 	})
 }
 

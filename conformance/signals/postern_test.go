@@ -2,14 +2,20 @@ package signals_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -31,8 +37,38 @@ import (
 type house struct {
 	url, token string
 	db         *postgres.DB
+	listen     string // of the suite's identity provider
+	public     string // of a proxy before it that may corrupt what passes, too
 	lock       sync.Mutex
-	mutant     func(w http.ResponseWriter, r *http.Request, sent string, next func() *httptest.ResponseRecorder) bool
+	patience   time.Duration
+	mutant     mutant
+	polled     mutant
+}
+
+// mutant does what a gateway with a fault does. It reports whether it has answered.
+type mutant func(w http.ResponseWriter, r *http.Request, sent string, next func(body string) *httptest.ResponseRecorder) bool
+
+// through has a mutant between who asks and a handler.
+func (h *house) through(handler http.Handler, of *mutant) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h.lock.Lock()
+		mutant := *of
+		h.lock.Unlock()
+		if mutant == nil {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		text, _ := io.ReadAll(r.Body)
+		next := func(body string) *httptest.ResponseRecorder {
+			recorder := httptest.NewRecorder()
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+			handler.ServeHTTP(recorder, r)
+			return recorder
+		}
+		if !mutant(w, r, string(text), next) {
+			copyTo(w, next(string(text)))
+		}
+	})
 }
 
 func start(t *testing.T) *house {
@@ -63,27 +99,10 @@ func start(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.lock.Lock()
-		mutant := h.mutant
-		h.lock.Unlock()
-		if mutant == nil {
-			handler.ServeHTTP(w, r)
-			return
-		}
-		text, _ := io.ReadAll(r.Body)
-		next := func() *httptest.ResponseRecorder {
-			recorder := httptest.NewRecorder()
-			r.Body = io.NopCloser(bytes.NewReader(text))
-			handler.ServeHTTP(recorder, r)
-			return recorder
-		}
-		if !mutant(w, r, string(text), next) {
-			copyTo(w, next())
-		}
-	})
+	server.Config.Handler = h.through(handler, &h.mutant)
 	server.Start()
 	t.Cleanup(server.Close)
+	h.work(t, config)
 	if h.db, err = postgres.Open(t.Context(), database, postgres.Options{MaxConnections: 2}); err != nil {
 		t.Fatal(err)
 	}
@@ -107,6 +126,34 @@ func start(t *testing.T) *house {
 	return h
 }
 
+// work runs what a gateway does in its own time, and finds a place for the suite's identity provider.
+func (h *house) work(t *testing.T, config gateway.Config) {
+	t.Helper()
+	config.Roles, config.Listen = []string{gateway.RoleWorker}, ""
+	worker, err := gateway.New(t.Context(), config, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- worker.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.listen = free.Addr().String()
+	_ = free.Close()
+	proxy := httptest.NewServer(h.through(httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: h.listen}), &h.polled))
+	t.Cleanup(proxy.Close)
+	h.public = proxy.URL
+}
+
 func copyTo(w http.ResponseWriter, from *httptest.ResponseRecorder) {
 	for name, values := range from.Header() {
 		w.Header()[name] = values
@@ -117,7 +164,9 @@ func copyTo(w http.ResponseWriter, from *httptest.ResponseRecorder) {
 
 func (h *house) run(t *testing.T, only string) signals.Report {
 	t.Helper()
-	report, err := signals.Run(t.Context(), signals.Options{URL: h.url, Token: h.token, Only: only})
+	report, err := signals.Run(t.Context(), signals.Options{
+		URL: h.url, Token: h.token, Only: only, Listen: h.listen, Public: h.public, Patience: h.patience,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,8 +223,8 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 	at := func(r *http.Request, door string) bool {
 		return strings.Contains(r.URL.Path, door) && r.Method == "POST"
 	}
-	is := func(door string, wrong func(header, claims map[string]any) bool, status int) func(http.ResponseWriter, *http.Request, string, func() *httptest.ResponseRecorder) bool {
-		return func(w http.ResponseWriter, r *http.Request, sent string, _ func() *httptest.ResponseRecorder) bool {
+	is := func(door string, wrong func(header, claims map[string]any) bool, status int) mutant {
+		return func(w http.ResponseWriter, r *http.Request, sent string, _ func(string) *httptest.ResponseRecorder) bool {
 			if !at(r, door) || !wrong(part(0, r, sent), part(1, r, sent)) {
 				return false
 			}
@@ -184,12 +233,12 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			return true
 		}
 	}
-	answers := func(door string, change func(a *httptest.ResponseRecorder)) func(http.ResponseWriter, *http.Request, string, func() *httptest.ResponseRecorder) bool {
-		return func(w http.ResponseWriter, r *http.Request, _ string, next func() *httptest.ResponseRecorder) bool {
+	answers := func(door string, change func(a *httptest.ResponseRecorder)) mutant {
+		return func(w http.ResponseWriter, r *http.Request, sent string, next func(string) *httptest.ResponseRecorder) bool {
 			if !at(r, door) {
 				return false
 			}
-			got := next()
+			got := next(sent)
 			change(got)
 			copyTo(w, got)
 			return true
@@ -202,11 +251,22 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			}
 		}
 	}
+	when := func(door string, wrong func(r *http.Request, sent string) bool, status int) mutant {
+		return func(w http.ResponseWriter, r *http.Request, sent string, _ func(string) *httptest.ResponseRecorder) bool {
+			if !at(r, door) || !wrong(r, sent) {
+				return false
+			}
+			w.Header().Set("Cache-Control", "no-store")
+			w.WriteHeader(status)
+			return true
+		}
+	}
 	const gtr, back, ssf = "/universal-logout", "/backchannel-logout", "/ssf/"
+	const okta, graph, standard, signed = "/okta", "/graph", "/standard/", "/signed/"
 	seen := map[any]bool{}
 	for _, one := range []struct {
 		name, caught string
-		mutant       func(http.ResponseWriter, *http.Request, string, func() *httptest.ResponseRecorder) bool
+		mutant       mutant
 	}{
 		{"believes alg none", "universal_logout/alg none", is(gtr, func(h, _ map[string]any) bool { return h["alg"] == "none" }, 204)},
 		{"believes a shared secret", "universal_logout/HS256 with the public key", is(gtr, func(h, _ map[string]any) bool { return h["alg"] == "HS256" }, 204)},
@@ -234,23 +294,159 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			a.Body = bytes.NewBuffer(bytes.ReplaceAll(a.Body.Bytes(), []byte("invalid_issuer"), []byte("invalid_request")))
 		})},
 		{"takes exp in an event", "ssf_push/exp", is(ssf, func(_, c map[string]any) bool { return c["exp"] != nil }, 202)},
+
+		{"forgets Okta's challenge", "okta_event_hook/challenge", func(w http.ResponseWriter, r *http.Request, _ string, _ func(string) *httptest.ResponseRecorder) bool {
+			if r.Header.Get("X-Okta-Verification-Challenge") == "" {
+				return false
+			}
+			w.Header().Set("Cache-Control", "no-store")
+			_, _ = w.Write([]byte(`{"verification":"ok"}`))
+			return true
+		}},
+		{"believes a hook without its key", "okta_event_hook/no key", when(okta, func(r *http.Request, _ string) bool { return r.Header.Get("Authorization") == "" }, 204)},
+		{"takes events and forgets", "okta_event_hook/sessions cleared", when(okta, func(*http.Request, string) bool { return true }, 204)},
+		{"counts a delivery and not its events", "okta_event_hook/same event in another delivery", func(w http.ResponseWriter, r *http.Request, sent string, next func(string) *httptest.ResponseRecorder) bool {
+			if !at(r, okta) {
+				return false
+			}
+			copyTo(w, next(strings.ReplaceAll(sent, `"uuid":"`, `"uuid":"`+rand.Text())))
+			return true
+		}},
+		{"reads what can be read in two ways", "okta_event_hook/duplicate members", answers(okta, code(400, 204))},
+
+		{"echoes markup", "graph/validation token with markup", func(w http.ResponseWriter, r *http.Request, _ string, _ func(string) *httptest.ResponseRecorder) bool {
+			if r.URL.Query().Get("validationToken") == "" {
+				return false
+			}
+			w.Header().Set("Cache-Control", "no-store")
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = w.Write([]byte(r.URL.Query().Get("validationToken")))
+			return true
+		}},
+		{"believes any client state", "graph/client state wrong", answers(graph, code(401, 202))},
+		{"takes notifications and forgets", "graph/somebody was disabled", when(graph, func(r *http.Request, _ string) bool { return r.URL.RawQuery == "" }, 202)},
+		{"believes another tenant", "graph/wrong tenant", when(graph, func(_ *http.Request, sent string) bool { return strings.Contains(sent, "11111111-") }, 202)},
+		{"takes every change for a departure", "graph/a change of the profile", func(w http.ResponseWriter, r *http.Request, sent string, next func(string) *httptest.ResponseRecorder) bool {
+			if !at(r, graph) {
+				return false
+			}
+			copyTo(w, next(strings.ReplaceAll(sent, `"changeType":"updated"`, `"changeType":"deleted"`)))
+			return true
+		}},
+
+		{"does not look at the time", "standard_webhook/old timestamp", when(standard, func(r *http.Request, _ string) bool {
+			at, err := strconv.ParseInt(r.Header.Get("Webhook-Timestamp"), 10, 64)
+			return err == nil && time.Since(time.Unix(at, 0)) > 5*time.Minute
+		}, 204)},
+		{"looks at the first signature alone", "standard_webhook/several signatures, one right", when(standard, func(r *http.Request, _ string) bool { return strings.Contains(r.Header.Get("Webhook-Signature"), " ") }, 401)},
+		{"does not look at the version", "standard_webhook/wrong prefix", when(standard, func(r *http.Request, _ string) bool {
+			return strings.HasPrefix(r.Header.Get("Webhook-Signature"), "v2,")
+		}, 204)},
+		{"takes one id for many messages", "standard_webhook/replayed id with another body", answers(standard, code(401, 204))},
+		{"forgets that a secret was changed", "standard_webhook/secret that was changed without an overlap", answers(standard, code(401, 204))},
+
+		{"does not hash the body", "signed_webhook/jwt, another body", answers(signed, code(401, 204))},
+		{"believes a token without its hash", "signed_webhook/jwt, no hash", is(signed, func(_, c map[string]any) bool { return c != nil && c["request_body_sha256"] == nil }, 204)},
+		{"believes an unsigned token", "signed_webhook/jwt, alg none", is(signed, func(h, _ map[string]any) bool { return h["alg"] == "none" }, 204)},
+		{"says yes and does nothing to a template", "signed_webhook/template", when(signed, func(*http.Request, string) bool { return true }, 204)},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			if strings.HasSuffix(one.caught, "/") {
-				t.Log("a whole door")
-			}
-			h.lock.Lock()
-			h.mutant = one.mutant
-			h.lock.Unlock()
-			caught := h.run(t, one.caught)
-			h.lock.Lock()
-			h.mutant = nil
-			h.lock.Unlock()
-			if caught.Count(signals.Failed) == 0 {
-				t.Errorf("not noticed: %s", caught.Verdict())
-			}
+			h.find(t, one.caught, &h.mutant, one.mutant)
 		})
 	}
+	for _, one := range []struct {
+		name, caught string
+		polled       func(asked map[string]any) bool // false: the gateway is answered that there is nothing
+	}{
+		{"acknowledges what it refuses", "ssf_poll/another issuer", func(asked map[string]any) bool {
+			for key := range object(asked["setErrs"]) {
+				asked["ack"] = append(list(asked["ack"]), key)
+			}
+			delete(asked, "setErrs")
+			return true
+		}},
+		{"refuses what it should take", "ssf_poll/session-revoked by e-mail", func(asked map[string]any) bool {
+			errs := map[string]any{}
+			for _, key := range list(asked["ack"]) {
+				errs[key.(string)] = map[string]string{"err": "invalid_request", "description": "no"}
+			}
+			asked["setErrs"] = errs
+			delete(asked, "ack")
+			return true
+		}},
+		{"never acknowledges", "ssf_poll/session-revoked by e-mail", func(asked map[string]any) bool {
+			delete(asked, "ack")
+			return true
+		}},
+		{"has one word for every refusal of a poll", "ssf_poll/another audience", func(asked map[string]any) bool {
+			for key := range object(asked["setErrs"]) {
+				object(asked["setErrs"])[key] = map[string]string{"err": "invalid_request", "description": "no"}
+			}
+			return true
+		}},
+		{"acknowledges a token it never looked at", "ssf_poll/session-revoked by e-mail", func(asked map[string]any) bool {
+			asked["returnImmediately"] = false
+			return false
+		}},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			h.find(t, one.caught, &h.polled, func(w http.ResponseWriter, r *http.Request, sent string, next func(string) *httptest.ResponseRecorder) bool {
+				asked := map[string]any{}
+				if !strings.Contains(r.URL.Path, "/poll/") || json.Unmarshal([]byte(sent), &asked) != nil {
+					return false
+				}
+				passes := one.polled(asked)
+				for {
+					body, _ := json.Marshal(asked)
+					got := next(string(body))
+					if passes || got.Code != 200 {
+						copyTo(w, got)
+						return true
+					}
+					// What comes is acknowledged by somebody who did not look at it.
+					var said struct {
+						Sets map[string]string `json:"sets"`
+					}
+					_ = json.Unmarshal(got.Body.Bytes(), &said)
+					acks := []any{}
+					for key := range said.Sets {
+						acks = append(acks, key)
+					}
+					if asked["ack"] = acks; len(acks) == 0 {
+						_, _ = w.Write([]byte(`{"sets":{}}`))
+						return true
+					}
+				}
+			})
+		})
+	}
+}
+
+// find plants a fault and wants a vector to find it.
+func (h *house) find(t *testing.T, vector string, where *mutant, planted mutant) {
+	t.Helper()
+	set := func(planted mutant) {
+		h.lock.Lock()
+		defer h.lock.Unlock()
+		*where = planted
+	}
+	h.patience = 10 * time.Second
+	set(planted)
+	caught := h.run(t, vector)
+	set(nil)
+	if caught.Count(signals.Failed) == 0 {
+		t.Errorf("not noticed: %s", caught.Verdict())
+	}
+}
+
+func list(value any) []any {
+	found, _ := value.([]any)
+	return found
+}
+
+func object(value any) map[string]any {
+	found, _ := value.(map[string]any)
+	return found
 }
 
 // A gateway that does not let the suite in is an error, not a failed vector.

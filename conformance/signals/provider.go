@@ -1,14 +1,7 @@
 package signals
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/rsa"
-	"crypto/sha256"
-	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -18,34 +11,32 @@ import (
 	"sync"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
+	"postern/conformance/signals/vectors"
 )
 
 const clientID = "client-1"
 
 // provider is the identity provider the suite plays: it signs people in, signs tokens, and has streams.
 type provider struct {
-	base          string // where the gateway reaches it
-	rsa, stranger *rsa.PrivateKey
-	ec            *ecdsa.PrivateKey
-	secret        string // that a receiver manages its streams with
+	run     string  // part of its issuer: a gateway that remembers the keys of the last run does not take them for these
+	base    string  // where the gateway reaches it
+	gateway gateway // as Microsoft Graph reaches it
+	keys    *vectors.Keys
+	secret  string // that a receiver manages its streams with
 
 	lock     sync.Mutex
 	codes    map[string]map[string]any // code → claims of the ID token
 	streams  map[string]map[string]any
 	number   int
 	critical []string // of the next stream
+	boxes    map[string]*box
+	graph    graph
 }
 
-func newProvider(base string) (*provider, error) {
-	p := &provider{base: strings.TrimSuffix(base, "/"), secret: rand.Text(), codes: map[string]map[string]any{}, streams: map[string]map[string]any{}}
+func newProvider(base, run string) (*provider, error) {
+	p := &provider{run: "/" + run, base: strings.TrimSuffix(base, "/") + "/" + run, secret: rand.Text(), codes: map[string]map[string]any{}, streams: map[string]map[string]any{}, boxes: map[string]*box{}}
 	var err error
-	for _, key := range []**rsa.PrivateKey{&p.rsa, &p.stranger} {
-		if *key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-			return nil, err
-		}
-	}
-	p.ec, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	p.keys, err = vectors.NewKeys()
 	return p, err
 }
 
@@ -58,7 +49,16 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		name = "custom"
 	}
 	issuer := p.base + "/" + name
-	switch path := strings.Trim(strings.Replace(r.URL.Path, name, "", 1), "/"); path {
+	path := strings.Trim(strings.Replace(strings.Replace(r.URL.Path, p.run, "", 1), name, "", 1), "/")
+	if stream, found := strings.CutPrefix(path, "poll/"); found {
+		p.poll(w, r, stream)
+		return
+	}
+	if rest, found := strings.CutPrefix(path, "graph/"); found {
+		p.microsoft(w, r, rest)
+		return
+	}
+	switch path {
 	case ".well-known/openid-configuration":
 		say(w, 200, map[string]any{
 			"issuer": issuer, "jwks_uri": issuer + "/keys", "authorization_endpoint": issuer + "/authorize", "token_endpoint": issuer + "/token",
@@ -67,7 +67,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			"backchannel_logout_supported": true, "backchannel_logout_session_supported": true,
 		})
 	case "keys":
-		say(w, 200, jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: p.rsa.Public(), KeyID: "rsa-1", Use: "sig"}, {Key: p.ec.Public(), KeyID: "ec-1", Use: "sig", Algorithm: "ES256"}}})
+		say(w, 200, p.keys.Set())
 	case "token":
 		p.token(w, r)
 	case ".well-known/ssf-configuration":
@@ -105,7 +105,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 		say(w, 400, map[string]string{"error": "invalid_grant"})
 		return
 	}
-	token, err := p.sign(signed{claims: claims, header: map[string]any{"typ": "JWT"}})
+	token, err := p.keys.Sign(vectors.Token{Claims: claims, Header: map[string]any{"typ": "JWT"}})
 	if err != nil {
 		say(w, 500, map[string]string{"error": "server_error"})
 		return
@@ -141,6 +141,9 @@ func (p *provider) manage(w http.ResponseWriter, r *http.Request, path string) {
 			}
 		}
 		stream["events_delivered"] = stream["events_requested"]
+		if said, _ := stream["delivery"].(map[string]any); said["method"] == "urn:ietf:rfc:8936" {
+			said["endpoint_url"] = p.issuer() + "/poll/" + id
+		}
 		say(w, map[bool]int{true: 201, false: 200}[r.Method == http.MethodPost], stream)
 	case stream == nil:
 		say(w, 404, map[string]string{"description": "no such stream"})
@@ -177,84 +180,6 @@ func say(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body)
-}
-
-// signed is a token as a vector describes it.
-type signed struct {
-	signing   string         // rs256 (default), es256, ps256, none, hs256-public, other-key
-	header    map[string]any // over alg and kid; null takes out
-	rawHeader string         // instead
-	claims    any
-	payload   string // instead of claims
-	tamper    bool
-}
-
-// sign makes a compact token by hand, so that a header may claim whatever it likes.
-func (p *provider) sign(s signed) (string, error) {
-	alg, kid := "RS256", "rsa-1"
-	switch s.signing {
-	case "es256":
-		alg, kid = "ES256", "ec-1"
-	case "ps256":
-		alg = "PS256"
-	case "hs256-public":
-		alg = "HS256"
-	case "none":
-		alg = "none"
-	}
-	members := map[string]any{"alg": alg, "kid": kid}
-	for name, value := range s.header {
-		if members[name] = value; value == nil {
-			delete(members, name)
-		}
-	}
-	header, payload := s.rawHeader, s.payload
-	for _, one := range []struct {
-		into *string
-		from any
-	}{{&header, members}, {&payload, s.claims}} {
-		if *one.into == "" {
-			text, err := json.Marshal(one.from)
-			if err != nil {
-				return "", err
-			}
-			*one.into = string(text)
-		}
-	}
-	encode := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-	input := encode(header) + "." + encode(payload)
-	signature, err := p.signature(s.signing, input)
-	if s.tamper {
-		input = encode(header) + "." + encode(strings.Replace(payload, "{", `{"sub_extra":true,`, 1))
-	}
-	return input + "." + base64.RawURLEncoding.EncodeToString(signature), err
-}
-
-func (p *provider) signature(method, input string) ([]byte, error) {
-	digest := sha256.Sum256([]byte(input))
-	switch method {
-	case "none":
-		return nil, nil
-	case "hs256-public":
-		public, err := x509.MarshalPKIXPublicKey(p.rsa.Public())
-		if err != nil {
-			return nil, err
-		}
-		mac := hmac.New(sha256.New, public)
-		mac.Write([]byte(input))
-		return mac.Sum(nil), nil
-	case "es256":
-		r, s, err := ecdsa.Sign(rand.Reader, p.ec, digest[:])
-		if err != nil {
-			return nil, err
-		}
-		return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...), nil
-	case "other-key":
-		return rsa.SignPKCS1v15(rand.Reader, p.stranger, crypto.SHA256, digest[:])
-	case "ps256":
-		return rsa.SignPSS(rand.Reader, p.rsa, crypto.SHA256, digest[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
-	}
-	return rsa.SignPKCS1v15(rand.Reader, p.rsa, crypto.SHA256, digest[:])
 }
 
 // idToken are the claims of one, for a sign-in the gateway asked for.

@@ -23,6 +23,8 @@ type Options struct {
 	Public string // where the gateway reaches it; empty: the listening address
 	Only   string // names of vectors, or parts of them, separated by commas; empty: every one
 	Client *http.Client
+	// Patience is how long is waited for what a gateway does in its own time: polling, asking Microsoft Graph. Default 90 s.
+	Patience time.Duration
 	// Progress is called after each vector; nil: nobody is told.
 	Progress func(done, total int, latest Result)
 }
@@ -43,8 +45,8 @@ type suite struct {
 
 // task is a vector of a door.
 type task struct {
-	door string
-	vector
+	door, name, title string
+	play              func(p *play, ctx context.Context) error
 }
 
 // Run plays an identity provider against a gateway and reports. When the context ends, what was made is taken away
@@ -68,14 +70,12 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	if options.Public == "" {
 		options.Public = "http://" + listener.Addr().String()
 	}
-	played, err := newProvider(options.Public)
+	run := strings.ToLower(rand.Text()[:8])
+	played, err := newProvider(options.Public, run)
 	if err != nil {
 		_ = listener.Close()
 		return Report{}, err
 	}
-	server := &http.Server{Handler: played, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = server.Serve(listener) }()
-	defer func() { _ = server.Close() }()
 	client := options.Client
 	if client == nil {
 		client = &http.Client{Timeout: 40 * time.Second}
@@ -84,8 +84,15 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	still.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	s := &suite{
 		gateway: gateway{base: strings.TrimSuffix(base.String(), "/"), token: options.Token, client: &still}, provider: played,
-		run: strings.ToLower(rand.Text()[:8]), current: map[string]*room{}, options: options,
+		run: run, current: map[string]*room{}, options: options,
 	}
+	if s.options.Patience <= 0 {
+		s.options.Patience = 90 * time.Second
+	}
+	played.gateway = gateway{base: s.base, client: s.client}
+	server := &http.Server{Handler: played, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = server.Serve(listener) }()
+	defer func() { _ = server.Close() }()
 	report := Report{URL: s.base, Started: time.Now(), Planned: len(chosen)}
 	err = s.all(ctx, chosen)
 	// What was made is taken away even if nobody waits for it any more.
@@ -103,18 +110,33 @@ func Run(ctx context.Context, options Options) (Report, error) {
 // tasks are the vectors asked for.
 func tasks(only string) ([]task, error) {
 	var chosen []task
+	choose := func(door, name, title string, played func(p *play, ctx context.Context) error) {
+		if matches(door+"/"+name, only) {
+			chosen = append(chosen, task{door, door + "/" + name, title, played})
+		}
+	}
 	for _, one := range []struct {
 		door string
 		text []byte
-	}{{"universal_logout", vectors.UniversalLogout}, {"back_channel_logout", vectors.BackChannelLogout}, {"ssf_push", vectors.SharedSignals}} {
+	}{{"universal_logout", vectors.UniversalLogout}, {"back_channel_logout", vectors.BackChannelLogout}, {"ssf_push", vectors.SharedSignals}, {"ssf_poll", vectors.SharedSignals}} {
 		var all []vector
 		if err := json.Unmarshal(one.text, &all); err != nil {
 			return nil, err
 		}
 		for _, v := range all {
-			if matches(one.door+"/"+v.Name, only) {
-				chosen = append(chosen, task{one.door, v})
-			}
+			choose(one.door, v.Name, v.Description, func(p *play, ctx context.Context) error { return p.vector(ctx, v) })
+		}
+	}
+	for _, one := range []struct {
+		door string
+		text []byte
+	}{{"okta_event_hook", vectors.OktaEventHook}, {"graph", vectors.Graph}, {"standard_webhook", vectors.StandardWebhook}, {"signed_webhook", vectors.SignedWebhook}} {
+		all, err := vectors.Hooks(one.text)
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range all {
+			choose(one.door, v.Name, v.Description, func(p *play, ctx context.Context) error { return p.hooked(ctx, v) })
 		}
 	}
 	if len(chosen) == 0 {
@@ -138,9 +160,9 @@ func (s *suite) all(ctx context.Context, chosen []task) error {
 			return ctx.Err()
 		}
 		started := time.Now()
-		result := Result{Name: one.door + "/" + one.Name, Door: one.door, Title: one.Description, Outcome: Passed}
+		result := Result{Name: one.name, Door: one.door, Title: one.title, Outcome: Passed}
 		p := &play{suite: s, door: one.door}
-		err := p.vector(ctx, one.vector)
+		err := one.play(p, ctx)
 		if p.setup != nil { // the gateway does not let the suite do what it has to
 			return p.setup
 		}

@@ -17,6 +17,7 @@ type vector struct {
 	Query       string   `json:"query"`
 	Profile     string   `json:"profile"`  // of Shared Signals
 	Critical    []string `json:"critical"` // of its transmitter
+	Polled      string   `json:"polled"`   // kept: where it is polled it is neither acknowledged nor refused yet
 	SignsIn     bool     `json:"signs_in"` // everybody signs in again before it
 
 	Same          bool            `json:"same"`

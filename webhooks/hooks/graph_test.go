@@ -31,11 +31,16 @@ type double struct {
 	deleted  int
 	gone     bool // it has forgotten the subscription
 	disabled map[string]bool
-	deltas   int
+	missing  map[string]bool // people who are not found
+	sessions map[string]time.Time
+	changed  []string                   // people the next look at changes tells of
+	deltas   []string                   // looks at changes, by their tokens
+	stale    string                     // a token of a look that is forgotten
+	before   func(r *http.Request) bool // false: the answer never comes
 }
 
 func newDouble(t *testing.T) *double {
-	d := &double{t: t, disabled: map[string]bool{}}
+	d := &double{t: t, disabled: map[string]bool{}, missing: map[string]bool{}, sessions: map[string]time.Time{}}
 	d.Server = httptest.NewServer(d)
 	t.Cleanup(d.Close)
 	return d
@@ -60,8 +65,11 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	d.lock.Lock()
-	gone := d.gone
+	gone, before := d.gone, d.before
 	d.lock.Unlock()
+	if before != nil && !before(r) {
+		panic(http.ErrAbortHandler)
+	}
 	switch {
 	case r.Method == "POST" && r.URL.Path == "/v1.0/subscriptions":
 		var body map[string]string
@@ -115,8 +123,18 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/v1.0/users/delta":
 		d.lock.Lock()
 		defer d.lock.Unlock()
-		d.deltas++
+		token := r.URL.Query().Get("$deltatoken") + r.URL.Query().Get("$skiptoken")
+		d.deltas = append(d.deltas, token)
 		switch {
+		case d.stale != "" && token == d.stale:
+			answer(410, map[string]any{"error": map[string]string{"code": "syncStateNotFound", "message": "the token is too old"}})
+		case d.changed != nil:
+			value := []any{}
+			for _, id := range d.changed {
+				value = append(value, map[string]any{"id": id, "accountEnabled": false})
+			}
+			d.changed = []string{}
+			answer(200, map[string]any{"value": value, "@odata.deltaLink": d.URL + "/v1.0/users/delta?$deltatoken=one"})
 		case r.URL.Query().Get("$deltatoken") == "latest":
 			answer(200, map[string]any{"value": []any{}, "@odata.deltaLink": d.URL + "/v1.0/users/delta?$deltatoken=one"})
 		case r.URL.Query().Get("$deltatoken") == "one":
@@ -133,7 +151,15 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		d.lock.Lock()
 		defer d.lock.Unlock()
-		answer(200, map[string]any{"id": id, "accountEnabled": !d.disabled[id], "userPrincipalName": strings.TrimPrefix(id, "00u-") + "@example.com"})
+		if d.missing[id] {
+			answer(404, map[string]any{"error": map[string]string{"code": "Request_ResourceNotFound"}})
+			return
+		}
+		found := map[string]any{"id": id, "accountEnabled": !d.disabled[id], "userPrincipalName": strings.TrimPrefix(id, "00u-") + "@example.com"}
+		if at, there := d.sessions[id]; there {
+			found["signInSessionsValidFromDateTime"] = at
+		}
+		answer(200, found)
 	default:
 		answer(404, nil)
 	}

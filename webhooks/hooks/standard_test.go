@@ -2,13 +2,7 @@ package hooks_test
 
 import (
 	"crypto/ed25519"
-	"crypto/hmac"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -16,7 +10,6 @@ import (
 
 	standardwebhooks "github.com/standard-webhooks/standard-webhooks/libraries/go"
 
-	"postern/core"
 	"postern/core/seal"
 	"postern/core/signals"
 	"postern/webhooks/hooks"
@@ -94,69 +87,5 @@ func TestStandardWebhook(t *testing.T) {
 	header := map[string]string{"webhook-id": "a1", "webhook-timestamp": stamp, "webhook-signature": "v1a," + base64.StdEncoding.EncodeToString(ed25519.Sign(private, []byte("a1."+stamp+"."+body)))}
 	if status := w.post(t, w.service.URL(own.Hook), body, header); status != 204 || w.signedIn(t, w.globex, w.globex.ana) {
 		t.Fatal(status)
-	}
-}
-
-// vector is one case of a file in testdata.
-type vector struct {
-	Name    string            `json:"name"`
-	Hook    *hooks.Settings   `json:"hook"`   // as the one before when absent
-	Secret  string            `json:"secret"` // of the hook
-	Key     string            `json:"key"`    // that signs, in hex; the secret's bytes when absent
-	Body    json.RawMessage   `json:"body"`
-	Sign    string            `json:"sign"` // what is signed: {{body}}, {{now}}, {{now-ms}}, {{now-600}}
-	Coding  string            `json:"coding"`
-	Headers map[string]string `json:"headers"` // with {{signature}} too
-	Expect  int               `json:"expect"`
-	Kind    string            `json:"kind"` // of the signal that follows; "": none
-}
-
-// TestSignedVectors runs testdata/signed.json: the presets, and what must not pass.
-func TestSignedVectors(t *testing.T) {
-	w := newWorld(t)
-	text, err := os.ReadFile("testdata/signed.json")
-	must(t, err)
-	var vectors []vector
-	must(t, json.Unmarshal(text, &vectors))
-	var hook hooks.Made
-	var secret string
-	for i, one := range vectors {
-		if one.Hook != nil {
-			secret = one.Secret
-			hook = w.create(t, w.acme, hooks.NewHook{Name: fmt.Sprint("hook ", i), Kind: hooks.Signed, Settings: *one.Hook, Secret: seal.NewSecret(secret)})
-		}
-		now := time.Now()
-		fill := strings.NewReplacer(
-			"{{body}}", string(one.Body), "{{now}}", strconv.FormatInt(now.Unix(), 10), "{{now-ms}}", strconv.FormatInt(now.UnixMilli(), 10),
-			"{{now-600}}", strconv.FormatInt(now.Unix()-600, 10), "{{now-600-ms}}", strconv.FormatInt(now.UnixMilli()-600_000, 10))
-		key := []byte(secret)
-		if one.Key != "" {
-			key, err = hex.DecodeString(one.Key)
-			must(t, err)
-		}
-		mac := hmac.New(sha256.New, key)
-		mac.Write([]byte(fill.Replace(one.Sign)))
-		signature := hex.EncodeToString(mac.Sum(nil))
-		if one.Coding == "base64" {
-			signature = base64.StdEncoding.EncodeToString(mac.Sum(nil))
-		}
-		header := map[string]string{}
-		for name, value := range one.Headers {
-			header[name] = strings.ReplaceAll(fill.Replace(value), "{{signature}}", signature)
-		}
-		before := len(w.Receipts(t, w.acme.workspace.ID))
-		if status := w.post(t, w.service.URL(hook.Hook), string(one.Body), header); status != one.Expect {
-			t.Errorf("%s: %d, want %d", one.Name, status, one.Expect)
-		}
-		got := w.Receipts(t, w.acme.workspace.ID)[before:]
-		if one.Kind == "" && len(got) != 0 || one.Kind != "" && (len(got) != 1 || string(got[0].Kind) != one.Kind) {
-			t.Errorf("%s: %+v", one.Name, got)
-		}
-	}
-	if len(w.Receipts(t, w.globex.workspace.ID)) != 0 {
-		t.Error("the other workspace heard of it")
-	}
-	if _, err := w.service.Test(t.Context(), w.globex.workspace.ID, hook.ID, []byte(`{}`)); core.KindOf(err) != core.KindNotFound {
-		t.Error(err)
 	}
 }

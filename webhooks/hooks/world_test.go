@@ -60,11 +60,16 @@ func (w *world) house(t testing.TB, slug string) house {
 	t.Helper()
 	h := house{sessions: map[core.ID]seal.Secret{}}
 	h.workspace, h.connection = w.Workspace(t, slug, directory.NewConnection{Name: "IdP", Kind: directory.Generic, Issuer: issuer, Provisioning: directory.Provisioning{GuardFloor: -1}})
-	for name, into := range map[string]*directory.User{"ana": &h.ana, "ben": &h.ben} {
-		*into = w.Person(t, h.connection, directory.User{UserName: name + "@example.com", Email: name + "@example.com", ExternalID: "00u-" + name, DisplayName: name})
-		h.sessions[into.ID] = w.SignIn(t, *into)
-	}
+	h.ana, h.ben = w.person(t, h, "ana"), w.person(t, h, "ben")
 	return h
+}
+
+// person is somebody who is signed in.
+func (w *world) person(t testing.TB, h house, name string) directory.User {
+	t.Helper()
+	user := w.Person(t, h.connection, directory.User{UserName: name + "@example.com", Email: name + "@example.com", ExternalID: "00u-" + name, DisplayName: name})
+	h.sessions[user.ID] = w.SignIn(t, user)
+	return user
 }
 
 func (w *world) signedIn(t testing.TB, h house, user directory.User) bool {

@@ -4,7 +4,7 @@
 //	      └──► conformance/signals, against a running gateway
 //
 // It guarantees that both ask the same. A vector is a request with placeholders ({{issuer}}, {{now-60}}, …), how it
-// is signed, and what has to come of it.
+// is signed, and what has to come of it. Keys and Hook.Make do the signing for both.
 //
-// It never holds a key, a token or the name of anything real.
+// It never holds a token, a key that opens anything, or the name of anything real.
 package vectors
