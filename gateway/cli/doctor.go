@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -84,6 +85,22 @@ func (s sheet) diagnosis(d doctor.Diagnosis) {
 			refused = when(&one.Failures[0].At) + " at " + one.Failures[0].Stage
 		}
 		s.say("  %-23s %-19s %s", doctor.DoorName(one.Door), when(one.Last), refused)
+	}
+	if len(d.Streams)+len(d.Hooks) > 0 {
+		s.say("\nStreams and hooks         last heard (UTC)    last failure")
+	}
+	for _, one := range d.Streams {
+		s.say("  %-23s %-19s %s", "stream, "+one.Delivery, when(one.LastEvent), cmp.Or(one.Wrong, "-"))
+	}
+	for _, one := range d.Hooks {
+		failed := "-"
+		if one.Failed != nil {
+			failed = when(&one.Failed.At) + " at " + one.Failed.Stage
+		}
+		s.say("  %-23s %-19s %s", one.Name+" ("+one.Kind+")", when(one.Heard), failed)
+		if one.Expires != nil {
+			s.say("    subscription until %s", when(one.Expires))
+		}
 	}
 	for _, key := range d.Keys {
 		s.say("  key %s, %s, certificate since %s", key.ID, key.Algorithm, when(key.Made))

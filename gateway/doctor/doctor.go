@@ -51,6 +51,7 @@ type Diagnosis struct {
 	Skew       *float64      `json:"clock_skew,omitempty" doc:"Seconds its clock is ahead of ours, to the second"`
 	Doors      []Door        `json:"doors" nullable:"false"`
 	Streams    []StreamState `json:"streams" nullable:"false"`
+	Hooks      []HookState   `json:"hooks" nullable:"false"`
 	Paste      []Paste       `json:"paste" nullable:"false" doc:"Values for the identity provider's forms"`
 	Coverage   []Covered     `json:"coverage" nullable:"false"`
 }
@@ -98,7 +99,7 @@ func (d *Doctor) Diagnose(ctx context.Context, workspace, connection core.ID, op
 	}
 	out := Diagnosis{
 		Connection: found.ID, Name: found.Name, Provider: ProviderOf(found), Taken: d.now(), SelfTested: options.SelfTest,
-		Findings: []Finding{}, Keys: []Key{}, Doors: []Door{}, Streams: []StreamState{}, Paste: d.paste(found), Coverage: []Covered{},
+		Findings: []Finding{}, Keys: []Key{}, Doors: []Door{}, Streams: []StreamState{}, Hooks: []HookState{}, Paste: d.paste(found), Coverage: []Covered{},
 	}
 	ctx, cancel := context.WithTimeout(ctx, 25*time.Second)
 	defer cancel()

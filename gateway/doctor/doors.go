@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"postern/core/directory"
@@ -45,6 +47,7 @@ type StreamState struct {
 	Verified  *time.Time `json:"verified,omitempty"`
 	LastEvent *time.Time `json:"last_event,omitempty"`
 	Wrong     string     `json:"wrong,omitempty"`
+	Polled    bool       `json:"polled" doc:"A process polls it now"`
 }
 
 // remedies say what to do about each stage a token or a message fails at.
@@ -72,6 +75,12 @@ var remedies = map[string]string{
 	"effect":                   "it was believed, but a command was refused: read the receipt: postern signal list",
 	"connection":               "there is no such connection: paste the address anew",
 	"rate_limited":             "too many wrong tokens came from one address; right ones are believed all the same",
+}
+
+// pollRemedies say what to do where a stream cannot be polled at all.
+var pollRemedies = map[string]string{
+	"poll":  "see that this machine reaches the transmitter's poll endpoint, and that the stream is still there: postern stream show",
+	"token": "the transmitter's token endpoint gives no token: check the client and its secret",
 }
 
 // Remedy is what to do about a stage.
@@ -110,6 +119,10 @@ func (d *Doctor) doors(ctx context.Context, connection directory.Connection, out
 		delivery[map[ssf.Delivery]signals.Door{ssf.Push: signals.SSFPush, ssf.Poll: signals.SSFPoll}[one.Delivery]] = true
 		d.stream(one, out)
 	}
+	called, err := d.hooks(ctx, connection, out)
+	if err != nil {
+		return seen, err
+	}
 	failures, err := d.Signals.Failures(ctx, d.DB, connection.Workspace, connection.ID)
 	if err != nil {
 		return seen, err
@@ -128,12 +141,18 @@ func (d *Doctor) doors(ctx context.Context, connection directory.Connection, out
 			one.Configured = signsIn
 		case signals.SSFPush, signals.SSFPoll:
 			one.Configured = delivery[door]
+		case signals.OktaEventHook, signals.Graph, signals.StandardWebhook, signals.SignedWebhook:
+			one.Configured = called[door]
 		default:
 			one.Configured = one.Last != nil
 		}
+		remedy := Remedy
+		if called[door] {
+			remedy = hookRemedy
+		}
 		for _, failed := range failures {
 			if failed.Door == door {
-				one.Failures = append(one.Failures, Failure{failed.At, failed.Stage, failed.Message, Remedy(failed.Stage), failed.Subject, failed.Address, failed.Suppressed})
+				one.Failures = append(one.Failures, Failure{failed.At, failed.Stage, failed.Message, remedy(failed.Stage), failed.Subject, failed.Address, failed.Suppressed})
 			}
 		}
 		if one.Configured || one.Last != nil || len(one.Failures) > 0 {
@@ -161,10 +180,16 @@ func (d *Doctor) door(one Door, out *Diagnosis) {
 }
 
 func (d *Doctor) stream(one ssf.Stream, out *Diagnosis) {
-	row := StreamState{one.ID.String(), one.Issuer, string(one.Delivery), string(one.Status), one.Verified, one.LastEvent, one.LastError}
+	polled := one.Delivery == ssf.Poll && one.Held != nil && one.Held.After(d.now())
+	row := StreamState{one.ID.String(), one.Issuer, string(one.Delivery), string(one.Status), one.Verified, one.LastEvent, one.LastError, polled}
 	out.Streams = append(out.Streams, row)
 	about := "stream " + row.ID
+	if one.Delivery == ssf.Poll && !polled && one.Status != ssf.Creating && d.now().Sub(one.Created) > time.Minute {
+		out.find(Fault, about, "nobody polls it", "see that a process with the role worker runs, and what it logs")
+	}
 	switch {
+	case one.Failures > 0:
+		out.find(Fault, about, fmt.Sprintf("polling failed %d times in a row, at %s: %s", one.Failures, one.LastErrorStage, one.LastError), cmp.Or(pollRemedies[one.LastErrorStage], Remedy(one.LastErrorStage)))
 	case one.LastError != "":
 		out.find(Fault, about, "at "+one.LastErrorStage+": "+one.LastError, Remedy(one.LastErrorStage)+"; then: postern stream verify "+row.ID)
 	case one.Status == ssf.Paused || one.Status == ssf.Disabled:
@@ -255,7 +280,7 @@ func ago(now, at time.Time) string {
 		name string
 	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}} {
 		if count := int(gone / unit.size); count == 1 {
-			return "a " + unit.name + " ago"
+			return strings.Replace("a "+unit.name+" ago", "a h", "an h", 1)
 		} else if count > 1 {
 			return fmt.Sprintf("%d %ss ago", count, unit.name)
 		}

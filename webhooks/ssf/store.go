@@ -34,7 +34,7 @@ func hashes(all [][]byte) [][]byte { return append([][]byte{}, all...) }
 
 const columns = `id, workspace_id, connection_id, profile, delivery, issuer, remote_id, audiences, metadata, access, secret_version,
 	push_hashes, poll_url, description, requested, delivered, status, reason, told, verify_interval, verify_states, verify_asked, verified,
-	last_event, last_event_type, failures, last_error, last_error_stage, last_error_at, created, updated`
+	last_event, last_event_type, failures, last_error, last_error_stage, last_error_at, lease_until, created, updated`
 
 const selectStream = `select ` + columns + ` from streams where workspace_id = @workspace and id = @id`
 

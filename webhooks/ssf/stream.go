@@ -56,7 +56,8 @@ type Stream struct {
 	LastEvent      *time.Time `db:"last_event"`
 	LastEventType  string     `db:"last_event_type"`
 	Failures       int        // in a row, of poll
-	LastError      string     `db:"last_error"` // "": nothing is wrong
+	Held           *time.Time `db:"lease_until"` // until when a process polls it, or keeps its subjects
+	LastError      string     `db:"last_error"`  // "": nothing is wrong
 	LastErrorStage string     `db:"last_error_stage"`
 	LastErrorAt    *time.Time `db:"last_error_at"`
 	Created        time.Time
