@@ -302,7 +302,7 @@ func TestOneHoldForAllWhoLeaveAtOnce(t *testing.T) {
 func TestADecisionRacesWithThoseItIsAbout(t *testing.T) {
 	h, _ := pair(t)
 	ctx := t.Context()
-	for round := range 20 {
+	for round := range often(20) {
 		h.guard(t, 1, 1)
 		people := h.crowd(t, fmt.Sprintf("r%d-", round), 6)
 		for _, user := range people[:4] {

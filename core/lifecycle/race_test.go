@@ -16,11 +16,19 @@ import (
 	"postern/core/seal"
 )
 
+// often is how many rounds a race is run: a quarter of them before a commit.
+func often(rounds int) int {
+	if testing.Short() {
+		return rounds / 4
+	}
+	return rounds
+}
+
 // One person is deprovisioned by everybody at once: one effect, one event, one rotation.
 func TestTwoDeprovisionsAreOne(t *testing.T) {
 	h, _ := pair(t)
 	ctx := t.Context()
-	for round := range 25 {
+	for round := range often(25) {
 		user := h.join(t, fmt.Sprintf("u%02d@example.com", round))
 		h.share(t, 0, accounts.Subject{User: user.ID})
 		_, err := h.signIn(t, user.ID, time.Now())
@@ -75,7 +83,7 @@ func TestNothingSlipsPastADeprovision(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	const rounds = 120
+	rounds := often(120)
 	for round := range rounds {
 		user := h.join(t, fmt.Sprintf("u%03d@example.com", round))
 		h.share(t, 0, accounts.Subject{User: user.ID})
@@ -146,7 +154,7 @@ func TestALoginRacingALogoutNeverSurvives(t *testing.T) {
 	h, _ := pair(t)
 	ctx := t.Context()
 	var started, refused atomic.Int64
-	for round := range 250 {
+	for round := range often(250) {
 		authenticated := time.Now()
 		tokens := make([]seal.Secret, 2)
 		login := func(i int) func() {
@@ -216,7 +224,7 @@ func TestATeamLeavesAtOnce(t *testing.T) {
 func TestTwoOwnersLeaveAtOnce(t *testing.T) {
 	h, _ := pair(t)
 	ctx := t.Context()
-	for round := range 20 {
+	for round := range often(20) {
 		one, two := h.join(t, fmt.Sprintf("one%02d@example.com", round)), h.join(t, fmt.Sprintf("two%02d@example.com", round))
 		h.own(t, one.ID)
 		h.own(t, two.ID)
