@@ -270,7 +270,7 @@ func TestPolling(t *testing.T) {
 	}
 	if refused := seen[scim+"deactivate"]; refused != nil {
 		jti := refused["jti"].(string)
-		c.call(t, "POST", "/poll", map[string]any{"maxEvents": 0, "setErrs": map[string]any{jti: map[string]any{"err": "invalid_request", "description": "no scim here"}}})
+		c.call(t, "POST", "/poll", map[string]any{"maxEvents": 0, "setErrs": map[string]any{jti: map[string]any{"err": "invalid_request", "description": "no scim \x00here"}}})
 		if left := c.poll(t); len(left) != 2 || left[jti] != nil {
 			t.Errorf("%v", left)
 		}
@@ -278,7 +278,7 @@ func TestPolling(t *testing.T) {
 		must(t, err)
 		letters, err := w.deliveries.DeadLetters(t.Context(), w.DB, c.receiver.Workspace, stream.ID, 10)
 		must(t, err)
-		if len(letters) != 1 || letters[0].ID.String() != jti || letters[0].LastError != "invalid_request no scim here" {
+		if len(letters) != 1 || letters[0].ID.String() != jti || letters[0].LastError != "invalid_request no scim ?here" {
 			t.Errorf("%+v", letters)
 		}
 		if count, err := w.service.Retry(t.Context(), cause(), c.receiver.Workspace, c.receiver.ID, letters[0].ID); err != nil || count != 1 {
