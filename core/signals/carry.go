@@ -94,6 +94,14 @@ func (t *telling) hold(ctx context.Context, tx pgx.Tx, duties []duty, more int) 
 		return false, err
 	}
 	t.receipt.Waiting = inOrder(asked)
+	if len(duties) > 1 {
+		t.owed = map[core.ID][]Command{}
+		for _, one := range duties {
+			if len(one.commands) > 0 {
+				t.owed[t.people[one.at].ID] = one.commands
+			}
+		}
+	}
 	return true, nil
 }
 

@@ -103,7 +103,7 @@ func (s *Signals) carryHold(ctx context.Context, hold decided) (int, error) {
 }
 
 const lockHeld = `
-select door, kind, subject, said, evidence, commands, waiting, rotations, note from signals
+select door, kind, subject, said, evidence, commands, waiting, owed, rotations, note from signals
 where workspace_id = @workspace and id = @id and outcome = 'held' for update`
 
 const finishHeld = `
@@ -143,9 +143,9 @@ func (t *telling) readHeld(ctx context.Context, tx pgx.Tx) (bool, error) {
 	var door, kind, said string
 	var commands, waits []string
 	var subject string
-	var evidence []byte
+	var evidence, owed []byte
 	err := tx.QueryRow(ctx, lockHeld, pgx.StrictNamedArgs{"workspace": t.signal.Workspace, "id": t.receipt.ID}).
-		Scan(&door, &kind, &subject, &said, &evidence, &commands, &waits, &t.receipt.Rotations, &t.receipt.Note)
+		Scan(&door, &kind, &subject, &said, &evidence, &commands, &waits, &owed, &t.receipt.Rotations, &t.receipt.Note)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return false, nil
 	}
@@ -161,6 +161,11 @@ func (t *telling) readHeld(ctx context.Context, tx pgx.Tx) (bool, error) {
 	if err := json.Unmarshal(evidence, &t.signal.Evidence); err != nil {
 		return false, core.Internal(err)
 	}
+	if owed != nil {
+		if err := json.Unmarshal(owed, &t.owed); err != nil {
+			return false, core.Internal(err)
+		}
+	}
 	for _, one := range commands {
 		t.receipt.Commands = append(t.receipt.Commands, Command(one))
 	}
@@ -170,13 +175,18 @@ func (t *telling) readHeld(ctx context.Context, tx pgx.Tx) (bool, error) {
 	return true, nil
 }
 
-// release does what waited. Whoever was deleted meanwhile is passed over.
+// release does what waited, for each person what was not done or held because of another signal. Whoever was
+// deleted meanwhile is passed over.
 func (t *telling) release(ctx context.Context, tx pgx.Tx) error {
 	batch := &pgx.Batch{}
 	t.queueExposed(batch)
 	var duties []duty
-	for i := range t.people {
-		duties = append(duties, duty{at: i, commands: t.receipt.Waiting})
+	for i, person := range t.people {
+		one := duty{at: i, commands: t.receipt.Waiting}
+		if t.owed != nil {
+			one.commands = t.owed[person.ID]
+		}
+		duties = append(duties, one)
 	}
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return err

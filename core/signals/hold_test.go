@@ -166,3 +166,49 @@ func TestPeopleWithoutAccountsWaitForNobody(t *testing.T) {
 		t.Fatalf("%+v", receipt)
 	}
 }
+
+// A signal that means several people is held for those about whom it says something new: approved, it does nothing
+// again for whom the incident was told, done or held before.
+func TestApprovedSignalDoesEachPersonOnce(t *testing.T) {
+	h, other := pair(t)
+	people := h.crowd(t, 12)
+	h.share(t, 1, people[0].ID)
+	h.share(t, 2, people[10].ID)
+	untouched := other.snapshot(t)
+	for _, person := range people[:10] {
+		if receipt := h.receive(t, h.about(person)); receipt.Outcome != signals.Done {
+			t.Fatalf("%+v", receipt)
+		}
+	}
+	first := h.receive(t, h.about(people[10]))
+	several := h.about(people[0])
+	several.Subject = signals.Subject{Format: signals.FormatAliases}
+	for _, at := range []int{0, 10, 11} {
+		several.Subject.Aliases = append(several.Subject.Aliases, signals.EmailSubject(people[at].Email))
+	}
+	second := h.receive(t, several)
+	if first.Outcome != signals.Held || second.Outcome != signals.Held || len(second.Users) != 3 || first.Hold != second.Hold {
+		t.Fatalf("%+v\n%+v", first, second)
+	}
+	asked := h.planned(t)
+	must(t, h.ApproveHold(t.Context(), h.system, h.workspace, first.Hold))
+	if done, err := h.Carry(t.Context()); err != nil || done != 2 {
+		t.Fatal(done, err)
+	}
+	for _, want := range []struct {
+		receipt   core.ID
+		rotations int
+	}{{first.ID, 2}, {second.ID, 1}} {
+		kept, err := h.Read(t.Context(), h.DB, h.workspace, want.receipt)
+		must(t, err)
+		if kept.Outcome != signals.Done || len(kept.Rotations) != want.rotations || len(kept.Waiting) != 0 {
+			t.Fatalf("%d rotations, want %d: %+v", len(kept.Rotations), want.rotations, kept)
+		}
+	}
+	if again := h.planned(t) - asked; again != 3 {
+		t.Fatalf("%d rotations were asked for, want 3", again)
+	}
+	if diff := cmp.Diff(untouched, other.snapshot(t)); diff != "" {
+		t.Fatal(diff)
+	}
+}

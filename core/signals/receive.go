@@ -92,6 +92,7 @@ type telling struct {
 	choice *policies.Choice
 	spared bool // a policy leaves out some of what the signal would have rotated
 	known  []incident
+	owed   map[core.ID][]Command // what waits, for whom; nil: for everybody meant
 	last   *pgx.Batch
 	events []core.Event // in the order in which they are told
 	later  []core.Event // what follows from them
