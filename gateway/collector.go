@@ -12,6 +12,7 @@ import (
 	"postern/core/lifecycle"
 	"postern/core/postgres"
 	"postern/core/rotation"
+	"postern/webhooks/delivery"
 )
 
 const (
@@ -56,6 +57,11 @@ var (
 	leaversOldest     = figure("leavers_oldest_seconds", "Since when the first of them is shut out.")
 	sinkState         = figure("sink_state", "1 for the state a sink is in, 0 for the others.", "sink", "state")
 	sinkLag           = figure("sink_lag_events", "Events in Kafka that a sink has not delivered yet.", "sink")
+	destinations      = figure("delivery_destinations", "Receivers, logout targets and webhooks, by state.", "kind", "state")
+	destinationsDown  = figure("delivery_destinations_failing", "Running destinations whose last attempt failed.", "kind")
+	deliveriesQueued  = figure("deliveries_queued", "Messages that wait for their destination, by its state.", "kind", "state")
+	deliveriesOldest  = figure("deliveries_oldest_seconds", "Since when the oldest of them waits.", "kind", "state")
+	deadLetters       = figure("delivery_dead_letters", "Messages that were refused or given up, and are kept.", "kind")
 )
 
 // Describe implements prometheus.Collector.
@@ -63,6 +69,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
 		sourceUp, eventsUnsequenced, eventsUnpublished, eventsOldest, rotationsOpen, jobsOpen, jobsWaiting, holdsOpen, holdsPeople, holdsOldest,
 		leavers, leaversFailing, leaversOldest, sinkState, sinkLag,
+		destinations, destinationsDown, deliveriesQueued, deliveriesOldest, deadLetters,
 	} {
 		out <- one
 	}
@@ -175,5 +182,39 @@ func lagSource(name string, lag func(ctx context.Context) (int64, error)) source
 			give(sinkLag, float64(events), name)
 		}
 		return err
+	}}
+}
+
+// deliverySource reads how it goes to tell others, by kind of destination.
+func deliverySource(db *postgres.DB, kinds []string, now func() time.Time) source {
+	return source{"deliveries", func(ctx context.Context, give func(*prometheus.Desc, float64, ...string)) error {
+		found, err := delivery.ReadLoads(ctx, db)
+		if err != nil {
+			return err
+		}
+		type place struct {
+			kind  string
+			state delivery.State
+		}
+		loads := map[place]delivery.Load{}
+		for _, one := range found {
+			loads[place{one.Kind, one.State}] = one
+		}
+		for _, kind := range kinds {
+			dead := 0
+			for _, state := range delivery.States {
+				one, oldest := loads[place{kind, state}], time.Duration(0)
+				if one.Oldest != nil {
+					oldest = max(0, now().Sub(*one.Oldest))
+				}
+				give(destinations, float64(one.Lanes), kind, string(state))
+				give(deliveriesQueued, float64(one.Waiting), kind, string(state))
+				give(deliveriesOldest, oldest.Seconds(), kind, string(state))
+				dead += one.Dead
+			}
+			give(destinationsDown, float64(loads[place{kind, delivery.Running}].Failing), kind)
+			give(deadLetters, float64(dead), kind)
+		}
+		return nil
 	}}
 }

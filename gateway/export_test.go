@@ -3,6 +3,7 @@ package gateway
 import (
 	"postern/core/rotation"
 	"postern/core/signing"
+	"postern/webhooks/delivery"
 )
 
 // Rest has a rotation come to rest as a worker of this process would.
@@ -10,3 +11,6 @@ func (g *Gateway) Rest(r rotation.Rotation) { g.rotations.Rested(r) }
 
 // Signing is what the gateway publishes the keys of.
 func (g *Gateway) Signing() *signing.Signing { return g.signing }
+
+// DeliveryMeter is what deliveries of this process are counted by.
+func (g *Gateway) DeliveryMeter() delivery.Meter { return g.told.deliveries.Meter }

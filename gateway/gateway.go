@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"log/slog"
+	"maps"
 	"net/http"
 	"slices"
 	"time"
@@ -80,7 +81,7 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Gateway, error)
 	}
 	g.health = &health{checks: []check{{"database", db.Ping}, {"schema", g.upToDate}}}
 	g.provisioning = newProvisioning(g.directory, g.metrics.registry)
-	figures := &collector{sources: []source{databaseSource(db, g.now)}}
+	figures := &collector{sources: []source{databaseSource(db, g.now), deliverySource(db, slices.Sorted(maps.Keys(g.told.deliveries.Carriers)), g.now)}}
 	for _, one := range g.sinks {
 		figures.sources = append(figures.sources, lagSource(one.Name, one.Lag))
 	}

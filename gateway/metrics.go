@@ -29,6 +29,7 @@ type metrics struct {
 	rotations     *prometheus.CounterVec
 	signals       *prometheus.HistogramVec
 	refusals      *prometheus.CounterVec
+	attempts      *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -53,8 +54,12 @@ func newMetrics() *metrics {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "postern_signals_refused_total", Help: "Signals that were not believed or not understood, by door and the stage that failed.",
 		}, []string{"door", "stage"}),
+		attempts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "postern_delivery_attempts_total",
+			Help: "Attempts of this process to deliver, by kind of destination and outcome: delivered, again (tried again by itself), refused (a dead letter), given_up (the destination is disabled).",
+		}, []string{"kind", "outcome"}),
 	}
-	m.registry.MustRegister(m.requests, m.timeToLockout, m.rotations, m.signals, m.refusals, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.timeToLockout, m.rotations, m.signals, m.refusals, m.attempts, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -83,6 +88,9 @@ func (m *metrics) Ended(door signals.Door, took time.Duration) {
 func (m *metrics) Refused(door signals.Door, stage string) {
 	m.refusals.WithLabelValues(string(door), stage).Inc()
 }
+
+// Attempted implements delivery.Meter.
+func (m *metrics) Attempted(kind, outcome string) { m.attempts.WithLabelValues(kind, outcome).Inc() }
 
 // methods are those told apart: a client may send any word as a method, and each would be a series.
 var methods = []string{

@@ -23,7 +23,7 @@ type transmission struct {
 // transmit makes what tells others.
 func (g *Gateway) transmit() {
 	t := &g.told
-	t.deliveries = &delivery.Deliveries{DB: g.db, Now: g.now, Log: g.log, Wake: g.sequencer.Wake}
+	t.deliveries = &delivery.Deliveries{DB: g.db, Now: g.now, Log: g.log, Wake: g.sequencer.Wake, Meter: g.metrics}
 	t.receivers = &transmitter.Service{
 		DB: g.db, Directory: g.directory, Vault: g.vault, Deliveries: t.deliveries, Sign: g.signing.Sign, HTTP: g.guarded(), PublicURL: g.config.PublicURL,
 		AllowPrivate: g.config.AllowPrivate, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,

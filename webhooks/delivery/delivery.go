@@ -21,6 +21,9 @@ const (
 	Disabled State = "disabled" // given up, or turned off
 )
 
+// States are all of them.
+var States = []State{Running, Paused, Disabled}
+
 // Lane is a destination.
 type Lane struct {
 	ID          core.ID    `db:"id"`
@@ -111,6 +114,7 @@ type Deliveries struct {
 	Now      func() time.Time   // nil: time.Now
 	Log      *slog.Logger       // nil: nothing is logged
 	Wake     func()             // called after a commit with events, if set
+	Meter    Meter              // nil: nobody counts
 	// Look is how often it is looked for what is due. Default 250 ms.
 	Look time.Duration
 	// Lease is how long a lane stays with a process that is silent. Default 2 min.

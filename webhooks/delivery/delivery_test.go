@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -142,13 +143,34 @@ func TestOrderedLanesInAnyWeather(t *testing.T) {
 	})
 }
 
+// tally counts attempts.
+type tally struct {
+	lock   sync.Mutex
+	counts map[string]int
+}
+
+func (c *tally) Attempted(kind, outcome string) {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	if c.counts == nil {
+		c.counts = map[string]int{}
+	}
+	c.counts[kind+" "+outcome]++
+}
+
+func (c *tally) of(what string) int {
+	c.lock.Lock()
+	defer c.lock.Unlock()
+	return c.counts[what]
+}
+
 // In a lane without order one message that fails holds up no other, and one nobody takes ends the lane alone.
 func TestUnorderedLanes(t *testing.T) {
 	db := postgrestest.Open(t)
 	house, other := workspace(t, db, "acme"), workspace(t, db, "globex")
 	var lock sync.Mutex
-	taken := map[string]int{}
-	d := &delivery.Deliveries{DB: db, Look: 5 * time.Millisecond, Carriers: map[string]delivery.Carrier{"hook": {
+	taken, counted := map[string]int{}, &tally{}
+	d := &delivery.Deliveries{DB: db, Look: 5 * time.Millisecond, Meter: counted, Carriers: map[string]delivery.Carrier{"hook": {
 		Schedule: []time.Duration{time.Hour},
 		Carry: func(_ context.Context, _ delivery.Lane, one delivery.Delivery) delivery.Outcome {
 			lock.Lock()
@@ -225,7 +247,78 @@ func TestUnorderedLanes(t *testing.T) {
 	until("it goes on", func(left delivery.Backlog) bool { return left.Waiting <= 1 })
 	lock.Lock()
 	defer lock.Unlock()
+	if counted.of("hook delivered") != taken["well"]+taken["later"] || counted.of("hook again") != taken["busy"] || counted.of("hook refused") != 1 || counted.of("hook given_up") != 1 {
+		t.Errorf("%v were counted of %v", counted.counts, taken)
+	}
 	if taken["well"] != 2 || taken["refused"] != 1 || taken["never"] != 0 || taken["later"] != 1 {
 		t.Errorf("%v", taken)
+	}
+}
+
+// What an installation measures is of all its workspaces; what a page lists is of one lane, the latest first.
+func TestLoadsAndTheLast(t *testing.T) {
+	db := postgrestest.Open(t)
+	house, other := workspace(t, db, "acme"), workspace(t, db, "globex")
+	d := &delivery.Deliveries{DB: db}
+	if found, err := delivery.ReadLoads(t.Context(), db); err != nil || len(found) != 0 {
+		t.Fatal(found, err)
+	}
+	lanes := map[string]delivery.Lane{}
+	for i, name := range []string{"one", "two", "quiet", "off"} {
+		lane := delivery.Lane{ID: core.NewID(), Workspace: []core.ID{house, other}[i%2], Kind: "hook", Name: name, Carried: true}
+		lanes[name] = lane
+		must(t, db.Tx(t.Context(), func(tx pgx.Tx) error {
+			if err := d.Open(t.Context(), tx, lane); err != nil || name == "quiet" {
+				return err
+			}
+			for n := range 3 {
+				if err := d.Add(t.Context(), tx, delivery.Delivery{Workspace: lane.Workspace, Lane: lane.ID, Type: fmt.Sprint("t", n), Payload: []byte(`{}`)}); err != nil {
+					return err
+				}
+			}
+			if name == "off" {
+				return d.SetState(t.Context(), tx, lane.Workspace, lane.ID, delivery.Paused, "")
+			}
+			found, err := d.Waiting(t.Context(), tx, lane.Workspace, lane.ID, 10)
+			if err != nil {
+				return err
+			}
+			return d.Refuse(t.Context(), tx, lane, found[1].ID, "no")
+		}))
+	}
+	found, err := delivery.ReadLoads(t.Context(), db)
+	must(t, err)
+	loads := map[delivery.State]delivery.Load{}
+	for _, one := range found {
+		if one.Kind != "hook" || one.Waiting > 0 && one.Oldest == nil {
+			t.Errorf("%+v", one)
+		}
+		one.Oldest = nil
+		loads[one.State] = one
+	}
+	want := map[delivery.State]delivery.Load{
+		delivery.Running: {Kind: "hook", State: delivery.Running, Lanes: 3, Failing: 2, Waiting: 4, Dead: 2},
+		delivery.Paused:  {Kind: "hook", State: delivery.Paused, Lanes: 1, Waiting: 3},
+	}
+	if !maps.Equal(loads, want) {
+		t.Errorf("%+v", loads)
+	}
+	one := lanes["one"]
+	for state, want := range map[string][]string{"": {"t2", "t1", "t0"}, "waiting": {"t2", "t0"}, "dead": {"t1"}, "delivered": nil} {
+		last, err := d.Last(t.Context(), db, house, one.ID, state, 10)
+		must(t, err)
+		var types []string
+		for _, message := range last {
+			types = append(types, message.Type)
+		}
+		if !slices.Equal(types, want) {
+			t.Errorf("%q: %v, not %v", state, types, want)
+		}
+	}
+	if last, err := d.Last(t.Context(), db, house, one.ID, "", 1); err != nil || len(last) != 1 || last[0].Type != "t2" {
+		t.Error(last, err)
+	}
+	if last, err := d.Last(t.Context(), db, other, one.ID, "", 10); err != nil || len(last) != 0 {
+		t.Error("another workspace sees", last, err)
 	}
 }

@@ -27,6 +27,26 @@ func (d *Deliveries) Waiting(ctx context.Context, q postgres.Querier, workspace,
 	return d.list(ctx, q, selectDead, pgx.StrictNamedArgs{"workspace": workspace, "lane": lane, "state": "waiting", "limit": limit})
 }
 
+// Without what was sent, and by the index of each state: a lane may have delivered millions.
+const (
+	lastColumns = `id, workspace_id, lane_id, event_id, type, urgent, state, attempts, next, last_error, status, created, finished`
+	lastOne     = `(select ` + lastColumns + `, number from deliveries where workspace_id = @workspace and lane_id = @lane and @state in ('', state) and state = `
+	lastEnd     = ` order by number desc limit @limit)`
+	selectLast  = `select ` + lastColumns + ` from (
+	` + lastOne + `'waiting'` + lastEnd + ` union all ` + lastOne + `'delivered'` + lastEnd + ` union all ` + lastOne + `'dead'` + lastEnd + `
+) last order by number desc limit @limit`
+)
+
+// Last lists what was added to a lane last, the latest first: of one state, if it is said. Payloads are left out.
+func (d *Deliveries) Last(ctx context.Context, q postgres.Querier, workspace, lane core.ID, state string, limit int) ([]Delivery, error) {
+	rows, err := q.Query(ctx, selectLast, pgx.StrictNamedArgs{"workspace": workspace, "lane": lane, "state": state, "limit": limit})
+	if err != nil {
+		return nil, postgres.Classify(err)
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowToStructByNameLax[Delivery])
+	return found, postgres.Classify(err)
+}
+
 func (d *Deliveries) list(ctx context.Context, q postgres.Querier, statement string, args pgx.StrictNamedArgs) ([]Delivery, error) {
 	rows, err := q.Query(ctx, statement, args)
 	if err != nil {

@@ -114,6 +114,9 @@ func (d *Deliveries) serve(ctx context.Context, owner core.ID, lane Lane) {
 			d.log().WarnContext(ctx, "what became of a delivery cannot be kept", "lane", lane.ID.String(), "error", err)
 			break
 		}
+		if d.Meter != nil {
+			d.Meter.Attempted(lane.Kind, outcome.outcome(one.Attempts >= len(carrier.Schedule)))
+		}
 	}
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()

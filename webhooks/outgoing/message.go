@@ -188,36 +188,33 @@ func (s *Service) secrets(ctx context.Context, one Webhook) ([]seal.Secret, erro
 	return found, nil
 }
 
-// Message is what was or is to be sent to a webhook, with its attempts.
+// Message is what was or is to be sent to a webhook.
 type Message struct {
-	ID       core.ID    `db:"event_id"` // the webhook-id
-	Delivery core.ID    `db:"id"`
-	Type     string     `db:"type"`
-	State    string     `db:"state"` // waiting, delivered or dead
-	Attempts int        `db:"attempts"`
-	Next     time.Time  `db:"next"`
-	Status   int        `db:"status"`
-	Error    string     `db:"last_error"`
-	Created  time.Time  `db:"created"`
-	Finished *time.Time `db:"finished"`
+	ID       core.ID // the webhook-id
+	Delivery core.ID
+	Type     string
+	State    string // waiting, delivered or dead
+	Attempts int
+	Next     time.Time
+	Status   int
+	Error    string
+	Created  time.Time
+	Finished *time.Time
 }
-
-const selectMessages = `
-select event_id, id, type, state, attempts, next, status, last_error, created, finished from deliveries
-where workspace_id = @workspace and lane_id = @id and (@state = '' or state = @state)
-order by number desc limit @limit`
 
 // Messages lists the last messages of a webhook, the latest first; of one state, if it is said.
 func (s *Service) Messages(ctx context.Context, q postgres.Querier, workspace, id core.ID, state string, limit int) ([]Message, error) {
 	if _, err := s.Webhook(ctx, q, workspace, id); err != nil {
 		return nil, err
 	}
-	rows, err := q.Query(ctx, selectMessages, pgx.StrictNamedArgs{"workspace": workspace, "id": id, "state": state, "limit": min(max(limit, 1), 500)})
-	if err != nil {
-		return nil, postgres.Classify(err)
+	found, err := s.Deliveries.Last(ctx, q, workspace, id, state, min(max(limit, 1), 500))
+	messages := make([]Message, 0, len(found))
+	for _, one := range found {
+		messages = append(messages, Message{
+			one.Event, one.ID, one.Type, one.State, one.Attempts, one.Next, one.Status, one.LastError, one.Created, one.Finished,
+		})
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByName[Message])
-	return found, postgres.Classify(err)
+	return messages, err
 }
 
 // Attempt is one time a message was sent.
