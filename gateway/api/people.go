@@ -38,6 +38,10 @@ type UserWithTeams struct {
 	User
 	Teams    []Team `json:"teams" nullable:"false"`
 	Sessions int    `json:"sessions" etag:"-" doc:"How many are live"`
+
+	Restricted        *time.Time `json:"restricted,omitempty" etag:"-" doc:"Since when signals keep them from passwords: none is revealed to them or filled for them"`
+	RestrictedBecause []string   `json:"restricted_because,omitempty" etag:"-" doc:"The kinds of signal that restrict them"`
+	FreshAfter        *time.Time `json:"fresh_after,omitempty" etag:"-" doc:"A password is revealed to them only after a sign-in since then"`
 }
 
 // Team is a group as the identity provider describes it.
@@ -94,7 +98,7 @@ func (s *Service) people(api huma.API) {
 			answer.Body.Next = following(in.Cursor, len(found), total)
 			return answer, nil
 		})
-	add(api, huma.Operation{OperationID: "getUser", Method: http.MethodGet, Path: "/users/{id}", Tags: tags, Summary: "Get a user with their teams"},
+	add(api, huma.Operation{OperationID: "getUser", Method: http.MethodGet, Path: "/users/{id}", Tags: tags, Summary: "Get a user with their teams and what signals left with them"},
 		DirectoryRead, func(ctx context.Context, by caller, in *byID) (*single[UserWithTeams], error) {
 			user, err := s.Directory.User(ctx, s.DB, by.Workspace, in.ID)
 			if err != nil {
@@ -108,7 +112,13 @@ func (s *Service) people(api huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			return &single[UserWithTeams]{UserWithTeams{userOf(user), listing(teams, teamOf).Body.Items, len(sessions)}}, nil
+			standing, err := s.Directory.Standing(ctx, s.DB, by.Workspace, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return &single[UserWithTeams]{UserWithTeams{
+				userOf(user), listing(teams, teamOf).Body.Items, len(sessions), standing.Restricted, standing.Reasons, standing.FreshAfter,
+			}}, nil
 		})
 	add(api, huma.Operation{OperationID: "putUserRole", Method: http.MethodPut, Path: "/users/{id}/role", Tags: tags, Summary: "Give a user a role in the workspace",
 		Description: "Up to admin, and to nobody above that: owners and super admins are made by people. Guests and login-only users own no account by it, whatever they were given. The last owner stays one."},

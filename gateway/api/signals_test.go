@@ -114,3 +114,35 @@ func TestSignalPolicyByAPI(t *testing.T) {
 		t.Fatal(got)
 	}
 }
+
+// What signals left with somebody is told with them: an administrator sees why they are refused a password.
+func TestAUserIsTheirRestrictionsToo(t *testing.T) {
+	w := newWorld(t)
+	connection := w.connect(t, "Okta")
+	cause := core.NewCause(connection.Actor(), time.Now())
+	user, err := w.lifecycle.Provision(t.Context(), cause, directory.User{
+		Workspace: w.acme.ID, Connection: connection.ID, UserName: "uma", Email: "uma@example.com", Active: true, Role: directory.RoleUser,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := "/users/" + user.ID.String()
+	if got := w.must(t, 200, "GET", address, ""); got["restricted"] != nil || got["restricted_because"] != nil || got["fresh_after"] != nil {
+		t.Fatal(got)
+	}
+	for _, kind := range []signals.Kind{signals.AccountDisabled, signals.CredentialCompromised} {
+		if _, err := w.signals.Receive(t.Context(), cause, signals.Signal{
+			Workspace: w.acme.ID, Connection: connection.ID, Door: signals.SSFPush, Kind: kind, Subject: signals.EmailSubject("uma@example.com"),
+		}, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got := w.must(t, 200, "GET", address, "")
+	because, _ := got["restricted_because"].([]any)
+	if got["restricted"] == nil || len(because) != 1 || because[0] != "account_disabled" || got["fresh_after"] == nil {
+		t.Fatal(got)
+	}
+	if got := w.must(t, 200, "GET", "/users/"+w.ben.ID.String(), ""); got["restricted"] != nil {
+		t.Fatal(got)
+	}
+}
