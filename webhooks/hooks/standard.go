@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -51,16 +52,50 @@ func standardKey(secret seal.Secret) (standardVerifier, error) {
 	}}, nil
 }
 
+// standardHead is what the headers of a message say.
+type standardHead struct {
+	id, stamp string
+	at        time.Time
+	list      []string // of signatures
+}
+
+func readStandard(header http.Header) (standardHead, error) {
+	list := header.Get("Webhook-Signature")
+	head := standardHead{id: header.Get("Webhook-Id"), stamp: header.Get("Webhook-Timestamp"), list: strings.Fields(list)}
+	if head.id == "" || len(head.id) > 256 || head.stamp == "" || list == "" || len(list) > 4096 {
+		return standardHead{}, core.Unauthenticated("webhook-id, webhook-timestamp and webhook-signature are needed").WithCode(stageSigned)
+	}
+	seconds, err := strconv.ParseInt(head.stamp, 10, 64)
+	if err != nil {
+		return standardHead{}, core.Unauthenticated("webhook-timestamp is in seconds").WithCode(stageTime)
+	}
+	head.at = time.Unix(seconds, 0)
+	return head, nil
+}
+
+// signs reports whether one of the signatures is the secret's over a body.
+func (h standardHead) signs(secret seal.Secret, body []byte) (bool, error) {
+	key, err := standardKey(secret)
+	if err != nil {
+		return false, core.Internal(err)
+	}
+	signed := []byte(h.id + "." + h.stamp + "." + string(body))
+	for _, one := range h.list {
+		version, encoded, _ := strings.Cut(one, ",")
+		signature, err := base64.StdEncoding.DecodeString(encoded)
+		if err == nil && version == key.version && key.check(signed, signature) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // standard takes a message of Standard Webhooks 1.0.
 func (s *Service) standard(c *gin.Context, in *arrival) error {
 	ctx := c.Request.Context()
-	id, stamp, list := in.header.Get("Webhook-Id"), in.header.Get("Webhook-Timestamp"), in.header.Get("Webhook-Signature")
-	if id == "" || len(id) > 256 || stamp == "" || list == "" || len(list) > 4096 {
-		return core.Unauthenticated("webhook-id, webhook-timestamp and webhook-signature are needed").WithCode(stageSigned)
-	}
-	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	head, err := readStandard(in.header)
 	if err != nil {
-		return core.Unauthenticated("webhook-timestamp is in seconds").WithCode(stageTime)
+		return err
 	}
 	if err := in.read(c); err != nil {
 		return err
@@ -69,24 +104,17 @@ func (s *Service) standard(c *gin.Context, in *arrival) error {
 	if err != nil {
 		return err
 	}
-	signed := []byte(id + "." + stamp + "." + string(in.body))
 	for _, secret := range secrets {
-		key, err := standardKey(secret)
+		signed, err := head.signs(secret, in.body)
 		if err != nil {
-			return core.Internal(err)
+			return err
 		}
-		for _, one := range strings.Fields(list) {
-			version, encoded, _ := strings.Cut(one, ",")
-			signature, err := base64.StdEncoding.DecodeString(encoded)
-			if err == nil && version == key.version && key.check(signed, signature) {
-				in.known = true
-			}
-		}
+		in.known = in.known || signed
 	}
 	if !in.known {
 		return core.Unauthenticated("no signature is of this hook's secret").WithCode(stageSigned)
 	}
-	if at := time.Unix(seconds, 0); at.Before(in.received.Add(-Tolerance)) || at.After(in.received.Add(Tolerance)) {
+	if head.at.Before(in.received.Add(-Tolerance)) || head.at.After(in.received.Add(Tolerance)) {
 		return core.Unauthenticated("webhook-timestamp is more than five minutes away from now").WithCode(stageTime)
 	}
 	mapping := *in.hook.Settings.Mapping
@@ -97,6 +125,6 @@ func (s *Service) standard(c *gin.Context, in *arrival) error {
 	if err != nil {
 		return err
 	}
-	one.id = id
+	one.id = head.id
 	return s.tell(ctx, in, one)
 }
