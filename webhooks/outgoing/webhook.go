@@ -31,7 +31,7 @@ type Webhook struct {
 	Workspace     core.ID    `db:"workspace_id"`
 	Name          string     `db:"name"`
 	Address       string     `db:"address"`
-	Types         []string   `db:"types"` // such as rotation.verified or user.*; none: every event
+	Types         []string   `db:"types"` // such as account.password_rotated or user.*; none: every event
 	Scheme        string     `db:"scheme"`
 	SecretVersion int        `db:"secret_version"`
 	PreviousEnds  *time.Time `db:"previous_ends"` // until when the secret before signs too
