@@ -95,7 +95,9 @@ func (g *Gateway) Handler() (http.Handler, error) {
 		Rate: g.config.APIRate,
 	}).Mount(engine)
 	g.console = &console.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Signals: g.signals, Streams: g.streams, OIDC: signIn, Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Signals: g.signals, Streams: g.streams, OIDC: signIn,
+		Deliveries: g.told.deliveries, Webhooks: g.told.webhooks, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks,
+		Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}
 	g.console.Mount(engine)
 	return engine, nil

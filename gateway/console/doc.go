@@ -10,5 +10,6 @@
 // page of another site can act here, and that everything it loads comes from this program.
 //
 // It works without scripts, except for handing out a password and for updating by itself. It never
-// puts a password into a page's source.
+// puts a password into a page's source; a secret that an administrator just made is in the one page that
+// answers making it.
 package console

@@ -25,7 +25,12 @@ import (
 	"postern/core/signals"
 	"postern/gateway/problem"
 	"postern/oidc"
+	"postern/webhooks/delivery"
+	"postern/webhooks/hooks"
+	"postern/webhooks/outgoing"
+	"postern/webhooks/outlogout"
 	"postern/webhooks/ssf"
+	"postern/webhooks/transmitter"
 )
 
 // Service is the console. Every field is needed except Now and Wake. Use it by pointer.
@@ -38,8 +43,14 @@ type Service struct {
 	Policies  *policies.Policies
 	Signals   *signals.Signals
 	Streams   *ssf.Service
-	OIDC      *oidc.Service
-	Log       *slog.Logger
+	// Deliveries is what brings messages to Webhooks, Receivers and Logouts.
+	Deliveries *delivery.Deliveries
+	Webhooks   *outgoing.Service
+	Receivers  *transmitter.Service
+	Logouts    *outlogout.Service
+	Hooks      *hooks.Service
+	OIDC       *oidc.Service
+	Log        *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// Wake tells the sequencer that events were committed.
@@ -116,6 +127,8 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.GET("/signals/:id", s.showSignal)
 	inside.POST("/signal-holds/:id/approve", s.forAdministrators("/signals"), s.approveSignals)
 	inside.POST("/signal-holds/:id/reject", s.forAdministrators("/signals"), s.rejectSignals)
+	s.mountDestinations(inside)
+	s.mountHooks(inside)
 	inside.GET("/holds/:id", s.showHold)
 	inside.POST("/holds/:id/approve", s.forAdministrators("/holds/:id?decide=approve"), s.approve)
 	inside.POST("/holds/:id/reject", s.forAdministrators("/holds/:id?decide=reject"), s.reject)
@@ -150,7 +163,8 @@ func (s *Service) prepare() {
 		}
 		s.pages = map[string]*template.Template{}
 		base := template.Must(template.New("base.html").Funcs(s.words()).ParseFS(templates, "templates/base.html", "templates/parts.html"))
-		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "doctor", "requests", "request", "hold", "signals", "signal", "signal-policy", "policies", "policy", "sessions", "session-settings", "sign-in", "problem"} {
+		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "doctor", "requests", "request", "hold", "signals", "signal", "signal-policy", "policies", "policy", "sessions", "session-settings", "sign-in", "problem",
+			"destinations", "destination-new", "made", "webhook", "receiver", "logout-target", "hooks", "hook-new", "hook"} {
 			s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templates, "templates/"+name+".html"))
 		}
 	})

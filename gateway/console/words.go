@@ -86,6 +86,13 @@ func (s *Service) words() template.FuncMap {
 		"tint":        tint,
 		"join":        strings.Join,
 		"plural":      plural,
+		"overlaps":    func() any { return overlaps },
+		"letters": func(all []sent, at string) any {
+			return struct {
+				Sent []sent
+				At   string
+			}{all, at}
+		},
 		"level": func(level string) string {
 			return map[string]string{"injected": "signed in for them", "filled": "used it", "revealed": "saw it"}[level]
 		},

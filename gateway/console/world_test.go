@@ -31,21 +31,32 @@ import (
 	"postern/gateway/console"
 	"postern/gateway/problem"
 	"postern/oidc"
+	"postern/webhooks/delivery"
+	"postern/webhooks/hooks"
+	"postern/webhooks/keys"
+	"postern/webhooks/outgoing"
+	"postern/webhooks/outlogout"
 	"postern/webhooks/ssf"
+	"postern/webhooks/transmitter"
 )
 
 const canary = "canary-Pa55word!"
 
 // world is two workspaces with people, accounts and a console in front of them.
 type world struct {
-	db        *postgres.DB
-	directory *directory.Directory
-	accounts  *accounts.Accounts
-	rotations *rotation.Rotations
-	lifecycle *lifecycle.Lifecycle
-	signals   *signals.Signals
-	console   *console.Service
-	server    *httptest.Server
+	db         *postgres.DB
+	directory  *directory.Directory
+	accounts   *accounts.Accounts
+	rotations  *rotation.Rotations
+	lifecycle  *lifecycle.Lifecycle
+	signals    *signals.Signals
+	console    *console.Service
+	deliveries *delivery.Deliveries
+	webhooks   *outgoing.Service
+	receivers  *transmitter.Service
+	logouts    *outlogout.Service
+	hooks      *hooks.Service
+	server     *httptest.Server
 
 	acme, globex directory.Workspace
 	okta         directory.Connection
@@ -78,7 +89,20 @@ func newWorld(t testing.TB) *world {
 	signIn := &oidc.Service{DB: db, Directory: w.directory, HTTP: http.DefaultClient, PublicURL: w.server.URL}
 	signIn.Mount(engine)
 	w.signals = &signals.Signals{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle}
-	w.console = &console.Service{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Signals: w.signals, Streams: &ssf.Service{DB: db}, OIDC: signIn, Log: slog.New(slog.DiscardHandler)}
+	w.deliveries = &delivery.Deliveries{DB: db}
+	w.webhooks = &outgoing.Service{DB: db, Vault: w.accounts.Vault, Deliveries: w.deliveries, HTTP: http.DefaultClient, AllowPrivate: true}
+	w.receivers = &transmitter.Service{
+		DB: db, Directory: w.directory, Vault: w.accounts.Vault, Deliveries: w.deliveries, HTTP: http.DefaultClient, PublicURL: w.server.URL, AllowPrivate: true,
+	}
+	w.logouts = &outlogout.Service{DB: db, Directory: w.directory, Deliveries: w.deliveries, HTTP: http.DefaultClient, PublicURL: w.server.URL}
+	w.hooks = &hooks.Service{
+		DB: db, Directory: w.directory, Signals: w.signals, Vault: w.accounts.Vault, Keys: &keys.Cache{HTTP: http.DefaultClient}, HTTP: http.DefaultClient, PublicURL: w.server.URL,
+	}
+	w.console = &console.Service{
+		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle,
+		Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Signals: w.signals, Streams: &ssf.Service{DB: db}, OIDC: signIn,
+		Deliveries: w.deliveries, Webhooks: w.webhooks, Receivers: w.receivers, Logouts: w.logouts, Hooks: w.hooks, Log: slog.New(slog.DiscardHandler),
+	}
 	w.console.Mount(engine)
 	t.Cleanup(func() {
 		w.console.Close()

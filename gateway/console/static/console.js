@@ -94,6 +94,21 @@ document.addEventListener("click", (event) => {
   if (button) expose(button);
 });
 
+// Values to paste somewhere else.
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-clip]");
+  if (!button) return;
+  const value = document.getElementById(button.dataset.clip), said = button.innerHTML;
+  try {
+    await navigator.clipboard.writeText(value.textContent);
+    button.textContent = "Copied";
+  } catch {
+    getSelection().selectAllChildren(value);
+    button.textContent = "Press Ctrl C";
+  }
+  setTimeout(() => { button.innerHTML = said; }, 2000);
+});
+
 // Finding in a list.
 const filter = $("[data-filter]");
 function find() {
@@ -117,7 +132,7 @@ if (filter) {
 
 function ready(from = document) {
   times(from);
-  for (const button of all("[data-expose]", from)) button.hidden = false;
+  for (const button of all("[data-expose], [data-clip]", from)) button.hidden = false;
   for (const tools of all("[data-filter-tools]", from)) tools.hidden = false;
   find();
 }
