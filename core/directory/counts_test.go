@@ -38,6 +38,30 @@ func (w *world) counted(t *testing.T, h house) {
 	}
 }
 
+// Who writes to a count waits for nobody else who does.
+func TestTransactionsOfTheMomentCountApart(t *testing.T) {
+	w := open(t)
+	seen := map[int]bool{}
+	var with func(tx pgx.Tx, more int) error
+	with = func(tx pgx.Tx, more int) error {
+		var first, again int
+		if err := tx.QueryRow(t.Context(), `select count_slot(), count_slot()`).Scan(&first, &again); err != nil {
+			return err
+		}
+		if seen[first] || first < 0 || first > 63 || again != first {
+			t.Errorf("slots %d and %d beside %v", first, again, seen)
+		}
+		seen[first] = true
+		if more == 0 {
+			return nil
+		}
+		return w.DB.Tx(t.Context(), func(tx pgx.Tx) error { return with(tx, more-1) })
+	}
+	if err := w.DB.Tx(t.Context(), func(tx pgx.Tx) error { return with(tx, 3) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestCountsFollowEveryChange lets many commands create, change, delete, fail and take back at once.
 func TestCountsFollowEveryChange(t *testing.T) {
 	w := open(t)

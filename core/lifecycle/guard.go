@@ -72,24 +72,28 @@ func (l *Lifecycle) guard(ctx context.Context, tx pgx.Tx, s *story, cause core.C
 	if cause.Actor.Kind != core.ActorConnection {
 		return core.ID{}, false, nil
 	}
-	guarded, passes, look := l.shared().watch.passes(cause.Actor.ID, l.now())
+	guarded, passes, made := l.shared().watch.passes(cause.Actor.ID, l.now())
 	if passes {
 		return core.ID{}, guarded, nil
 	}
-	batch := &pgx.Batch{}
-	seen := l.queueWindow(batch, workspace, cause.Actor.ID)
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
-		return core.ID{}, false, err
+	if s.look != nil {
+		made = *s.look
+	} else {
+		batch := &pgx.Batch{}
+		made.seen = l.queueWindow(batch, workspace, cause.Actor.ID)
+		if err := tx.SendBatch(ctx, batch).Close(); err != nil {
+			return core.ID{}, false, err
+		}
 	}
+	seen := made.seen
 	if !seen.found {
 		return core.ID{}, false, core.NotFound("connection")
 	}
 	if near := seen.near(underWay); !near {
-		look.seen = seen
-		l.shared().watch.note(cause.Actor.ID, look)
+		l.shared().watch.note(cause.Actor.ID, made)
 		return core.ID{}, seen.guarded, nil
 	}
-	batch = &pgx.Batch{}
+	batch := &pgx.Batch{}
 	batch.Queue(lockConnection, pgx.StrictNamedArgs{"workspace": workspace, "connection": cause.Actor.ID})
 	seen = l.queueWindow(batch, workspace, cause.Actor.ID)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {

@@ -68,6 +68,7 @@ func (l *Lifecycle) now() time.Time {
 type story struct {
 	batch  *pgx.Batch
 	events []core.Event
+	look   *look      // what the guard goes by, if it was read on the way
 	ended  *time.Time // when the user's sessions were ended: their epoch is to be raised to it
 	left   bool       // somebody leaves, or was about to
 	waits  bool       // whoever asked waits for the effect of that

@@ -64,7 +64,7 @@ func (l *Lifecycle) commitLocked(ctx context.Context, cause core.Cause, workspac
 		look = l.renew(batch, workspace, cause)
 	}
 	return l.commitAfter(ctx, user, first, func(tx pgx.Tx, s *story) error {
-		if look != nil {
+		if s.look = look; look != nil {
 			l.shared().watch.note(cause.Actor.ID, *look)
 		}
 		before, err := locked.User()

@@ -13,6 +13,10 @@ import (
 // has to look. What passes unseen meanwhile is among underWay.
 const readingLife = 20 * time.Millisecond
 
+// lively is how long after a reading commands by that connection read anew on their way, in case they are
+// departures too.
+const lively = time.Second
+
 // maxReadings bounds of how many connections a reading is kept.
 const maxReadings = 10_000
 
@@ -61,8 +65,9 @@ func (w *watch) passes(connection core.ID, now time.Time) (guarded, passes bool,
 	return last.seen.guarded, true, look{}
 }
 
-// renew has a command read anew on its way, if the reading there is has lived for half its time and
-// nobody else does: so nobody goes to the database for it alone. For all others it is nil.
+// renew has a command read anew on its way, while people leave: when the reading there is has lived for
+// half its time and nobody else does, or is of no use any more. So nobody goes to the database for that
+// alone. For all others it is nil.
 func (l *Lifecycle) renew(batch *pgx.Batch, workspace core.ID, cause core.Cause) *look {
 	if cause.Actor.Kind != core.ActorConnection {
 		return nil
@@ -71,10 +76,15 @@ func (l *Lifecycle) renew(batch *pgx.Batch, workspace core.ID, cause core.Cause)
 	w.mutex.Lock()
 	defer w.mutex.Unlock()
 	last := w.readings[cause.Actor.ID]
-	if last == nil || last.renewed || !last.usable(now) || now.Sub(last.at) < readingLife/2 {
+	if last == nil || now.Sub(last.at) > lively {
 		return nil
 	}
-	last.renewed = true
+	if last.usable(now) {
+		if last.renewed || now.Sub(last.at) < readingLife/2 {
+			return nil
+		}
+		last.renewed = true
+	}
 	return &look{began: now, passed: last.passed, seen: l.queueWindow(batch, workspace, cause.Actor.ID)}
 }
 
