@@ -154,7 +154,7 @@ where workspace_id = @workspace and id = @id`
 func (p *Policies) Change(ctx context.Context, cause core.Cause, workspace, id core.ID, version int, edit func(*Policy)) (Policy, error) {
 	var after Policy
 	err := p.change(ctx, cause, workspace, func(tx pgx.Tx) (core.Event, error) {
-		before, err := one(ctx, tx, selectPolicy+` for update`, workspace, id)
+		before, err := one(ctx, tx, selectPolicy+` for no key update`, workspace, id)
 		if err != nil {
 			return core.Event{}, err
 		}
@@ -163,6 +163,11 @@ func (p *Policies) Change(ctx context.Context, cause core.Cause, workspace, id c
 		}
 		wanted := before
 		edit(&wanted)
+		if wanted.Schedule != nil && before.Schedule != nil && wanted.Schedule.Start.IsZero() && wanted.Schedule.Days == before.Schedule.Days {
+			kept := *wanted.Schedule // nobody said that the days are counted anew
+			kept.Start = before.Schedule.Start
+			wanted.Schedule = &kept
+		}
 		now := p.now()
 		if wanted, err = wanted.checked(now); err != nil {
 			return core.Event{}, err

@@ -38,6 +38,12 @@ func TestPoliciesAreKeptAndTold(t *testing.T) {
 
 	same, err := h.Change(ctx, h.system, h.workspace, made.ID, 1, func(*policies.Policy) {})
 	must(t, err)
+	h.clock.pass(30 * time.Hour)
+	same, err = h.Change(ctx, h.system, h.workspace, made.ID, 1, func(p *policies.Policy) {
+		p.Schedule = &policies.Schedule{Days: 90, Zone: "Europe/Berlin", From: 120, To: 240}
+	})
+	must(t, err)
+	h.clock.set(morning)
 	if same.Version != 1 || h.events(t, core.PolicyChanged) != 0 {
 		t.Error("a change without a difference counts")
 	}

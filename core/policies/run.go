@@ -54,7 +54,7 @@ func (p *Policies) Tick(ctx context.Context) (int, error) {
 
 // Who waited longest is next: a long schedule leaves the others their turn after each of its transactions. Of several
 // processes each finds another policy.
-const selectNext = `select ` + columns + ` from policies where next <= @now order by next limit 1 for update skip locked`
+const selectNext = `select ` + columns + ` from policies where next <= @now order by next limit 1 for no key update skip locked`
 
 const saveRound = `
 update policies set occurrence = @occurrence, starts = @starts, ends = @ends, base = @base, done = @done, planned = @planned, passed = @passed,

@@ -7,6 +7,9 @@
 //	hook ─────────────┤                                                                          │
 //	console ──────────┘                                                              commit ─► the door answers
 //
+// The policy says what each kind of signal asks for; which accounts are rotated when one asks for that is said by the
+// workspace's policies about logouts, in core/policies.
+//
 // It guarantees that sessions die with every signal that says so, that one incident told through several doors
 // changes passwords once, that a crowd's passwords wait for an administrator while its sessions do not, that
 // every signal has a receipt saying what it did and how long that took, and that nothing is answered before it
