@@ -95,7 +95,7 @@ func TestGrantsThatExpireAreLikeThoseTakenBack(t *testing.T) {
 	if h.rotations(t) != 2 || other.rotations(t) != 0 {
 		t.Errorf("%d rotations, %d where nobody saw a password", h.rotations(t), other.rotations(t))
 	}
-	if told := h.count(t, `select count(*) from audit_outbox where workspace_id = @workspace and event ->> 'type' = 'account.unshared' and event ->> 'reason' = 'the grant expired'`, nil); told != 2 {
+	if told := h.count(t, `select count(*) from audit_outbox where workspace_id = @workspace and event ->> 'type' = 'account.grant_expired'`, nil); told != 2 {
 		t.Errorf("%d events tell that a grant expired", told)
 	}
 	if again, err := h.Ended(t.Context()); err != nil || again != 0 {
