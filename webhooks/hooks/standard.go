@@ -82,7 +82,7 @@ func (h standardHead) signs(secret seal.Secret, body []byte) (bool, error) {
 	signed := []byte(h.id + "." + h.stamp + "." + string(body))
 	for _, one := range h.list {
 		version, encoded, _ := strings.Cut(one, ",")
-		signature, err := base64.StdEncoding.DecodeString(encoded)
+		signature, err := base64.StdEncoding.Strict().DecodeString(encoded)
 		if err == nil && version == key.version && key.check(signed, signature) {
 			return true, nil
 		}
