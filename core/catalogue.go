@@ -98,6 +98,14 @@ const (
 	AccountOrphaned         EventType = "account.orphaned"
 	AccountTagged           EventType = "account.tagged"
 
+	AccountOwnerSucceeded      EventType = "account.owner_succeeded" // its last living owner went; the next in line owns it
+	AccountSuccessionChanged   EventType = "account.succession_changed"
+	AccountProposalDeclined    EventType = "account.proposal_declined"    // what somebody had who is back is not given anew
+	WorkspaceSuccessionChanged EventType = "workspace.succession_changed" // of accounts whose own list leads to nobody
+
+	CertificateIssued          EventType = "certificate.issued" // of what became of the passwords somebody knew who left
+	CertificateSettingsChanged EventType = "workspace.certificate_settings_changed"
+
 	PolicyCreated      EventType = "policy.created" // of what starts a rotation
 	PolicyChanged      EventType = "policy.changed"
 	PolicyRemoved      EventType = "policy.removed"

@@ -15,6 +15,7 @@ import (
 	"postern/connectors/guard"
 	"postern/core/accounts"
 	"postern/core/audit"
+	"postern/core/certificates"
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/journal"
@@ -52,6 +53,9 @@ type Gateway struct {
 	told      transmission
 	hooks     *hooks.Service
 	policies  *policies.Policies
+
+	certificates *certificates.Certificates
+
 	takers    *lifecycle.Takers
 	sequencer *audit.Sequencer
 	auditKey  ed25519.PrivateKey
@@ -109,6 +113,7 @@ func (g *Gateway) wire() error {
 	g.signing = &signing.Signing{DB: g.db, Vault: g.vault, Now: g.now}
 	g.sequencer = &audit.Sequencer{DB: g.db, Key: g.auditKey, Now: g.now, Log: g.log}
 	g.signing.Wake = g.sequencer.Wake
+	g.certificates = &certificates.Certificates{DB: g.db, Signing: g.signing, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
 	connectors, err := g.connectors()
 	if err != nil {
 		return err
@@ -224,6 +229,7 @@ func (g *Gateway) work(ctx context.Context) error {
 	group.Go(func() error { return g.rotations.Run(ctx) })
 	group.Go(func() error { return g.policies.Run(ctx) })
 	group.Go(func() error { return g.lifecycle.Run(ctx) })
+	group.Go(func() error { return g.certificates.Run(ctx) })
 	group.Go(func() error { return g.signals.Run(ctx) })
 	group.Go(func() error { return g.streams.Run(ctx) })
 	group.Go(func() error { return g.told.run(ctx) })

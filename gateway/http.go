@@ -80,6 +80,7 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	}
 	signIn.Mount(engine)
 	engine.GET(jwksRoute, g.publishKeys)
+	engine.GET(everyJWKSRoute, g.publishEveryKey)
 	(&scim.Service{
 		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, Accounts: g.accounts, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
 		Keys: g.issuers,
@@ -91,11 +92,11 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	g.told.receivers.Mount(engine)
 	g.hooks.Mount(engine)
 	(&api.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Signals: g.signals, Signing: g.signing, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks, Webhooks: g.told.webhooks, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Signals: g.signals, Signing: g.signing, Certificates: g.certificates, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks, Webhooks: g.told.webhooks, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 		Rate: g.config.APIRate,
 	}).Mount(engine)
 	g.console = &console.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Signals: g.signals, Streams: g.streams, OIDC: signIn,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Signals: g.signals, Certificates: g.certificates, Streams: g.streams, OIDC: signIn,
 		Deliveries: g.told.deliveries, Webhooks: g.told.webhooks, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks,
 		Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
@@ -16,12 +17,20 @@ import (
 // jwksRoute is where a workspace's public keys are (RFC 7517 §5).
 const jwksRoute = "/jwks/:workspace"
 
+// everyJWKSRoute has those too that sign no more: by them one verifies what was signed to be kept.
+const everyJWKSRoute = jwksRoute + "/all"
+
 // publishKeys answers with the keys a workspace's tokens are verified with. A workspace that does not exist looks
 // like one that never signed anything.
-func (g *Gateway) publishKeys(c *gin.Context) {
+func (g *Gateway) publishKeys(c *gin.Context) { publish(c, g.signing.PublicKeys) }
+
+// publishEveryKey is publishKeys of every key the workspace ever had.
+func (g *Gateway) publishEveryKey(c *gin.Context) { publish(c, g.signing.EveryPublicKey) }
+
+func publish(c *gin.Context, keys func(context.Context, core.ID) ([]jose.JSONWebKey, error)) {
 	set := []jose.JSONWebKey{}
 	if workspace, err := core.ParseID(c.Param("workspace")); err == nil {
-		if set, err = g.signing.PublicKeys(c.Request.Context(), workspace); err != nil {
+		if set, err = keys(c.Request.Context(), workspace); err != nil {
 			problem.Write(c, err)
 			return
 		}

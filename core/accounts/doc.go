@@ -11,8 +11,8 @@
 // whose departure is held has them until that is decided. Who sees a password is on record before they see
 // it. A credential version is never changed or deleted: labels move. Every command authorizes its
 // actor, changes its rows and appends its events in one transaction. Nobody may take away an
-// account's last living owner by sharing; when that owner leaves, or their identity provider takes the
-// entitlement back, the account is reported as orphaned.
+// account's last living owner by sharing; when that owner goes in another way, the account passes to the
+// first on its succession list, or the workspace's, who is alive, or else is reported as orphaned.
 //
 // It never talks to an app, never starts a rotation, and never gives back access that was revoked.
 package accounts

@@ -57,8 +57,8 @@ where a.workspace_id = @workspace and a.id = any(@accounts::uuid[])`
 
 // Entitle makes what a user holds by grants of their own what their connection wants it to be, and
 // says whether that was any different. A grant that is wanted and there stays as it is, with its
-// expiry. An account that loses its last owner by it is reported as orphaned: the identity provider's
-// word ends access whatever follows. Only the user's own connection may, when it was let; the caller
+// expiry. An account that loses its last owner by it passes on or is reported as orphaned: the identity
+// provider's word ends access whatever follows. Only the user's own connection may, when it was let; the caller
 // holds the user locked. An unknown account is Invalid on "entitlements", and so is one wanted in two
 // roles.
 func (a *Accounts) Entitle(ctx context.Context, tx pgx.Tx, cause core.Cause, user directory.User, wanted []Entitlement) (bool, error) {
@@ -89,8 +89,11 @@ func (a *Accounts) Entitle(ctx context.Context, tx pgx.Tx, cause core.Cause, use
 	if err := a.give(ctx, tx, cause, user, given, touched); err != nil {
 		return false, err
 	}
-	_, err = a.CheckOwners(ctx, tx, cause, user.Workspace, touched...)
-	return true, err
+	_, events, err := a.judgeOwners(ctx, tx, cause, user.Workspace, touched, loss{leaver: user.ID, why: "its last owner's entitlement was taken back"})
+	if err != nil {
+		return false, err
+	}
+	return true, audit.Append(ctx, tx, events...)
 }
 
 // give revokes what the user has on the accounts touched, expired grants too, and makes what is given

@@ -175,19 +175,23 @@ func (s *side) add(t tester, team, user string) {
 // leave does in one transaction what a deprovision does to a user's access.
 func (s *side) leave(t tester, name string) (exposed []accounts.Exposed, err error) {
 	t.Helper()
-	err = s.w.DB.Tx(ctx(t), func(tx pgx.Tx) error {
-		user, err := s.w.Directory.LockUser(ctx(t), tx, s.workspace, s.user(name))
+	return s.leaveIn(ctx(t), name)
+}
+
+func (s *side) leaveIn(ctx context.Context, name string) (exposed []accounts.Exposed, err error) {
+	err = s.w.DB.Tx(ctx, func(tx pgx.Tx) error {
+		user, err := s.w.Directory.LockUser(ctx, tx, s.workspace, s.user(name))
 		if err != nil {
 			return err
 		}
-		if exposed, err = s.w.RevokeAll(ctx(t), tx, s.cause, s.workspace, user.ID); err != nil {
+		if exposed, err = s.w.RevokeAll(ctx, tx, s.cause, s.workspace, user.ID); err != nil {
 			return err
 		}
 		user.Active = false
-		if _, err := s.w.Directory.UpdateUser(ctx(t), tx, user); err != nil {
+		if _, err := s.w.Directory.UpdateUser(ctx, tx, user); err != nil {
 			return err
 		}
-		_, err = s.w.Directory.SuspendMemberships(ctx(t), tx, s.workspace, user.ID)
+		_, err = s.w.Directory.SuspendMemberships(ctx, tx, s.workspace, user.ID)
 		return err
 	})
 	return exposed, err
@@ -329,4 +333,11 @@ func ctx(t tester) context.Context {
 		return with.Context()
 	}
 	return context.Background()
+}
+
+func must(t tester, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
 }

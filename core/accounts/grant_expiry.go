@@ -25,7 +25,7 @@ where workspace_id = @workspace and id = @grant and expired is null and (revoked
 
 // EndNext tells, once, of a grant of any workspace that has ended by the clock, since when it gave nothing
 // any more: the next one after another, or after the zero Grant the first. found is false when there is
-// none. If the account lost its last living owner by it, that is reported. What else follows is the
+// none. If the account lost its last living owner by it, it passes on, or that is reported. What else follows is the
 // caller's, in the same transaction.
 func (a *Accounts) EndNext(ctx context.Context, tx pgx.Tx, cause core.Cause, after Grant) (ended Grant, found bool, err error) {
 	now, since, done := a.now(), time.Time{}, int64(0)
@@ -51,7 +51,7 @@ func (a *Accounts) EndNext(ctx context.Context, tx pgx.Tx, cause core.Cause, aft
 	if err != nil {
 		return ended, true, err
 	}
-	_, orphaned, err := a.judgeOwners(ctx, tx, cause, ended.Workspace, []core.ID{account.ID}, core.ID{})
+	_, orphaned, err := a.judgeOwners(ctx, tx, cause, ended.Workspace, []core.ID{account.ID}, loss{leaver: ended.User, why: "its last owner's access ended"})
 	if err != nil {
 		return ended, true, err
 	}

@@ -23,6 +23,8 @@ type Exposed struct {
 	// SawVersionCurrent: a password they were given is the current one, or an older one that the app
 	// was never seen to refuse.
 	SawVersionCurrent bool `db:"saw_current"`
+	// Could: they could look at its password when they left.
+	Could bool `db:"could"`
 	// Direct: they had a live grant of their own, which RevokeAll takes; otherwise access came through
 	// a team or is over.
 	Direct bool `db:"direct"`
@@ -66,7 +68,7 @@ with could as (
 	group by e.account_id
 )
 select account_id, p.name as app_name, a.username,
-	saw.alive is not null as saw, coalesce(saw.alive, false) as saw_current, coalesce(could.direct, false) as direct
+	saw.alive is not null as saw, coalesce(saw.alive, false) as saw_current, could.direct is not null as could, coalesce(could.direct, false) as direct
 from could full join saw using (account_id)
 join accounts a on a.workspace_id = @workspace and a.id = account_id
 join apps p on p.workspace_id = @workspace and p.id = a.app_id
@@ -95,7 +97,7 @@ func (a *Accounts) QueueLeaver(batch *pgx.Batch, workspace, user core.ID, since 
 		leaver.Exposed = nil
 		var found Exposed
 		_, err = pgx.ForEachRow(rows, []any{
-			&found.Account, &found.AppName, &found.Username, &found.Saw, &found.SawVersionCurrent, &found.Direct,
+			&found.Account, &found.AppName, &found.Username, &found.Saw, &found.SawVersionCurrent, &found.Could, &found.Direct,
 		}, func() error {
 			leaver.Exposed = append(leaver.Exposed, found)
 			return nil
@@ -116,7 +118,7 @@ func (a *Accounts) QueueRevoke(batch *pgx.Batch, cause core.Cause, workspace cor
 		batch.Queue(lockAccounts, pgx.StrictNamedArgs{"workspace": workspace, "accounts": leaver.owned})
 	}
 	now := a.now()
-	batch.Queue(revokeUser, pgx.StrictNamedArgs{"workspace": workspace, "user": user.ID, "now": now, "why": "the user left"}).Query(func(rows pgx.Rows) error {
+	batch.Queue(revokeUser, pgx.StrictNamedArgs{"workspace": workspace, "user": user.ID, "now": now, "why": left}).Query(func(rows pgx.Rows) error {
 		var revoked []revokedGrant
 		grant := revokedGrant{Grant: Grant{Workspace: workspace, User: user.ID, Name: user.Name}}
 		_, err := pgx.ForEachRow(rows, []any{&grant.ID, &grant.Account, &grant.Role, &grant.Purpose, &grant.Expires}, func() error {
@@ -140,13 +142,13 @@ func (l *Leaver) name(grant revokedGrant) revokedGrant {
 	return grant
 }
 
-// Orphans marks the accounts that lost their last owner with a user whose grants are revoked, and
-// returns what is to be told of it.
+// Orphans passes on the accounts that lost their last owner with a user whose grants are revoked, as
+// their succession lists say, or marks them as orphaned, and returns what is to be told of it.
 func (a *Accounts) Orphans(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, user core.ID, leaver *Leaver) ([]core.Event, error) {
 	if len(leaver.owned) == 0 {
 		return nil, nil
 	}
-	_, events, err := a.judgeOwners(ctx, tx, cause, workspace, leaver.owned, user)
+	_, events, err := a.judgeOwners(ctx, tx, cause, workspace, leaver.owned, loss{leaver: user, except: user, why: "its last owner left"})
 	return events, err
 }
 
@@ -184,8 +186,8 @@ func (g revokedGrant) account() core.Target {
 	return Account{ID: g.Account, AppName: g.AppName, Username: g.Username}.Target()
 }
 
-// RevokeAll takes back every grant of a user's own, reports the accounts that lost their last owner
-// by it, and returns what Exposed said before. Nothing gives the grants back. Whoever calls holds
+// RevokeAll takes back every grant of a user's own, passes on or reports the accounts that lost their
+// last owner by it, and returns what Exposed said before. Nothing gives the grants back. Whoever calls holds
 // the user's lock, deactivates them and suspends their memberships in the same transaction, after
 // this: access through teams ends there.
 func (a *Accounts) RevokeAll(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, user core.ID) ([]Exposed, error) {
@@ -211,8 +213,8 @@ func (a *Accounts) RevokeAll(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 	return leaver.Exposed, audit.Append(ctx, tx, append(events, orphaned...)...)
 }
 
-// RevokeTeam takes back every grant of a team that is about to be deleted, reports the accounts
-// that lost their last owner by it, and returns how many live grants there were.
+// RevokeTeam takes back every grant of a team that is about to be deleted, passes on or reports the
+// accounts that lost their last owner by it, and returns how many live grants there were.
 func (a *Accounts) RevokeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, team core.ID) (int, error) {
 	owned, err := a.lockOwned(ctx, tx, workspace, Subject{Team: team})
 	if err != nil {
@@ -228,10 +230,14 @@ func (a *Accounts) RevokeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, 
 	if err := appendUnshared(ctx, tx, cause, now, revoked); err != nil {
 		return 0, err
 	}
-	if len(owned) > 0 {
-		_, err = a.CheckOwners(ctx, tx, cause, workspace, owned...)
+	if len(owned) == 0 {
+		return len(revoked), nil
 	}
-	return len(revoked), err
+	_, events, err := a.judgeOwners(ctx, tx, cause, workspace, owned, loss{team: team, why: "the team that owned it was deleted"})
+	if err != nil {
+		return 0, err
+	}
+	return len(revoked), audit.Append(ctx, tx, events...)
 }
 
 func appendUnshared(ctx context.Context, tx pgx.Tx, cause core.Cause, now time.Time, revoked []revokedGrant) error {

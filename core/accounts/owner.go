@@ -54,11 +54,11 @@ where a.workspace_id = @workspace and a.id = any(@accounts) and p.workspace_id =
 returning a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.username, a.state, a.state_reason,
 	a.orphaned, a.tags, a.validated, a.rotated, a.created, '' as role`
 
-// CheckOwners looks whether accounts have a living owner, marks those that lost theirs as orphaned
-// (with an event) and those that have one again as not, and returns the newly orphaned. No accounts
-// means all of the workspace.
+// CheckOwners looks whether accounts have a living owner. Those that lost theirs pass on, as their
+// succession lists say, or are marked as orphaned, both with an event; those that have one again are
+// marked as not. It returns the newly orphaned. No accounts means all of the workspace.
 func (a *Accounts) CheckOwners(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts ...core.ID) ([]core.ID, error) {
-	orphaned, events, err := a.judgeOwners(ctx, tx, cause, workspace, accounts, core.ID{})
+	orphaned, events, err := a.judgeOwners(ctx, tx, cause, workspace, accounts, loss{why: "nobody active owned it any more"})
 	if err != nil {
 		return nil, err
 	}
@@ -99,15 +99,15 @@ func (a *Accounts) CheckOwned(ctx context.Context, tx pgx.Tx, cause core.Cause, 
 	if err != nil || len(owned) == 0 {
 		return nil, err
 	}
-	_, events, err := a.judgeOwners(ctx, tx, cause, workspace, owned, core.ID{})
+	_, events, err := a.judgeOwners(ctx, tx, cause, workspace, owned, loss{leaver: subject.User, why: "whoever owned it may not any more"})
 	return events, err
 }
 
-// judgeOwners is CheckOwners as if the user except were gone already, and leaves the telling to the
-// caller.
-func (a *Accounts) judgeOwners(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts []core.ID, except core.ID) ([]core.ID, []core.Event, error) {
+// judgeOwners is CheckOwners of accounts that lost an owner in a certain way, and leaves the telling to
+// the caller.
+func (a *Accounts) judgeOwners(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts []core.ID, lost loss) ([]core.ID, []core.Event, error) {
 	now := a.now()
-	query, args := selectAllMisjudged, pgx.StrictNamedArgs{"workspace": workspace, "now": now, "except": except}
+	query, args := selectAllMisjudged, pgx.StrictNamedArgs{"workspace": workspace, "now": now, "except": lost.except}
 	if len(accounts) > 0 {
 		query, args["accounts"] = selectMisjudged, accounts
 	}
@@ -119,14 +119,17 @@ func (a *Accounts) judgeOwners(ctx context.Context, tx pgx.Tx, cause core.Cause,
 		return nil, nil, err
 	}
 	// Judged again under the locks: another transaction may have changed the owners meanwhile.
+	events, err := a.passOn(ctx, tx, cause, workspace, misjudged, false, lost)
+	if err != nil {
+		return nil, nil, err
+	}
 	changed, err := many[Account](ctx, tx, updateOrphaned, pgx.StrictNamedArgs{
-		"workspace": workspace, "accounts": misjudged, "now": now, "except": except,
+		"workspace": workspace, "accounts": misjudged, "now": now, "except": lost.except,
 	})
 	if err != nil {
 		return nil, nil, err
 	}
 	var orphaned []core.ID
-	var events []core.Event
 	for _, account := range changed {
 		if account.Orphaned {
 			orphaned = append(orphaned, account.ID)

@@ -11,7 +11,7 @@ import (
 
 // selectMeantExposed is selectExposed of everybody a signal means.
 var selectMeantExposed = `
-select meant.id, e.account_id, e.app_name, e.username, e.saw, e.saw_current, e.direct
+select meant.id, e.account_id, e.app_name, e.username, e.saw, e.saw_current, e.could, e.direct
 from ` + directory.MeantUsers + ` meant cross join lateral (` + strings.ReplaceAll(selectExposed, "@user", "meant.id") + `) e
 order by e.saw_current desc, e.saw desc, e.account_id`
 
@@ -28,7 +28,7 @@ func (a *Accounts) QueueMeantExposed(batch *pgx.Batch, workspace core.ID, expose
 		var user core.ID
 		var found Exposed
 		_, err := pgx.ForEachRow(rows, []any{
-			&user, &found.Account, &found.AppName, &found.Username, &found.Saw, &found.SawVersionCurrent, &found.Direct,
+			&user, &found.Account, &found.AppName, &found.Username, &found.Saw, &found.SawVersionCurrent, &found.Could, &found.Direct,
 		}, func() error {
 			(*exposed)[user] = append((*exposed)[user], found)
 			return nil

@@ -2,11 +2,13 @@ package lifecycle
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/certificates"
 	"postern/core/policies"
 	"postern/core/postgres"
 	"postern/core/rotation"
@@ -59,9 +61,12 @@ func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, one leaver) (
 	if err != nil {
 		return Effect{}, err
 	}
-	s.tell(ended...)
-	s.tell(revoked...)
-	s.tell(orphaned...)
+	taken := slices.Concat(ended, revoked, orphaned)
+	certificates.Queue(s.batch, certificates.Opening{
+		Workspace: user.Workspace, User: user.ID, Reason: certificates.Deprovision, Cause: cause, Departed: one.departed,
+		Opened: l.now(), Exposed: leaver.Exposed, Rotations: open, Events: taken,
+	})
+	s.tell(taken...)
 	s.tell(planned...)
 	effect := Effect{SessionsEnded: len(ended), Rotations: inPlace(rotated, open)}
 	for _, account := range leaver.Exposed {

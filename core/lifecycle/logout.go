@@ -6,6 +6,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/certificates"
 	"postern/core/policies"
 	"postern/core/rotation"
 )
@@ -36,7 +37,19 @@ func (l *Lifecycle) Logout(ctx context.Context, cause core.Cause, workspace, use
 			return err
 		}
 		effect.Rotations, err = l.rotate(ctx, tx, s, cause, workspace, rotated, rotation.ReasonLogout)
-		return err
+		if err != nil || len(leaver.Exposed) == 0 {
+			return err
+		}
+		planned := make(map[core.ID]core.ID, len(rotated))
+		for i, account := range rotated {
+			planned[account.Account] = effect.Rotations[i]
+		}
+		now := l.now()
+		certificates.Queue(s.batch, certificates.Opening{
+			Workspace: workspace, User: user, Reason: certificates.Logout, Cause: cause, Departed: now, Opened: now,
+			Exposed: leaver.Exposed, Rotations: planned, Events: ended,
+		})
+		return nil
 	})
 	return effect, err
 }

@@ -49,6 +49,7 @@ func joined(one, other []accounts.Exposed) []accounts.Exposed {
 			continue
 		}
 		one[at].Saw = one[at].Saw || account.Saw
+		one[at].Could = one[at].Could || account.Could
 		one[at].SawVersionCurrent = one[at].SawVersionCurrent || account.SawVersionCurrent
 	}
 	slices.SortStableFunc(one, func(a, b accounts.Exposed) int { return weight(b) - weight(a) })

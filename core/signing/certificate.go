@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/json"
 	"math/big"
 	"time"
 
@@ -60,7 +61,15 @@ func (s *Signing) Certificates(ctx context.Context, workspace core.ID) ([]Certif
 // SignCertified is Sign with the thumbprints of the key's certificate in the header (x5t, x5t#S256), by
 // which Entra ID finds the key.
 func (s *Signing) SignCertified(ctx context.Context, workspace core.ID, typ string, claims any) (string, error) {
-	return s.sign(ctx, workspace, typ, claims, func(of key, private *rsa.PrivateKey, options *jose.SignerOptions) error {
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", core.Internal(err)
+	}
+	known, signs, err := s.signer(ctx, workspace)
+	if err != nil {
+		return "", err
+	}
+	return s.sign(ctx, workspace, typ, payload, known, signs, func(of key, private *rsa.PrivateKey, options *jose.SignerOptions) error {
 		der, err := certify(of, private)
 		if err != nil {
 			return err

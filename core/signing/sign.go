@@ -14,11 +14,6 @@ import (
 // Sign makes a JWT of claims with the workspace's current key: header alg RS256, kid, and typ unless it is "".
 // The claims are marshalled as they are; nothing is added. A workspace without a key gets its first one.
 func (s *Signing) Sign(ctx context.Context, workspace core.ID, typ string, claims any) (string, error) {
-	return s.sign(ctx, workspace, typ, claims, func(key, *rsa.PrivateKey, *jose.SignerOptions) error { return nil })
-}
-
-// sign is Sign with more in the header.
-func (s *Signing) sign(ctx context.Context, workspace core.ID, typ string, claims any, more func(key, *rsa.PrivateKey, *jose.SignerOptions) error) (string, error) {
 	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", core.Internal(err)
@@ -27,6 +22,27 @@ func (s *Signing) sign(ctx context.Context, workspace core.ID, typ string, claim
 	if err != nil {
 		return "", err
 	}
+	return s.sign(ctx, workspace, typ, payload, known, signs, nil)
+}
+
+// SignText is Sign of a payload as it is, to the byte. The public key that verifies it comes with it.
+func (s *Signing) SignText(ctx context.Context, workspace core.ID, typ string, payload []byte) (string, jose.JSONWebKey, error) {
+	known, signs, err := s.signer(ctx, workspace)
+	if err != nil {
+		return "", jose.JSONWebKey{}, err
+	}
+	public, err := signs.public()
+	if err != nil {
+		return "", jose.JSONWebKey{}, err
+	}
+	signed, err := s.sign(ctx, workspace, typ, payload, known, signs, nil)
+	return signed, public, err
+}
+
+// more adds to the header of what is signed.
+type more func(key, *rsa.PrivateKey, *jose.SignerOptions) error
+
+func (s *Signing) sign(ctx context.Context, workspace core.ID, typ string, payload []byte, known *remembered, signs *key, add more) (string, error) {
 	private, err := s.private(ctx, workspace, known, signs.ID)
 	if err != nil {
 		return "", err
@@ -35,8 +51,10 @@ func (s *Signing) sign(ctx context.Context, workspace core.ID, typ string, claim
 	if typ != "" {
 		options.WithType(jose.ContentType(typ))
 	}
-	if err := more(*signs, private, options); err != nil {
-		return "", err
+	if add != nil {
+		if err := add(*signs, private, options); err != nil {
+			return "", err
+		}
 	}
 	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: algorithm, Key: jose.JSONWebKey{Key: private, KeyID: signs.ID.String()}}, options)
 	if err != nil {
@@ -81,13 +99,36 @@ func (s *Signing) PublicKeys(ctx context.Context, workspace core.ID) ([]jose.JSO
 	if err != nil {
 		return nil, err
 	}
+	return publicKeys(published(known.keys, s.now()))
+}
+
+// EveryPublicKey is PublicKeys with those that are published no longer: for what was signed to be kept, such as
+// certificates. Nobody may let somebody in by one of them.
+func (s *Signing) EveryPublicKey(ctx context.Context, workspace core.ID) ([]jose.JSONWebKey, error) {
+	known, err := s.keys(ctx, workspace, fresh)
+	if err != nil {
+		return nil, err
+	}
+	return publicKeys(known.keys)
+}
+
+func publicKeys(keys []key) ([]jose.JSONWebKey, error) {
 	set := make([]jose.JSONWebKey, 0, 3)
-	for _, one := range published(known.keys, s.now()) {
-		public, err := x509.ParsePKIXPublicKey(one.PublicKey)
+	for _, one := range keys {
+		public, err := one.public()
 		if err != nil {
-			return nil, core.Internal(err)
+			return nil, err
 		}
-		set = append(set, jose.JSONWebKey{Key: public, KeyID: one.ID.String(), Algorithm: one.Algorithm, Use: "sig"})
+		set = append(set, public)
 	}
 	return set, nil
+}
+
+// public is the half of a key that others may have.
+func (k key) public() (jose.JSONWebKey, error) {
+	public, err := x509.ParsePKIXPublicKey(k.PublicKey)
+	if err != nil {
+		return jose.JSONWebKey{}, core.Internal(err)
+	}
+	return jose.JSONWebKey{Key: public, KeyID: k.ID.String(), Algorithm: k.Algorithm, Use: "sig"}, nil
 }

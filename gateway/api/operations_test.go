@@ -54,10 +54,13 @@ var bodies = map[string]string{
 	"rotateWebhookSecret": `{"overlap_seconds":60}`,
 	"replayWebhook":       `{"since":"2026-01-01T00:00:00Z"}`,
 
-	"createPolicy":       `{"name":"Policy {token}","trigger":"logout"}`,
-	"replacePolicy":      `{"name":"Renamed {token}","trigger":"sign_in","delay_seconds":3600}`,
-	"previewPolicyDraft": `{"name":"Draft","trigger":"schedule","schedule":{"days":7}}`,
-	"setAccountTags":     `{"tags":["prod"]}`,
+	"createPolicy":           `{"name":"Policy {token}","trigger":"logout"}`,
+	"replacePolicy":          `{"name":"Renamed {token}","trigger":"sign_in","delay_seconds":3600}`,
+	"previewPolicyDraft":     `{"name":"Draft","trigger":"schedule","schedule":{"days":7}}`,
+	"setAccountTags":         `{"tags":["prod"]}`,
+	"putCertificateSettings": `{"deadline_seconds":3600}`,
+	"putAccountSuccession":   `{"successors":[{"manager":true},{"user":"{other}"}]}`,
+	"putSuccession":          `{"successors":[{"manager":true}]}`,
 
 	"putSignalPolicy":   `{"commands":["end_sessions"]}`,
 	"putSignalSettings": `{"window_seconds":60,"retention_days":30}`,
@@ -77,7 +80,8 @@ type things struct {
 
 	hooks, webhooks string
 
-	policies string
+	policies                string
+	certificates, proposals string
 }
 
 func (th things) fill(t *testing.T, text string) string {
@@ -87,6 +91,7 @@ func (th things) fill(t *testing.T, text string) string {
 		"/connections/": th.connections, "/provisioning-requests/": th.requests, "/holds/": th.holds, "/sessions/": th.sessions, "/signals/": th.signals,
 		"/signal-holds/": th.signalHolds, "/streams/": th.streams,
 		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets, "/hooks/": th.hooks, "/webhooks/": th.webhooks, "/policies/": th.policies,
+		"/certificates/": th.certificates, "/proposals/": th.proposals,
 	} {
 		text = strings.Replace(text, prefix+"{id}", prefix+id, 1)
 	}
@@ -108,6 +113,7 @@ func (w *world) things(t *testing.T) things {
 	w.receiving(t, &all)
 	w.hooking(t, &all)
 	all.policies = w.must(t, 201, "POST", "/policies", `{"name":"After use","trigger":"sign_in"}`)["id"].(string)
+	all.certificates, all.proposals = w.backAgain(t, account, "first")
 	return all
 }
 
@@ -192,6 +198,9 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 		if one.OperationID == "rejectHold" {
 			all.holds = w.depart(t, "second")
 		}
+		if one.OperationID == "declineProposal" {
+			_, all.proposals = w.backAgain(t, all.accounts, "second")
+		}
 		if one.OperationID == "rejectSignalHold" {
 			_, all.signalHolds = w.signal(t, "second signals")
 		}
@@ -239,7 +248,7 @@ func TestAnotherWorkspaceHasNoneOfIt(t *testing.T) {
 			if recorder.Code != 200 {
 				t.Errorf("%s: %d %v", one.OperationID, recorder.Code, got)
 			}
-			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users, mine.connections, mine.requests, mine.holds, mine.signals, mine.signalHolds, mine.streams, mine.receivers, mine.logoutTargets, mine.hooks, mine.webhooks} {
+			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users, mine.connections, mine.requests, mine.holds, mine.signals, mine.signalHolds, mine.streams, mine.receivers, mine.logoutTargets, mine.hooks, mine.webhooks, mine.certificates, mine.proposals} {
 				if strings.Contains(recorder.Body.String(), id) {
 					t.Errorf("%s lists what is another workspace's: %v", one.OperationID, got)
 				}

@@ -16,6 +16,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/certificates"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 	"postern/core/policies"
@@ -46,6 +47,8 @@ type Service struct {
 	Webhooks  *outgoing.Service
 	Logouts   *outlogout.Service
 	Signing   *signing.Signing
+	// Certificates says what became of the passwords of who left.
+	Certificates *certificates.Certificates
 	// AuditKey verifies the checkpoints of the audit log.
 	AuditKey ed25519.PublicKey
 	Log      *slog.Logger
@@ -106,6 +109,9 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.hooks(api)
 	s.webhooks(api)
 	s.policies(api)
+	s.certificates(api)
+	s.succession(api)
+	s.proposals(api)
 	s.signalPolicies(api)
 	s.signalHolds(api)
 	s.activity(api)

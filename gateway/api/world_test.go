@@ -19,6 +19,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/certificates"
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/lifecycle"
@@ -44,16 +45,19 @@ type world struct {
 	rotations *rotation.Rotations
 	lifecycle *lifecycle.Lifecycle
 	signals   *signals.Signals
-	engine    *gin.Engine
-	document  *document
-	log       bytes.Buffer
-	key       ed25519.PrivateKey
-	acme      directory.Workspace
-	ana, ben  directory.User // of acme
-	gus       directory.User // of globex
-	tokens    map[string]string
-	hidden    []string         // further secrets no answer may hold
-	now       func() time.Time // of the service
+
+	certificates *certificates.Certificates
+
+	engine   *gin.Engine
+	document *document
+	log      bytes.Buffer
+	key      ed25519.PrivateKey
+	acme     directory.Workspace
+	ana, ben directory.User // of acme
+	gus      directory.User // of globex
+	tokens   map[string]string
+	hidden   []string         // further secrets no answer may hold
+	now      func() time.Time // of the service
 }
 
 func newWorld(t *testing.T) *world {
@@ -80,8 +84,10 @@ func newWorld(t *testing.T) *world {
 	problem.Install(w.engine, problem.Options{Log: log})
 	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}
 	w.signals = &signals.Signals{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle}
+	signs := &signing.Signing{DB: db, Vault: &vault.Vault{DB: db, Keys: keys}}
+	w.certificates = &certificates.Certificates{DB: db, Signing: signs}
 	(&api.Service{
-		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Signals: w.signals, Signing: &signing.Signing{DB: db, Vault: &vault.Vault{DB: db, Keys: keys}}, Streams: w.receiver(), Receivers: w.transmitter(), Logouts: w.logouts(), Hooks: w.hooks(), Webhooks: w.webhooks(), AuditKey: public, Log: log,
+		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle, Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Signals: w.signals, Signing: signs, Certificates: w.certificates, Streams: w.receiver(), Receivers: w.transmitter(), Logouts: w.logouts(), Hooks: w.hooks(), Webhooks: w.webhooks(), AuditKey: public, Log: log,
 		Now: func() time.Time { return w.now() },
 	}).Mount(w.engine)
 	w.document = openDocument(t, w.engine)

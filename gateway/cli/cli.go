@@ -23,22 +23,24 @@ type commands struct {
 	Migrate migrate     `cmd:"" help:"Bring the database schema up to date."`
 	Key     key         `cmd:"" help:"Print a fresh 32-byte key for --key or --audit-key."`
 
-	Workspace  workspaceCommands    `cmd:"" help:"Create workspaces: one per customer organisation."`
-	Connection connectionCommands   `cmd:"" help:"Connect identity providers, and keep their tokens."`
-	Token      tokenCommands        `cmd:"" help:"Give scripts and other systems tokens for the API."`
-	User       userCommands         `cmd:"" help:"Make the first owner."`
-	Session    sessionCommands      `cmd:"" help:"See who is signed in, end sessions, and set how long they last."`
-	SCIM       scimCommands         `cmd:"" name:"scim" help:"See what identity providers asked for, and play it again."`
-	Hold       holdCommands         `cmd:"" help:"Decide on mass departures that wait."`
-	Policy     policyCommands       `cmd:"" help:"Say what starts a rotation: a schedule, a sign-in, somebody who leaves or loses access."`
-	Signal     signalCommands       `cmd:"" help:"See what identity providers said and what it did, and decide what it does."`
-	Stream     streamCommands       `cmd:"" help:"Receive Shared Signals: make, adopt and prove streams."`
-	Receiver   receiverCommands     `cmd:"" help:"Send Shared Signals: say who may hear them, and see how it goes."`
-	Logout     logoutTargetCommands `cmd:"" name:"logout-target" help:"Have apps end sessions when somebody is logged out or leaves."`
-	Hook       hookCommands         `cmd:"" help:"Receive events by Okta Event Hooks, Microsoft Graph, Standard Webhooks or any webhook that is signed."`
-	Webhook    webhookCommands      `cmd:"" help:"Tell endpoints what happens, by Standard Webhooks."`
-	SigningKey signingKeyCommands   `cmd:"" name:"signing-key" help:"List and replace the keys Postern signs with."`
-	Doctor     doctorCommands       `cmd:"" help:"Say what is wrong with a connection, and what to do about it."`
+	Workspace   workspaceCommands    `cmd:"" help:"Create workspaces: one per customer organisation."`
+	Connection  connectionCommands   `cmd:"" help:"Connect identity providers, and keep their tokens."`
+	Token       tokenCommands        `cmd:"" help:"Give scripts and other systems tokens for the API."`
+	User        userCommands         `cmd:"" help:"Make the first owner."`
+	Session     sessionCommands      `cmd:"" help:"See who is signed in, end sessions, and set how long they last."`
+	SCIM        scimCommands         `cmd:"" name:"scim" help:"See what identity providers asked for, and play it again."`
+	Certificate certificateCommands  `cmd:"" help:"Prove what became of the passwords of who left, and verify it."`
+	Succession  successionCommands   `cmd:"" help:"Say who accounts pass to when their last owner goes."`
+	Hold        holdCommands         `cmd:"" help:"Decide on mass departures that wait."`
+	Policy      policyCommands       `cmd:"" help:"Say what starts a rotation: a schedule, a sign-in, somebody who leaves or loses access."`
+	Signal      signalCommands       `cmd:"" help:"See what identity providers said and what it did, and decide what it does."`
+	Stream      streamCommands       `cmd:"" help:"Receive Shared Signals: make, adopt and prove streams."`
+	Receiver    receiverCommands     `cmd:"" help:"Send Shared Signals: say who may hear them, and see how it goes."`
+	Logout      logoutTargetCommands `cmd:"" name:"logout-target" help:"Have apps end sessions when somebody is logged out or leaves."`
+	Hook        hookCommands         `cmd:"" help:"Receive events by Okta Event Hooks, Microsoft Graph, Standard Webhooks or any webhook that is signed."`
+	Webhook     webhookCommands      `cmd:"" help:"Tell endpoints what happens, by Standard Webhooks."`
+	SigningKey  signingKeyCommands   `cmd:"" name:"signing-key" help:"List and replace the keys Postern signs with."`
+	Doctor      doctorCommands       `cmd:"" help:"Say what is wrong with a connection, and what to do about it."`
 
 	Conformance conformanceCommands `cmd:"" help:"Ask SCIM servers, Postern or others, whether they do what identity providers need."`
 }
@@ -120,6 +122,10 @@ func untilStopped() (context.Context, context.CancelFunc) {
 func report(out io.Writer, err error) int {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return 0
+	}
+	if remaining, ok := errors.AsType[open](err); ok {
+		fmt.Fprintln(out, "postern:", remaining)
+		return exitOpen
 	}
 	classified := *core.AsError(err)
 	if classified.Kind == core.KindConflict || classified.Kind == core.KindNotFound {

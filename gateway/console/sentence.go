@@ -130,6 +130,14 @@ var sayings = map[core.EventType]saying{
 	core.AccountDesynced:         {"found out of sync", "account", "", "", "bad"},
 	core.AccountOrphaned:         {"left without an owner", "account", "", "", "bad"},
 
+	core.AccountOwnerSucceeded:      {"passed", "account", "on to", "grantee", "warn"},
+	core.AccountProposalDeclined:    {"declined to give back", "account", "to", "user", "calm"},
+	core.AccountSuccessionChanged:   {"changed the succession of", "account", "", "", "calm"},
+	core.WorkspaceSuccessionChanged: {"changed the succession of accounts in", "workspace", "", "", "warn"},
+
+	core.CertificateIssued:          {"certified what became of the passwords of", "user", "", "", "calm"},
+	core.CertificateSettingsChanged: {"changed the certificate settings of", "workspace", "", "", "warn"},
+
 	core.AccountTagged: {"changed the tags of", "account", "", "", "calm"},
 
 	core.RotationPassedOver:     {"did not rotate", "account", "", "", "warn"},
@@ -152,6 +160,7 @@ var sayings = map[core.EventType]saying{
 var ours = map[core.EventType]bool{
 	core.RotationStarted: true, core.RotationDelayed: true, core.RotationBlocked: true, core.AccountPasswordDrifted: true,
 	core.AccountPasswordRotated: true, core.AccountValidated: true, core.AccountDesynced: true, core.AccountOrphaned: true,
+	core.AccountOwnerSucceeded: true, core.CertificateIssued: true,
 	core.SignalRefused: true, core.StreamVerified: true, core.StreamFailing: true, core.StreamRecovered: true,
 	core.DeliveryDeadLettered: true, core.DeliveryDisabled: true, core.HookFailing: true, core.RotationPassedOver: true,
 }

@@ -17,6 +17,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/certificates"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 	"postern/core/policies"
@@ -42,7 +43,9 @@ type Service struct {
 	Lifecycle *lifecycle.Lifecycle
 	Policies  *policies.Policies
 	Signals   *signals.Signals
-	Streams   *ssf.Service
+	// Certificates says what became of the passwords of who left.
+	Certificates *certificates.Certificates
+	Streams      *ssf.Service
 	// Deliveries is what brings messages to Webhooks, Receivers and Logouts.
 	Deliveries *delivery.Deliveries
 	Webhooks   *outgoing.Service
@@ -106,6 +109,14 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.POST("/users/:id/lift", s.forAdministrators("/users/:id"), s.lift)
 	inside.POST("/users/:id/sessions/end", s.forAdministrators("/users/:id"), s.endAllOf)
 	inside.POST("/users/:id/sessions/:session/end", s.forAdministrators("/users/:id"), s.endUsers)
+	inside.GET("/certificates", s.listCertificates)
+	inside.GET("/certificates/:id", s.showCertificate)
+	inside.GET("/certificates/:id/download", s.downloadCertificate)
+	inside.POST("/users/:id/proposals/:grant", s.decideProposal)
+	inside.GET("/accounts/:id/succession", s.showSuccession)
+	inside.POST("/accounts/:id/succession", s.changeSuccession)
+	inside.GET("/settings/succession", s.showSuccession)
+	inside.POST("/settings/succession", s.forAdministrators("/settings/succession"), s.changeSuccession)
 	inside.GET("/settings/sessions", s.showSessionSettings)
 	inside.POST("/settings/sessions", s.forAdministrators("/settings/sessions"), s.changeSessionSettings)
 	inside.GET("/sessions", s.listSessions)
@@ -163,7 +174,7 @@ func (s *Service) prepare() {
 		}
 		s.pages = map[string]*template.Template{}
 		base := template.Must(template.New("base.html").Funcs(s.words()).ParseFS(templates, "templates/base.html", "templates/parts.html"))
-		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "doctor", "requests", "request", "hold", "signals", "signal", "signal-policy", "policies", "policy", "sessions", "session-settings", "sign-in", "problem",
+		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "doctor", "requests", "request", "hold", "signals", "signal", "signal-policy", "policies", "policy", "sessions", "session-settings", "certificates", "certificate", "succession", "sign-in", "problem",
 			"destinations", "destination-new", "made", "webhook", "receiver", "logout-target", "hooks", "hook-new", "hook"} {
 			s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templates, "templates/"+name+".html"))
 		}

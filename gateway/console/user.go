@@ -6,7 +6,9 @@ import (
 	"github.com/gin-gonic/gin"
 
 	"postern/core"
+	"postern/core/accounts"
 	"postern/core/audit"
+	"postern/core/certificates"
 	"postern/core/directory"
 	"postern/gateway/problem"
 )
@@ -21,10 +23,13 @@ type userPage struct {
 	Teams    []directory.Team
 	Sessions []shownSession
 	Standing directory.Standing // what signals left with them
-	Lines    []line
-	Self     bool   // the reader's own page
-	Confirm  bool   // deprovisioning was asked for, and is to be confirmed
-	Problem  string // of the deprovision that was refused
+	// Certificates are of their departures and logouts, latest first; Proposals what they had before the last.
+	Certificates []certificates.Summary
+	Proposals    []accounts.Proposal
+	Lines        []line
+	Self         bool   // the reader's own page
+	Confirm      bool   // deprovisioning was asked for, and is to be confirmed
+	Problem      string // of the deprovision that was refused
 }
 
 // showUser shows administrators one person.
@@ -68,6 +73,12 @@ func (s *Service) loadUser(c *gin.Context) (userPage, error) {
 		return userPage{}, err
 	}
 	if page.Sessions, err = s.sessionsOf(ctx, by, id); err != nil {
+		return userPage{}, err
+	}
+	if page.Certificates, err = s.Certificates.List(ctx, s.DB, by.workspace(), certificates.Query{User: id, Limit: recent}); err != nil {
+		return userPage{}, err
+	}
+	if page.Proposals, err = s.Accounts.Proposals(ctx, s.DB, by.workspace(), id); err != nil {
 		return userPage{}, err
 	}
 	records, err := audit.List(ctx, s.DB, by.workspace(), audit.Query{Target: id, Limit: recent, Descending: true})

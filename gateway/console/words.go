@@ -11,6 +11,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/certificates"
 	"postern/core/lifecycle"
 	"postern/core/rotation"
 	"postern/core/signals"
@@ -72,6 +73,9 @@ func (s *Service) words() template.FuncMap {
 		"whereabouts": whereabouts,
 		"signalled":   func(outcome signals.Outcome) badge { return known(signalOutcomes, outcome) },
 		"commands":    commandWords,
+		"certified":   func(state certificates.State) badge { return known(certificateStates, state) },
+		"fate":        func(fate certificates.Fate) badge { return known(fates, fate) },
+		"millis":      func(millis int64) string { return span(time.Duration(millis) * time.Millisecond) },
 		"does":        slices.Contains[[]signals.Command],
 		"found":       func(level doctor.Level) badge { return known(doctorLevels, level) },
 		"door":        doctor.DoorName,

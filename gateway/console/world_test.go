@@ -18,6 +18,7 @@ import (
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/audit"
+	"postern/core/certificates"
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/lifecycle"
@@ -27,6 +28,7 @@ import (
 	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/core/signals"
+	"postern/core/signing"
 	"postern/core/vault"
 	"postern/gateway/console"
 	"postern/gateway/problem"
@@ -44,19 +46,20 @@ const canary = "canary-Pa55word!"
 
 // world is two workspaces with people, accounts and a console in front of them.
 type world struct {
-	db         *postgres.DB
-	directory  *directory.Directory
-	accounts   *accounts.Accounts
-	rotations  *rotation.Rotations
-	lifecycle  *lifecycle.Lifecycle
-	signals    *signals.Signals
-	console    *console.Service
-	deliveries *delivery.Deliveries
-	webhooks   *outgoing.Service
-	receivers  *transmitter.Service
-	logouts    *outlogout.Service
-	hooks      *hooks.Service
-	server     *httptest.Server
+	db           *postgres.DB
+	directory    *directory.Directory
+	accounts     *accounts.Accounts
+	rotations    *rotation.Rotations
+	lifecycle    *lifecycle.Lifecycle
+	signals      *signals.Signals
+	console      *console.Service
+	deliveries   *delivery.Deliveries
+	webhooks     *outgoing.Service
+	receivers    *transmitter.Service
+	logouts      *outlogout.Service
+	hooks        *hooks.Service
+	server       *httptest.Server
+	certificates *certificates.Certificates
 
 	acme, globex directory.Workspace
 	okta         directory.Connection
@@ -89,6 +92,7 @@ func newWorld(t testing.TB) *world {
 	signIn := &oidc.Service{DB: db, Directory: w.directory, HTTP: http.DefaultClient, PublicURL: w.server.URL}
 	signIn.Mount(engine)
 	w.signals = &signals.Signals{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle}
+	w.certificates = &certificates.Certificates{DB: db, Signing: &signing.Signing{DB: db, Vault: w.accounts.Vault}}
 	w.deliveries = &delivery.Deliveries{DB: db}
 	w.webhooks = &outgoing.Service{DB: db, Vault: w.accounts.Vault, Deliveries: w.deliveries, HTTP: http.DefaultClient, AllowPrivate: true}
 	w.receivers = &transmitter.Service{
@@ -100,7 +104,7 @@ func newWorld(t testing.TB) *world {
 	}
 	w.console = &console.Service{
 		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle,
-		Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Signals: w.signals, Streams: &ssf.Service{DB: db}, OIDC: signIn,
+		Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Signals: w.signals, Certificates: w.certificates, Streams: &ssf.Service{DB: db}, OIDC: signIn,
 		Deliveries: w.deliveries, Webhooks: w.webhooks, Receivers: w.receivers, Logouts: w.logouts, Hooks: w.hooks, Log: slog.New(slog.DiscardHandler),
 	}
 	w.console.Mount(engine)

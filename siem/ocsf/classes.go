@@ -142,6 +142,14 @@ var kinds = map[core.EventType]kind{
 	core.AccountDesynced:         {classEntityManagement, 11, "Deactivate", severityHigh, "account"},
 	core.AccountOrphaned:         {classEntityManagement, activityOther, "Orphan", severityHigh, "account"},
 
+	core.AccountOwnerSucceeded:      {classUserAccess, 1, "Assign Privileges", severityMedium, "account"},
+	core.AccountProposalDeclined:    {classUserAccess, activityOther, "Decline", severityInformational, "account"},
+	core.AccountSuccessionChanged:   {classEntityManagement, 3, "Update", severityInformational, "account"},
+	core.WorkspaceSuccessionChanged: {classEntityManagement, 3, "Update", severityMedium, "workspace"},
+
+	core.CertificateIssued:          {classAccountChange, activityOther, "Certify", severityInformational, "user"},
+	core.CertificateSettingsChanged: {classEntityManagement, 3, "Update", severityMedium, "workspace"},
+
 	core.AccountTagged: {classEntityManagement, 3, "Update", severityInformational, "account"},
 
 	core.RotationPassedOver:     {classAccountChange, activityOther, "Pass Over Rotation", severityMedium, "account"},

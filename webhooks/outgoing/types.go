@@ -19,6 +19,7 @@ func EventTypes() []core.EventType {
 		core.WebhookUpdated, core.WebhookDeleted, core.SigningKeyCreated, core.SigningKeyRotated, core.AppCreated, core.AccountCreated, core.AccountShared,
 		core.AccountUnshared, core.AccountGrantExpired, core.AccountPasswordRevealed, core.AccountPasswordFilled, core.AccountValidated, core.AccountDesynced, core.AccountOrphaned,
 		core.AccountTagged, core.PolicyCreated, core.PolicyChanged, core.PolicyRemoved, core.RotationPassedOver,
+		core.AccountOwnerSucceeded, core.AccountProposalDeclined, core.AccountSuccessionChanged, core.WorkspaceSuccessionChanged, core.CertificateIssued, core.CertificateSettingsChanged,
 		core.RotationPlanned, core.RotationStarted, core.RotationDelayed, core.RotationBlocked, core.AccountPasswordDrifted, core.AccountPasswordRotated,
 		core.SinkPaused, core.SinkResumed, core.SinkDeadLettered, core.CheckpointSigned,
 	}

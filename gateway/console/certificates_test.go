@@ -1,0 +1,114 @@
+package console_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"postern/core"
+	"postern/core/certificates"
+)
+
+func TestALeaversCertificateIsShownAndDownloaded(t *testing.T) {
+	w := newWorld(t)
+	ben := w.people["ben"]
+	page := "/users/" + ben.ID.String()
+	if _, _, err := w.accounts.Fill(t.Context(), core.NewCause(ben.Actor(), time.Now()), w.acme.ID, ben.ID, w.wiki.ID); err != nil {
+		t.Fatal(err)
+	}
+	if answer, body := w.ask(t, "zoe", http.MethodPost, page+"/deprovision", url.Values{}); answer.StatusCode != http.StatusSeeOther {
+		t.Fatal(answer.StatusCode, body)
+	}
+	found, err := w.certificates.List(t.Context(), w.db, w.acme.ID, certificates.Query{User: ben.ID})
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	address := "/certificates/" + found[0].ID.String()
+	w.expect(t, "zoe", page, 200, []string{"Revocation certificates", address, ">Under way<"}, []string{"Give anew"})
+	w.expect(t, "zoe", "/certificates", 200, []string{address}, nil)
+	w.expect(t, "zoe", "/certificates?state=complete", 200, []string{"There is none that is complete"}, []string{address})
+	w.expect(t, "zoe", "/certificates?state=else", 400, nil, []string{address})
+	w.expect(t, "zoe", address, 200, []string{"<svg", "0 of 1", "filled, 1 time", "The rotation is under way.", "Nothing yet"}, []string{"Download", "<b>Okoye", "style="})
+	w.expect(t, "zoe", address+"/download", 404, nil, nil)
+	for _, path := range []string{"/certificates", address, address + "/download"} {
+		w.expect(t, "ana", path, 403, nil, []string{"Okoye"})
+	}
+	w.expect(t, "gus", "/certificates", 200, nil, []string{"Okoye", address})
+	for _, path := range []string{address, address + "/download"} {
+		w.expect(t, "gus", path, 404, nil, []string{"Okoye"})
+	}
+	if _, err := w.db.Exec(t.Context(), `update certificates set deadline = departed, due = departed where workspace_id = $1`, w.acme.ID); err != nil {
+		t.Fatal(err)
+	}
+	if issued, err := w.certificates.IssueDue(t.Context()); err != nil || issued != 1 {
+		t.Fatal(issued, err)
+	}
+	w.expect(t, "zoe", address, 200, []string{">Incomplete<", "Download", "postern certificate verify"}, []string{"Nothing yet"})
+	answer, body := w.ask(t, "zoe", http.MethodGet, address+"/download?number=1", nil)
+	if answer.StatusCode != 200 || answer.Header.Get("Content-Type") != "application/json" || !strings.Contains(answer.Header.Get("Content-Disposition"), "attachment") {
+		t.Fatal(answer.StatusCode, answer.Header)
+	}
+	document, err := certificates.Read([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, _, err := document.Verify(document.Keys.Keys); err != nil || said.Person.ID != ben.ID {
+		t.Fatal(said, err)
+	}
+}
+
+func TestWhatSomebodyHadIsProposed(t *testing.T) {
+	w := newWorld(t)
+	ben := w.people["ben"]
+	page, system := "/users/"+ben.ID.String(), core.NewCause(core.System, time.Now())
+	if _, err := w.lifecycle.Deprovision(t.Context(), system, w.acme.ID, ben.ID); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.lifecycle.Reactivate(t.Context(), system, w.acme.ID, ben.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(t, "zoe", page, 200, []string{"What they had before they left", "Give anew"}, nil)
+	found, err := w.accounts.Proposals(t.Context(), w.db, w.acme.ID, ben.ID)
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	decide := page + "/proposals/" + found[0].Grant.String()
+	for _, test := range []struct {
+		who, do string
+		headers []string
+		status  int
+	}{
+		{"ana", "accept", nil, 403}, {"zoe", "accept", []string{"Sec-Fetch-Site", "cross-site"}, 403}, {"zoe", "both", nil, 400},
+		{"zoe", "accept", nil, 303}, {"zoe", "accept", nil, 404},
+	} {
+		if answer, body := w.ask(t, test.who, http.MethodPost, decide, url.Values{"do": {test.do}}, test.headers...); answer.StatusCode != test.status {
+			t.Errorf("%s %s: %d %s", test.who, test.do, answer.StatusCode, body)
+		}
+	}
+	if role, err := w.accounts.MayUse(t.Context(), w.db, w.acme.ID, ben.ID, w.wiki.ID); err != nil || role != "collaborator" {
+		t.Fatal(role, err)
+	}
+}
+
+func TestSuccessionIsSet(t *testing.T) {
+	w := newWorld(t)
+	of := "/accounts/" + w.wiki.ID.String() + "/succession"
+	w.expect(t, "ana", of, 200, []string{"Who owns this account"}, nil)
+	w.expect(t, "ben", of, 403, nil, []string{"textarea"})
+	w.expect(t, "gus", of, 404, nil, []string{"textarea"})
+	w.expect(t, "ana", "/settings/succession", 403, nil, []string{"textarea"})
+	set := func(who, path, list string, status int) {
+		t.Helper()
+		if answer, body := w.ask(t, who, http.MethodPost, path, url.Values{"successors": {list}}); answer.StatusCode != status {
+			t.Errorf("%s: %d %s", who, answer.StatusCode, body)
+		}
+	}
+	set("ana", of, "@manager\r\n\r\n "+w.people["ben"].UserName+" \r\n", 303)
+	w.expect(t, "ana", of, 200, []string{"@manager\n" + w.people["ben"].UserName + "</textarea>"}, nil)
+	set("ana", of, "nobody of this name", 400)
+	set("ben", of, "", 403)
+	set("zoe", "/settings/succession", "@manager", 303)
+	w.expect(t, "zoe", "/settings/succession", 200, []string{"@manager</textarea>"}, nil)
+}
