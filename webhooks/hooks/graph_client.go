@@ -45,7 +45,7 @@ func (s *Service) tend(ctx context.Context, hook Hook) error {
 	if err := talk.subscribe(ctx); err != nil {
 		return err
 	}
-	if hook.Resync {
+	if talk.hook.Resync {
 		if err := talk.resync(ctx); err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ type subscription struct {
 }
 
 const updateState = `
-update hooks set hashes = @hashes, previous_ends = @ends where workspace_id = @workspace and id = @id`
+update hooks set hashes = @hashes, previous_ends = @ends, resync = resync or @resync::boolean where workspace_id = @workspace and id = @id`
 
 const updateRemote = `
 update hooks set remote_id = @remote, remote_ends = @ends, verified = coalesce(@verified::timestamptz, verified)
@@ -131,7 +131,7 @@ func (t *conversation) subscribe(ctx context.Context) error {
 	state := seal.NewToken("pst_hook")
 	hashes := append([][]byte{seal.HashToken(state.Reveal())}, t.hook.Hashes[:min(1, len(t.hook.Hashes))]...)
 	if _, err := t.DB.Exec(ctx, updateState, pgx.StrictNamedArgs{
-		"workspace": t.hook.Workspace, "id": t.hook.ID, "hashes": hashes, "ends": now.Add(DefaultOverlap),
+		"workspace": t.hook.Workspace, "id": t.hook.ID, "hashes": hashes, "ends": now.Add(DefaultOverlap), "resync": t.hook.Resync,
 	}); err != nil {
 		return postgres.Classify(err)
 	}
@@ -180,7 +180,8 @@ func (t *conversation) resync(ctx context.Context) error {
 	return err
 }
 
-// delta follows the pages of a look at users, and keeps where the next one goes on.
+// delta follows the pages of a look at users, and keeps where the next one goes on. Somebody is told of once in a look,
+// by the link it began with, however often it is broken off and begun again: also from the beginning.
 func (t *conversation) delta(ctx context.Context, address string, tell bool) error {
 	for {
 		if err := sameOrigin(address, t.base); err != nil {
@@ -199,7 +200,7 @@ func (t *conversation) delta(ctx context.Context, address string, tell bool) err
 			if !tell || !left || one.ID == "" {
 				continue
 			}
-			if err := t.left(ctx, one, "users/delta", address+" "+one.ID, time.Time{}); err != nil {
+			if err := t.left(ctx, one, "users/delta", t.hook.DeltaLink+" "+one.ID, time.Time{}); err != nil {
 				return err
 			}
 		}

@@ -30,6 +30,7 @@ type double struct {
 	renewed  int
 	deleted  int
 	gone     bool // it has forgotten the subscription
+	lost     bool // it makes a subscription, and its answer never comes
 	disabled map[string]bool
 	missing  map[string]bool // people who are not found
 	sessions map[string]time.Time
@@ -100,7 +101,11 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.state, d.gone = body["clientState"], false
 		d.made++
 		id := fmt.Sprint("sub-", d.made)
+		lost := d.lost
 		d.lock.Unlock()
+		if lost {
+			panic(http.ErrAbortHandler)
+		}
 		answer(201, map[string]any{"id": id, "expirationDateTime": ends})
 	case strings.HasPrefix(r.URL.Path, "/v1.0/subscriptions/"):
 		if gone {
@@ -134,7 +139,7 @@ func (d *double) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				value = append(value, map[string]any{"id": id, "accountEnabled": false})
 			}
 			d.changed = []string{}
-			answer(200, map[string]any{"value": value, "@odata.deltaLink": d.URL + "/v1.0/users/delta?$deltatoken=one"})
+			answer(200, map[string]any{"value": value, "@odata.deltaLink": fmt.Sprint(d.URL, "/v1.0/users/delta?$deltatoken=after-", len(d.deltas))})
 		case r.URL.Query().Get("$deltatoken") == "latest":
 			answer(200, map[string]any{"value": []any{}, "@odata.deltaLink": d.URL + "/v1.0/users/delta?$deltatoken=one"})
 		case r.URL.Query().Get("$deltatoken") == "one":
