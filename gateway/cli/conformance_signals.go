@@ -19,7 +19,7 @@ type conformanceSignals struct {
 	Token   string        `env:"POSTERN_API_TOKEN" required:"" help:"Token of a service account with connections:read, connections:write and signals:read, or file:PATH or env:NAME." placeholder:"TOKEN"`
 	Listen  string        `help:"Where the suite's own identity provider listens." default:"127.0.0.1:0" placeholder:"ADDRESS"`
 	Public  string        `help:"Where the gateway reaches it: https, or http on the gateway's own machine; the listening address when left out." placeholder:"URL"`
-	Only    string        `placeholder:"PART" help:"Only vectors whose name contains PART; commas separate several: back_channel_logout/,ssf_push/alg."`
+	Only    string        `placeholder:"PART" help:"Only vectors whose name contains PART; commas separate several: back_channel_logout/,ssf_poll/alg."`
 	Format  string        `enum:"text,json,html" default:"text" help:"text, json or html (one page to send to somebody)."`
 	Output  string        `type:"path" placeholder:"FILE" help:"Write the report to FILE; the summary still goes to the terminal."`
 	Timeout time.Duration `default:"40s" help:"Longest wait for an answer."`
@@ -27,7 +27,7 @@ type conformanceSignals struct {
 
 // Help is shown by --help.
 func (conformanceSignals) Help() string {
-	return `Plays an identity provider of its own: it hosts its discovery document and keys, makes connections to itself through the API, provisions people by SCIM, signs them in, and sends every vector of every door with real signatures: Universal Logout, back-channel logout, Shared Signals. It looks at statuses, at what errors are called, at whose sessions died, and at the receipts.
+	return `Plays an identity provider of its own: it hosts its discovery document and keys, makes connections to itself through the API, provisions people by SCIM, signs them in, and sends every vector of every door with real signatures: Universal Logout, back-channel logout, Shared Signals pushed and polled, Okta event hooks, Microsoft Graph, Standard Webhooks and other signed webhooks. It is their Microsoft Graph and their transmitter too, so a worker has to run. It looks at statuses, at what errors are called, at whose sessions died, and at the receipts.
 
   postern token create --workspace test --name suite --scopes connections:read,connections:write,signals:read
   postern conformance signals --url https://postern.example.com --token file:token --listen :8443 --public https://idp.test.example.com
