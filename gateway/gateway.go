@@ -131,7 +131,7 @@ func (g *Gateway) wire() error {
 	}
 	g.signals = &signals.Signals{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, PublicURL: g.config.PublicURL,
-		Now: g.now, Wake: g.sequencer.Wake, Log: g.log, Meter: g.metrics,
+		Now: g.now, Wake: g.sequencer.Wake, Log: g.log, Meter: g.metrics, Later: true,
 	}
 	g.listen()
 	g.transmit()
@@ -197,6 +197,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	if g.plays(RoleGateway) || g.plays(RoleWorker) { // where people leave, and where what follows is done
 		group.Go(func() error { return g.takers.Run(ctx) })
+		group.Go(func() error { return g.signals.KeepSettled(ctx) })
 	}
 	if !g.plays(RoleGateway) && g.config.Listen != "" {
 		group.Go(func() error { return g.serve(ctx) })

@@ -126,7 +126,12 @@ func (s *Service) prove(ctx context.Context, path string, header http.Header, re
 			return tooMany(wait)
 		}
 	}
-	token, err := s.verify(ctx, compact, request)
+	if s.work.closed(request.received, from) {
+		return crowded()
+	}
+	ask := &asked{Keys: s.Keys, work: &s.work, now: request.received, from: from}
+	token, err := s.verify(ctx, &jwt.Verifier{Keys: ask, Now: s.now}, compact, request)
+	ask.end(err)
 	if kind := core.KindOf(err); err != nil && (kind == core.KindUnauthenticated || kind == core.KindDenied) {
 		s.failures.Count(request.received, from)
 	}
@@ -140,16 +145,16 @@ func (s *Service) prove(ctx context.Context, path string, header http.Header, re
 
 // verify judges a token by the connection as it is remembered. What comes of it has to ask whether the connection
 // is still the same: see confirm.
-func (s *Service) verify(ctx context.Context, compact string, request *logout) (jwt.Token, error) {
-	token, err := s.judge().Verify(ctx, compact, s.expected(request.connection, false))
-	if err == nil || core.AsError(err).Code != jwt.StageType || s.judge().Plausible(compact, s.expected(request.connection, true)) != nil {
+func (s *Service) verify(ctx context.Context, judge *jwt.Verifier, compact string, request *logout) (jwt.Token, error) {
+	token, err := judge.Verify(ctx, compact, s.expected(request.connection, false))
+	if err == nil || core.AsError(err).Code != jwt.StageType || judge.Plausible(compact, s.expected(request.connection, true)) != nil {
 		return token, err
 	}
 	untyped, failed := s.untyped(ctx, request.connection, rememberFor)
 	if failed != nil || !untyped {
 		return jwt.Token{}, err
 	}
-	if token, err = s.judge().Verify(ctx, compact, s.expected(request.connection, true)); err != nil {
+	if token, err = judge.Verify(ctx, compact, s.expected(request.connection, true)); err != nil {
 		return jwt.Token{}, err
 	}
 	// Whether such tokens may come is no part of the connection's row.
@@ -157,7 +162,7 @@ func (s *Service) verify(ctx context.Context, compact string, request *logout) (
 		return jwt.Token{}, failed
 	}
 	if !untyped {
-		return s.judge().Verify(ctx, compact, s.expected(request.connection, false))
+		return judge.Verify(ctx, compact, s.expected(request.connection, false))
 	}
 	return token, nil
 }

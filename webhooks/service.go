@@ -41,6 +41,7 @@ type Service struct {
 	verifier    *jwt.Verifier
 	connections remembered
 	failures    origins.Failures
+	work        work
 }
 
 // Mount adds the routes.

@@ -237,6 +237,7 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 	t.Run("the right one, and again", func(t *testing.T) {
 		token := f.sign(t, mint{}, okta, subject[okta])
 		s.secrets.plant("a logout token", token)
+		since := last(t, s.API)
 		for range 2 { // an IdP that saw no answer asks again, and is answered the same
 			if got := s.send(t, sent{Path: okta, Token: token, Type: jsonType, Body: body}); got.status != http.StatusNoContent || got.text != "" {
 				t.Fatalf("answered %d %s", got.status, got.text)
@@ -245,6 +246,7 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 				t.Fatal("the session lives on")
 			}
 		}
+		s.toldSince(t, s.API, core.UserLoggedOut, since, 1)
 		after := s.settled(t, ana.account)
 		s.send(t, sent{Path: okta, Token: token, Type: jsonType, Body: `{"sub_id":{"format":"email","email":"dana.reyes@acme.example"}}`}).
 			oauthError(t, http.StatusUnauthorized, "invalid_token")

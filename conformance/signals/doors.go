@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // revoked plays a step of Universal Logout.
@@ -67,6 +68,9 @@ func (p *play) revoked(ctx context.Context, v vector) error {
 	return p.receipt(ctx, v, "logout", v.Expect.Status == http.StatusNoContent && !v.Same && len(v.ends()) > 0)
 }
 
+// arrives is how long a receipt may take: the sender is answered before.
+const arrives = 10 * time.Second
+
 // receipt wants one where something was done, and none where nothing was believed.
 func (p *play) receipt(ctx context.Context, v vector, kind string, wanted bool) error {
 	jti := claim(p.token, "jti")
@@ -74,6 +78,14 @@ func (p *play) receipt(ctx context.Context, v vector, kind string, wanted bool) 
 		return nil
 	}
 	found, err := p.receiptOf(ctx, jti)
+	for began := time.Now(); wanted && found == nil && err == nil && time.Since(began) < arrives; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond):
+			found, err = p.receiptOf(ctx, jti)
+		}
+	}
 	if err != nil {
 		return err
 	}

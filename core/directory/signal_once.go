@@ -25,15 +25,20 @@ delete from signed_token_uses where ctid = any(array(
 // Of so many uses one takes expired ones with it, twice as many as came in the meantime.
 const sweepEvery = 64
 
+// QueueSweepUses forgets, now and then, uses of a connection's tokens that have expired.
+func (d *Directory) QueueSweepUses(batch *pgx.Batch, connection core.ID, tokenID string) {
+	if rand.IntN(sweepEvery) == 0 {
+		batch.Queue(deleteUses, pgx.StrictNamedArgs{"connection": connection, "token": tokenID, "now": d.now(), "limit": 2 * sweepEvery})
+	}
+}
+
 // QueueTokenUse is UseTokenID as part of what is sent to the database together. first tells whether the token
 // had not come before; if it had, UseTokenID says what it was answered.
 func (d *Directory) QueueTokenUse(batch *pgx.Batch, connection core.ID, tokenID string, bodyHash []byte, status int, expires time.Time, first *bool) error {
 	if err := present("jti", tokenID); err != nil {
 		return err
 	}
-	if rand.IntN(sweepEvery) == 0 {
-		batch.Queue(deleteUses, pgx.StrictNamedArgs{"connection": connection, "token": tokenID, "now": d.now(), "limit": 2 * sweepEvery})
-	}
+	d.QueueSweepUses(batch, connection, tokenID)
 	batch.Queue(insertUse, pgx.StrictNamedArgs{
 		"connection": connection, "token": tokenID, "body": bodyHash, "status": status, "expires": expires,
 	}).Exec(func(done pgconn.CommandTag) error {

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -31,7 +32,11 @@ returning s.user_id, s.id, ` + sessionLived
 // QueueEndMeant ends every session of whom QueueLockMeant locked before it in the same transaction, and lists them.
 // Their epochs are to be raised by QueueRaiseEpochNow.
 func (d *Directory) QueueEndMeant(batch *pgx.Batch, workspace core.ID, reason string, ended *[]Ended) {
-	batch.Queue(endMeantSessions, d.limits(pgx.StrictNamedArgs{"workspace": workspace, "now": d.now(), "reason": reason})).Query(func(rows pgx.Rows) error {
+	d.queueEnd(batch, endMeantSessions, workspace, d.now(), reason, ended)
+}
+
+func (d *Directory) queueEnd(batch *pgx.Batch, statement string, workspace core.ID, at time.Time, reason string, ended *[]Ended) {
+	batch.Queue(statement, d.limits(pgx.StrictNamedArgs{"workspace": workspace, "now": at, "reason": reason})).Query(func(rows pgx.Rows) error {
 		*ended = nil
 		var one Ended
 		_, err := pgx.ForEachRow(rows, []any{&one.User.ID, &one.ID, &one.Live}, func() error {

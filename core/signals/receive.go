@@ -15,7 +15,9 @@ import (
 	"postern/core/policies"
 )
 
-// Receive carries out a signal and returns its receipt, after the commit. It is one transaction: whom the signal
+// Receive carries out a signal and returns its receipt, after the commit. With Later, a logout by a token is answered
+// as soon as its sessions are dead: the receipt that is returned says no more, and KeepSettled does the rest and writes
+// it. Everything else is one transaction: whom the signal
 // means inside its connection, what the policy makes of it, whether the incident was told before, whether too
 // many are meant at once, the effect, the receipt, the events, and the single use of what carried it (once; nil:
 // none). A signal that means nobody is NotFound, with its receipt. The same carrier for another request is
@@ -24,6 +26,9 @@ func (s *Signals) Receive(ctx context.Context, cause core.Cause, signal Signal, 
 	signal, err := s.checked(cause, signal)
 	if err != nil {
 		return Receipt{}, err
+	}
+	if left, ok := s.atOnce(ctx, cause, signal, once); ok {
+		return s.answer(ctx, left, once), nil
 	}
 	var t *telling
 	err = s.DB.Command(ctx, directory.Collision, func(batch *pgx.Batch) {
@@ -47,6 +52,26 @@ func (s *Signals) Receive(ctx context.Context, cause core.Cause, signal Signal, 
 		return t.receipt, core.NotFound("user in this connection")
 	}
 	return t.receipt, nil
+}
+
+// answer is the receipt of a signal whose sessions are dead. Where nobody does the rest later, it is done now.
+func (s *Signals) answer(ctx context.Context, left unsettled, once *Once) Receipt {
+	if s.Meter != nil {
+		s.Meter.Ended(left.Signal.Door, s.now().Sub(left.Signal.Received))
+	}
+	if s.Later {
+		s.settleSoon()
+	} else {
+		receipt, done, err := s.settle(ctx, left)
+		s.warn(ctx, "do what is left of a signal", err)
+		if done {
+			receipt.Status = once.Status
+			return receipt
+		}
+	}
+	return Receipt{
+		ID: left.id, Signal: left.Signal, Outcome: Done, Users: left.users, Commands: []Command{EndSessions}, Committed: left.At, Status: once.Status,
+	}
 }
 
 // checked fills in what a door may leave out, and refuses what no door should send.
@@ -82,7 +107,8 @@ type telling struct {
 	once    *Once
 	receipt Receipt
 
-	unused bool // what carried the signal came for the first time
+	left   *unsettled // the sessions are dead: this is the rest
+	unused bool       // what carried the signal came for the first time
 	around surroundings
 	people []directory.User
 	looked bool // what was done lately was read, and sessions ended, with the first look
@@ -102,6 +128,14 @@ func (s *Signals) tell(cause core.Cause, signal Signal, once *Once) *telling {
 	return &telling{Signals: s, cause: cause, signal: signal, once: once, unused: true, receipt: Receipt{ID: core.NewID(), Signal: signal, Outcome: Done}}
 }
 
+// now is when the signal takes effect.
+func (t *telling) now() time.Time {
+	if t.left != nil {
+		return t.left.At
+	}
+	return t.Signals.now()
+}
+
 // keepPlans has the transaction go by the plans it has: what a signal asks is always the same.
 const keepPlans = `set local plan_cache_mode = force_generic_plan`
 
@@ -109,6 +143,10 @@ const keepPlans = `set local plan_cache_mode = force_generic_plan`
 func (t *telling) open(batch *pgx.Batch) {
 	batch.Queue(keepPlans)
 	t.queueSurroundings(batch)
+	if t.left != nil {
+		t.openRest(batch)
+		return
+	}
 	if t.once != nil {
 		// A name that cannot be kept is told by work, which asks again.
 		if err := t.Directory.QueueTokenUse(batch, t.signal.Connection, t.once.TokenID, t.once.BodyHash, t.once.Status, t.once.Expires, &t.unused); err != nil {
@@ -158,7 +196,7 @@ func (t *telling) work(ctx context.Context, tx pgx.Tx, last *pgx.Batch) error {
 		if err := t.Accounts.Administrator(ctx, tx, t.cause, t.signal.Workspace); err != nil {
 			return err
 		}
-	} else if !t.around.found {
+	} else if !t.around.found && t.left == nil {
 		return core.NotFound("connection")
 	}
 	for _, person := range t.people {
@@ -316,7 +354,9 @@ func (t *telling) look(ctx context.Context, tx pgx.Tx, wanted []Command) error {
 	}
 	now := t.now()
 	for _, person := range t.people {
-		t.Directory.QueueRaiseEpochNow(t.last, person.Workspace, person.ID)
+		if t.left == nil {
+			t.Directory.QueueRaiseEpochNow(t.last, person.Workspace, person.ID)
+		}
 		t.events = append(t.events, core.NewEvent(core.UserLoggedOut, person.Workspace, t.cause, now, person.Target()))
 		for _, one := range t.ended {
 			if one.User.ID == person.ID && one.Live {

@@ -28,7 +28,13 @@ type Signals struct {
 	// Meter is told of every signal, if set.
 	Meter Meter
 
+	// Later leaves to KeepSettled what nobody has to wait for. Without it all is done before anybody is answered.
+	Later bool
+
 	once      sync.Once
+	gathering gathering
+	waker     sync.Once
+	more      chan struct{}  // there is something left to do
 	strangers audit.Throttle // of refusals before anybody was proven
 	proven    audit.Throttle // and after
 }
@@ -47,6 +53,19 @@ func (s *Signals) now() time.Time {
 		return time.Now().UTC().Truncate(time.Microsecond)
 	}
 	return s.Now().UTC().Truncate(time.Microsecond)
+}
+
+// settleSoon has KeepSettled do what is left of a signal.
+func (s *Signals) settleSoon() {
+	select {
+	case s.left() <- struct{}{}:
+	default:
+	}
+}
+
+func (s *Signals) left() chan struct{} {
+	s.waker.Do(func() { s.more = make(chan struct{}, 1) })
+	return s.more
 }
 
 func (s *Signals) wake() {

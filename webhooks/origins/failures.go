@@ -44,6 +44,9 @@ func Of(door core.ID, address string) Origin {
 	return Origin{door, network}
 }
 
+// Door is what the origin knocks at.
+func (o Origin) Door() core.ID { return o.door }
+
 // Failures counts what each origin does wrong. The zero value is ready, and safe for concurrent use.
 type Failures struct {
 	lock  sync.Mutex

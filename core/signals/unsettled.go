@@ -1,0 +1,198 @@
+package signals
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/directory"
+)
+
+// unsettled is a signal whose sessions are dead, and the rest of which is to be done.
+type unsettled struct {
+	id        core.ID // the receipt's
+	workspace core.ID
+	users     []core.ID // whose sessions they were
+	text      []byte    // what follows, as it was read
+	attempts  int       // that failed
+
+	Cause  core.Cause
+	Signal Signal
+	Digest []byte    // of its evidence
+	At     time.Time // when its sessions died
+}
+
+// wish is a signal on its way to be unsettled, with others that came at the same time.
+type wish struct {
+	unsettled
+	once    *Once
+	written []byte        // what is kept of it
+	granted bool          // its sessions are dead
+	done    chan struct{} // closed when that is known
+}
+
+const (
+	// together is how many signals make their sessions dead in one transaction at most, and lanes how many such
+	// transactions are under way: while one waits for the disk the next one gathers.
+	together = 64
+	lanes    = 2
+	// gathered bounds such a transaction. Nobody waits for another's lock in it.
+	gathered = 10 * time.Second
+)
+
+// gathering is what has not been sent yet.
+type gathering struct {
+	lock    sync.Mutex
+	waiting []*wish
+	sending int
+}
+
+// Where the policy asks for more than ends sessions and rotates, nothing is left for later: who is to be shut out in
+// other ways too must not come back in between.
+const plainPolicy = `not exists (
+	select from signal_policies p
+	where p.workspace_id = @workspace and p.signal_case = 'logout' and (p.connection_id is null or p.connection_id = @connection)
+		and not p.commands <@ array['end_sessions', 'rotate', 'rotate_seen'])`
+
+const insertUnsettled = `
+insert into signals_unsettled (id, workspace_id, users, said, due)
+select @id::uuid, @workspace::uuid, o.ids, @said::json, @due::timestamptz from out o
+returning users`
+
+var (
+	outByEmail   = directory.OutByEmail(plainPolicy, insertUnsettled)
+	outBySubject = directory.OutBySubject(plainPolicy, insertUnsettled)
+	outLatest    = directory.OutLatest(`
+	select n.workspace_id, m.user_id from signals_unsettled n cross join lateral unnest(n.users) m (user_id)
+	where n.id = any((select @ids::uuid[])::uuid[]) and n.workspace_id = any((select @workspaces::uuid[])::uuid[])`)
+)
+
+// atOnce makes a signal's sessions dead and leaves the rest for later, if that is all its policy cannot wait with. It is
+// not ok when the signal is not of that kind, when the token came before, when it means nobody, and whenever anything
+// is unusual: then nothing has happened, or it is known that the token was used.
+func (s *Signals) atOnce(ctx context.Context, cause core.Cause, signal Signal, once *Once) (left unsettled, ok bool) {
+	if once == nil || signal.Judged == 0 || signal.Kind != Logout || signal.SID != "" || cause.Actor.Kind != core.ActorConnection ||
+		len(signal.cases()) != 1 || once.TokenID == "" {
+		return unsettled{}, false
+	}
+	one := &wish{
+		unsettled: unsettled{
+			id: core.NewID(), workspace: signal.Workspace, Cause: cause, Signal: signal, Digest: signal.Evidence.Digest, At: s.now(),
+		},
+		once: once, done: make(chan struct{}),
+	}
+	switch signal.Subject.Format {
+	case FormatEmail, FormatAccount, FormatIssSub:
+	default:
+		return unsettled{}, false
+	}
+	var err error
+	if one.written, err = json.Marshal(one.unsettled); err != nil {
+		return unsettled{}, false
+	}
+	s.gathering.add(one, func() { s.send(context.WithoutCancel(ctx)) })
+	select {
+	case <-one.done:
+		return one.unsettled, one.granted
+	case <-ctx.Done(): // whoever asks next learns what came of it by the token
+		return unsettled{}, false
+	}
+}
+
+// add has a wish sent with the next transaction.
+func (g *gathering) add(one *wish, send func()) {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	g.waiting = append(g.waiting, one)
+	if g.sending < lanes {
+		g.sending++
+		go send()
+	}
+}
+
+// next is what the next transaction is about: no token twice. None: nobody sends any more.
+func (g *gathering) next() []*wish {
+	g.lock.Lock()
+	defer g.lock.Unlock()
+	type use struct {
+		connection core.ID
+		token      string
+	}
+	used := map[use]bool{}
+	var taken, left []*wish
+	for _, one := range g.waiting {
+		key := use{one.Signal.Connection, one.once.TokenID}
+		if len(taken) == together || used[key] {
+			left = append(left, one)
+			continue
+		}
+		used[key] = true
+		taken = append(taken, one)
+	}
+	g.waiting = left
+	if len(taken) == 0 {
+		g.sending--
+	}
+	return taken
+}
+
+// send sends as long as somebody waits.
+func (s *Signals) send(ctx context.Context) {
+	for wishes := s.gathering.next(); len(wishes) > 0; wishes = s.gathering.next() {
+		if err := s.shutOut(ctx, wishes); err != nil {
+			s.warn(ctx, "end the sessions of several at once", err)
+			// One that cannot be written spoils it for all: each is done by itself.
+			for _, one := range wishes {
+				one.granted = false
+			}
+		}
+		for _, one := range wishes {
+			close(one.done)
+		}
+	}
+}
+
+func (s *Signals) shutOut(ctx context.Context, wishes []*wish) error {
+	ctx, cancel := context.WithTimeout(ctx, gathered)
+	defer cancel()
+	return s.DB.Batch(ctx, nil, func(batch *pgx.Batch) error {
+		ids, workspaces := make([]core.ID, len(wishes)), make([]core.ID, len(wishes))
+		for i, one := range wishes {
+			ids[i], workspaces[i] = one.id, one.workspace
+			s.queueOut(batch, one)
+		}
+		batch.Queue(outLatest, pgx.StrictNamedArgs{"ids": ids, "workspaces": workspaces})
+		s.Directory.QueueSweepUses(batch, wishes[0].Signal.Connection, wishes[0].once.TokenID)
+		return nil
+	})
+}
+
+func (s *Signals) queueOut(batch *pgx.Batch, one *wish) {
+	signal := one.Signal
+	args := pgx.StrictNamedArgs{
+		"id": one.id, "workspace": one.workspace, "connection": signal.Connection, "row": int64(signal.Judged), "token": one.once.TokenID,
+		"body": one.once.BodyHash, "status": one.once.Status, "expires": one.once.Expires, "now": s.Directory.OutMoment(),
+		"said": string(one.written), "due": one.At,
+	}
+	statement := outByEmail
+	switch signal.Subject.Format {
+	case FormatEmail:
+		args["email"] = signal.Subject.Email
+	case FormatAccount:
+		args["email"] = accountAddress(signal.Subject.URI)
+	default:
+		statement, args["issuer"], args["subject"] = outBySubject, signal.Subject.Issuer, signal.Subject.Subject
+	}
+	one.granted = false
+	batch.Queue(statement, args).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&one.users}, func() error {
+			one.granted = true
+			return nil
+		})
+		return err
+	})
+}
