@@ -297,3 +297,14 @@ func (h house) verified(t tester, view certificates.View) certificates.Certifica
 	must(t, err)
 	return said
 }
+
+// rotate has an account's password changed, and waits for it.
+func (h house) rotate(t tester, account core.ID) {
+	t.Helper()
+	h.tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := h.rotations.Plan(ctx, tx, h.system(), h.workspace, account, rotation.ReasonManual, 0)
+		return err
+	})
+	h.work(t)
+	h.clock.pass(time.Hour) // past the budget of failed sign-ins
+}
