@@ -46,15 +46,14 @@ func receiverAt(id core.ID) string { return "/destinations/receivers/" + id.Stri
 
 // streamOf tells how a receiver's stream goes, if it has one.
 func (s *Service) streamOf(ctx context.Context, one transmitter.Receiver) (destination, *transmitter.Stream, error) {
-	line := destination{State: noStream}
 	stream, err := s.Receivers.StreamOf(ctx, s.DB, one.Workspace, one.ID)
-	switch {
-	case core.KindOf(err) == core.KindNotFound && err != nil:
-		line.Name, line.Page = one.Name, receiverAt(one.ID)
-		return line, nil, nil
-	case err == nil:
-		line, err = s.destinationOf(ctx, one.Workspace, stream.ID)
+	if core.KindOf(err) == core.KindNotFound {
+		return destination{Name: one.Name, Page: receiverAt(one.ID), State: noStream}, nil, nil
 	}
+	if err != nil {
+		return destination{}, nil, err
+	}
+	line, err := s.destinationOf(ctx, one.Workspace, stream.ID)
 	line.Name, line.Page, line.Address = one.Name, receiverAt(one.ID), stream.EndpointURL
 	if stream.Delivery == "poll" {
 		line.Address = "it polls"
