@@ -23,6 +23,9 @@ type Access struct {
 	Expires   *time.Time // when the role ends by itself; nil: never
 }
 
+// Direct reports whether they have a grant of their own.
+func (a Access) Direct() bool { return !a.Grant.IsZero() }
+
 // AccessQuery narrows Access. The zero query is the first page.
 type AccessQuery struct {
 	Limit int     // default 100, at most 500

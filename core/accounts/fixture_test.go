@@ -301,7 +301,7 @@ func (s *side) access(t tester, account core.ID, query accounts.AccessQuery) str
 			t.Fatal(err)
 		}
 		for _, one := range found {
-			words = append(words, one.Name+":"+s.how(one.Role, !one.Grant.IsZero(), one.Teams, one.Expires))
+			words = append(words, one.Name+":"+s.how(one.Role, one.Direct(), one.Teams, one.Expires))
 		}
 		if query.Limit == 0 || len(found) < query.Limit {
 			slices.Sort(words)

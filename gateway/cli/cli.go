@@ -27,6 +27,7 @@ type commands struct {
 	Connection  connectionCommands   `cmd:"" help:"Connect identity providers, and keep their tokens."`
 	Token       tokenCommands        `cmd:"" help:"Give scripts and other systems tokens for the API."`
 	User        userCommands         `cmd:"" help:"Make the first owner."`
+	Grant       grantCommands        `cmd:"" help:"Share accounts, and see who may use what."`
 	Session     sessionCommands      `cmd:"" help:"See who is signed in, end sessions, and set how long they last."`
 	SCIM        scimCommands         `cmd:"" name:"scim" help:"See what identity providers asked for, and play it again."`
 	Certificate certificateCommands  `cmd:"" help:"Prove what became of the passwords of who left, and verify it."`

@@ -117,19 +117,22 @@ func (s *Service) latest(ctx context.Context, workspace core.ID) (map[core.ID]*r
 
 // accountPage is one account.
 type accountPage struct {
-	Account   accounts.Account
-	App       accounts.App
-	Role      accounts.Role // of the reader; empty: an administrator without a grant
-	Manages   bool          // owner or administrator
-	Grants    []accounts.Grant
-	Exposures []accounts.Exposure
-	Versions  []accounts.Version
-	Rotations []rotation.Rotation
-	Chosen    *rotation.Rotation
-	Steps     []stepLine
-	Subjects  []subject // who it could be shared with
-	Problem   string    // of the action that was refused
-	Again     string    // reveal or fill: asked for before the reader proved themselves, and offered again
+	Account    accounts.Account
+	App        accounts.App
+	Role       accounts.Role // of the reader; empty: an administrator without a grant
+	Manages    bool          // owner or administrator
+	Grants     []accounts.Grant
+	People     []accounts.Access // a page of everybody who may use it
+	Further    bool              // not the first page
+	MorePeople string
+	Exposures  []accounts.Exposure
+	Versions   []accounts.Version
+	Rotations  []rotation.Rotation
+	Chosen     *rotation.Rotation
+	Steps      []stepLine
+	Subjects   []subject // who it could be shared with
+	Problem    string    // of the action that was refused
+	Again      string    // reveal or fill: asked for before the reader proved themselves, and offered again
 }
 
 // Busy reports whether a rotation is under way: the page then updates by itself.
@@ -195,6 +198,9 @@ func (s *Service) loadAccount(c *gin.Context) (accountPage, error) {
 		return accountPage{}, err
 	}
 	if page.Manages {
+		if err := s.loadPeople(c, &page); err != nil {
+			return accountPage{}, err
+		}
 		if page.Exposures, err = s.Accounts.Exposures(ctx, s.DB, by.workspace(), id, 20); err != nil {
 			return accountPage{}, err
 		}
@@ -221,6 +227,20 @@ func (s *Service) loadAccount(c *gin.Context) (accountPage, error) {
 		page.Steps = append(page.Steps, stepLine{Step: step, After: step.At.Sub(page.Chosen.Cause.Received), Evidence: pretty(step.Evidence)})
 	}
 	return page, nil
+}
+
+// loadPeople adds who may use the account, and through what.
+func (s *Service) loadPeople(c *gin.Context, page *accountPage) error {
+	after, err := queryID(c, "people")
+	if err != nil {
+		return err
+	}
+	page.Further = !after.IsZero()
+	page.People, err = s.Accounts.Access(c.Request.Context(), s.DB, page.Account.Workspace, page.Account.ID, accounts.AccessQuery{Limit: pageSize, After: after})
+	if len(page.People) == pageSize {
+		page.MorePeople = page.People[pageSize-1].User.String()
+	}
+	return err
 }
 
 // may gives the reader's role on an account. An administrator without one passes; anybody else is

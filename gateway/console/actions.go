@@ -90,7 +90,7 @@ func (s *Service) share(c *gin.Context) {
 			expires = new(s.now().Add(lasting))
 		}
 		_, err = s.Lifecycle.Share(ctx, tx, s.cause(c), by.workspace(), account, accounts.Sharing{
-			Subject: subject, Role: accounts.Role(c.PostForm("role")), Expires: expires,
+			Subject: subject, Role: accounts.Role(c.PostForm("role")), Expires: expires, Purpose: c.PostForm("purpose"),
 		})
 		return err
 	})

@@ -19,10 +19,12 @@ const recent = 10
 // userPage is one person.
 type userPage struct {
 	directory.User
-	Through  string // the connection's name
-	Teams    []directory.Team
-	Sessions []shownSession
-	Standing directory.Standing // what signals left with them
+	Through    string // the connection's name
+	Teams      []directory.Team
+	Sessions   []shownSession
+	Usable     []accounts.Usable // a page of what they can use
+	MoreUsable string
+	Standing   directory.Standing // what signals left with them
 	// Certificates are of their departures and logouts, latest first; Proposals what they had before the last.
 	Certificates []certificates.Summary
 	Proposals    []accounts.Proposal
@@ -68,6 +70,16 @@ func (s *Service) loadUser(c *gin.Context) (userPage, error) {
 	}
 	if page.Teams, err = s.Directory.TeamsOf(ctx, s.DB, by.workspace(), id); err != nil {
 		return userPage{}, err
+	}
+	after, err := queryID(c, "accounts")
+	if err != nil {
+		return userPage{}, err
+	}
+	if page.Usable, err = s.Accounts.Usable(ctx, s.DB, by.workspace(), id, accounts.UsableQuery{Limit: pageSize, After: after}); err != nil {
+		return userPage{}, err
+	}
+	if len(page.Usable) == pageSize {
+		page.MoreUsable = page.Usable[pageSize-1].ID.String()
 	}
 	if page.Standing, err = s.Directory.Standing(ctx, s.DB, by.workspace(), id); err != nil {
 		return userPage{}, err
