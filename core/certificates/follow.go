@@ -30,9 +30,9 @@ func (c *Certificates) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	for {
 		if _, err := c.Follow(ctx); err != nil {
-			c.warn(ctx, "what happened could not be read", err)
+			c.warn(ctx, "read what happened", err)
 		} else if _, err := c.IssueDue(ctx); err != nil {
-			c.warn(ctx, "a certificate could not be issued", err)
+			c.warn(ctx, "issue a certificate", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -44,7 +44,7 @@ func (c *Certificates) Run(ctx context.Context) error {
 
 func (c *Certificates) warn(ctx context.Context, what string, err error) {
 	if ctx.Err() == nil && c.Log != nil {
-		c.Log.WarnContext(ctx, what, "error", err)
+		c.Log.WarnContext(ctx, "certificates cannot be kept up", "what", what, "error", err)
 	}
 }
 

@@ -191,7 +191,9 @@ func TestHistories(t *testing.T) {
 		want := known[leaver.ID]
 		for _, one := range logins {
 			if shared[[2]core.ID{leaver.ID, one.ID}] {
-				want[password{one.ID, version[one.ID] + 1}] = want[password{one.ID, version[one.ID] + 1}]
+				current := password{one.ID, version[one.ID] + 1}
+				seen := want[current]
+				want[current] = seen // named, seen or not
 			}
 		}
 		h.leave(t, leaver)

@@ -38,6 +38,9 @@ func TestPoliciesAreKeptAndTold(t *testing.T) {
 
 	same, err := h.Change(ctx, h.system, h.workspace, made.ID, 1, func(*policies.Policy) {})
 	must(t, err)
+	if same.Version != 1 {
+		t.Errorf("a change of nothing is version %d", same.Version)
+	}
 	h.clock.pass(30 * time.Hour)
 	same, err = h.Change(ctx, h.system, h.workspace, made.ID, 1, func(p *policies.Policy) {
 		p.Schedule = &policies.Schedule{Days: 90, Zone: "Europe/Berlin", From: 120, To: 240}

@@ -68,7 +68,7 @@ func (o *authority) wrong(r *http.Request) string {
 		r.PostFormValue("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
 		return "not private_key_jwt with okta.logs.read"
 	}
-	signed, err := jose.ParseSigned(r.PostFormValue("client_assertion"), []jose.SignatureAlgorithm{jose.RS256})
+	signed, err := jose.ParseSignedCompact(r.PostFormValue("client_assertion"), []jose.SignatureAlgorithm{jose.RS256})
 	if err != nil {
 		return "the assertion is not signed with RS256"
 	}
