@@ -1,7 +1,7 @@
 package core
 
-// The catalogue: every event Postern records. A new one is added here, mapped in siem/ocsf, and
-// nowhere else.
+// The catalogue: every event Postern records. A new one is added here and in EventTypes, mapped in
+// siem/ocsf, and given its sentence in the console; tests say what is missing.
 const (
 	WorkspaceCreated           EventType = "workspace.created"
 	ConnectionCreated          EventType = "connection.created"

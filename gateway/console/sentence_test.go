@@ -2,11 +2,7 @@ package console_test
 
 import (
 	"context"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"net/http"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -18,33 +14,9 @@ import (
 	"postern/siem/ocsf"
 )
 
-// catalogue reads the types of events from where they are declared.
-func catalogue(t testing.TB) []core.EventType {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../../core/catalogue.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var types []core.EventType
-	ast.Inspect(file, func(node ast.Node) bool {
-		if literal, ok := node.(*ast.BasicLit); ok && literal.Kind == token.STRING {
-			text, err := strconv.Unquote(literal.Value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			types = append(types, core.EventType(text))
-		}
-		return true
-	})
-	if len(types) < 50 {
-		t.Fatalf("only %d types of events were found", len(types))
-	}
-	return types
-}
-
 func TestEveryEventHasASentenceAndAClass(t *testing.T) {
 	w := newWorld(t)
-	types := catalogue(t)
+	types := core.EventTypes()
 	w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
 		cause := core.NewCause(w.people["zoe"].Actor(), time.Now())
 		for _, kind := range types {

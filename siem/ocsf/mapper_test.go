@@ -5,11 +5,7 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -26,37 +22,6 @@ import (
 //
 //go:embed testdata/ocsf-1.8.0.schema.json
 var schema []byte
-
-// catalogue reads every event type out of the source of package core.
-func catalogue(t testing.TB) []core.EventType {
-	t.Helper()
-	file, err := parser.ParseFile(token.NewFileSet(), "../../core/catalogue.go", nil, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var types []core.EventType
-	ast.Inspect(file, func(node ast.Node) bool {
-		spec, ok := node.(*ast.ValueSpec)
-		if !ok {
-			return true
-		}
-		if named, ok := spec.Type.(*ast.Ident); !ok || named.Name != "EventType" {
-			t.Errorf("%s is not declared as an EventType", spec.Names[0].Name)
-		}
-		for _, value := range spec.Values {
-			text, err := strconv.Unquote(value.(*ast.BasicLit).Value)
-			if err != nil {
-				t.Fatal(err)
-			}
-			types = append(types, core.EventType(text))
-		}
-		return true
-	})
-	if len(types) < 30 {
-		t.Fatalf("the catalogue seems to have %d types only", len(types))
-	}
-	return types
-}
 
 // records makes a linked record of each kind of event, with every target a kind could need and with
 // none at all.
@@ -94,7 +59,7 @@ func records(t testing.TB, types []core.EventType) []audit.Record {
 }
 
 func TestEveryEventTypeIsMapped(t *testing.T) {
-	types := catalogue(t)
+	types := core.EventTypes()
 	for _, kind := range types {
 		if _, mapped := kinds[kind]; !mapped {
 			t.Errorf("%s has no class: add it to kinds", kind)
@@ -116,7 +81,7 @@ func TestDocumentsAreValid(t *testing.T) {
 	if err := compiler.AddResource("ocsf.json", parsed); err != nil {
 		t.Fatal(err)
 	}
-	for _, record := range records(t, catalogue(t)) {
+	for _, record := range records(t, core.EventTypes()) {
 		text, err := Mapper{Release: "1.0.0"}.Map(record)
 		if err != nil {
 			t.Fatal(err)
@@ -140,7 +105,7 @@ func TestDocumentsAreValid(t *testing.T) {
 
 func TestTheReceiversCopyVerifies(t *testing.T) {
 	var copied []audit.Record
-	for _, record := range records(t, catalogue(t)) {
+	for _, record := range records(t, core.EventTypes()) {
 		text, err := Mapper{}.Map(record)
 		if err != nil {
 			t.Fatal(err)
@@ -170,7 +135,7 @@ func TestTheReceiversCopyVerifies(t *testing.T) {
 }
 
 func TestVersion19ReplacesAccountChange(t *testing.T) {
-	for _, record := range records(t, catalogue(t)) {
+	for _, record := range records(t, core.EventTypes()) {
 		text, err := Mapper{Version: Version19}.Map(record)
 		if err != nil {
 			t.Fatal(err)
@@ -205,7 +170,7 @@ func TestAnOversizedEventIsToldWithoutItsContent(t *testing.T) {
 }
 
 func BenchmarkMap(b *testing.B) {
-	all := records(b, catalogue(b))
+	all := records(b, core.EventTypes())
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		if _, err := (Mapper{}).Map(all[i%len(all)]); err != nil {

@@ -51,7 +51,7 @@ func compose(event core.Event) ([]byte, error) {
 }
 
 // Types implements delivery.Listener: webhooks can be had for every event.
-func (s *Service) Types() []core.EventType { return EventTypes() }
+func (s *Service) Types() []core.EventType { return core.EventTypes() }
 
 // Hear implements delivery.Listener.
 func (s *Service) Hear(ctx context.Context, tx pgx.Tx, events []core.Event) error {

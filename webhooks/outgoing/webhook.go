@@ -81,7 +81,7 @@ func (s *Service) check(w Webhook) error {
 
 func known(name string) bool {
 	noun, all := strings.CutSuffix(name, ".*")
-	for _, kind := range EventTypes() {
+	for _, kind := range core.EventTypes() {
 		if string(kind) == name || all && strings.HasPrefix(string(kind), noun+".") {
 			return true
 		}
