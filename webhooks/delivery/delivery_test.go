@@ -245,9 +245,13 @@ func TestUnorderedLanes(t *testing.T) {
 	must(t, db.Tx(t.Context(), func(tx pgx.Tx) error { return d.SetState(t.Context(), tx, house, lane.ID, delivery.Running, "") }))
 	d.Nudge()
 	until("it goes on", func(left delivery.Backlog) bool { return left.Waiting <= 1 })
+	stop()
+	<-done
 	lock.Lock()
 	defer lock.Unlock()
-	if counted.of("hook delivered") != taken["well"]+taken["later"] || counted.of("hook again") != taken["busy"] || counted.of("hook refused") != 1 || counted.of("hook given_up") != 1 {
+	// The busy one may have had its second and last attempt by now, or not.
+	if counted.of("hook delivered") != taken["well"]+taken["later"] || counted.of("hook again") != 1 || counted.of("hook refused") != 1 ||
+		counted.of("hook given_up") != taken["busy"]-1+taken["gone"] {
 		t.Errorf("%v were counted of %v", counted.counts, taken)
 	}
 	if taken["well"] != 2 || taken["refused"] != 1 || taken["never"] != 0 || taken["later"] != 1 {
