@@ -76,7 +76,7 @@ type certificatesOfUser struct {
 
 type certificateIssue struct {
 	ID     core.ID `path:"id" doc:"The certificate"`
-	Number int     `query:"number" minimum:"0" doc:"Of the issue; the latest if absent"`
+	Number int     `query:"number" minimum:"0" maximum:"1000000" doc:"Of the issue; the latest if absent"`
 }
 
 func (s *Service) certificates(api huma.API) {
