@@ -63,6 +63,8 @@ func TestSchemathesis(t *testing.T) {
 	// positive_data_acceptance is left out: a rule such as "the time has not passed" is in no schema.
 	command := exec.CommandContext(t.Context(), filepath.Join(folder, "schemathesis/bin/schemathesis"), "--config-file", settings, "run", "http://"+address+"/api/v1/openapi.json",
 		"--header", "Authorization: Bearer "+h.api, "--phases", "examples,coverage,fuzzing", "--checks", "all", "--exclude-checks", "positive_data_acceptance",
+		// These ask a provider whose address they are given: tests reach nothing but this machine.
+		"--exclude-operation-id", "createStream", "--exclude-operation-id", "diagnoseConnection",
 		"--max-examples", "10", "--seed", "1", "--no-color", "--workers", "2",
 	)
 	command.Dir = t.TempDir()
