@@ -27,12 +27,8 @@ var floors = map[string]int{
 	"siem":                10,
 	"conformance":         10,
 	"core/signals":        9,
-	"core/posture":        9,
-	"core/reviews":        9,
 	"core/lifecycle":      8,
 	"core/certificates":   7,
-	"core/links":          7,
-	"core/health":         7,
 	"core/policies":       6,
 	"core/rotation":       5,
 	"core/accounts":       4,
@@ -52,8 +48,6 @@ var floors = map[string]int{
 // apart are groups on one floor that never import each other.
 var apart = [][]string{
 	{"scim", "oidc", "webhooks", "connectors", "siem", "conformance"},
-	{"core/signals", "core/posture", "core/reviews"},
-	{"core/certificates", "core/links", "core/health"},
 	{"core/accounts", "core/signing"},
 	{"core/directory", "core/vault"},
 	{"core/audit", "core/jobs", "core/journal", "core/idempotency"},
