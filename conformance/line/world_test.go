@@ -138,7 +138,7 @@ func newWorld(t testing.TB, options worldOptions) *world {
 	w.secret("key", key.Reveal())
 	w.secret("audit-key", seal.GenerateLocalKey().Reveal())
 	w.arguments = append([]string{
-		"serve", "--database", "file:" + w.Folder.In("secrets", "database"), "--listen", fmt.Sprintf("127.0.0.1:%d", gatewayPort),
+		"serve", "--api-rate", "1000", "--database", "file:" + w.Folder.In("secrets", "database"), "--listen", fmt.Sprintf("127.0.0.1:%d", gatewayPort),
 		"--public-url", address, "--key", "file:" + w.Folder.In("secrets", "key"), "--audit-key", "file:" + w.Folder.In("secrets", "audit-key"),
 		"--kafka", w.Broker.Address, "--splunk-url", hec, "--splunk-token", "file:" + w.Folder.In("secrets", "hec"), "--allow-private",
 		"--concurrency", "2", "--log-level", "debug",
