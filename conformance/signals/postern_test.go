@@ -23,6 +23,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"postern/conformance/partstest"
 	"postern/conformance/signals"
 	"postern/core"
 	"postern/core/directory"
@@ -219,6 +220,7 @@ func part(number int, r *http.Request, sent string) map[string]any {
 
 // mutants are faults that gateways have. The vector named has to notice.
 func TestPlantedFaultsAreFound(t *testing.T) {
+	partstest.Long(t, "the suite, once for each fault")
 	h := start(t)
 	at := func(r *http.Request, door string) bool {
 		return strings.Contains(r.URL.Path, door) && r.Method == "POST"
