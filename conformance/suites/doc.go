@@ -2,6 +2,8 @@
 //
 //	package.json       scimmy, scim-patch, scim2-parse-filter   servers and parsers to compare with
 //	requirements.txt   scim2-tester, driven by tester.py        a conformance suite
+//	schemathesis.txt   Schemathesis, run by the tests of gateway  a suite for any API
+//	oasdiff/go.mod     oasdiff, run by them too                 what a change of the API's document breaks
 //	pom.xml            a SCIM SDK, driven by Client.java        a client
 //	keycloak/pom.xml   Keycloak; package.json: oidc-provider    identity providers, started by conformance/optest
 //
