@@ -11,6 +11,7 @@ const (
 	ActorServiceAccount ActorKind = "service_account"
 	ActorConnection     ActorKind = "connection"
 	ActorSystem         ActorKind = "system"
+	ActorRecipient      ActorKind = "recipient" // of a link: somebody without a user, named by their e-mail address
 )
 
 // Actor is who did something. Name is what a person would call it at that moment.

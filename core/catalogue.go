@@ -16,6 +16,21 @@ const (
 	ServiceAccountTokenCreated EventType = "service_account.token_created"
 	ServiceAccountTokenRevoked EventType = "service_account.token_revoked"
 
+	ServiceAccountUpdated             EventType = "service_account.updated" // what is said of it, its scopes among it
+	ServiceAccountDeleted             EventType = "service_account.deleted"
+	ServiceAccountOwnerAdded          EventType = "service_account.owner_added"
+	ServiceAccountOwnerRemoved        EventType = "service_account.owner_removed"
+	ServiceAccountCredentialAdded     EventType = "service_account.credential_added"
+	ServiceAccountCredentialRemoved   EventType = "service_account.credential_removed"
+	ServiceAccountCredentialRead      EventType = "service_account.credential_read"   // by the service account itself
+	ServiceAccountRotationStarted     EventType = "service_account.rotation_started"  // of a credential
+	ServiceAccountRotationAdvanced    EventType = "service_account.rotation_advanced" // the new value is there, distributed, or in use
+	ServiceAccountRotationFinished    EventType = "service_account.rotation_finished" // the old value is revoked
+	ServiceAccountRotationRolledBack  EventType = "service_account.rotation_rolled_back"
+	ServiceAccountFindingOpened       EventType = "service_account.finding_opened" // something is odd about it
+	ServiceAccountFindingAcknowledged EventType = "service_account.finding_acknowledged"
+	ServiceAccountFindingResolved     EventType = "service_account.finding_resolved"
+
 	UserProvisioned   EventType = "user.provisioned"
 	UserUpdated       EventType = "user.updated"
 	UserDeprovisioned EventType = "user.deprovisioned"
@@ -86,17 +101,41 @@ const (
 	SigningKeyCreated EventType = "signing_key.created" // the workspace's first
 	SigningKeyRotated EventType = "signing_key.rotated" // the next one was made, or begins at once
 
-	AppCreated              EventType = "app.created"
-	AccountCreated          EventType = "account.created"
-	AccountShared           EventType = "account.shared"
-	AccountUnshared         EventType = "account.unshared"
-	AccountGrantExpired     EventType = "account.grant_expired" // access ended by the clock
-	AccountPasswordRevealed EventType = "account.password_revealed"
-	AccountPasswordFilled   EventType = "account.password_filled"
-	AccountValidated        EventType = "account.validated"
-	AccountDesynced         EventType = "account.desynced"
-	AccountOrphaned         EventType = "account.orphaned"
-	AccountTagged           EventType = "account.tagged"
+	AppCreated                 EventType = "app.created"
+	AppReconcileAccountChanged EventType = "app.reconcile_account_changed" // whose password sets those of the others
+	AppUpdated                 EventType = "app.updated"                   // its settings were changed
+	AppDryRunFailed            EventType = "app.dry_run_failed"            // and had not before: its passwords may not be changed any more
+	AppDryRunRecovered         EventType = "app.dry_run_recovered"         // the change comes to the gate again
+	AccountCreated             EventType = "account.created"
+	AccountShared              EventType = "account.shared"
+	AccountUnshared            EventType = "account.unshared"
+	AccountGrantExpired        EventType = "account.grant_expired" // access ended by the clock
+	AccountPasswordRevealed    EventType = "account.password_revealed"
+	AccountPasswordFilled      EventType = "account.password_filled"
+	AccountValidated           EventType = "account.validated"
+	AccountDesynced            EventType = "account.desynced"
+	AccountOrphaned            EventType = "account.orphaned"
+	AccountDesyncSuspected     EventType = "account.desync_suspected" // signs that the app has another password
+	AccountAppDisabled         EventType = "account.app_disabled"     // the app has locked or disabled the login
+	AccountUnmanaged           EventType = "account.unmanaged"        // nobody keeps its password up to date
+	AccountManaged             EventType = "account.managed"          // taken under management again
+	AccountAtRisk              EventType = "account.at_risk"          // who is to be locked out may know the password
+	AccountCheckRequested      EventType = "account.check_requested"  // somebody wants a sign-in that tells
+	AccountPasswordStored      EventType = "account.password_stored"  // somebody gave the app's password; a sign-in proves it
+	AccountFillReported        EventType = "account.fill_reported"    // somebody says that the password does not work
+	HealthSettingsChanged      EventType = "workspace.health_settings_changed"
+	AccountTagged              EventType = "account.tagged"
+	AccountTOTPStored          EventType = "account.totp_stored" // what its one-time codes are made from
+	AccountTOTPRemoved         EventType = "account.totp_removed"
+	AccountCodeGiven           EventType = "account.code_given" // somebody was given a one-time code
+	AccountAddressCreated      EventType = "account.address_created"
+	AccountAddressRemoved      EventType = "account.address_removed"
+	AccountPhoneAssigned       EventType = "account.phone_assigned"
+	AccountPhoneRemoved        EventType = "account.phone_removed"
+	AccountMessageReceived     EventType = "account.message_received" // at its address or number
+	AccountMessageRead         EventType = "account.message_read"     // somebody was shown what it says
+	SMSProviderCreated         EventType = "sms_provider.created"     // may hand over text messages
+	SMSProviderRemoved         EventType = "sms_provider.removed"
 
 	AccountOwnerSucceeded      EventType = "account.owner_succeeded" // its last living owner went; the next in line owns it
 	AccountSuccessionChanged   EventType = "account.succession_changed"
@@ -106,6 +145,21 @@ const (
 	CertificateIssued          EventType = "certificate.issued" // of what became of the passwords somebody knew who left
 	CertificateSettingsChanged EventType = "workspace.certificate_settings_changed"
 
+	GuestInvited         EventType = "guest.invited"          // by e-mail, or once more
+	GuestAccepted        EventType = "guest.accepted"         // proved the mailbox for the first time
+	GuestInvitationEnded EventType = "guest.invitation_ended" // taken back, or never accepted
+	GuestSettingsChanged EventType = "workspace.guest_settings_changed"
+
+	LinkCreated EventType = "link.created" // a public share of an account
+	LinkViewed  EventType = "link.viewed"  // a recipient was given the password: the receipt
+	LinkRefused EventType = "link.refused" // somebody with a right code, or too many wrong ones, was not let through
+	LinkEnded   EventType = "link.ended"
+
+	MailGivenUp EventType = "mail.given_up" // refused for good, or not sent in time
+
+	ReassignmentStarted  EventType = "workspace.reassignment_started" // many accounts are given new owners
+	ReassignmentFinished EventType = "workspace.reassignment_finished"
+
 	PolicyCreated      EventType = "policy.created" // of what starts a rotation
 	PolicyChanged      EventType = "policy.changed"
 	PolicyRemoved      EventType = "policy.removed"
@@ -113,14 +167,29 @@ const (
 
 	RotationPlanned        EventType = "account.rotation_planned"
 	RotationStarted        EventType = "account.rotation_started"
-	RotationDelayed        EventType = "account.rotation_delayed" // will be tried again by itself
-	RotationBlocked        EventType = "account.rotation_blocked" // waits for a person
+	RotationDelayed        EventType = "account.rotation_delayed"     // will be tried again by itself
+	RotationBlocked        EventType = "account.rotation_blocked"     // waits for a person
+	RotationReconciling    EventType = "account.rotation_reconciling" // the app's administrator sets the password
 	AccountPasswordDrifted EventType = "account.password_drifted"
 	AccountPasswordRotated EventType = "account.password_rotated"
+
+	ImportStarted  EventType = "import.started" // of accounts, from a file
+	ImportFinished EventType = "import.finished"
 
 	SinkPaused       EventType = "sink.paused"
 	SinkResumed      EventType = "sink.resumed"
 	SinkDeadLettered EventType = "sink.event_dead_lettered"
 
 	CheckpointSigned EventType = "audit.checkpoint_signed"
+
+	ReviewCampaignCreated EventType = "review_campaign.created" // of access, to be asked about again and again
+	ReviewCampaignChanged EventType = "review_campaign.changed"
+	ReviewCampaignRemoved EventType = "review_campaign.removed"
+	ReviewStarted         EventType = "review.started"
+	ReviewReassigned      EventType = "review.reassigned"   // somebody else is to decide
+	ReviewItemDecided     EventType = "review.item_decided" // about one access; a failure says why it cannot be done
+	ReviewCancelled       EventType = "review.cancelled"
+	ReviewClosed          EventType = "review.closed" // everything in it is decided
+	ReviewSigned          EventType = "review.signed" // its evidence; a failure says what is not done
+	ReviewSettingsChanged EventType = "workspace.review_settings_changed"
 )

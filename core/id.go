@@ -3,6 +3,7 @@ package core
 import (
 	"database/sql/driver"
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -24,6 +25,17 @@ func ParseID(text string) (ID, error) {
 		return ID{}, Invalid("id", "an id is a UUID such as 0192f3a4-5b6c-7d8e-9f01-23456789abcd")
 	}
 	return ID(parsed), nil
+}
+
+// Each gives every id once, in the order given, and the zero ID never.
+func Each(ids []ID) []ID {
+	once := []ID{}
+	for _, id := range ids {
+		if !id.IsZero() && !slices.Contains(once, id) {
+			once = append(once, id)
+		}
+	}
+	return once
 }
 
 // IsZero reports whether the id names nothing.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -47,6 +48,10 @@ var (
 	eventsUnpublished = figure("events_unpublished", "Events in the log that the relay has not published yet.")
 	eventsOldest      = figure("events_oldest_seconds", "Age of the oldest event that is not published yet.")
 	rotationsOpen     = figure("rotations_open", "Rotations under way, by state.", "state")
+	lockouts          = figure("lockouts", "Leavers' passwords by what became of them within the window: in_time, late, and open for longer than the objective.", "window", "result")
+	lockoutBurn       = figure("lockout_burn_rate", "How fast the late ones spend what the target allows: above 1 it will not be kept.", "window")
+	lockoutObjective  = figure("lockout_objective_seconds", "How soon a leaver's passwords should be proven dead.")
+	lockoutTarget     = figure("lockout_target_ratio", "The share of them that should be.")
 	jobsOpen          = figure("jobs", "Jobs that are not done, by state.", "state")
 	jobsWaiting       = figure("jobs_waiting_seconds", "Since when the job that waits longest is due.")
 	holdsOpen         = figure("holds_open", "Mass departures that wait for an administrator.")
@@ -64,10 +69,14 @@ var (
 	deadLetters       = figure("delivery_dead_letters", "Messages that were refused or given up, and are kept.", "kind")
 )
 
+// windows are the times before now that the burn rate is told for: a short and a long one to be woken by, and one to
+// look at in the morning.
+var windows = map[string]time.Duration{"1h": time.Hour, "6h": 6 * time.Hour, "3d": 72 * time.Hour}
+
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
-		sourceUp, eventsUnsequenced, eventsUnpublished, eventsOldest, rotationsOpen, jobsOpen, jobsWaiting, holdsOpen, holdsPeople, holdsOldest,
+		sourceUp, eventsUnsequenced, eventsUnpublished, eventsOldest, rotationsOpen, lockouts, lockoutBurn, lockoutObjective, lockoutTarget, jobsOpen, jobsWaiting, holdsOpen, holdsPeople, holdsOldest,
 		leavers, leaversFailing, leaversOldest, sinkState, sinkLag,
 		destinations, destinationsDown, deliveriesQueued, deliveriesOldest, deadLetters,
 	} {
@@ -115,7 +124,8 @@ func (c *collector) gather() []prometheus.Metric {
 }
 
 // databaseSource reads what PostgreSQL knows.
-func databaseSource(db *postgres.DB, now func() time.Time) source {
+func databaseSource(db *postgres.DB, config Config, now func() time.Time) source {
+	objective, target := cmp.Or(config.LockoutObjective, time.Minute), cmp.Or(config.LockoutTarget, 0.99)
 	return source{"database", func(ctx context.Context, give func(*prometheus.Desc, float64, ...string)) error {
 		events, err := audit.ReadBacklog(ctx, db, now())
 		if err != nil {
@@ -131,6 +141,19 @@ func databaseSource(db *postgres.DB, now func() time.Time) source {
 		}
 		for _, one := range open {
 			give(rotationsOpen, float64(one.Count), string(one.State))
+		}
+
+		give(lockoutObjective, objective.Seconds())
+		give(lockoutTarget, target)
+		for name, window := range windows {
+			found, err := rotation.ReadLockouts(ctx, db, now(), window, objective)
+			if err != nil {
+				return err
+			}
+			give(lockouts, float64(found.Done-found.Late), name, "in_time")
+			give(lockouts, float64(found.Late), name, "late")
+			give(lockouts, float64(found.Open), name, "open")
+			give(lockoutBurn, found.Burn(target), name)
 		}
 
 		queued, err := jobs.ReadBacklog(ctx, db)

@@ -41,13 +41,29 @@ type Config struct {
 	SplunkIndex string `help:"Splunk index; the token's default when empty." env:"POSTERN_SPLUNK_INDEX" placeholder:"INDEX"`
 	SumoURL     string `help:"Reference to the Sumo Logic HTTP source URL, which is itself the secret." env:"POSTERN_SUMO_URL" placeholder:"REF"`
 
+	SMTPAddress  string `help:"Mail server, for example smtp.example.com:587: STARTTLS, on port 465 TLS at once. Without one there are no links, no guests and no reminders." env:"POSTERN_SMTP_ADDRESS" placeholder:"HOST:PORT"`
+	SMTPUser     string `help:"User at the mail server; none when empty." env:"POSTERN_SMTP_USER" placeholder:"NAME"`
+	SMTPPassword string `help:"Reference to the password there." env:"POSTERN_SMTP_PASSWORD" placeholder:"REF"`
+	MailFrom     string `help:"Who mails are from, for example 'Postern <postern@example.com>'." env:"POSTERN_MAIL_FROM" placeholder:"ADDRESS"`
+	MailKeep     bool   `help:"For development: keep mails for the console's page Mail instead of sending them. Administrators then read everybody's codes." env:"POSTERN_MAIL_KEEP"`
+
+	MailboxDomain      string        `help:"Domain of accounts' own e-mail addresses, whose MX record leads to this machine. Without one accounts have none." env:"POSTERN_MAILBOX_DOMAIN" placeholder:"DOMAIN"`
+	MailboxListen      string        `help:"Address mails for them are received at (SMTP), with the role gateway." default:"127.0.0.1:2525" env:"POSTERN_MAILBOX_LISTEN" placeholder:"HOST:PORT"`
+	MailboxCertificate string        `help:"Reference to the certificate chain for STARTTLS (PEM), read again for each connection; not offered when empty." env:"POSTERN_MAILBOX_CERTIFICATE" placeholder:"REF"`
+	MailboxKey         string        `help:"Reference to its private key (PEM)." env:"POSTERN_MAILBOX_KEY" placeholder:"REF"`
+	MailboxRetention   time.Duration `help:"How long messages to accounts are kept." default:"720h" env:"POSTERN_MAILBOX_RETENTION" placeholder:"TIME"`
+
 	Browser        string   `help:"Headless browser; found on the machine when empty." env:"POSTERN_BROWSER" placeholder:"PATH"`
+	Plugins        []string `help:"Connectors in programs of their own, which workers start if they have this checksum. See connectors/README.md." env:"POSTERN_PLUGINS" placeholder:"NAME=sha256:SUM:PATH"`
 	Concurrency    int      `help:"Rotations at a time in this process." default:"3" env:"POSTERN_CONCURRENCY"`
 	TrustedProxies []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." env:"POSTERN_TRUSTED_PROXIES" placeholder:"CIDR"`
 
 	APIRate int `help:"Requests a second a service account may send to the API of this process." default:"50" env:"POSTERN_API_RATE" placeholder:"N"`
 
 	AllowPrivate bool `help:"Let connectors, sinks and IdP look-ups reach private and loopback addresses." env:"POSTERN_ALLOW_PRIVATE"`
+
+	LockoutObjective time.Duration `help:"How soon a leaver's passwords should be proven dead (default 1m): postern_lockout_burn_rate tells how often they are not." placeholder:"TIME" env:"POSTERN_LOCKOUT_OBJECTIVE"`
+	LockoutTarget    float64       `help:"The share of them that should be (default 0.99)." placeholder:"SHARE" env:"POSTERN_LOCKOUT_TARGET"`
 
 	MetricsToken string        `help:"Reference to a bearer token that /metrics asks for; open when empty." env:"POSTERN_METRICS_TOKEN" placeholder:"REF"`
 	Grace        time.Duration `help:"How long requests and jobs under way may finish at a stop." default:"20s" env:"POSTERN_GRACE"`
@@ -138,8 +154,26 @@ func (c Config) Validate() error {
 	}
 	c.reference(fault, "sumo-url", c.SumoURL, c.SumoURL == "")
 	c.reference(fault, "metrics-token", c.MetricsToken, c.MetricsToken == "")
+	names := map[string]bool{}
+	for _, text := range c.Plugins {
+		given, err := parsePlugin(text)
+		if err != nil {
+			fault("plugins", "%s", core.AsError(err).Message)
+		} else if names[given.Name] {
+			fault("plugins", "%q is listed twice", given.Name)
+		}
+		names[given.Name] = true
+	}
+	c.mail(fault)
+	c.mailbox(fault)
 	if c.Concurrency < 1 || c.Concurrency > 64 {
 		fault("concurrency", "1 to 64")
+	}
+	if c.LockoutObjective != 0 && c.LockoutObjective < time.Second {
+		fault("lockout-objective", "1s or more")
+	}
+	if !(c.LockoutTarget >= 0 && c.LockoutTarget < 1) {
+		fault("lockout-target", "more than 0 and less than 1, for example 0.99")
 	}
 	if c.Grace < 0 || c.Grace > 10*time.Minute {
 		fault("grace", "0s to 10m")

@@ -42,6 +42,13 @@ func TestAConfigurationThatCanBeStarted(t *testing.T) {
 		"a proxy and a network":            func(c *gateway.Config) { c.TrustedProxies = []string{"10.0.0.1", "10.1.0.0/16", "fd00::/8"} },
 		"a worker that listens on nothing": func(c *gateway.Config) { c.Roles, c.Listen, c.PublicURL, c.Kafka = []string{"worker"}, "", "", nil },
 		"a worker without an audit key":    func(c *gateway.Config) { c.Roles, c.AuditKey = []string{"worker"}, "" },
+		"a mail server": func(c *gateway.Config) {
+			c.SMTPAddress, c.MailFrom, c.SMTPUser, c.SMTPPassword = "smtp.example.com:587", "Postern <postern@example.com>", "postern", secretFile(t, "canary")
+		},
+		"mails for accounts": func(c *gateway.Config) {
+			c.MailboxDomain, c.MailboxListen, c.MailboxRetention = "in.example.com", "0.0.0.0:25", 24*time.Hour
+		},
+		"mails kept on this machine": func(c *gateway.Config) { c.PublicURL, c.MailKeep = "http://127.0.0.1:8080", true },
 		"a raw key that ends in a line break": func(c *gateway.Config) {
 			c.Key = secretFile(t, "\x80\x81\x82\x83456789abcdef0123456789abcde\n")
 		},
@@ -90,6 +97,33 @@ func TestEveryFaultNamesItsFlag(t *testing.T) {
 		{"sumo-url", "never itself", func(c *gateway.Config) { c.SumoURL = "https://collectors.sumologic.com/receiver/v1/http/canary" }},
 		{"metrics-token", "never itself", func(c *gateway.Config) { c.MetricsToken = "canary" }},
 		{"metrics-token", "holds nothing", func(c *gateway.Config) { c.MetricsToken = "env:POSTERN_TEST_EMPTY" }},
+		{"smtp-address", "HOST:PORT", func(c *gateway.Config) { c.SMTPAddress, c.MailFrom = "smtp.example.com", "postern@example.com" }},
+		{"mail-from", "an e-mail address is needed", func(c *gateway.Config) { c.SMTPAddress = "smtp.example.com:587" }},
+		{"smtp-password", "go together", func(c *gateway.Config) {
+			c.SMTPAddress, c.MailFrom, c.SMTPUser = "smtp.example.com:587", "postern@example.com", "postern"
+		}},
+		{"smtp-password", "never itself", func(c *gateway.Config) {
+			c.SMTPAddress, c.MailFrom, c.SMTPUser, c.SMTPPassword = "smtp.example.com:587", "postern@example.com", "postern", "canary"
+		}},
+		{"smtp-user", "no mail server", func(c *gateway.Config) { c.SMTPUser = "postern" }},
+		{"mail-keep", "this machine alone", func(c *gateway.Config) { c.MailKeep = true }},
+		{"mail-keep", "either kept or sent", func(c *gateway.Config) {
+			c.PublicURL, c.MailKeep, c.SMTPAddress, c.MailFrom = "http://127.0.0.1:8080", true, "smtp.example.com:587", "postern@example.com"
+		}},
+		{"mailbox-domain", "a domain name", func(c *gateway.Config) { c.MailboxDomain, c.MailboxListen = "example", "0.0.0.0:25" }},
+		{"mailbox-domain", "a domain name", func(c *gateway.Config) { c.MailboxDomain, c.MailboxListen = "a@example.com", "0.0.0.0:25" }},
+		{"mailbox-listen", "HOST:PORT", func(c *gateway.Config) { c.MailboxDomain, c.MailboxListen = "in.example.com", "25" }},
+		{"mailbox-key", "go together", func(c *gateway.Config) {
+			c.MailboxDomain, c.MailboxListen, c.MailboxCertificate = "in.example.com", ":25", c.Key
+		}},
+		{"mailbox-certificate", "no domain", func(c *gateway.Config) { c.MailboxCertificate, c.MailboxKey = c.Key, c.Key }},
+		{"mailbox-certificate", "in PEM", func(c *gateway.Config) {
+			c.MailboxDomain, c.MailboxListen, c.MailboxCertificate, c.MailboxKey = "in.example.com", ":25", secretFile(t, "canary"), secretFile(t, "canary")
+		}},
+		{"mailbox-certificate", "never itself", func(c *gateway.Config) {
+			c.MailboxDomain, c.MailboxListen, c.MailboxCertificate, c.MailboxKey = "in.example.com", ":25", "canary", "canary"
+		}},
+		{"mailbox-retention", "an hour or more", func(c *gateway.Config) { c.MailboxRetention = time.Minute }},
 		{"trusted-proxies", `"everybody"`, func(c *gateway.Config) { c.TrustedProxies = []string{"everybody"} }},
 		{"concurrency", "1 to 64", func(c *gateway.Config) { c.Concurrency = 0 }},
 		{"grace", "0s to 10m", func(c *gateway.Config) { c.Grace = time.Hour }},

@@ -7,7 +7,7 @@ import (
 )
 
 // Rest has a rotation come to rest as a worker of this process would.
-func (g *Gateway) Rest(r rotation.Rotation) { g.rotations.Rested(r) }
+func (g *Gateway) Meter() rotation.Meter { return g.rotations.Meter }
 
 // Signing is what the gateway publishes the keys of.
 func (g *Gateway) Signing() *signing.Signing { return g.signing }

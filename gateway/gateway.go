@@ -17,15 +17,25 @@ import (
 	"postern/core/audit"
 	"postern/core/certificates"
 	"postern/core/directory"
+	"postern/core/dryruns"
+	passwordhealth "postern/core/health"
+	"postern/core/importing"
 	"postern/core/jobs"
 	"postern/core/journal"
 	"postern/core/lifecycle"
+	"postern/core/links"
+	"postern/core/mail"
+	"postern/core/mailbox"
 	"postern/core/policies"
 	"postern/core/postgres"
+	"postern/core/posture"
+	"postern/core/reviews"
 	"postern/core/rotation"
+	"postern/core/services"
 	"postern/core/signals"
 	"postern/core/signing"
 	"postern/core/vault"
+	"postern/gateway/api"
 	"postern/gateway/console"
 	"postern/siem/sink"
 	"postern/webhooks/hooks"
@@ -53,13 +63,23 @@ type Gateway struct {
 	told      transmission
 	hooks     *hooks.Service
 	policies  *policies.Policies
+	imports   *importing.Imports
+	mail      *mail.Mail
+	links     *links.Links
+	mailboxes *mailbox.Mailboxes
 
 	certificates *certificates.Certificates
+	passwords    *passwordhealth.Health
+	dryRuns      *dryruns.DryRuns
+	posture      *posture.Posture
+	services     *services.Services
+	reviews      *reviews.Reviews
 
 	takers    *lifecycle.Takers
 	sequencer *audit.Sequencer
 	auditKey  ed25519.PrivateKey
 	browser   *browser.Browser
+	plugins   []closer // connectors in programs of their own
 
 	sinks   []*sink.Sink
 	metrics *metrics
@@ -67,6 +87,7 @@ type Gateway struct {
 	provisioning *provisioning
 	health       *health
 	console      *console.Service // set by Handler, where people and IdPs come in
+	api          *api.Service     // likewise
 }
 
 // New opens the database and wires everything; nothing runs yet. The configuration must be valid
@@ -85,7 +106,7 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Gateway, error)
 	}
 	g.health = &health{checks: []check{{"database", db.Ping}, {"schema", g.upToDate}}}
 	g.provisioning = newProvisioning(g.directory, g.metrics.registry)
-	figures := &collector{sources: []source{databaseSource(db, g.now), deliverySource(db, slices.Sorted(maps.Keys(g.told.deliveries.Carriers)), g.now)}}
+	figures := &collector{sources: []source{databaseSource(db, g.config, g.now), deliverySource(db, slices.Sorted(maps.Keys(g.told.deliveries.Carriers)), g.now)}}
 	for _, one := range g.sinks {
 		figures.sources = append(figures.sources, lagSource(one.Name, one.Lag))
 	}
@@ -109,21 +130,28 @@ func (g *Gateway) wire() error {
 	}
 	g.directory = &directory.Directory{DB: g.db, Now: g.now}
 	g.vault = &vault.Vault{DB: g.db, Keys: keys, Now: g.now}
-	g.accounts = &accounts.Accounts{DB: g.db, Vault: g.vault, Directory: g.directory, Now: g.now}
+	g.accounts = &accounts.Accounts{DB: g.db, Vault: g.vault, Directory: g.directory, Connectors: g.config.settings(), Resets: resets, Now: g.now}
 	g.signing = &signing.Signing{DB: g.db, Vault: g.vault, Now: g.now}
 	g.sequencer = &audit.Sequencer{DB: g.db, Key: g.auditKey, Now: g.now, Log: g.log}
 	g.signing.Wake = g.sequencer.Wake
 	g.certificates = &certificates.Certificates{DB: g.db, Signing: g.signing, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
+	g.letterbox()
 	connectors, err := g.connectors()
 	if err != nil {
 		return err
 	}
 	g.rotations = &rotation.Rotations{
 		DB: g.db, Accounts: g.accounts, Queue: g.queue, Connectors: connectors, Now: g.now, Log: g.log, Options: g.config.Rotation.options(),
-		AllowPrivate: g.config.AllowPrivate, Rested: g.metrics.rested,
+		AllowPrivate: g.config.AllowPrivate, Inbox: g.mailboxes, Meter: g.metrics,
 	}
 	g.policies = &policies.Policies{DB: g.db, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
 	g.accounts.Used = g.policies.SignedIn
+	g.passwords = &passwordhealth.Health{DB: g.db, Accounts: g.accounts, Rotations: g.rotations, Queue: g.queue, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
+	g.dryRuns = &dryruns.DryRuns{DB: g.db, Accounts: g.accounts, Rotations: g.rotations, Queue: g.queue, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
+	g.imports = &importing.Imports{
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Vault: g.vault, Queue: g.queue, Now: g.now, Wake: g.sequencer.Wake, Log: g.log,
+	}
+	g.services = &services.Services{DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
 	g.takers = &lifecycle.Takers{}
 	g.lifecycle = &lifecycle.Lifecycle{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake, Left: g.takers.Wake,
@@ -133,29 +161,24 @@ func (g *Gateway) wire() error {
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, PublicURL: g.config.PublicURL,
 		Now: g.now, Wake: g.sequencer.Wake, Log: g.log, Meter: g.metrics, Later: true,
 	}
+	if err := g.post(); err != nil {
+		return err
+	}
+	g.reviews = &reviews.Reviews{
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Lifecycle: g.lifecycle, Services: g.services, Signing: g.signing, Mail: g.mail, PublicURL: g.config.PublicURL,
+		Now: g.now, Wake: g.sequencer.Wake, Log: g.log,
+	}
 	g.listen()
 	g.transmit()
 	g.hook()
 	g.takers.Lifecycle = g.lifecycle
+	g.posture = &posture.Posture{DB: g.db, Accounts: g.accounts, Lifecycle: g.lifecycle, Queue: g.queue, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
 	if g.plays(RoleSink) {
 		for name, receiver := range g.receivers() {
 			g.sinks = append(g.sinks, &sink.Sink{Name: name, DB: g.db, Cluster: g.cluster(), Receiver: receiver, Mapper: mapper(), Now: g.now, Log: g.log})
 		}
 	}
 	return nil
-}
-
-// connectors lists what can talk to apps, by the name an app gives in its connector field.
-func (g *Gateway) connectors() (rotation.Connectors, error) {
-	if !g.plays(RoleWorker) {
-		return rotation.Connectors{}, nil
-	}
-	made, err := browser.New(browser.Options{Executable: g.config.Browser, AllowPrivate: g.config.AllowPrivate, Log: g.log})
-	if err != nil {
-		return nil, err
-	}
-	g.browser = made
-	return rotation.Connectors{"browser": made}, nil
 }
 
 // openAuditKey reads the Ed25519 seed, in the same forms as a local key.
@@ -187,6 +210,9 @@ func (g *Gateway) guarded() *http.Client {
 // of a role, which stops the others too.
 func (g *Gateway) Run(ctx context.Context) error {
 	defer g.db.Close()
+	for _, one := range g.plugins {
+		defer func() { _ = one.Close() }()
+	}
 	if g.browser != nil {
 		defer func() {
 			if err := g.browser.Close(); err != nil {
@@ -198,6 +224,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	if g.plays(RoleGateway) || g.plays(RoleWorker) { // where people leave, and where what follows is done
 		group.Go(func() error { return g.takers.Run(ctx) })
 		group.Go(func() error { return g.signals.KeepSettled(ctx) })
+	}
+	if g.plays(RoleGateway) && g.config.MailboxDomain != "" {
+		group.Go(func() error { return g.receive(ctx) })
 	}
 	if !g.plays(RoleGateway) && g.config.Listen != "" {
 		group.Go(func() error { return g.serve(ctx) })
@@ -221,6 +250,11 @@ func (g *Gateway) Run(ctx context.Context) error {
 func (g *Gateway) work(ctx context.Context) error {
 	handlers := &jobs.Handlers{}
 	g.rotations.Register(handlers)
+	g.passwords.Register(handlers)
+	g.dryRuns.Register(handlers)
+	g.imports.Register(handlers)
+	g.mail.Register(handlers)
+	g.posture.Register(handlers)
 	worker, err := jobs.NewWorker(g.db, handlers, jobs.WorkerOptions{Concurrency: g.config.Concurrency, Grace: g.config.Grace, Log: g.log})
 	if err != nil {
 		return err
@@ -229,8 +263,16 @@ func (g *Gateway) work(ctx context.Context) error {
 	group.Go(func() error { return worker.Run(ctx) })
 	group.Go(func() error { return g.rotations.Run(ctx) })
 	group.Go(func() error { return g.policies.Run(ctx) })
+	group.Go(func() error { return g.imports.Run(ctx) })
 	group.Go(func() error { return g.lifecycle.Run(ctx) })
 	group.Go(func() error { return g.certificates.Run(ctx) })
+	group.Go(func() error { return g.passwords.Run(ctx) })
+	group.Go(func() error { return g.dryRuns.Run(ctx) })
+	group.Go(func() error { return g.reviews.Run(ctx) })
+	group.Go(func() error { return g.links.Run(ctx) })
+	group.Go(func() error { return g.mailboxes.Run(ctx) })
+	group.Go(func() error { return g.posture.Run(ctx) })
+	group.Go(func() error { return g.services.Run(ctx) })
 	group.Go(func() error { return g.signals.Run(ctx) })
 	group.Go(func() error { return g.streams.Run(ctx) })
 	group.Go(func() error { return g.told.run(ctx) })

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -19,6 +20,7 @@ import (
 	"postern/oidc"
 	"postern/scim"
 	"postern/webhooks"
+	"postern/webhooks/sms"
 )
 
 // serve answers HTTP until ctx ends, then lets requests under way finish within the grace period.
@@ -34,8 +36,9 @@ func (g *Gateway) serve(ctx context.Context) error {
 	// Requests outlive ctx, but not the grace period.
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
+	var stopping atomic.Bool
 	server := &http.Server{
-		Handler:           handler,
+		Handler:           lastly(handler, &stopping),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      time.Minute, // a live stream moves its own deadline on
@@ -53,9 +56,15 @@ func (g *Gateway) serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	g.health.stop()
+	stopping.Store(true)
 	time.Sleep(g.config.Drain)
+	// Whoever keeps a connection is told with an answer that it ends. One that is closed while it lies idle may be closed
+	// just as the next request is sent, and nobody could tell whether that was carried out.
+	_ = listener.Close()
+	time.Sleep(farewell)
 	if g.console != nil {
 		g.console.Close()
+		g.api.Close()
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.config.Grace)
 	defer cancel()
@@ -63,6 +72,19 @@ func (g *Gateway) serve(ctx context.Context) error {
 		return err
 	}
 	return server.Close()
+}
+
+// farewell is how long connections in use are waited for to be used once more.
+const farewell = 500 * time.Millisecond
+
+// lastly has every answer given while the gateway stops be the last one on its connection.
+func lastly(handler http.Handler, stopping *atomic.Bool) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if stopping.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		handler.ServeHTTP(w, r)
+	})
 }
 
 // Handler is the whole HTTP surface, in one place: for people and IdPs with the role gateway, and in
@@ -91,12 +113,15 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	g.streams.Mount(engine)
 	g.told.receivers.Mount(engine)
 	g.hooks.Mount(engine)
-	(&api.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Signals: g.signals, Signing: g.signing, Certificates: g.certificates, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks, Webhooks: g.told.webhooks, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+	texts := &sms.Service{Mailboxes: g.mailboxes, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log}
+	texts.Mount(engine)
+	g.api = &api.Service{
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Connectors: kinds, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Imports: g.imports, Signals: g.signals, Signing: g.signing, Certificates: g.certificates, Reviews: g.reviews, Services: g.services, Health: g.passwords, DryRuns: g.dryRuns, Links: g.links, Mailboxes: g.mailboxes, SMS: texts, Posture: g.posture, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks, Webhooks: g.told.webhooks, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 		Rate: g.config.APIRate,
-	}).Mount(engine)
+	}
+	g.api.Mount(engine)
 	g.console = &console.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Signals: g.signals, Certificates: g.certificates, Streams: g.streams, OIDC: signIn,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Connectors: kinds, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Imports: g.imports, Signals: g.signals, Certificates: g.certificates, Reviews: g.reviews, Services: g.services, Health: g.passwords, Links: g.links, Mail: g.mail, Mailboxes: g.mailboxes, Posture: g.posture, Streams: g.streams, OIDC: signIn,
 		Deliveries: g.told.deliveries, Webhooks: g.told.webhooks, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks,
 		Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}
@@ -122,7 +147,7 @@ func (g *Gateway) engine() (*gin.Engine, error) {
 	engine.Use(g.metrics.observe, g.provisioning.observe)
 	problem.Install(engine, problem.Options{
 		Log: g.log, Now: g.now, HTTPS: strings.HasPrefix(g.config.PublicURL, "https:"),
-		OwnLimits: []string{"/scim/", "/webhooks/", "/ssf/"}, Streams: []string{console.StreamRoute}, Quiet: []string{"/healthz", "/readyz", "/metrics"},
+		OwnLimits: []string{"/scim/", "/webhooks/", "/ssf/", api.ImportsPath, console.ImportsPath}, Streams: append(console.StreamRoutes(), api.ExportFindingsRoute, api.TailRoute, api.DownloadRoute), Quiet: []string{"/healthz", "/readyz", "/metrics"},
 	})
 	g.health.mount(engine)
 	g.metrics.mount(engine, metricsToken)

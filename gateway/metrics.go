@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"postern/core"
-	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/core/signals"
 	"postern/gateway/console"
@@ -27,6 +26,9 @@ type metrics struct {
 	requests      *prometheus.HistogramVec
 	timeToLockout *prometheus.HistogramVec
 	rotations     *prometheus.CounterVec
+	tried         *prometheus.CounterVec
+	shut          *prometheus.CounterVec
+	apps          names
 	signals       *prometheus.HistogramVec
 	refusals      *prometheus.CounterVec
 	attempts      *prometheus.CounterVec
@@ -40,13 +42,19 @@ func newMetrics() *metrics {
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
 		}, []string{"route", "method", "status"}),
 		timeToLockout: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "postern_time_to_lockout_seconds", Help: "From the IdP's request to the moment the old password was refused, by reason.",
+			Name: "postern_time_to_lockout_seconds", Help: "From the IdP's request to the moment the old password was refused, by app and reason.",
 			Buckets: []float64{1, 2, 3, 5, 7.5, 10, 15, 20, 30, 60, 120, 300, 900, 3600},
-		}, []string{"reason"}),
+		}, []string{"app", "reason"}),
 		rotations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "postern_rotations_total",
 			Help: "Rotations a worker of this process brought to rest, by reason and outcome: rotated, verified, delayed (tried again by itself), blocked (waits for a person).",
 		}, []string{"reason", "outcome"}),
+		tried: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "postern_connector_attempts_total", Help: "Sign-ins (verify) and changes that connectors of this process made, by connector and outcome.",
+		}, []string{"connector", "kind", "outcome"}),
+		shut: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "postern_gate_refusals_total", Help: "Changes that were kept from being sent, by connector and by what: the page would have sent something else, or the lease was lost.",
+		}, []string{"connector", "by"}),
 		signals: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "postern_signal_seconds", Help: "From the receipt of a signal to the end of the last session it means, by door.",
 			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
@@ -59,24 +67,9 @@ func newMetrics() *metrics {
 			Help: "Attempts of this process to deliver, by kind of destination and outcome: delivered, again (tried again by itself), refused (a dead letter), given_up (the destination is disabled).",
 		}, []string{"kind", "outcome"}),
 	}
-	m.registry.MustRegister(m.requests, m.timeToLockout, m.rotations, m.signals, m.refusals, m.attempts, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.timeToLockout, m.rotations, m.tried, m.shut, m.signals, m.refusals, m.attempts, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
-}
-
-// rested counts a rotation that came to rest.
-func (m *metrics) rested(r rotation.Rotation) {
-	outcome := "delayed"
-	switch {
-	case r.Receipt != nil:
-		outcome = "rotated"
-		m.timeToLockout.WithLabelValues(string(r.Receipt.Reason)).Observe(r.Receipt.TimeToLockout.Seconds())
-	case r.Finished != nil:
-		outcome = "verified"
-	case r.State == rotation.StateBlocked:
-		outcome = "blocked"
-	}
-	m.rotations.WithLabelValues(string(r.Reason), outcome).Inc()
 }
 
 // Ended implements signals.Meter.
@@ -103,7 +96,7 @@ func (m *metrics) observe(c *gin.Context) {
 	began := time.Now()
 	c.Next()
 	route, method := c.FullPath(), c.Request.Method
-	if route == console.StreamRoute {
+	if slices.Contains(console.StreamRoutes(), route) {
 		return
 	}
 	if route == "" {

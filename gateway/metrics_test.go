@@ -118,22 +118,43 @@ func TestProvisioningIsCountedByKindOfConnection(t *testing.T) {
 func TestRotationsAtRestAreCounted(t *testing.T) {
 	h := build(t, nil)
 	finished := time.Now()
-	h.gateway.Rest(rotation.Rotation{Reason: rotation.ReasonDeprovision, State: rotation.StateDone, Finished: &finished, Receipt: &rotation.Receipt{
+	meter, wiki := h.gateway.Meter(), accounts.App{Name: "Wiki"}
+	meter.Rested(wiki, rotation.Rotation{Reason: rotation.ReasonDeprovision, State: rotation.StateDone, Finished: &finished, Receipt: &rotation.Receipt{
 		Reason: rotation.ReasonDeprovision, TimeToLockout: 4 * time.Second,
 	}})
-	h.gateway.Rest(rotation.Rotation{Reason: rotation.ReasonVerify, State: rotation.StateDone, Finished: &finished})
-	h.gateway.Rest(rotation.Rotation{Reason: rotation.ReasonLogout, State: rotation.StateBlocked})
-	h.gateway.Rest(rotation.Rotation{Reason: rotation.ReasonLogout, State: rotation.StateProbing, NextAttempt: &finished})
+	meter.Rested(wiki, rotation.Rotation{Reason: rotation.ReasonVerify, State: rotation.StateDone, Finished: &finished})
+	meter.Rested(wiki, rotation.Rotation{Reason: rotation.ReasonLogout, State: rotation.StateBlocked})
+	meter.Rested(wiki, rotation.Rotation{Reason: rotation.ReasonLogout, State: rotation.StateProbing, NextAttempt: &finished})
+	meter.Tried("browser", false, rotation.Accepted)
+	meter.Tried("browser", false, rotation.Accepted)
+	meter.Tried("ldap", true, rotation.Refused)
+	meter.Shut("browser", rotation.KeeperPage)
+	// Whoever adds apps without end adds no series without end.
+	for i := range 500 {
+		meter.Rested(accounts.App{Name: fmt.Sprintf("App %d", i)}, rotation.Rotation{Reason: rotation.ReasonLogout, Finished: &finished, Receipt: &rotation.Receipt{Reason: rotation.ReasonLogout}})
+	}
 	got := scrape(t, h.handler(t))
+	of := 0
+	for series := range got {
+		if strings.HasPrefix(series, "postern_time_to_lockout_seconds_count") {
+			of++
+		}
+	}
+	if of != 101 || got[`postern_time_to_lockout_seconds_count{app="other",reason="logout"}`] != 401 {
+		t.Errorf("%d series of apps, %v others", of, got[`postern_time_to_lockout_seconds_count{app="other",reason="logout"}`])
+	}
 	for series, want := range map[string]float64{
-		`postern_time_to_lockout_seconds_count{reason="deprovision"}`:         1,
-		`postern_time_to_lockout_seconds_sum{reason="deprovision"}`:           4,
-		`postern_time_to_lockout_seconds_bucket{reason="deprovision",le="3"}`: 0,
-		`postern_time_to_lockout_seconds_bucket{reason="deprovision",le="5"}`: 1,
-		`postern_rotations_total{outcome="rotated",reason="deprovision"}`:     1,
-		`postern_rotations_total{outcome="verified",reason="verify"}`:         1,
-		`postern_rotations_total{outcome="blocked",reason="logout"}`:          1,
-		`postern_rotations_total{outcome="delayed",reason="logout"}`:          1,
+		`postern_time_to_lockout_seconds_count{app="Wiki",reason="deprovision"}`:                 1,
+		`postern_time_to_lockout_seconds_sum{app="Wiki",reason="deprovision"}`:                   4,
+		`postern_time_to_lockout_seconds_bucket{app="Wiki",reason="deprovision",le="3"}`:         0,
+		`postern_time_to_lockout_seconds_bucket{app="Wiki",reason="deprovision",le="5"}`:         1,
+		`postern_rotations_total{outcome="rotated",reason="deprovision"}`:                        1,
+		`postern_rotations_total{outcome="verified",reason="verify"}`:                            1,
+		`postern_rotations_total{outcome="blocked",reason="logout"}`:                             1,
+		`postern_rotations_total{outcome="delayed",reason="logout"}`:                             1,
+		`postern_connector_attempts_total{connector="browser",kind="verify",outcome="accepted"}`: 2,
+		`postern_connector_attempts_total{connector="ldap",kind="change",outcome="refused"}`:     1,
+		`postern_gate_refusals_total{by="page",connector="browser"}`:                             1,
 	} {
 		if value, there := got[series]; !there || value != want {
 			t.Errorf("%s is %v, want %v", series, value, want)
@@ -166,6 +187,10 @@ func TestWhatIsTrueOfAllProcesses(t *testing.T) {
 		`postern_events_unsequenced`:                         float64(committed),
 		`postern_events_unpublished`:                         0,
 		`postern_rotations_open{state="planned"}`:            1,
+		`postern_lockout_objective_seconds`:                  60,
+		`postern_lockout_target_ratio`:                       0.99,
+		`postern_lockout_burn_rate{window="1h"}`:             0,
+		`postern_lockouts{result="late",window="6h"}`:        0,
 		`postern_jobs{state="available"}`:                    1,
 		`postern_sink_state{sink="splunk",state="paused"}`:   1,
 		`postern_sink_state{sink="splunk",state="running"}`:  0,

@@ -10,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -135,6 +137,47 @@ func TestAStopLetsRequestsFinish(t *testing.T) {
 	}
 	if err := <-ended; err != nil {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+// Whoever uses a connection again and again, as identity providers do, is told by an answer that it ends: no request
+// meets a connection that is gone.
+func TestAStopCutsNoRequestOff(t *testing.T) {
+	h := build(t, func(*gateway.Config) {})
+	address, stop := h.start(t)
+	const connections = 8
+	var answered, told atomic.Int64
+	var all sync.WaitGroup
+	for range connections {
+		connection, answers := dial(t, address, "")
+		all.Go(func() {
+			for {
+				if _, err := io.WriteString(connection, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+					t.Error(err)
+					return
+				}
+				answer, err := http.ReadResponse(answers, nil)
+				if err != nil {
+					t.Errorf("a request was cut off: %v", err)
+					return
+				}
+				_, _ = io.Copy(io.Discard, answer.Body)
+				answered.Add(1)
+				if answer.Close {
+					told.Add(1)
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+	}
+	eventually(t, "all of them are used", func() bool { return answered.Load() >= 5*connections })
+	if err := stop(); err != nil {
+		t.Errorf("Run: %v", err)
+	}
+	all.Wait()
+	if told.Load() != connections {
+		t.Errorf("%d of %d connections were told", told.Load(), connections)
 	}
 }
 

@@ -59,6 +59,10 @@ func (s *Service) signOut(c *gin.Context) {
 	}
 	dropCookie(c, SessionCookie)
 	state := rand.Text()
+	if session.Connection.IsZero() { // a guest: there is no other session to end
+		c.Redirect(http.StatusSeeOther, signedOutPath)
+		return
+	}
 	address := s.endSessionURL(ctx, session, hint, state)
 	if address == "" {
 		c.Redirect(http.StatusSeeOther, signedOutHere)

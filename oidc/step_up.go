@@ -49,6 +49,10 @@ func (s *Service) startStepUp(c *gin.Context) {
 		c.Redirect(http.StatusSeeOther, returnTo)
 		return
 	}
+	if session.Connection.IsZero() {
+		s.stepUpGuest(c, *lacks, returnTo)
+		return
+	}
 	connection, err := s.Directory.Connection(ctx, s.DB, session.Workspace, session.Connection)
 	if err != nil {
 		s.refuse(c, directory.Connection{}, returnTo, err)

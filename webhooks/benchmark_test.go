@@ -36,7 +36,7 @@ func (w *world) crowd(b *testing.B, size, shared int) []string {
 		var err error
 		if shared > 0 {
 			app, err = w.Accounts.CreateApp(ctx, tx, cause, w.acme.ID, accounts.NewApp{
-				Name: "Wiki", Domains: []string{"wiki.example.com"}, SignInURL: "https://wiki.example.com/login", Connector: "browser",
+				Name: "Wiki " + core.NewID().String(), Domains: []string{"wiki.example.com"}, SignInURL: "https://wiki.example.com/login", Connector: "browser",
 			})
 		}
 		for n := range emails {

@@ -238,7 +238,9 @@ func (s *stage) apiRefuses(t *testing.T) {
 		return `{"name":"Wiki","domains":["wiki.example.com"],"sign_in_url":"https://wiki.example.com/"` + rest + `}`
 	}
 	// The same values without the fault are taken: see the adding of apps and accounts elsewhere.
+	since := last(t, s.API)
 	poor := s.poorToken(t)
+	s.toldSince(t, s.API, core.ServiceAccountFindingOpened, since, 1) // that nobody owns it
 	before := s.facts(t, s.API)
 	for name, test := range map[string]struct {
 		sent

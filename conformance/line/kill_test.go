@@ -98,7 +98,7 @@ var killings = []killing{
 		ask: func(k *kills, b *berth) {
 			// It gets no answer: postern dies first.
 			go func() {
-				_ = k.API.Call(k.t.Context(), http.MethodPost, "/accounts/"+b.account.String()+"/rotations", nil, nil)
+				_ = k.API.Call(k.t.Context(), http.MethodPost, "/accounts/"+b.account.String()+"/verification", nil, nil)
 			}()
 		},
 		settled: (*kills).repaired},
@@ -139,7 +139,7 @@ func (k *kills) again(b *berth) {
 }
 
 // repaired is what a person does about a blocked rotation: reset the password in the app to a known
-// one, and ask again.
+// one, and have Postern look for it. The rotation goes on by itself then.
 func (k *kills) repaired(b *berth) {
 	k.t.Helper()
 	if found := b.rests(settling); found.State != "blocked" {
@@ -148,8 +148,17 @@ func (k *kills) repaired(b *berth) {
 	if state := b.state(); state != "desynced" {
 		k.t.Fatalf("no stored password works, and the account is %s", state)
 	}
+	tell := func(path string) error {
+		return k.API.Call(k.t.Context(), http.MethodPost, "/accounts/"+b.account.String()+path, nil, nil)
+	}
+	if err := tell("/rotations"); err == nil || !strings.Contains(err.Error(), "set it right first") {
+		k.t.Fatalf("a rotation of a login nobody can sign in to: %v", err)
+	}
 	k.byHand(b, b.password)
-	k.again(b)
+	if err := tell("/resync"); err != nil {
+		k.t.Fatal(err)
+	}
+	k.eventually(settling, "the rotation goes on", func() bool { return b.turns()[0].State != "blocked" })
 }
 
 // TestNoKillLosesAPassword kills postern between two commits of a rotation, at every state there is,

@@ -148,6 +148,14 @@ func (s *stage) strangerSeesNothing(t *testing.T, ana resident, other *stranger)
 	ours.grant = ask[listed[struct{ ID core.ID }]](t, s.API, "/accounts/"+ana.account.String()+"/grants").Items[0].ID
 	theirs := side{name: "theirs", api: other.API, scim: other.scim.Reveal(), user: gil, account: other.account, app: other.app, userName: "gil@globex.example"}
 	theirs.grant = ask[listed[struct{ ID core.ID }]](t, other.API, "/accounts/"+other.account.String()+"/grants").Items[0].ID
+	// What was logged out before has its certificate once its rotations have ended.
+	s.eventually(time.Minute, "every certificate to be complete", func() bool {
+		open := true
+		if err := s.DB.QueryRow(t.Context(), `select exists (select from certificates where due is not null)`).Scan(&open); err != nil {
+			t.Fatal(err)
+		}
+		return !open
+	})
 	s.reaches(t, theirs, ours)
 	s.reaches(t, ours, theirs)
 
@@ -163,7 +171,7 @@ func (s *stage) strangerSeesNothing(t *testing.T, ana resident, other *stranger)
 		before := s.facts(t, other.API)
 		owner := s.inside(t, "okta", local.OwnerName)
 		// Another workspace's id is answered as one that nobody has.
-		for _, out := range []struct{ method, path string }{{"GET", ""}, {"POST", "/fill"}, {"POST", "/reveal"}, {"POST", "/rotate"}, {"POST", "/verify"}} {
+		for _, out := range []struct{ method, path string }{{"GET", ""}, {"POST", "/fill"}, {"POST", "/reveal"}, {"POST", "/rotate"}, {"POST", "/check"}} {
 			header := map[string]string{"Accept": "text/html", "X-Postern-Console": "1", "Sec-Fetch-Site": "same-origin"}
 			theirs, seen := owner.with(t, out.method, "/accounts/"+other.account.String()+out.path, header)
 			nobodys, text := owner.with(t, out.method, "/accounts/"+core.NewID().String()+out.path, header)

@@ -10,19 +10,28 @@ import (
 	"postern/deploy/local/apps"
 )
 
+type starter = func(context.Context, string, apps.Options) (*apps.Site, error)
+
+// started is an application with one account, as long as the test runs.
+func started(t *testing.T, name string, start starter, username string) *apps.Site {
+	t.Helper()
+	site, err := start(t.Context(), t.TempDir(), apps.Options{Username: username, Password: first})
+	partstest.Need(t, name, err)
+	t.Cleanup(func() {
+		if err := site.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return site
+}
+
 // TestRealApps rotates a password in applications somebody else wrote, with no setting at all.
 func TestRealApps(t *testing.T) {
 	partstest.Long(t, "web application")
-	for name, start := range map[string]func(context.Context, string, apps.Options) (*apps.Site, error){"DokuWiki": apps.StartDokuWiki, "WordPress": apps.StartWordPress} {
+	for name, start := range map[string]starter{"DokuWiki": apps.StartDokuWiki, "WordPress": apps.StartWordPress, "MediaWiki": apps.StartMediaWiki, "Redmine": apps.StartRedmine} {
 		t.Run(name, func(t *testing.T) {
 			b := connector(t)
-			site, err := start(t.Context(), t.TempDir(), apps.Options{Username: "shared", Password: first})
-			partstest.Need(t, name, err)
-			defer func() {
-				if err := site.Stop(); err != nil {
-					t.Error(err)
-				}
-			}()
+			site := started(t, name, start, "shared")
 			target := rotation.Target{AppName: name, Domains: []string{"127.0.0.1"}, SignInURL: site.SignInURL, ChangeURL: site.ChangeURL}
 			expect(t, b.Verify(short(t), target, credential("shared", first)), rotation.Accepted, rotation.StageVerify)
 			expect(t, b.Verify(short(t), target, credential("shared", "wrong")), rotation.Rejected, rotation.StageVerify)
@@ -54,6 +63,43 @@ func TestRealApps(t *testing.T) {
 			if count.calls != 0 {
 				t.Error("released without being signed in")
 			}
+		})
+	}
+}
+
+// TestRealAppsSayWhatIsWrong tells a disabled login and an expired password from a wrong one, and sets another password
+// where the application asks for it.
+func TestRealAppsSayWhatIsWrong(t *testing.T) {
+	partstest.Long(t, "web application")
+	for name, app := range map[string]struct {
+		start    starter
+		disabled rotation.Outcome
+	}{
+		"MediaWiki": {apps.StartMediaWiki, rotation.Disabled},
+		"Redmine":   {apps.StartRedmine, rotation.Locked}, // which is its word for it
+	} {
+		t.Run(name, func(t *testing.T) {
+			const username = "Shared"
+			b := connector(t)
+			site := started(t, name, app.start, username)
+			target := rotation.Target{AppName: name, Domains: []string{"127.0.0.1"}, SignInURL: site.SignInURL, ChangeURL: site.ChangeURL}
+			if err := site.Enable(t.Context(), username, false); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, b.Verify(short(t), target, credential(username, first)), app.disabled, rotation.StageVerify)
+			if err := site.Enable(t.Context(), username, true); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, b.Verify(short(t), target, credential(username, first)), rotation.Accepted, rotation.StageVerify)
+			if err := site.Expire(t.Context(), username); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, b.Verify(short(t), target, credential(username, first)), rotation.MustChange, rotation.StageVerify)
+			var count counter
+			next := seal.GeneratePassword(seal.PasswordPolicy{}).Reveal()
+			b.Change(short(t), target, credential(username, first), seal.NewSecret(next), count.release)
+			expect(t, b.Verify(short(t), target, credential(username, next)), rotation.Accepted, rotation.StageVerify)
+			expect(t, b.Verify(short(t), target, credential(username, first)), rotation.Rejected, rotation.StageVerify)
 		})
 	}
 }

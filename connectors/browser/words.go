@@ -7,12 +7,25 @@ import (
 
 // What applications say, in English, German, French, Spanish, Portuguese and Japanese.
 var (
-	saysLocked = regexp.MustCompile(`(?i)(account|user|profile|login|access).{0,40}(locked|disabled|suspended|blocked|deactivated|inactive|expired|banned)|(locked|disabled|suspended|deactivated).{0,30}(account|user)|too many (failed|unsuccessful|login|sign|incorrect|attempts|password)|temporarily (locked|blocked)|` +
-		`konto.{0,40}(gesperrt|deaktiviert|abgelaufen)|zu viele.{0,30}(versuche|anmeldungen)|` +
-		`compte.{0,40}(verrouill|désactiv|bloqu|suspendu|expir)|trop de tentatives|` +
-		`cuenta.{0,40}(bloquead|desactivad|deshabilitad|suspendid|inhabilitad)|demasiados intentos|` +
-		`conta.{0,40}(bloquead|desativad|desabilitad|suspens)|muitas tentativas|` +
-		`アカウント.{0,20}(ロック|無効|停止|凍結)|試行回数|ロックされ`)
+	// saysLocked: for a while, as after failed sign-ins.
+	saysLocked = regexp.MustCompile(`(?i)(account|user|profile|login|access).{0,40}\blocked|\blocked.{0,30}(account|user)|too many (failed|unsuccessful|login|sign|incorrect|attempts|password)|temporarily (locked|blocked|disabled|suspended)|` +
+		`konto.{0,40}gesperrt.{0,40}(versuch|minute|stunde|vorübergehend|später)|vorübergehend gesperrt|zu viele.{0,30}(versuche|anmeldungen)|` +
+		`compte.{0,40}verrouill|temporairement (bloqué|verrouillé|suspendu)|trop de tentatives|` +
+		`temporalmente.{0,20}(bloquead|suspendid)|demasiados intentos|` +
+		`temporariamente.{0,20}(bloquead|suspens)|muitas tentativas|` +
+		`アカウント.{0,20}ロック|試行回数|ロックされ`)
+
+	// saysDisabled: until somebody at the app allows it again.
+	saysDisabled = regexp.MustCompile(`(?i)(account|user|profile|login|access).{0,40}(disabled|suspended|blocked|deactivated|inactive|not active|not been activated|expired|banned|closed|terminated)|(disabled|suspended|blocked|deactivated|banned).{0,30}(account|user|login)|` +
+		`konto.{0,40}(gesperrt|deaktiviert|abgelaufen|geschlossen|inaktiv)|(benutzer|nutzer|zugang).{0,40}(gesperrt|deaktiviert)|` +
+		`(compte|utilisateur).{0,40}(désactiv|bloqu|suspendu|expir|fermé|inactif)|` +
+		`(cuenta|usuario).{0,40}(bloquead|desactivad|deshabilitad|suspendid|inhabilitad|inactiv|caducad)|` +
+		`(conta|utilizador|usuário).{0,40}(bloquead|desativad|desabilitad|suspens|inativ)|` +
+		`(アカウント|ユーザー).{0,20}(無効|停止|凍結|ブロック)`)
+
+	// saysExpired is the core of saysMustChange, for pages that show no form to change it with.
+	saysExpired = regexp.MustCompile(`(?i)password.{0,30}(has |is |was )?expired|expired password|must (change|reset|update) your password|your password must be (changed|reset)|` +
+		`(kennwort|passwort).{0,40}(abgelaufen|muss geändert)|mot de passe.{0,40}(expiré|doit être (changé|modifié))|contraseña.{0,40}(caducad|expirad)|debe cambiar.{0,20}contraseña|senha.{0,40}(expirad|expirou)|パスワード.{0,20}(期限切れ|有効期限)`)
 
 	saysWrong = regexp.MustCompile(`(?i)(wrong|invalid|incorrect|bad|unknown|unrecogni[sz]ed|not (valid|correct|recogni[sz]ed|registered|found)|did ?n.t match|does ?n.t match|do not match|mismatch|failed|failure).{0,80}(user|e-?mail|login|log in|sign|password|credential|passphrase|combination|account|authent)|` +
 		`(user|e-?mail|login|log in|sign.?in|password|credential|passphrase|account|authent).{0,80}(wrong|invalid|incorrect|unknown|not (valid|correct|recogni[sz]ed|registered|found)|did ?n.t match|does ?n.t match|do not match|failed|denied)|` +
@@ -24,6 +37,10 @@ var (
 
 	saysChallenge = regexp.MustCompile(`(?i)captcha|not a robot|unusual (activity|traffic|sign)|verify (it.s you|your identity|that you)|verification code|security code|one.?time (code|password)|two.?factor|authenticat(or|ion) (app|code)|letters of the picture|` +
 		`sicherheitscode|bestätigungscode|kein roboter|code de (vérification|sécurité)|pas un robot|código de (verificación|verificação|seguridad|segurança)|no soy un robot|não sou um robô|認証コード|確認コード|ロボットではありません`)
+
+	// saysCode and saysPassword: which of the two an answer is about.
+	saysCode     = regexp.MustCompile(`(?i)\b(code|token)\b|one.?time|\botp\b|2fa|two.?factor|passcode|einmal|(bestätigungs|sicherheits)code|código|認証コード|確認コード|ワンタイム`)
+	saysPassword = regexp.MustCompile(`(?i)passwor[dt]|passwd|passphrase|credential|kennwort|mot de passe|contraseña|senha|palavra-passe|パスワード`)
 
 	saysChanged = regexp.MustCompile(`(?i)(password|profile|settings|account|changes?|details).{0,60}(changed|updated|saved|reset|set successfully|successful)|(success|saved|updated).{0,60}(password|profile|settings|account|changes)|successfully (changed|updated|saved)|changes saved|` +
 		`(kennwort|passwort|profil|änderungen|benutzerprofil).{0,60}(geändert|aktualisiert|gespeichert)|erfolgreich (geändert|aktualisiert|gespeichert)|` +

@@ -45,9 +45,9 @@ with given as (
 		order by g.user_id limit @limit
 	) own
 	union all
-	select theirs.user_id, g.role, g.expires, null, g.team_id, t.display_name
+	select theirs.user_id, g.role, g.expires, null, g.team_id,
+		(select t.display_name from teams t where t.workspace_id = g.workspace_id and t.id = g.team_id)
 	from grants g
-	join teams t on t.workspace_id = g.workspace_id and t.id = g.team_id
 	cross join lateral (
 		select m.user_id from team_members m
 		join users u on u.workspace_id = m.workspace_id and u.id = m.user_id and u.active and u.deleted is null
@@ -74,7 +74,7 @@ order by n.user_id`
 // Access answers "who has access": everybody to whom MayUse gives a role on the account now, oldest
 // first, a page at a time.
 func (a *Accounts) Access(ctx context.Context, q postgres.Querier, workspace, account core.ID, query AccessQuery) ([]Access, error) {
-	found, err := many[struct {
+	found, err := postgres.Many[struct {
 		User      core.ID        `db:"user_id"`
 		UserName  string         `db:"user_name"`
 		Name      string         `db:"name"`
@@ -85,7 +85,7 @@ func (a *Accounts) Access(ctx context.Context, q postgres.Querier, workspace, ac
 		Names     []string       `db:"names"`
 		Expires   *time.Time     `db:"expires"`
 	}](ctx, q, selectAccess, pgx.StrictNamedArgs{
-		"workspace": workspace, "account": account, "now": a.now(), "after": query.After, "limit": page(query.Limit),
+		"workspace": workspace, "account": account, "now": a.now(), "after": query.After, "limit": postgres.Page(query.Limit),
 	})
 	if err != nil {
 		return nil, err

@@ -83,14 +83,14 @@ order by a.id`
 // Usable answers "what can they use": the accounts MayUse gives a user a role on now, oldest first, a
 // page at a time. Of somebody inactive, and of nobody, that is nothing.
 func (a *Accounts) Usable(ctx context.Context, q postgres.Querier, workspace, user core.ID, query UsableQuery) ([]Usable, error) {
-	found, err := many[struct {
+	found, err := postgres.Many[struct {
 		Account
 		Direct  bool       `db:"direct"`
 		Teams   []core.ID  `db:"teams"`
 		Names   []string   `db:"names"`
 		Expires *time.Time `db:"expires"`
 	}](ctx, q, selectUsable, pgx.StrictNamedArgs{
-		"workspace": workspace, "user": user, "now": a.now(), "search": strings.TrimSpace(query.Search), "after": query.After, "limit": page(query.Limit),
+		"workspace": workspace, "user": user, "now": a.now(), "search": strings.TrimSpace(query.Search), "after": query.After, "limit": postgres.Page(query.Limit),
 	})
 	if err != nil {
 		return nil, err
@@ -112,12 +112,4 @@ func viaOf(teams []core.ID, names []string) []Via {
 		return cmp.Or(strings.Compare(one.Name, other.Name), strings.Compare(one.Team.String(), other.Team.String()))
 	})
 	return via
-}
-
-// page is how many rows a list gives at once.
-func page(limit int) int {
-	if limit <= 0 {
-		limit = 100
-	}
-	return min(limit, 500)
 }

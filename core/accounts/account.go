@@ -13,28 +13,6 @@ import (
 	"postern/core/seal"
 )
 
-// State says how far the stored password can be trusted.
-type State string
-
-// The states of an account.
-const (
-	Unvalidated     State = "unvalidated"      // no sign-in has proved the stored password yet
-	Validated       State = "validated"        // a sign-in proved it
-	DesyncSuspected State = "desync_suspected" // signs that the app has another one
-	Desynced        State = "desynced"         // the app refuses it: automation and filling are stopped
-	Unmanaged       State = "unmanaged"        // nobody keeps it up to date
-	AppDisabled     State = "app_disabled"     // the app has locked or disabled the login
-	AtRisk          State = "at_risk"          // somebody who left may still know it
-)
-
-func (s State) known() bool {
-	switch s {
-	case Unvalidated, Validated, DesyncSuspected, Desynced, Unmanaged, AppDisabled, AtRisk:
-		return true
-	}
-	return false
-}
-
 // Account is one login in an app.
 type Account struct {
 	ID          core.ID    `db:"id"`
@@ -44,11 +22,13 @@ type Account struct {
 	AppName     string     `db:"app_name"`
 	Username    string     `db:"username"`
 	State       State      `db:"state"`
-	StateReason string     `db:"state_reason"` // for a person
-	Orphaned    bool       `db:"orphaned"`     // no living owner was left when it was last looked at
-	Tags        []string   `db:"tags"`         // in order, in lower case
-	Validated   *time.Time `db:"validated"`    // last time a sign-in proved the current password
-	Rotated     *time.Time `db:"rotated"`      // last time a candidate became the current password
+	Finding     Finding    `db:"state_finding"` // what put it there
+	StateReason string     `db:"state_reason"`  // for a person
+	Since       time.Time  `db:"state_since"`
+	Orphaned    bool       `db:"orphaned"`  // no living owner was left when it was last looked at
+	Tags        []string   `db:"tags"`      // in order, in lower case
+	Validated   *time.Time `db:"validated"` // last time a sign-in proved the current password
+	Rotated     *time.Time `db:"rotated"`   // last time a candidate became the current password
 	Created     time.Time  `db:"created"`
 	// Role is what the user asked about may do. Only Usable fills it.
 	Role Role `db:"role"`
@@ -71,8 +51,8 @@ type NewAccount struct {
 }
 
 const insertAccount = `
-insert into accounts (id, workspace_id, app_id, vault_id, username, created)
-values (@id, @workspace, @app, @vault, @username, @created)`
+insert into accounts (id, workspace_id, app_id, vault_id, username, created, state_since)
+values (@id, @workspace, @app, @vault, @username, @created, @created)`
 
 // CreateAccount adds a login with its present password, owned by a user. It begins unvalidated: a
 // sign-in must prove the password before anything is automated. Administrators, service accounts and
@@ -111,8 +91,9 @@ func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Caus
 
 	account := Account{
 		ID: core.NewID(), Workspace: workspace, App: app.ID, Vault: vault, AppName: app.Name,
-		Username: wanted.Username, State: Unvalidated, Tags: []string{}, Created: a.now(),
+		Username: wanted.Username, State: Unvalidated, Finding: Unproven, Tags: []string{}, Created: a.now(),
 	}
+	account.Since = account.Created
 	if _, err := tx.Exec(ctx, insertAccount, pgx.StrictNamedArgs{
 		"id": account.ID, "workspace": workspace, "app": app.ID, "vault": vault,
 		"username": account.Username, "created": account.Created,
@@ -122,7 +103,7 @@ func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Caus
 	if err := a.store(ctx, tx, account, 1, OriginImported, LabelCurrent, wanted.Password); err != nil {
 		return Account{}, err
 	}
-	if _, err := a.insertGrant(ctx, tx, Grant{
+	if _, err := a.insertGrant(ctx, tx, cause.Actor, Grant{
 		ID: core.NewID(), Workspace: workspace, Account: account.ID, User: owner.ID, Name: owner.Name(), Role: Owner, Created: account.Created,
 	}); err != nil {
 		return Account{}, err
@@ -133,8 +114,8 @@ func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Caus
 }
 
 const accountColumns = `
-select a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.username, a.state, a.state_reason,
-	a.orphaned, a.tags, a.validated, a.rotated, a.created, `
+select a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.username, a.state, a.state_finding, a.state_reason,
+	a.state_since, a.orphaned, a.tags, a.validated, a.rotated, a.created, `
 
 const selectAccount = accountColumns + `'' as role
 from accounts a join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
@@ -142,7 +123,7 @@ where a.workspace_id = @workspace and a.id = @id`
 
 // Account finds an account by its id. It asks nobody's leave: the caller does.
 func (a *Accounts) Account(ctx context.Context, q postgres.Querier, workspace, id core.ID) (Account, error) {
-	return one[Account](ctx, q, "account", selectAccount, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	return postgres.One[Account](ctx, q, "account", selectAccount, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 }
 
 const lockAccount = selectAccount + `
@@ -150,57 +131,55 @@ for no key update of a`
 
 // lock keeps others from changing the account, its owners and its labels until the transaction ends.
 func (a *Accounts) lock(ctx context.Context, tx pgx.Tx, workspace, id core.ID) (Account, error) {
-	return one[Account](ctx, tx, "account", lockAccount, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	return postgres.One[Account](ctx, tx, "account", lockAccount, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+}
+
+// Hold keeps others from changing the account, its owners and its passwords until the transaction ends.
+func (a *Accounts) Hold(ctx context.Context, tx pgx.Tx, workspace, id core.ID) (Account, error) {
+	return a.lock(ctx, tx, workspace, id)
+}
+
+// Manager lets whoever acts pass if they own the account or administer the workspace, and keeps it so until
+// the transaction ends; service accounts, whose scopes say more, and the system too. Everybody else is Denied.
+func (a *Accounts) Manager(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID) error {
+	return a.authorize(ctx, tx, cause, workspace, right{owner: account})
 }
 
 // ListQuery narrows List. The zero query is the workspace's first page.
 type ListQuery struct {
-	Limit int     // default 100, at most 500
-	After core.ID // the last account of the page before
+	Limit    int     // default 100, at most 500
+	After    core.ID // the last account of the page before
+	State    State   // only those in this state
+	Orphaned bool    // only those nobody owns
 }
 
-const selectAccounts = accountColumns + `'' as role
+const selectListed = accountColumns + `'' as role
 from accounts a join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
-where a.workspace_id = @workspace and (@after::uuid is null or a.id > @after)
-order by a.id
-limit @limit`
+where a.workspace_id = @workspace and (@after::uuid is null or a.id > @after)`
+
+const (
+	inOrder          = ` order by a.id limit @limit`
+	selectAccounts   = selectListed + inOrder
+	selectInState    = selectListed + ` and a.state = @state and a.state <> ''` + inOrder
+	selectOrphaned   = selectListed + ` and a.orphaned` + inOrder
+	selectOrphanedIn = selectListed + ` and a.orphaned and a.state = @state` + inOrder
+)
 
 // List gives the workspace's accounts, oldest first, a page at a time.
 func (a *Accounts) List(ctx context.Context, q postgres.Querier, workspace core.ID, query ListQuery) ([]Account, error) {
-	return many[Account](ctx, q, selectAccounts, pgx.StrictNamedArgs{"workspace": workspace, "after": query.After, "limit": page(query.Limit)})
-}
-
-const updateState = `
-update accounts set state = @state, state_reason = @reason,
-	validated = case when @state = 'validated' then greatest(validated, @now) else validated end
-where workspace_id = @workspace and id = @account`
-
-// SetState records what is known about the stored password, and why in words for a person.
-// Validated means that a sign-in proved it just now. A change to validated or desynced is an event.
-func (a *Accounts) SetState(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, state State, reason string) error {
-	if !state.known() {
-		return core.Invalid("state", "there is no state %q", state)
+	args := pgx.StrictNamedArgs{"workspace": workspace, "after": query.After, "limit": postgres.Page(query.Limit)}
+	if query.State != "" {
+		args["state"] = string(query.State)
 	}
-	before, err := a.lock(ctx, tx, workspace, account)
-	if err != nil {
-		return err
+	switch {
+	case query.State != "" && query.Orphaned:
+		return postgres.Many[Account](ctx, q, selectOrphanedIn, args)
+	case query.State != "":
+		return postgres.Many[Account](ctx, q, selectInState, args)
+	case query.Orphaned:
+		return postgres.Many[Account](ctx, q, selectOrphaned, args)
 	}
-	now := a.now()
-	if _, err := tx.Exec(ctx, updateState, pgx.StrictNamedArgs{
-		"workspace": workspace, "account": account, "state": string(state), "reason": reason, "now": now,
-	}); err != nil {
-		return postgres.Classify(err)
-	}
-	if before.State == state {
-		return nil
-	}
-	switch state {
-	case Validated:
-		return audit.Append(ctx, tx, core.NewEvent(core.AccountValidated, workspace, cause, now, before.Target()).Because(reason))
-	case Desynced:
-		return audit.Append(ctx, tx, core.NewEvent(core.AccountDesynced, workspace, cause, now, before.Target()).Failed(reason))
-	}
-	return nil
+	return postgres.Many[Account](ctx, q, selectAccounts, args)
 }
 
 // holdSubject finds the user a grant is to name and keeps them from being deactivated meanwhile.

@@ -11,6 +11,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/seal"
 	"postern/core/vault/vaulttest"
 )
@@ -50,13 +51,13 @@ func TestApps(t *testing.T) {
 	equal(t, "the neighbour's events", other.events(t, core.AppCreated), 1)
 
 	_, err = create(acme, acme.cause, wiki)
-	wants(t, err, core.KindConflict, "name")
+	coretest.Wants(t, err, core.KindConflict, "name")
 	if _, err := create(other, other.cause, wiki); err != nil {
 		t.Errorf("a name is taken in another workspace: %v", err)
 	}
-	for _, cause := range []core.Cause{acme.as("ana"), acme.as("gus"), other.as("ada"), core.NewCause(core.Actor{Kind: core.ActorConnection, ID: core.NewID()}, w.clock.now()), {}} {
+	for _, cause := range []core.Cause{acme.as("ana"), acme.as("gus"), other.as("ada"), core.NewCause(core.Actor{Kind: core.ActorConnection, ID: core.NewID()}, w.clock.Now()), {}} {
 		_, err = create(acme, cause, accounts.NewApp{Name: "X", Domains: []string{"x.example"}, SignInURL: "https://x.example", Connector: "browser"})
-		wants(t, err, core.KindDenied, "")
+		coretest.Wants(t, err, core.KindDenied, "")
 	}
 	for field, changes := range map[string][]func(*accounts.NewApp){
 		"name": {
@@ -83,9 +84,26 @@ func TestApps(t *testing.T) {
 			wanted.Name = "Another"
 			change(&wanted)
 			_, err := create(acme, acme.cause, wanted)
-			wants(t, err, core.KindInvalid, field)
+			coretest.Wants(t, err, core.KindInvalid, field)
 		}
 	}
+	// Where the connectors are known, their name and their settings are looked at.
+	w.Connectors = map[string]func(json.RawMessage) error{"strict": func(settings json.RawMessage) error {
+		if string(settings) != "{}" {
+			return core.Invalid("settings", "there are none")
+		}
+		return nil
+	}}
+	wanted := wiki
+	wanted.Name = "Another"
+	_, err = create(acme, acme.cause, wanted)
+	coretest.Wants(t, err, core.KindInvalid, "connector")
+	wanted.Connector, wanted.Settings = "strict", json.RawMessage(`{"a": 1}`)
+	_, err = create(acme, acme.cause, wanted)
+	coretest.Wants(t, err, core.KindInvalid, "settings")
+	wanted.Settings = nil
+	_, err = create(acme, acme.cause, wanted)
+	coretest.Must(t, err)
 }
 
 func TestCreateAccount(t *testing.T) {
@@ -127,7 +145,7 @@ func TestCreateAccount(t *testing.T) {
 	equal(t, "events", acme.events(t, core.AccountCreated), 1)
 
 	_, err = create(acme.cause, good)
-	wants(t, err, core.KindConflict, "username")
+	coretest.Wants(t, err, core.KindConflict, "username")
 	for field, changes := range map[string][]func(*accounts.NewAccount){
 		"username": {
 			func(a *accounts.NewAccount) { a.Username = "" }, func(a *accounts.NewAccount) { a.Username = strings.Repeat("a", 321) },
@@ -152,7 +170,7 @@ func TestCreateAccount(t *testing.T) {
 			wanted.Username = "another"
 			change(&wanted)
 			_, err := create(acme.cause, wanted)
-			wants(t, err, core.KindInvalid, field)
+			coretest.Wants(t, err, core.KindInvalid, field)
 			if strings.Contains(err.Error(), "Canary77first") {
 				t.Error("the password is in the error")
 			}
@@ -162,7 +180,7 @@ func TestCreateAccount(t *testing.T) {
 		wanted := good
 		wanted.Username = "another"
 		_, err := create(cause, wanted)
-		wants(t, err, core.KindDenied, "")
+		coretest.Wants(t, err, core.KindDenied, "")
 	}
 	if _, err := acme.leave(t, "ben"); err != nil {
 		t.Fatal(err)
@@ -170,9 +188,9 @@ func TestCreateAccount(t *testing.T) {
 	gone := good
 	gone.Username, gone.Owner = "another", acme.user("ben")
 	_, err = create(acme.cause, gone)
-	wants(t, err, core.KindInvalid, "owner")
+	coretest.Wants(t, err, core.KindInvalid, "owner")
 	_, err = create(acme.as("ben"), gone)
-	wants(t, err, core.KindDenied, "inactive")
+	coretest.Wants(t, err, core.KindDenied, "inactive")
 	if _, err := w.Account(t.Context(), w.DB, acme.workspace, twin.ID); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("the neighbour's account is seen: %v", err)
 	}
@@ -219,7 +237,7 @@ func TestUsableAndAccess(t *testing.T) {
 	}
 	equal(t, "ana's", list("ana", accounts.UsableQuery{}), "one:owner:own two:owner:own three:owner:own four:owner:own ")
 	equal(t, "ben's", list("ben", accounts.UsableQuery{}), "")
-	hour, day := w.clock.now().Add(time.Hour), w.clock.now().Add(24*time.Hour)
+	hour, day := w.clock.Now().Add(time.Hour), w.clock.Now().Add(24*time.Hour)
 	acme.add(t, "wiki", "ben")
 	acme.add(t, "wiki", "gus")
 	for _, give := range []struct {
@@ -255,7 +273,7 @@ func TestUsableAndAccess(t *testing.T) {
 	equal(t, "who has the last", acme.access(t, all[3].ID, accounts.AccessQuery{}), "ana:owner:own ")
 	equal(t, "who has the first next door", other.access(t, all[0].ID, accounts.AccessQuery{}), "")
 
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	equal(t, "ben's after an hour", list("ben", accounts.UsableQuery{}), "one:collaborator:own:+23h0m0s two:collaborator:wiki ")
 	equal(t, "who has the first after an hour", acme.access(t, all[0].ID, accounts.AccessQuery{}), "ana:owner:own ben:collaborator:own:+23h0m0s ")
 	if _, err := acme.leave(t, "ben"); err != nil {
@@ -267,32 +285,43 @@ func TestUsableAndAccess(t *testing.T) {
 	equal(t, "a returner's", list("ben", accounts.UsableQuery{}), "")
 }
 
-func TestSetState(t *testing.T) {
+func TestReconcileAccount(t *testing.T) {
 	w := open(t)
 	acme, other := w.side(t), w.side(t)
-	account := acme.account(t, "shared", "ana")
-	set := func(s *side, state accounts.State, reason string) error {
-		return w.DB.Tx(t.Context(), func(tx pgx.Tx) error {
-			return w.SetState(t.Context(), tx, s.cause, s.workspace, account.ID, state, reason)
+	boss, stranger := acme.account(t, "boss", "ada"), other.account(t, "boss", "ada")
+	resets := true
+	w.Resets = func(connector string, _ json.RawMessage) bool { return resets && connector == acme.app.Connector }
+	set := func(s *side, cause core.Cause, app, account core.ID) (set accounts.App, err error) {
+		err = w.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+			set, err = w.SetReconcileAccount(t.Context(), tx, cause, s.workspace, app, account)
+			return err
 		})
+		return set, err
 	}
-	for _, step := range []struct {
-		state               accounts.State
-		validated, desynced int
-	}{
-		{accounts.Validated, 1, 0}, {accounts.Validated, 1, 0}, {accounts.Desynced, 1, 1}, {accounts.Desynced, 1, 1},
-		{accounts.AtRisk, 1, 1}, {accounts.Validated, 2, 1},
-	} {
-		if err := set(acme, step.state, "because"); err != nil {
-			t.Fatal(err)
+	for range 2 { // the second time it is no news
+		if app, err := set(acme, acme.as("ada"), acme.app.ID, boss.ID); err != nil || app.ReconcileAccount != boss.ID {
+			t.Fatal(app, err)
 		}
-		got, err := w.Account(t.Context(), w.DB, acme.workspace, account.ID)
-		if err != nil || got.State != step.state || got.StateReason != "because" || got.Validated == nil {
-			t.Fatalf("got %+v, %v", got, err)
-		}
-		equal(t, "validated events", acme.events(t, core.AccountValidated), step.validated)
-		equal(t, "desynced events", acme.events(t, core.AccountDesynced), step.desynced)
 	}
-	wants(t, set(acme, "broken", ""), core.KindInvalid, "state")
-	wants(t, set(other, accounts.Desynced, ""), core.KindNotFound, "")
+	if app, err := w.App(t.Context(), w.DB, acme.workspace, acme.app.ID); err != nil || app.ReconcileAccount != boss.ID {
+		t.Error(app, err)
+	}
+	equal(t, "events", acme.events(t, core.AppReconcileAccountChanged), 1)
+
+	_, err := set(acme, acme.cause, acme.app.ID, stranger.ID)
+	coretest.Wants(t, err, core.KindInvalid, "account")
+	_, err = set(acme, acme.cause, acme.app.ID, core.NewID())
+	coretest.Wants(t, err, core.KindInvalid, "account")
+	_, err = set(other, other.cause, acme.app.ID, stranger.ID)
+	coretest.Wants(t, err, core.KindNotFound, "")
+	_, err = set(acme, acme.as("ben"), acme.app.ID, boss.ID)
+	coretest.Wants(t, err, core.KindDenied, "")
+	if app, err := set(acme, acme.cause, acme.app.ID, core.ID{}); err != nil || !app.ReconcileAccount.IsZero() {
+		t.Error(app, err)
+	}
+	resets = false
+	_, err = set(acme, acme.cause, acme.app.ID, boss.ID)
+	coretest.Wants(t, err, core.KindInvalid, "account")
+	equal(t, "events", acme.events(t, core.AppReconcileAccountChanged), 2)
+	equal(t, "the neighbour's events", other.events(t, core.AppReconcileAccountChanged), 0)
 }

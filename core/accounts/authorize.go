@@ -163,7 +163,7 @@ where u.workspace_id = @workspace and u.id = @user and u.deleted is null`
 
 // refusal says which rule keeps a user from an account they may not use.
 func (a *Accounts) refusal(ctx context.Context, q postgres.Querier, workspace, user, account core.ID) error {
-	why, err := one[struct {
+	why, err := postgres.One[struct {
 		Active    bool `db:"active"`
 		Suspended bool `db:"suspended"`
 		Expired   bool `db:"expired"`

@@ -9,6 +9,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/seal"
 )
@@ -40,11 +41,11 @@ func TestWhoMayDoWhat(t *testing.T) {
 	give("login-only with an owner's grant", accounts.Owner, nil)
 	give("a deactivated owner", accounts.Owner, nil)
 	give("a restricted owner", accounts.Owner, nil)
-	give("one whose grant expired", accounts.Owner, new(w.clock.now().Add(time.Minute)))
+	give("one whose grant expired", accounts.Owner, new(w.clock.Now().Add(time.Minute)))
 	if _, err := acme.share(t, acme.cause, account.ID, accounts.Subject{Team: acme.teams["wiki"].ID}, accounts.Owner, nil); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.pass(time.Minute)
+	w.clock.Pass(time.Minute)
 	w.tx(t, func(tx pgx.Tx) error {
 		suspended := people["one suspended in the team"]
 		if _, err := w.Directory.AddMembers(t.Context(), tx, acme.workspace, acme.teams["wiki"].ID, []core.ID{suspended}); err != nil {
@@ -62,11 +63,11 @@ func TestWhoMayDoWhat(t *testing.T) {
 
 	asked := map[string]core.Cause{
 		"a neighbour's administrator": other.as("ada"), "the system": acme.cause, "nobody": {},
-		"a service account": core.NewCause(core.Actor{Kind: core.ActorServiceAccount, ID: core.NewID()}, w.clock.now()),
-		"a connection":      core.NewCause(core.Actor{Kind: core.ActorConnection, ID: core.NewID()}, w.clock.now()),
+		"a service account": core.NewCause(core.Actor{Kind: core.ActorServiceAccount, ID: core.NewID()}, w.clock.Now()),
+		"a connection":      core.NewCause(core.Actor{Kind: core.ActorConnection, ID: core.NewID()}, w.clock.Now()),
 	}
 	for name, id := range people {
-		asked[name] = core.NewCause(core.Actor{Kind: core.ActorUser, ID: id, Name: name}, w.clock.now())
+		asked[name] = core.NewCause(core.Actor{Kind: core.ActorUser, ID: id, Name: name}, w.clock.Now())
 	}
 
 	stranger, anas := accounts.Subject{User: acme.user("ben")}, acme.grantOf(t, account.ID, "ana")
@@ -178,7 +179,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 }
 
 // people adds users of roles, by what they are.
-func (s *side) people(t tester, roles map[string]directory.Role) map[string]core.ID {
+func (s *side) people(t coretest.T, roles map[string]directory.Role) map[string]core.ID {
 	t.Helper()
 	made := map[string]core.ID{}
 	s.w.tx(t, func(tx pgx.Tx) error {
@@ -195,7 +196,7 @@ func (s *side) people(t tester, roles map[string]directory.Role) map[string]core
 }
 
 // edit changes a user, and nothing that follows from it.
-func (s *side) edit(t tester, user core.ID, change func(*directory.User)) {
+func (s *side) edit(t coretest.T, user core.ID, change func(*directory.User)) {
 	t.Helper()
 	s.w.tx(t, func(tx pgx.Tx) error {
 		found, err := s.w.Directory.LockUser(ctx(t), tx, s.workspace, user)
@@ -209,7 +210,7 @@ func (s *side) edit(t tester, user core.ID, change func(*directory.User)) {
 }
 
 // grantOf finds the live grant of a user by name.
-func (s *side) grantOf(t tester, account core.ID, name string) core.ID {
+func (s *side) grantOf(t coretest.T, account core.ID, name string) core.ID {
 	t.Helper()
 	grants, err := s.w.Grants(ctx(t), s.w.DB, s.workspace, account)
 	if err != nil {

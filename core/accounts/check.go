@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -166,14 +168,23 @@ func checkDomains(texts []string) ([]domain, error) {
 	return domains, nil
 }
 
-// checkURL refuses an address that is not http(s) or leads outside the app's domains.
+// schemes are those of apps' addresses, with their ports.
+var schemes = map[string]string{
+	"http": "80", "https": "443", "postgres": "5432", "postgresql": "5432", "mysql": "3306", "ldap": "389", "ldaps": "636",
+	"ssh": "22",
+}
+
+// Port is the usual port of a scheme of apps' addresses; empty: it is none.
+func Port(scheme string) string { return schemes[scheme] }
+
+// checkURL refuses an address that is none of an app, or leads outside the app's domains.
 func checkURL(field, text string, domains []domain) error {
 	if err := checkText(field, text, MaxURL); err != nil {
 		return err
 	}
 	address, err := url.Parse(text)
-	if err != nil || (address.Scheme != "http" && address.Scheme != "https") || address.Hostname() == "" {
-		return core.Invalid(field, "write a whole address that begins with https:// or http://")
+	if err != nil || schemes[address.Scheme] == "" || address.Hostname() == "" {
+		return core.Invalid(field, "write a whole address that begins with https:// or http://, or, of a database, a directory or a host, with postgres://, mysql://, ldaps://, ldap:// or ssh://")
 	}
 	if address.User != nil {
 		return core.Invalid(field, "leave out the user name and password; they belong into the account")
@@ -183,7 +194,7 @@ func checkURL(field, text string, domains []domain) error {
 		host = parsed.String()
 	}
 	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[address.Scheme]
+		port = schemes[address.Scheme]
 	}
 	if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
 		return core.Invalid(field, "a port is a number from 1 to 65535")
@@ -208,6 +219,18 @@ func checkSettings(settings json.RawMessage) (json.RawMessage, error) {
 		return nil, core.Invalid("settings", "the settings are not a JSON object").Because(err)
 	}
 	return settings, checkTokens(settings)
+}
+
+// checkConnector refuses a connector that is none, and settings it cannot read.
+func (a *Accounts) checkConnector(name string, settings json.RawMessage) error {
+	if a.Connectors == nil {
+		return nil
+	}
+	check, known := a.Connectors[name]
+	if !known {
+		return core.Invalid("connector", "there is no connector named %s; there are %s", name, strings.Join(slices.Sorted(maps.Keys(a.Connectors)), ", "))
+	}
+	return check(settings)
 }
 
 // checkTokens refuses what no connector has a setting for, and what others who read the settings

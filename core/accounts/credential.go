@@ -46,7 +46,7 @@ order by version desc`
 
 // Versions lists an account's passwords without their values, newest first.
 func (a *Accounts) Versions(ctx context.Context, q postgres.Querier, workspace, account core.ID) ([]Version, error) {
-	return many[Version](ctx, q, selectVersions, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "field": passwordField})
+	return postgres.Many[Version](ctx, q, selectVersions, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "field": passwordField})
 }
 
 const selectCurrent = `
@@ -69,17 +69,27 @@ const selectNextVersion = `
 select coalesce(max(version), 0) + 1 from credential_versions
 where workspace_id = @workspace and account_id = @account and field = @field`
 
+// What is not to be used any more can be told nothing of.
 const unlabel = `
-update credential_versions set label = null
+update credential_versions set label = null, fingerprint = null, fingerprint_epoch = null, strength = null
 where workspace_id = @workspace and account_id = @account and field = @field and label = @label`
 
 const insertVersion = `
-insert into credential_versions (workspace_id, account_id, field, version, origin, label, created)
-values (@workspace, @account, @field, @version, @origin, @label, @created)`
+insert into credential_versions (workspace_id, account_id, field, version, origin, label, created, fingerprint, fingerprint_epoch, strength)
+values (@workspace, @account, @field, @version, @origin, @label, @created, @fingerprint, @epoch, @strength)`
 
 // AddCandidate stores a new password before any app sees it, labels it candidate and returns its
 // version. An earlier candidate loses the label and stays in the history.
 func (a *Accounts) AddCandidate(ctx context.Context, tx pgx.Tx, workspace, account core.ID, password seal.Secret) (int, error) {
+	return a.add(ctx, tx, workspace, account, OriginCandidate, password)
+}
+
+// AddGiven is AddCandidate of a password that somebody says the app has already.
+func (a *Accounts) AddGiven(ctx context.Context, tx pgx.Tx, workspace, account core.ID, password seal.Secret) (int, error) {
+	return a.add(ctx, tx, workspace, account, OriginImported, password)
+}
+
+func (a *Accounts) add(ctx context.Context, tx pgx.Tx, workspace, account core.ID, origin string, password seal.Secret) (int, error) {
 	if err := checkPassword("password", password); err != nil {
 		return 0, err
 	}
@@ -96,14 +106,18 @@ func (a *Accounts) AddCandidate(ctx context.Context, tx pgx.Tx, workspace, accou
 	if _, err := tx.Exec(ctx, unlabel, args); err != nil {
 		return 0, postgres.Classify(err)
 	}
-	return version, a.store(ctx, tx, found, version, OriginCandidate, LabelCandidate, password)
+	return version, a.store(ctx, tx, found, version, origin, LabelCandidate, password)
 }
 
-// store seals a password as a new version with a label nobody has.
+// store seals a password as a new version with a label nobody has, and keeps beside it what Judge would.
 func (a *Accounts) store(ctx context.Context, tx pgx.Tx, account Account, version int, origin, label string, password seal.Secret) error {
+	made, err := a.judge(ctx, tx, account, password)
+	if err != nil {
+		return err
+	}
 	if _, err := tx.Exec(ctx, insertVersion, pgx.StrictNamedArgs{
 		"workspace": account.Workspace, "account": account.ID, "field": passwordField, "version": version,
-		"origin": origin, "label": label, "created": a.now(),
+		"origin": origin, "label": label, "created": a.now(), "fingerprint": made.fingerprint, "epoch": made.epoch, "strength": made.strength,
 	}); err != nil {
 		return postgres.Classify(err)
 	}
@@ -119,13 +133,13 @@ update credential_versions set label = @label
 where workspace_id = @workspace and account_id = @account and field = @field and version = @version`
 
 const currentToPrevious = `
-update credential_versions set label = 'previous'
+update credential_versions set label = 'previous', fingerprint = null, fingerprint_epoch = null, strength = null
 where workspace_id = @workspace and account_id = @account and field = @field and label = 'current'`
 
 const updatePromoted = `
 update accounts a set
 	validated = greatest(a.validated, v.proven),
-	rotated = case when @rotated then @now else a.rotated end
+	rotated = case when @rotated and v.origin = 'candidate' then @now else a.rotated end
 from credential_versions v
 where a.workspace_id = @workspace and a.id = @account
 	and v.workspace_id = a.workspace_id and v.account_id = a.id and v.field = @field and v.version = @version`

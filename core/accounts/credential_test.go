@@ -10,6 +10,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/seal"
 )
 
@@ -65,7 +66,7 @@ func TestLabelsMoveAndVersionsStay(t *testing.T) {
 		t.Error("a candidate alone is no rotation")
 	}
 
-	proven := w.clock.now().Add(time.Second)
+	proven := w.clock.Now().Add(time.Second)
 	w.tx(t, func(tx pgx.Tx) error {
 		return w.MarkProven(t.Context(), tx, acme.workspace, account.ID, 3, proven)
 	})
@@ -82,7 +83,7 @@ func TestLabelsMoveAndVersionsStay(t *testing.T) {
 
 	// The app turns out to have a password from the history.
 	rotated := *read().Rotated
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	equal(t, "candidate", add("fourth"), 4)
 	must(promote(2))
 	equal(t, "labels", labels(t, w, acme.workspace, account.ID), "4 candidate, 3 previous, 2 current, 1")
@@ -91,7 +92,7 @@ func TestLabelsMoveAndVersionsStay(t *testing.T) {
 	}
 	must(promote(3))
 	equal(t, "labels", labels(t, w, acme.workspace, account.ID), "4 candidate, 3 current, 2 previous, 1")
-	wants(t, promote(9), core.KindNotFound, "")
+	coretest.Wants(t, promote(9), core.KindNotFound, "")
 
 	for version, text := range map[int]string{1: "first password of shared", 2: "second", 3: "third", 4: "fourth"} {
 		got, err := w.Password(t.Context(), w.DB, acme.workspace, account.ID, version)
@@ -107,7 +108,7 @@ func TestMarks(t *testing.T) {
 	acme, other := w.side(t), w.side(t)
 	account := acme.account(t, "shared", "ana")
 	other.account(t, "shared", "ana")
-	late, early := w.clock.now().Add(time.Hour), w.clock.now()
+	late, early := w.clock.Now().Add(time.Hour), w.clock.Now()
 	w.tx(t, func(tx pgx.Tx) error {
 		for _, at := range []time.Time{late, early} {
 			if err := w.MarkProven(t.Context(), tx, acme.workspace, account.ID, 1, at); err != nil {
@@ -142,7 +143,7 @@ func TestMarks(t *testing.T) {
 			return err
 		},
 	} {
-		wants(t, w.DB.Tx(t.Context(), mark), core.KindNotFound, "")
+		coretest.Wants(t, w.DB.Tx(t.Context(), mark), core.KindNotFound, "")
 	}
 	if versions, err := w.Versions(t.Context(), w.DB, other.workspace, account.ID); err != nil || len(versions) != 0 {
 		t.Errorf("the neighbour sees versions: %v, %v", versions, err)
@@ -151,7 +152,7 @@ func TestMarks(t *testing.T) {
 		_, err := w.AddCandidate(t.Context(), tx, acme.workspace, account.ID, seal.NewSecret("two\nlines"))
 		return err
 	})
-	wants(t, err, core.KindInvalid, "password")
+	coretest.Wants(t, err, core.KindInvalid, "password")
 }
 
 // Two workers store a candidate at once: both are kept, one is the candidate.

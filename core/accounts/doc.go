@@ -13,9 +13,11 @@
 //	                                 admin                                   guest        account
 //	add an app                       yes                   -                 -            scope    -
 //	add an account                   to anybody            to themselves     -            scope    -
-//	share, unshare, tag              every account         those they own    -            scope    -
+//	share, unshare, tag, set a TOTP  every account         those they own    -            scope    -
 //	give up a grant of their own     yes                   yes               yes          -        -
-//	have a password filled           where it is shared with them                         scope    -
+//	have a password filled,
+//	be given a one-time code,
+//	read what the account is sent    where it is shared with them                         scope    -
 //	see a password                   those they own        those they own    -            scope    -
 //	entitle                          -                     -                 -            -        if let
 //	give a role (core/lifecycle)     up to their own       -                 -            to admin -
@@ -23,7 +25,7 @@
 // The system may do all of it but entitle. A denial has the code of the rule that says no:
 // not_a_user and not_a_member (who asks), inactive, not_administrator, not_shared, expired, suspended
 // (in the team), not_owner, capped (an owner's grant that counts as a collaborator's), not_you,
-// restricted, step_up_required, no_entitlements; role_too_low and last_owner of roles.
+// restricted, step_up_required, no_entitlements; role_too_low, guest and last_owner of roles.
 //
 // The strongest live grant wins; guests and login-only users are collaborators at most. An inactive
 // user may use nothing, whatever grants name them: who leaves has theirs until they are taken, and
@@ -34,6 +36,9 @@
 // first on its succession list, or the workspace's, who is alive, or else is reported as orphaned. Access that
 // ends by the clock ends at that moment; that it did is told once. Who may use an account and what
 // somebody can use are read a page at a time, at the same cost however large the team.
+//
+// An account may have a TOTP secret (RFC 6238). Who may use the account is given its codes, on record, and nobody the
+// secret; Postern itself signs in with one code per time step, and with none that somebody was given.
 //
 // It never talks to an app, never starts a rotation, and never gives back access that was revoked.
 package accounts

@@ -41,7 +41,7 @@ func (a *Accounts) Held(ctx context.Context, q postgres.Querier, workspace core.
 	if len(users) == 0 {
 		return nil, nil
 	}
-	return many[Held](ctx, q, selectHeld, pgx.StrictNamedArgs{"workspace": workspace, "users": users, "now": a.now()})
+	return postgres.Many[Held](ctx, q, selectHeld, pgx.StrictNamedArgs{"workspace": workspace, "users": users, "now": a.now()})
 }
 
 const revokeGrants = `
@@ -100,7 +100,7 @@ func (a *Accounts) Entitle(ctx context.Context, tx pgx.Tx, cause core.Cause, use
 // anew: changing a role is both.
 func (a *Accounts) give(ctx context.Context, tx pgx.Tx, cause core.Cause, user directory.User, given []Entitlement, touched []core.ID) error {
 	now := a.now()
-	revoked, err := many[revokedGrant](ctx, tx, revokeGrants, pgx.StrictNamedArgs{
+	revoked, err := postgres.Many[revokedGrant](ctx, tx, revokeGrants, pgx.StrictNamedArgs{
 		"workspace": user.Workspace, "user": user.ID, "accounts": touched, "now": now,
 	})
 	if err != nil {
@@ -113,7 +113,7 @@ func (a *Accounts) give(ctx context.Context, tx pgx.Tx, cause core.Cause, user d
 	for _, one := range given {
 		ids = append(ids, one.Account)
 	}
-	known, err := many[Account](ctx, tx, selectGiven, pgx.StrictNamedArgs{"workspace": user.Workspace, "accounts": ids})
+	known, err := postgres.Many[Account](ctx, tx, selectGiven, pgx.StrictNamedArgs{"workspace": user.Workspace, "accounts": ids})
 	if err != nil {
 		return err
 	}
@@ -123,7 +123,7 @@ func (a *Accounts) give(ctx context.Context, tx pgx.Tx, cause core.Cause, user d
 		if at < 0 {
 			return unknownEntitlement()
 		}
-		grant, err := a.insertGrant(ctx, tx, Grant{
+		grant, err := a.insertGrant(ctx, tx, cause.Actor, Grant{
 			ID: core.NewID(), Workspace: user.Workspace, Account: one.Account, User: user.ID, Name: user.Name(), Role: one.Role, Created: now,
 		})
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 )
 
@@ -18,7 +19,7 @@ type governed struct {
 	eve        directory.User
 }
 
-func (s *side) governed(t tester, allowed bool) *governed {
+func (s *side) governed(t coretest.T, allowed bool) *governed {
 	t.Helper()
 	g := &governed{side: s}
 	s.w.tx(t, func(tx pgx.Tx) (err error) {
@@ -37,14 +38,14 @@ func (s *side) governed(t tester, allowed bool) *governed {
 	return g
 }
 
-func (g *governed) entitle(t tester, user directory.User, wanted ...accounts.Entitlement) (changed bool, err error) {
+func (g *governed) entitle(t coretest.T, user directory.User, wanted ...accounts.Entitlement) (changed bool, err error) {
 	t.Helper()
 	err = g.w.DB.Tx(ctx(t), func(tx pgx.Tx) error {
 		locked, err := g.w.Directory.LockUser(ctx(t), tx, user.Workspace, user.ID)
 		if err != nil {
 			return err
 		}
-		changed, err = g.w.Entitle(ctx(t), tx, core.NewCause(g.connection.Actor(), g.w.clock.now()), locked, wanted)
+		changed, err = g.w.Entitle(ctx(t), tx, core.NewCause(g.connection.Actor(), g.w.clock.Now()), locked, wanted)
 		return err
 	})
 	return changed, err
@@ -95,12 +96,12 @@ func TestEntitle(t *testing.T) {
 	equal(t, "unshared", acme.events(t, core.AccountUnshared), 4)
 
 	// What a team gives, or the hand of an administrator with an expiry, is left alone.
-	soon := w.clock.now().Add(time.Hour)
+	soon := w.clock.Now().Add(time.Hour)
 	if _, err := acme.share(t, acme.cause, wiki.ID, accounts.Subject{User: acme.eve.ID}, accounts.Collaborator, &soon); err != nil {
 		t.Fatal(err)
 	}
 	step("what is there with an expiry", false, uses(wiki.ID))
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	equal(t, "after its expiry", acme.may(t, acme.eve.ID, wiki.ID), "")
 	step("anew after the expiry", true, uses(wiki.ID))
 }
@@ -154,9 +155,9 @@ func TestEntitleRefuses(t *testing.T) {
 			t.Errorf("%s: granted", what)
 			continue
 		}
-		wants(t, err, try.kind, try.code)
+		coretest.Wants(t, err, try.kind, try.code)
 	}
 	_, err := acme.entitle(t, acme.eve, uses(account.ID), owns(account.ID))
-	wants(t, err, core.KindInvalid, "entitlements")
+	coretest.Wants(t, err, core.KindInvalid, "entitlements")
 	equal(t, "shared", acme.events(t, core.AccountShared)+other.events(t, core.AccountShared)+closed.events(t, core.AccountShared), 0)
 }

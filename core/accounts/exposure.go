@@ -16,8 +16,8 @@ type ListedExposure struct {
 }
 
 const selectExposuresBefore = `
-select e.id, e.user_id, coalesce(nullif(u.display_name, ''), u.user_name) as name, e.version, e.level, e.seen
-from exposures e join users u on u.workspace_id = e.workspace_id and u.id = e.user_id
+select e.id, e.user_id, e.link_id, coalesce(nullif(u.display_name, ''), u.user_name, e.recipient) as name, e.version, e.level, e.seen
+from exposures e left join users u on u.workspace_id = e.workspace_id and u.id = e.user_id
 where e.workspace_id = @workspace and e.account_id = @account
   and (@before::uuid is null or
        (e.seen, e.id) < (select seen, id from exposures where workspace_id = @workspace and account_id = @account and id = @before))
@@ -27,7 +27,7 @@ limit @limit`
 // ExposuresBefore is Exposures a page at a time: the latest ones, or those behind one of them. Behind
 // one that is not the account's there is nothing.
 func (a *Accounts) ExposuresBefore(ctx context.Context, q postgres.Querier, workspace, account, before core.ID, limit int) ([]ListedExposure, error) {
-	return many[ListedExposure](ctx, q, selectExposuresBefore, pgx.StrictNamedArgs{
+	return postgres.Many[ListedExposure](ctx, q, selectExposuresBefore, pgx.StrictNamedArgs{
 		"workspace": workspace, "account": account, "before": before, "limit": min(max(limit, 1), 500),
 	})
 }

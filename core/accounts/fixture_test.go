@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -12,41 +11,17 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/postgres/postgrestest"
 	"postern/core/seal"
 	"postern/core/vault"
 )
 
-// tester is what *testing.T, *testing.B and *rapid.T share.
-type tester interface {
-	Helper()
-	Fatal(args ...any)
-	Fatalf(format string, args ...any)
-	Errorf(format string, args ...any)
-}
-
-type clock struct {
-	lock sync.Mutex
-	time time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	return c.time
-}
-
-func (c *clock) pass(d time.Duration) {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	c.time = c.time.Add(d)
-}
-
 // world is one database with any number of workspaces that look alike.
 type world struct {
 	*accounts.Accounts
-	clock *clock
+	clock *coretest.Clock
 }
 
 // side is one workspace: the same names in each, so that a query that forgets its workspace finds
@@ -67,13 +42,13 @@ func open(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &clock{time: time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC)}
+	c := coretest.NewClock(time.Date(2026, 5, 4, 9, 0, 0, 0, time.UTC))
 	return &world{clock: c, Accounts: &accounts.Accounts{
-		DB: db, Now: c.now, Vault: &vault.Vault{DB: db, Keys: local, Now: c.now}, Directory: &directory.Directory{DB: db, Now: c.now},
+		DB: db, Now: c.Now, Vault: &vault.Vault{DB: db, Keys: local, Now: c.Now}, Directory: &directory.Directory{DB: db, Now: c.Now},
 	}}
 }
 
-func (w *world) tx(t tester, work func(tx pgx.Tx) error) {
+func (w *world) tx(t coretest.T, work func(tx pgx.Tx) error) {
 	t.Helper()
 	if err := w.DB.Tx(ctx(t), work); err != nil {
 		t.Fatal(err)
@@ -82,9 +57,9 @@ func (w *world) tx(t tester, work func(tx pgx.Tx) error) {
 
 // side adds a workspace with the users ana, ben, cleo and the guest gus, an administrator ada, the
 // teams wiki and ops (empty), and the app Wiki.
-func (w *world) side(t tester) *side {
+func (w *world) side(t coretest.T) *side {
 	t.Helper()
-	s := &side{w: w, users: map[string]directory.User{}, teams: map[string]directory.Team{}, cause: core.NewCause(core.System, w.clock.now())}
+	s := &side{w: w, users: map[string]directory.User{}, teams: map[string]directory.Team{}, cause: core.NewCause(core.System, w.clock.Now())}
 	w.tx(t, func(tx pgx.Tx) error {
 		made, err := w.Directory.CreateWorkspace(ctx(t), tx, s.cause, "w-"+core.NewID().String(), "Acme")
 		if err != nil {
@@ -120,10 +95,10 @@ func (w *world) side(t tester) *side {
 func (s *side) user(name string) core.ID { return s.users[name].ID }
 
 func (s *side) as(name string) core.Cause {
-	return core.NewCause(s.users[name].Actor(), s.w.clock.now())
+	return core.NewCause(s.users[name].Actor(), s.w.clock.Now())
 }
 
-func (s *side) account(t tester, username, owner string) accounts.Account {
+func (s *side) account(t coretest.T, username, owner string) accounts.Account {
 	t.Helper()
 	var made accounts.Account
 	s.w.tx(t, func(tx pgx.Tx) (err error) {
@@ -135,7 +110,7 @@ func (s *side) account(t tester, username, owner string) accounts.Account {
 	return made
 }
 
-func (s *side) share(t tester, cause core.Cause, account core.ID, subject accounts.Subject, role accounts.Role, expires *time.Time) (grant accounts.Grant, err error) {
+func (s *side) share(t coretest.T, cause core.Cause, account core.ID, subject accounts.Subject, role accounts.Role, expires *time.Time) (grant accounts.Grant, err error) {
 	t.Helper()
 	err = s.w.DB.Tx(ctx(t), func(tx pgx.Tx) (err error) {
 		grant, err = s.w.Share(ctx(t), tx, cause, s.workspace, account, accounts.Sharing{Subject: subject, Role: role, Expires: expires})
@@ -144,12 +119,12 @@ func (s *side) share(t tester, cause core.Cause, account core.ID, subject accoun
 	return grant, err
 }
 
-func (s *side) unshare(t tester, cause core.Cause, grant core.ID) error {
+func (s *side) unshare(t coretest.T, cause core.Cause, grant core.ID) error {
 	return s.w.DB.Tx(ctx(t), func(tx pgx.Tx) error { return s.w.Unshare(ctx(t), tx, cause, s.workspace, grant) })
 }
 
 // take unshares an account from a user by name.
-func (s *side) take(t tester, account core.ID, user string) {
+func (s *side) take(t coretest.T, account core.ID, user string) {
 	t.Helper()
 	grants, err := s.w.Grants(ctx(t), s.w.DB, s.workspace, account)
 	if err != nil {
@@ -164,7 +139,7 @@ func (s *side) take(t tester, account core.ID, user string) {
 	}
 }
 
-func (s *side) add(t tester, team, user string) {
+func (s *side) add(t coretest.T, team, user string) {
 	t.Helper()
 	s.w.tx(t, func(tx pgx.Tx) error {
 		_, err := s.w.Directory.AddMembers(ctx(t), tx, s.workspace, s.teams[team].ID, []core.ID{s.user(user)})
@@ -173,7 +148,7 @@ func (s *side) add(t tester, team, user string) {
 }
 
 // leave does in one transaction what a deprovision does to a user's access.
-func (s *side) leave(t tester, name string) (exposed []accounts.Exposed, err error) {
+func (s *side) leave(t coretest.T, name string) (exposed []accounts.Exposed, err error) {
 	t.Helper()
 	return s.leaveIn(ctx(t), name)
 }
@@ -197,7 +172,7 @@ func (s *side) leaveIn(ctx context.Context, name string) (exposed []accounts.Exp
 	return exposed, err
 }
 
-func (s *side) activate(t tester, name string, active bool) {
+func (s *side) activate(t coretest.T, name string, active bool) {
 	t.Helper()
 	s.w.tx(t, func(tx pgx.Tx) error {
 		user, err := s.w.Directory.LockUser(ctx(t), tx, s.workspace, s.user(name))
@@ -211,7 +186,7 @@ func (s *side) activate(t tester, name string, active bool) {
 }
 
 // may is MayUse as a word: owner, collaborator, or "" when it is denied.
-func (s *side) may(t tester, user, account core.ID) accounts.Role {
+func (s *side) may(t coretest.T, user, account core.ID) accounts.Role {
 	t.Helper()
 	role, err := s.w.MayUse(ctx(t), s.w.DB, s.workspace, user, account)
 	if err != nil && core.KindOf(err) != core.KindDenied {
@@ -221,19 +196,19 @@ func (s *side) may(t tester, user, account core.ID) accounts.Role {
 }
 
 // sweep tells, in all workspaces, of what ended by the clock.
-func (w *world) sweep(t tester) {
+func (w *world) sweep(t coretest.T) {
 	t.Helper()
 	last, found := accounts.Grant{}, true
 	for found {
 		w.tx(t, func(tx pgx.Tx) (err error) {
-			last, found, err = w.EndNext(ctx(t), tx, core.NewCause(core.System, w.clock.now()), last)
+			last, found, err = w.EndNext(ctx(t), tx, core.NewCause(core.System, w.clock.Now()), last)
 			return err
 		})
 	}
 }
 
 // events counts a workspace's events of a type.
-func (s *side) events(t tester, kind core.EventType) (count int) {
+func (s *side) events(t coretest.T, kind core.EventType) (count int) {
 	t.Helper()
 	err := s.w.DB.QueryRow(ctx(t), `select count(*) from audit_outbox where workspace_id = @workspace and event ->> 'type' = @type`,
 		pgx.StrictNamedArgs{"workspace": s.workspace, "type": string(kind)}).Scan(&count)
@@ -243,18 +218,7 @@ func (s *side) events(t tester, kind core.EventType) (count int) {
 	return count
 }
 
-func wants(t tester, err error, kind core.Kind, fieldOrCode string) {
-	t.Helper()
-	classified := core.AsError(err)
-	if classified == nil || classified.Kind != kind || (fieldOrCode != "" && classified.Field != fieldOrCode && classified.Code != fieldOrCode) {
-		t.Fatalf("got %v, want %v %s", err, kind, fieldOrCode)
-	}
-	if classified.Message == "" {
-		t.Fatalf("%v says nothing to the client", err)
-	}
-}
-
-func equal[V comparable](t tester, what string, got, want V) {
+func equal[V comparable](t coretest.T, what string, got, want V) {
 	t.Helper()
 	if got != want {
 		t.Fatalf("%s is %v, want %v", what, got, want)
@@ -270,7 +234,7 @@ func names(list []accounts.Account) string {
 }
 
 // usable is what somebody can use, page by page, as words: account:role:how:until.
-func (s *side) usable(t tester, user core.ID, query accounts.UsableQuery) string {
+func (s *side) usable(t coretest.T, user core.ID, query accounts.UsableQuery) string {
 	t.Helper()
 	text := ""
 	for {
@@ -292,7 +256,7 @@ func (s *side) usable(t tester, user core.ID, query accounts.UsableQuery) string
 }
 
 // access is who has access to an account, page by page, in the same words, sorted.
-func (s *side) access(t tester, account core.ID, query accounts.AccessQuery) string {
+func (s *side) access(t coretest.T, account core.ID, query accounts.AccessQuery) string {
 	t.Helper()
 	var words []string
 	for {
@@ -322,22 +286,15 @@ func (s *side) how(role accounts.Role, direct bool, teams []accounts.Via, expire
 	}
 	text := string(role) + ":" + strings.Join(ways, "+")
 	if expires != nil {
-		text += ":+" + expires.Sub(s.w.clock.now()).String()
+		text += ":+" + expires.Sub(s.w.clock.Now()).String()
 	}
 	return text + " "
 }
 
 // ctx is the test's context where it has one. rapid's T gives one that ends with the check.
-func ctx(t tester) context.Context {
+func ctx(t coretest.T) context.Context {
 	if with, ok := t.(interface{ Context() context.Context }); ok {
 		return with.Context()
 	}
 	return context.Background()
-}
-
-func must(t tester, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }

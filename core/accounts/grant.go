@@ -83,7 +83,7 @@ order by g.role = 'owner' desc, name, g.id`
 
 // Grants answers "who has access": the account's live grants, owners first, with their names.
 func (a *Accounts) Grants(ctx context.Context, q postgres.Querier, workspace, account core.ID) ([]Grant, error) {
-	return many[Grant](ctx, q, selectGrants, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "now": a.now()})
+	return postgres.Many[Grant](ctx, q, selectGrants, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "now": a.now()})
 }
 
 const selectSubjectGrant = grantColumns + `
@@ -92,8 +92,8 @@ where g.workspace_id = @workspace and g.account_id = @account and g.revoked is n
 for no key update of g`
 
 const insertGrant = `
-insert into grants (id, workspace_id, account_id, user_id, team_id, role, purpose, created, expires)
-values (@id, @workspace, @account, @user, @team, @role, @purpose, @created, @expires)`
+insert into grants (id, workspace_id, account_id, user_id, team_id, role, purpose, created, expires, giver)
+values (@id, @workspace, @account, @user, @team, @role, @purpose, @created, @expires, @giver)`
 
 const revokeGrant = `
 update grants set revoked = @now, revoke_cause = @why
@@ -153,7 +153,7 @@ func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 	if err != nil {
 		return Grant{}, err
 	}
-	before, err := one[Grant](ctx, tx, "grant", selectSubjectGrant, pgx.StrictNamedArgs{
+	before, err := postgres.One[Grant](ctx, tx, "grant", selectSubjectGrant, pgx.StrictNamedArgs{
 		"workspace": workspace, "account": account, "user": grant.User, "team": grant.Team,
 	})
 	switch {
@@ -166,7 +166,7 @@ func (a *Accounts) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 	case core.KindOf(err) != core.KindNotFound:
 		return Grant{}, err
 	}
-	if grant, err = a.insertGrant(ctx, tx, grant); err != nil {
+	if grant, err = a.insertGrant(ctx, tx, cause.Actor, grant); err != nil {
 		return Grant{}, err
 	}
 	if err := audit.Append(ctx, tx, grant.tell(core.AccountShared, cause, now, shared.Target())); err != nil {
@@ -188,10 +188,11 @@ func (a *Accounts) holdNamed(ctx context.Context, tx pgx.Tx, workspace core.ID, 
 	return team.DisplayName, err
 }
 
-func (a *Accounts) insertGrant(ctx context.Context, tx pgx.Tx, grant Grant) (Grant, error) {
+// insertGrant keeps a grant, and who gave it: reviews ask about that.
+func (a *Accounts) insertGrant(ctx context.Context, tx pgx.Tx, giver core.Actor, grant Grant) (Grant, error) {
 	_, err := tx.Exec(ctx, insertGrant, pgx.StrictNamedArgs{
 		"id": grant.ID, "workspace": grant.Workspace, "account": grant.Account, "user": grant.User, "team": grant.Team,
-		"role": string(grant.Role), "purpose": grant.Purpose, "created": grant.Created, "expires": grant.Expires,
+		"role": string(grant.Role), "purpose": grant.Purpose, "created": grant.Created, "expires": grant.Expires, "giver": giver,
 	})
 	return grant, postgres.Classify(err)
 }
@@ -202,7 +203,7 @@ where g.workspace_id = @workspace and g.id = @grant`
 // Unshare takes a grant back. Owners and administrators may, and whoever it was given to. A grant
 // that is gone already is NotFound; taking away the last living owner is a Conflict.
 func (a *Accounts) Unshare(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, grant core.ID) error {
-	revoked, err := one[Grant](ctx, tx, "grant", selectGrant, pgx.StrictNamedArgs{"workspace": workspace, "grant": grant})
+	revoked, err := postgres.One[Grant](ctx, tx, "grant", selectGrant, pgx.StrictNamedArgs{"workspace": workspace, "grant": grant})
 	if err != nil {
 		return err
 	}

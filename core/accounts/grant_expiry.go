@@ -33,7 +33,7 @@ func (a *Accounts) EndNext(ctx context.Context, tx pgx.Tx, cause core.Cause, aft
 		if ended.Expires != nil {
 			since = *ended.Expires
 		}
-		ended, err = one[Grant](ctx, tx, "grant", selectEnded, pgx.StrictNamedArgs{"now": now, "expires": since, "after": [16]byte(ended.ID)})
+		ended, err = postgres.One[Grant](ctx, tx, "grant", selectEnded, pgx.StrictNamedArgs{"now": now, "expires": since, "after": [16]byte(ended.ID)})
 		if core.KindOf(err) == core.KindNotFound {
 			return Grant{}, false, nil
 		}

@@ -11,6 +11,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 )
 
 func TestShare(t *testing.T) {
@@ -32,23 +33,23 @@ func TestShare(t *testing.T) {
 	}
 	equal(t, "events after sharing the same", acme.events(t, core.AccountShared), 1)
 
-	soon := w.clock.now().Add(time.Hour)
+	soon := w.clock.Now().Add(time.Hour)
 	replaced, err := acme.share(t, acme.as("ana"), account.ID, ben, accounts.Owner, &soon)
 	if err != nil || replaced.ID == grant.ID {
 		t.Fatalf("got %+v, %v", replaced, err)
 	}
 	equal(t, "ben", acme.may(t, acme.user("ben"), account.ID), accounts.Owner)
 	equal(t, "events", acme.events(t, core.AccountShared), 2)
-	wants(t, acme.unshare(t, acme.cause, grant.ID), core.KindNotFound, "")
+	coretest.Wants(t, acme.unshare(t, acme.cause, grant.ID), core.KindNotFound, "")
 
 	// An owner for an hour is an owner for an hour, and may share meanwhile.
 	if _, err := acme.share(t, acme.as("ben"), account.ID, accounts.Subject{Team: acme.teams["wiki"].ID}, accounts.Collaborator, nil); err != nil {
 		t.Error(err)
 	}
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	equal(t, "ben after the hour", acme.may(t, acme.user("ben"), account.ID), "")
 	_, err = acme.share(t, acme.as("ben"), account.ID, ben, accounts.Owner, nil)
-	wants(t, err, core.KindDenied, "expired")
+	coretest.Wants(t, err, core.KindDenied, "expired")
 	if _, err := acme.share(t, acme.as("ana"), account.ID, ben, accounts.Collaborator, nil); err != nil {
 		t.Errorf("sharing anew after expiry: %v", err)
 	}
@@ -69,7 +70,7 @@ func TestShareRefuses(t *testing.T) {
 	if _, err := acme.share(t, acme.cause, account.ID, accounts.Subject{User: acme.user("cleo")}, accounts.Collaborator, nil); err != nil {
 		t.Fatal(err)
 	}
-	past := w.clock.now()
+	past := w.clock.Now()
 	ben := accounts.Subject{User: acme.user("ben")}
 	for _, c := range []struct {
 		what    string
@@ -99,7 +100,7 @@ func TestShareRefuses(t *testing.T) {
 		if _, err := acme.share(t, c.cause, account.ID, c.subject, c.role, c.expires); err == nil {
 			t.Errorf("%s: it was shared", c.what)
 		} else {
-			wants(t, err, c.kind, c.field)
+			coretest.Wants(t, err, c.kind, c.field)
 		}
 	}
 	if _, err := acme.share(t, acme.cause, core.NewID(), ben, accounts.Owner, nil); core.KindOf(err) != core.KindNotFound {
@@ -112,7 +113,7 @@ func TestShareRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := acme.share(t, acme.cause, account.ID, ben, accounts.Collaborator, nil)
-	wants(t, err, core.KindInvalid, "user")
+	coretest.Wants(t, err, core.KindInvalid, "user")
 	equal(t, "events", acme.events(t, core.AccountShared), 1)
 	for _, cause := range []core.Cause{acme.as("ada"), core.NewCause(core.Actor{Kind: core.ActorServiceAccount, ID: core.NewID()}, past)} {
 		if _, err := acme.share(t, cause, account.ID, accounts.Subject{User: acme.user("gus")}, accounts.Collaborator, new(past.Add(time.Duration(1+acme.events(t, core.AccountShared))*time.Hour))); err != nil {
@@ -135,17 +136,17 @@ func TestUnshare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wants(t, acme.unshare(t, acme.as("cleo"), bens.ID), core.KindDenied, "")
-	wants(t, acme.unshare(t, acme.as("ben"), anas), core.KindDenied, "not_owner")
-	wants(t, other.unshare(t, other.cause, bens.ID), core.KindNotFound, "")
-	wants(t, acme.unshare(t, acme.as("ana"), anas), core.KindConflict, "last_owner")
+	coretest.Wants(t, acme.unshare(t, acme.as("cleo"), bens.ID), core.KindDenied, "")
+	coretest.Wants(t, acme.unshare(t, acme.as("ben"), anas), core.KindDenied, "not_owner")
+	coretest.Wants(t, other.unshare(t, other.cause, bens.ID), core.KindNotFound, "")
+	coretest.Wants(t, acme.unshare(t, acme.as("ana"), anas), core.KindConflict, "last_owner")
 	equal(t, "ana", acme.may(t, acme.user("ana"), account.ID), accounts.Owner)
 
 	if err := acme.unshare(t, acme.as("ben"), bens.ID); err != nil {
 		t.Errorf("giving up one's own: %v", err)
 	}
 	equal(t, "ben", acme.may(t, acme.user("ben"), account.ID), "")
-	wants(t, acme.unshare(t, acme.cause, bens.ID), core.KindNotFound, "")
+	coretest.Wants(t, acme.unshare(t, acme.cause, bens.ID), core.KindNotFound, "")
 	equal(t, "events", acme.events(t, core.AccountUnshared), 1)
 
 	// A team without an owner in it is no owner; with one it is.
@@ -153,7 +154,7 @@ func TestUnshare(t *testing.T) {
 		t.Fatal(err)
 	}
 	acme.add(t, "ops", "gus")
-	wants(t, acme.unshare(t, acme.as("ana"), anas), core.KindConflict, "last_owner")
+	coretest.Wants(t, acme.unshare(t, acme.as("ana"), anas), core.KindConflict, "last_owner")
 	acme.add(t, "ops", "cleo")
 	if err := acme.unshare(t, acme.as("ana"), anas); err != nil {
 		t.Errorf("with another owner in a team: %v", err)
@@ -168,7 +169,7 @@ func TestOwnersThatExpire(t *testing.T) {
 	acme, other := w.side(t), w.side(t)
 	account := acme.account(t, "shared", "ana")
 	other.account(t, "shared", "ana")
-	hour := w.clock.now().Add(time.Hour)
+	hour := w.clock.Now().Add(time.Hour)
 	if _, err := acme.share(t, acme.cause, account.ID, accounts.Subject{User: acme.user("ana")}, accounts.Owner, &hour); err != nil {
 		t.Fatal(err)
 	}
@@ -181,7 +182,7 @@ func TestOwnersThatExpire(t *testing.T) {
 		})
 	}
 	check(0)
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	check(1)
 	check(0)
 	equal(t, "events", acme.events(t, core.AccountOrphaned), 1)
@@ -206,7 +207,7 @@ func TestOwnersThatExpire(t *testing.T) {
 func TestEndsAreToldOnce(t *testing.T) {
 	w := open(t)
 	acme, other := w.side(t), w.side(t)
-	hour, ben := w.clock.now().Add(time.Hour), accounts.Subject{User: acme.user("ben")}
+	hour, ben := w.clock.Now().Add(time.Hour), accounts.Subject{User: acme.user("ben")}
 	var taken, shared accounts.Account
 	for i := range 20 {
 		account := acme.account(t, fmt.Sprint("shared", i), "ana")
@@ -224,7 +225,7 @@ func TestEndsAreToldOnce(t *testing.T) {
 	}
 	w.sweep(t)
 	equal(t, "ends told before the hour", acme.events(t, core.AccountGrantExpired), 0)
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	if _, err := acme.share(t, acme.cause, shared.ID, ben, accounts.Collaborator, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -276,6 +277,6 @@ func TestPurpose(t *testing.T) {
 	}
 	for _, purpose := range []string{strings.Repeat("ä", 201), "two\nlines", "\xff", "a\x00"} {
 		_, err := give(purpose)
-		wants(t, err, core.KindInvalid, "purpose")
+		coretest.Wants(t, err, core.KindInvalid, "purpose")
 	}
 }

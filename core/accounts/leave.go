@@ -80,7 +80,7 @@ order by saw_current desc, saw desc, account_id`
 // out once the app was seen to refuse it. Call it before the user's memberships are suspended: a
 // suspended membership shows nothing.
 func (a *Accounts) Exposed(ctx context.Context, q postgres.Querier, workspace, user core.ID) ([]Exposed, error) {
-	return many[Exposed](ctx, q, selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "since": a.now()})
+	return postgres.Many[Exposed](ctx, q, selectExposed, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "since": a.now()})
 }
 
 // Leaver is what somebody who leaves leaves behind.
@@ -221,7 +221,7 @@ func (a *Accounts) RevokeTeam(ctx context.Context, tx pgx.Tx, cause core.Cause, 
 		return 0, err
 	}
 	now := a.now()
-	revoked, err := many[revokedGrant](ctx, tx, revokeTeam, pgx.StrictNamedArgs{
+	revoked, err := postgres.Many[revokedGrant](ctx, tx, revokeTeam, pgx.StrictNamedArgs{
 		"workspace": workspace, "team": team, "now": now, "why": "the team was deleted",
 	})
 	if err != nil {

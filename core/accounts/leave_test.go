@@ -10,6 +10,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/seal"
 )
 
@@ -67,11 +68,11 @@ func TestExposedAndRevokeAll(t *testing.T) {
 	if _, err := acme.share(t, acme.cause, byTeam.ID, accounts.Subject{Team: acme.teams["wiki"].ID}, accounts.Collaborator, nil); err != nil {
 		t.Fatal(err)
 	}
-	hour := w.clock.now().Add(time.Hour)
+	hour := w.clock.Now().Add(time.Hour)
 	if _, err := acme.share(t, acme.cause, expired.ID, ana, accounts.Collaborator, &hour); err != nil {
 		t.Fatal(err)
 	}
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	rotate := func(refused bool) {
 		w.tx(t, func(tx pgx.Tx) error {
 			version, err := w.AddCandidate(t.Context(), tx, acme.workspace, rotated.ID, seal.NewSecret("next"))
@@ -81,7 +82,7 @@ func TestExposedAndRevokeAll(t *testing.T) {
 			if err := w.Promote(t.Context(), tx, acme.workspace, rotated.ID, version); err != nil || !refused {
 				return err
 			}
-			return w.MarkRefused(t.Context(), tx, acme.workspace, rotated.ID, 1, w.clock.now())
+			return w.MarkRefused(t.Context(), tx, acme.workspace, rotated.ID, 1, w.clock.Now())
 		})
 	}
 	before := func() string {
@@ -183,7 +184,7 @@ func TestRevealAndLeaveAtTheSameTime(t *testing.T) {
 				t.Fatalf("the password was shown, and the leaver's exposures are %+v", exposed)
 			}
 		} else {
-			wants(t, err, core.KindDenied, "inactive")
+			coretest.Wants(t, err, core.KindDenied, "inactive")
 		}
 	}
 	t.Logf("shown %d times of 20", shown)

@@ -40,12 +40,12 @@ const (
 // LostByUsers gives those of the accounts whose password one of the users knows who may not use it any more. Ask it
 // when access has ended: who knows a password keeps it until it is changed.
 func (a *Accounts) LostByUsers(ctx context.Context, q postgres.Querier, workspace core.ID, users, logins []core.ID) ([]core.ID, error) {
-	return identifiers(ctx, q, selectLostByUsers, pgx.StrictNamedArgs{"workspace": workspace, "users": users, "accounts": logins, "now": a.now()})
+	return postgres.Column[core.ID](ctx, q, selectLostByUsers, pgx.StrictNamedArgs{"workspace": workspace, "users": users, "accounts": logins, "now": a.now()})
 }
 
 // LostByTeam is LostByUsers of a team's members.
 func (a *Accounts) LostByTeam(ctx context.Context, q postgres.Querier, workspace, team core.ID, logins []core.ID) ([]core.ID, error) {
-	return identifiers(ctx, q, selectLostByTeam, pgx.StrictNamedArgs{"workspace": workspace, "team": team, "accounts": logins, "now": a.now()})
+	return postgres.Column[core.ID](ctx, q, selectLostByTeam, pgx.StrictNamedArgs{"workspace": workspace, "team": team, "accounts": logins, "now": a.now()})
 }
 
 // Lost is LostByUsers of whom a grant names.
@@ -63,10 +63,10 @@ order by g.account_id`
 
 // Shared lists the accounts a team has a grant on.
 func (a *Accounts) Shared(ctx context.Context, q postgres.Querier, workspace, team core.ID) ([]core.ID, error) {
-	return identifiers(ctx, q, selectShared, pgx.StrictNamedArgs{"workspace": workspace, "team": team})
+	return postgres.Column[core.ID](ctx, q, selectShared, pgx.StrictNamedArgs{"workspace": workspace, "team": team})
 }
 
 // Grant finds a grant by its id, whether it still gives access or not.
 func (a *Accounts) Grant(ctx context.Context, q postgres.Querier, workspace, grant core.ID) (Grant, error) {
-	return one[Grant](ctx, q, "grant", selectGrant, pgx.StrictNamedArgs{"workspace": workspace, "grant": grant})
+	return postgres.One[Grant](ctx, q, "grant", selectGrant, pgx.StrictNamedArgs{"workspace": workspace, "grant": grant})
 }

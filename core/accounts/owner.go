@@ -51,8 +51,8 @@ update accounts a set orphaned = not a.orphaned
 from apps p
 where a.workspace_id = @workspace and a.id = any(@accounts) and p.workspace_id = a.workspace_id and p.id = a.app_id
 	and a.orphaned = ` + livingOwner + `
-returning a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.username, a.state, a.state_reason,
-	a.orphaned, a.tags, a.validated, a.rotated, a.created, '' as role`
+returning a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.username, a.state, a.state_finding, a.state_reason,
+	a.state_since, a.orphaned, a.tags, a.validated, a.rotated, a.created, '' as role`
 
 // CheckOwners looks whether accounts have a living owner. Those that lost theirs pass on, as their
 // succession lists say, or are marked as orphaned, both with an event; those that have one again are
@@ -84,7 +84,7 @@ func (a *Accounts) lockOwned(ctx context.Context, tx pgx.Tx, workspace core.ID, 
 	if subject.User.IsZero() {
 		query, id = selectOwnedByTeam, subject.Team
 	}
-	owned, err := identifiers(ctx, tx, query, pgx.StrictNamedArgs{"workspace": workspace, "subject": id})
+	owned, err := postgres.Column[core.ID](ctx, tx, query, pgx.StrictNamedArgs{"workspace": workspace, "subject": id})
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (a *Accounts) judgeOwners(ctx context.Context, tx pgx.Tx, cause core.Cause,
 	if len(accounts) > 0 {
 		query, args["accounts"] = selectMisjudged, accounts
 	}
-	misjudged, err := identifiers(ctx, tx, query, args)
+	misjudged, err := postgres.Column[core.ID](ctx, tx, query, args)
 	if err != nil || len(misjudged) == 0 {
 		return nil, nil, err
 	}
@@ -123,7 +123,7 @@ func (a *Accounts) judgeOwners(ctx context.Context, tx pgx.Tx, cause core.Cause,
 	if err != nil {
 		return nil, nil, err
 	}
-	changed, err := many[Account](ctx, tx, updateOrphaned, pgx.StrictNamedArgs{
+	changed, err := postgres.Many[Account](ctx, tx, updateOrphaned, pgx.StrictNamedArgs{
 		"workspace": workspace, "accounts": misjudged, "now": now, "except": lost.except,
 	})
 	if err != nil {
@@ -145,7 +145,7 @@ func (a *Accounts) lockAll(ctx context.Context, tx pgx.Tx, workspace core.ID, ac
 	if len(accounts) == 0 {
 		return nil
 	}
-	_, err := identifiers(ctx, tx, lockAccounts, pgx.StrictNamedArgs{"workspace": workspace, "accounts": accounts})
+	_, err := postgres.Column[core.ID](ctx, tx, lockAccounts, pgx.StrictNamedArgs{"workspace": workspace, "accounts": accounts})
 	return err
 }
 

@@ -55,7 +55,7 @@ order by p.name, a.username, g.id`
 // Proposals lists what an active user had when they left last, and does not have now. Whoever never left,
 // or is gone, has none.
 func (a *Accounts) Proposals(ctx context.Context, q postgres.Querier, workspace, user core.ID) ([]Proposal, error) {
-	return many[Proposal](ctx, q, selectProposals, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "grant": core.ID{}, "now": a.now()})
+	return postgres.Many[Proposal](ctx, q, selectProposals, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "grant": core.ID{}, "now": a.now()})
 }
 
 // AcceptProposal gives a user anew what they lost by leaving: a new grant, as Share makes it, which the
@@ -96,12 +96,12 @@ func (a *Accounts) DeclineProposal(ctx context.Context, tx pgx.Tx, cause core.Ca
 
 // proposal finds one that whoever acts may decide on, and keeps the account as it is meanwhile.
 func (a *Accounts) proposal(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, grant core.ID) (Proposal, error) {
-	lost, err := one[Grant](ctx, tx, "proposal", selectGrant, pgx.StrictNamedArgs{"workspace": workspace, "grant": grant})
+	lost, err := postgres.One[Grant](ctx, tx, "proposal", selectGrant, pgx.StrictNamedArgs{"workspace": workspace, "grant": grant})
 	if err != nil {
 		return Proposal{}, err
 	}
 	args := pgx.StrictNamedArgs{"workspace": workspace, "user": lost.User, "grant": grant, "now": a.now()}
-	found, err := one[Proposal](ctx, tx, "proposal", selectProposals, args)
+	found, err := postgres.One[Proposal](ctx, tx, "proposal", selectProposals, args)
 	if err != nil {
 		return Proposal{}, err
 	}
@@ -114,5 +114,5 @@ func (a *Accounts) proposal(ctx context.Context, tx pgx.Tx, cause core.Cause, wo
 	if _, err := a.lock(ctx, tx, workspace, found.Account); err != nil {
 		return Proposal{}, err
 	}
-	return one[Proposal](ctx, tx, "proposal", selectProposals, args)
+	return postgres.One[Proposal](ctx, tx, "proposal", selectProposals, args)
 }

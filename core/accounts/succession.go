@@ -35,7 +35,7 @@ order by s.place`
 // Succession is who an account passes to when its last living owner goes, in this order; of the zero
 // account it is the workspace's list, which comes after each account's own.
 func (a *Accounts) Succession(ctx context.Context, q postgres.Querier, workspace, account core.ID) ([]Successor, error) {
-	return many[Successor](ctx, q, selectSuccessors, pgx.StrictNamedArgs{"workspace": workspace, "account": account})
+	return postgres.Many[Successor](ctx, q, selectSuccessors, pgx.StrictNamedArgs{"workspace": workspace, "account": account})
 }
 
 const lockWorkspace = `select name from workspaces where id = @workspace for no key update`
@@ -227,7 +227,7 @@ func (a *Accounts) passOn(ctx context.Context, tx pgx.Tx, cause core.Cause, work
 			why += ", as the manager of whoever went"
 		}
 		batch.Queue(revokeReplaced, pgx.StrictNamedArgs{"workspace": workspace, "account": one.Account, "user": grant.User, "team": grant.Team, "now": now})
-		if _, err := a.insertGrant(ctx, postgres.Queueing(batch), grant); err != nil {
+		if _, err := a.insertGrant(ctx, postgres.Queueing(batch), cause.Actor, grant); err != nil {
 			return nil, err
 		}
 		account := Account{ID: one.Account, AppName: one.AppName, Username: one.Username}
@@ -242,7 +242,7 @@ func (a *Accounts) passOn(ctx context.Context, tx pgx.Tx, cause core.Cause, work
 func (a *Accounts) choose(ctx context.Context, tx pgx.Tx, args pgx.StrictNamedArgs) ([]choice, error) {
 	held := map[core.ID]bool{{}: true} // the zero team is nobody's
 	for {
-		chosen, err := many[choice](ctx, tx, selectChoices, args)
+		chosen, err := postgres.Many[choice](ctx, tx, selectChoices, args)
 		if err != nil {
 			return nil, err
 		}
@@ -260,10 +260,10 @@ func (a *Accounts) choose(ctx context.Context, tx pgx.Tx, args pgx.StrictNamedAr
 			return chosen, nil
 		}
 		// A team before its people, as in every command.
-		if _, err := identifiers(ctx, tx, holdTeams, pgx.StrictNamedArgs{"workspace": args["workspace"], "teams": teams}); err != nil {
+		if _, err := postgres.Column[core.ID](ctx, tx, holdTeams, pgx.StrictNamedArgs{"workspace": args["workspace"], "teams": teams}); err != nil {
 			return nil, err
 		}
-		if _, err := identifiers(ctx, tx, holdSuccessors, pgx.StrictNamedArgs{"workspace": args["workspace"], "users": users}); err != nil {
+		if _, err := postgres.Column[core.ID](ctx, tx, holdSuccessors, pgx.StrictNamedArgs{"workspace": args["workspace"], "users": users}); err != nil {
 			return nil, err
 		}
 	}

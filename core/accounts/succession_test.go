@@ -13,9 +13,10 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 )
 
-func (s *side) succession(t tester, cause core.Cause, account core.ID, list ...accounts.Successor) error {
+func (s *side) succession(t coretest.T, cause core.Cause, account core.ID, list ...accounts.Successor) error {
 	return s.w.DB.Tx(ctx(t), func(tx pgx.Tx) error { return s.w.SetSuccession(ctx(t), tx, cause, s.workspace, account, list) })
 }
 
@@ -27,7 +28,7 @@ func (s *side) next(name string) accounts.Successor {
 }
 
 // owners are the names of whom an account has as owners.
-func (s *side) owners(t tester, account core.ID) string {
+func (s *side) owners(t coretest.T, account core.ID) string {
 	t.Helper()
 	grants, err := s.w.Grants(ctx(t), s.w.DB, s.workspace, account)
 	if err != nil {
@@ -42,7 +43,7 @@ func (s *side) owners(t tester, account core.ID) string {
 	return strings.Join(names, " ")
 }
 
-func (s *side) orphaned(t tester, account core.ID) bool {
+func (s *side) orphaned(t coretest.T, account core.ID) bool {
 	t.Helper()
 	found, err := s.w.Account(ctx(t), s.w.DB, s.workspace, account)
 	if err != nil {
@@ -61,7 +62,7 @@ func TestSuccession(t *testing.T) {
 	if _, err := s.share(t, s.cause, account.ID, accounts.Subject{User: s.user("ben")}, accounts.Collaborator, nil); err != nil {
 		t.Fatal(err)
 	}
-	must(t, s.succession(t, s.as("ana"), account.ID, s.next("cleo"), s.next("gus"), s.next("ops"), s.next("ana"), s.next("ben"), s.next("ada")))
+	coretest.Must(t, s.succession(t, s.as("ana"), account.ID, s.next("cleo"), s.next("gus"), s.next("ops"), s.next("ana"), s.next("ben"), s.next("ada")))
 	if _, err := s.leave(t, "ana"); err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +79,8 @@ func TestSuccession(t *testing.T) {
 	}
 	// And on: after the account's own list the workspace's; Ben's team with somebody in it is alive.
 	s.add(t, "ops", "ada")
-	must(t, s.succession(t, s.as("ada"), account.ID, s.next("ana")))
-	must(t, s.succession(t, s.as("ada"), core.ID{}, s.next("ops")))
+	coretest.Must(t, s.succession(t, s.as("ada"), account.ID, s.next("ana")))
+	coretest.Must(t, s.succession(t, s.as("ada"), core.ID{}, s.next("ops")))
 	if _, err := s.leave(t, "ben"); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +95,7 @@ func TestSuccession(t *testing.T) {
 	})
 	equal(t, "orphaned", s.orphaned(t, account.ID), true)
 	// A list for an account that is orphaned takes effect at once.
-	must(t, s.succession(t, s.as("ada"), account.ID, s.next("ada")))
+	coretest.Must(t, s.succession(t, s.as("ada"), account.ID, s.next("ada")))
 	equal(t, "owner", s.owners(t, account.ID), "ada")
 	equal(t, "orphaned", s.orphaned(t, account.ID), false)
 }
@@ -104,22 +105,22 @@ func TestSuccessionByManager(t *testing.T) {
 	s := w.side(t)
 	manager := func(of, value string) {
 		text, err := json.Marshal(map[string]any{"urn:ietf:params:scim:schemas:extension:enterprise:2.0:User": map[string]any{"manager": map[string]string{"value": value}}})
-		must(t, err)
+		coretest.Must(t, err)
 		if _, err := w.DB.Exec(t.Context(), `update users set attributes = @text where workspace_id = @workspace and id = @id`,
 			pgx.StrictNamedArgs{"workspace": s.workspace, "id": s.user(of), "text": text}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	must(t, s.succession(t, s.cause, core.ID{}, accounts.Successor{Manager: true}, s.next("ada")))
+	coretest.Must(t, s.succession(t, s.cause, core.ID{}, accounts.Successor{Manager: true}, s.next("ada")))
 	manager("ana", s.user("ben").String())
 	manager("ben", "none of us")
 	left, expired := s.account(t, "left", "ana"), s.account(t, "expired", "ana")
-	if _, err := s.share(t, s.cause, expired.ID, accounts.Subject{User: s.user("cleo")}, accounts.Owner, new(w.clock.now().Add(time.Hour))); err != nil {
+	if _, err := s.share(t, s.cause, expired.ID, accounts.Subject{User: s.user("cleo")}, accounts.Owner, new(w.clock.Now().Add(time.Hour))); err != nil {
 		t.Fatal(err)
 	}
 	s.take(t, expired.ID, "ana")
 	manager("cleo", s.user("ana").String())
-	w.clock.pass(2 * time.Hour)
+	w.clock.Pass(2 * time.Hour)
 	w.tx(t, func(tx pgx.Tx) error {
 		_, found, err := w.EndNext(t.Context(), tx, s.cause, accounts.Grant{})
 		equal(t, "found", found, true)
@@ -141,22 +142,22 @@ func TestSuccessionRefuses(t *testing.T) {
 	w := open(t)
 	other, s := w.side(t), w.side(t)
 	account := s.account(t, "one", "ana")
-	wants(t, s.succession(t, s.as("ben"), account.ID, s.next("ben")), core.KindDenied, "")
-	wants(t, s.succession(t, s.as("ana"), core.ID{}, s.next("ana")), core.KindDenied, "not_administrator")
-	wants(t, s.succession(t, s.cause, account.ID, other.next("ana")), core.KindInvalid, "successors")
-	wants(t, s.succession(t, s.cause, account.ID, other.next("ops")), core.KindInvalid, "successors")
-	wants(t, s.succession(t, s.cause, account.ID, s.next("ana"), s.next("ana")), core.KindInvalid, "successors")
-	wants(t, s.succession(t, s.cause, account.ID, accounts.Successor{}), core.KindInvalid, "successors")
-	wants(t, s.succession(t, s.cause, account.ID, make([]accounts.Successor, accounts.MaxSuccessors+1)...), core.KindInvalid, "successors")
-	wants(t, other.succession(t, other.cause, account.ID, other.next("ana")), core.KindNotFound, "")
-	must(t, s.succession(t, s.as("ana"), account.ID, s.next("ops"), accounts.Successor{Manager: true}, s.next("ben")))
-	must(t, s.succession(t, s.as("ana"), account.ID, s.next("ops"), accounts.Successor{Manager: true}, s.next("ben")))
+	coretest.Wants(t, s.succession(t, s.as("ben"), account.ID, s.next("ben")), core.KindDenied, "")
+	coretest.Wants(t, s.succession(t, s.as("ana"), core.ID{}, s.next("ana")), core.KindDenied, "not_administrator")
+	coretest.Wants(t, s.succession(t, s.cause, account.ID, other.next("ana")), core.KindInvalid, "successors")
+	coretest.Wants(t, s.succession(t, s.cause, account.ID, other.next("ops")), core.KindInvalid, "successors")
+	coretest.Wants(t, s.succession(t, s.cause, account.ID, s.next("ana"), s.next("ana")), core.KindInvalid, "successors")
+	coretest.Wants(t, s.succession(t, s.cause, account.ID, accounts.Successor{}), core.KindInvalid, "successors")
+	coretest.Wants(t, s.succession(t, s.cause, account.ID, make([]accounts.Successor, accounts.MaxSuccessors+1)...), core.KindInvalid, "successors")
+	coretest.Wants(t, other.succession(t, other.cause, account.ID, other.next("ana")), core.KindNotFound, "")
+	coretest.Must(t, s.succession(t, s.as("ana"), account.ID, s.next("ops"), accounts.Successor{Manager: true}, s.next("ben")))
+	coretest.Must(t, s.succession(t, s.as("ana"), account.ID, s.next("ops"), accounts.Successor{Manager: true}, s.next("ben")))
 	equal(t, "changed", s.events(t, core.AccountSuccessionChanged), 1)
 	list, err := w.Succession(t.Context(), w.DB, s.workspace, account.ID)
 	if err != nil || len(list) != 3 || list[0].Name != "ops" || !list[1].Manager || list[2].Name != "ben" {
 		t.Fatalf("got %+v, %v", list, err)
 	}
-	must(t, s.succession(t, s.as("ana"), account.ID))
+	coretest.Must(t, s.succession(t, s.as("ana"), account.ID))
 	if list, err := w.Succession(t.Context(), w.DB, s.workspace, account.ID); err != nil || len(list) != 0 {
 		t.Fatalf("got %+v, %v", list, err)
 	}
@@ -246,8 +247,8 @@ func TestProposals(t *testing.T) {
 	w := open(t)
 	other, s := w.side(t), w.side(t)
 	own, used, ended := s.account(t, "own", "ana"), s.account(t, "used", "ana"), s.account(t, "ended", "ana")
-	must(t, s.succession(t, s.cause, own.ID, s.next("ada")))
-	for account, expires := range map[core.ID]*time.Time{own.ID: nil, used.ID: new(w.clock.now().Add(24 * time.Hour)), ended.ID: new(w.clock.now().Add(time.Hour))} {
+	coretest.Must(t, s.succession(t, s.cause, own.ID, s.next("ada")))
+	for account, expires := range map[core.ID]*time.Time{own.ID: nil, used.ID: new(w.clock.Now().Add(24 * time.Hour)), ended.ID: new(w.clock.Now().Add(time.Hour))} {
 		role := accounts.Collaborator
 		if account == own.ID {
 			role = accounts.Owner
@@ -259,7 +260,7 @@ func TestProposals(t *testing.T) {
 	proposals := func() []accounts.Proposal {
 		t.Helper()
 		found, err := w.Proposals(t.Context(), w.DB, s.workspace, s.user("ben"))
-		must(t, err)
+		coretest.Must(t, err)
 		return found
 	}
 	if _, err := s.leave(t, "ben"); err != nil {
@@ -269,7 +270,7 @@ func TestProposals(t *testing.T) {
 	s.activate(t, "ben", true)
 	equal(t, "proposals", len(proposals()), 3)
 	equal(t, "what came back by itself", s.may(t, s.user("ben"), own.ID), "")
-	w.clock.pass(2 * time.Hour)
+	w.clock.Pass(2 * time.Hour)
 	found := proposals()
 	if len(found) != 2 || found[0].Account != own.ID || found[0].Role != accounts.Owner || found[1].Account != used.ID || found[1].Expires == nil {
 		t.Fatalf("got %+v", found)
@@ -280,19 +281,19 @@ func TestProposals(t *testing.T) {
 			return err
 		})
 	}
-	wants(t, accept(s.as("ben"), found[0].Grant), core.KindDenied, "")
-	wants(t, accept(s.as("ada"), core.ID{}), core.KindNotFound, "")
-	wants(t, accept(other.as("ada"), found[0].Grant), core.KindDenied, "")
-	must(t, accept(s.as("ada"), found[0].Grant))
-	wants(t, accept(s.as("ada"), found[0].Grant), core.KindNotFound, "")
+	coretest.Wants(t, accept(s.as("ben"), found[0].Grant), core.KindDenied, "")
+	coretest.Wants(t, accept(s.as("ada"), core.ID{}), core.KindNotFound, "")
+	coretest.Wants(t, accept(other.as("ada"), found[0].Grant), core.KindDenied, "")
+	coretest.Must(t, accept(s.as("ada"), found[0].Grant))
+	coretest.Wants(t, accept(s.as("ada"), found[0].Grant), core.KindNotFound, "")
 	equal(t, "given anew", s.may(t, s.user("ben"), own.ID), accounts.Owner)
 	decline := func() error {
 		return w.DB.Tx(t.Context(), func(tx pgx.Tx) error {
 			return w.DeclineProposal(t.Context(), tx, s.as("ana"), s.workspace, found[1].Grant)
 		})
 	}
-	must(t, decline())
-	wants(t, decline(), core.KindNotFound, "")
+	coretest.Must(t, decline())
+	coretest.Wants(t, decline(), core.KindNotFound, "")
 	equal(t, "proposals left", len(proposals()), 0)
 	equal(t, "declined", s.events(t, core.AccountProposalDeclined), 1)
 }

@@ -9,6 +9,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 )
 
 func TestTagsAreKeptInOrder(t *testing.T) {
@@ -61,9 +62,9 @@ func TestOwnersAndAdministratorsTag(t *testing.T) {
 	}
 	equal(t, "events", here.events(t, core.AccountTagged), 1)
 	_, err = tag(here, here.as("ben"), account.ID, "mine")
-	wants(t, err, core.KindDenied, "not_shared")
+	coretest.Wants(t, err, core.KindDenied, "not_shared")
 	_, err = tag(here, here.cause, neighbour.ID, "theirs")
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 	if _, err := tag(there, there.cause, neighbour.ID, "elsewhere"); err != nil {
 		t.Fatal(err)
 	}

@@ -15,24 +15,23 @@ import (
 )
 
 // selectMayUse finds the strongest live grant: direct ones by (account, user), a team's by
-// (account) and the user's membership in it.
+// (account) and the user's membership in it. The role is null where there is none.
 const selectMayUse = `
-select given.role, u.role not in ('login_only', 'guest')
+select (
+	select max(given.role collate "C") from ( -- owner comes behind collaborator
+		select g.role from grants g
+		where g.workspace_id = @workspace and g.account_id = @account and g.user_id = @user
+			and g.revoked is null and (g.expires is null or g.expires > @now)
+		union all
+		select g.role from grants g
+		join team_members m on m.workspace_id = g.workspace_id and m.team_id = g.team_id
+			and m.user_id = @user and m.suspended is null
+		where g.workspace_id = @workspace and g.account_id = @account and g.team_id is not null
+			and g.revoked is null and (g.expires is null or g.expires > @now)
+	) given
+), u.role not in ('login_only', 'guest')
 from users u
-cross join lateral (
-	select g.role from grants g
-	where g.workspace_id = @workspace and g.account_id = @account and g.user_id = u.id
-		and g.revoked is null and (g.expires is null or g.expires > @now)
-	union all
-	select g.role from grants g
-	join team_members m on m.workspace_id = g.workspace_id and m.team_id = g.team_id
-		and m.user_id = u.id and m.suspended is null
-	where g.workspace_id = @workspace and g.account_id = @account and g.team_id is not null
-		and g.revoked is null and (g.expires is null or g.expires > @now)
-) given
-where u.workspace_id = @workspace and u.id = @user and u.active and u.deleted is null
-order by given.role = 'owner' desc
-limit 1`
+where u.workspace_id = @workspace and u.id = @user and u.active and u.deleted is null`
 
 // MayUse gives the strongest role an active user has on an account now, by a grant of their own or
 // of a team they are in. Denied when they have none, with the code of the rule: not_shared, expired,
@@ -46,14 +45,19 @@ func (a *Accounts) MayUse(ctx context.Context, q postgres.Querier, workspace, us
 }
 
 func (a *Accounts) mayUse(ctx context.Context, q postgres.Querier, query string, workspace, user, account core.ID) (held, error) {
+	var given *Role
 	var found held
 	err := q.QueryRow(ctx, query, pgx.StrictNamedArgs{
 		"workspace": workspace, "user": user, "account": account, "now": a.now(),
-	}).Scan(&found.given, &found.mayOwn)
-	if errors.Is(err, pgx.ErrNoRows) {
+	}).Scan(&given, &found.mayOwn)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows) || err == nil && given == nil:
 		return held{}, a.refusal(ctx, q, workspace, user, account)
+	case err != nil:
+		return held{}, postgres.Classify(err)
 	}
-	return found, postgres.Classify(err)
+	found.given = *given
+	return found, nil
 }
 
 const lockMayUse = selectMayUse + `
@@ -65,15 +69,15 @@ values (@id, @workspace, @account, @user, @version, @level, @seen)`
 
 // Reveal shows an owner the account's current password. That they saw it is committed, with its
 // event, before it is returned. What signals left with the user is obeyed: Denied, with code "restricted", or
-// "step_up_required" when the session of the cause was authenticated too long ago.
+// "step_up_required" when the session of the cause was authenticated too long ago. A closed account
+// refuses (see Account.Closed), but one that is closed because the app wants the password changed.
 func (a *Accounts) Reveal(ctx context.Context, cause core.Cause, workspace, user, account core.ID) (username string, password seal.Secret, err error) {
 	return a.expose(ctx, cause, workspace, user, account, "revealed")
 }
 
 // Fill gives the current password to be typed into the app for anybody the account is shared with.
-// That is committed, with its event, before it is returned. An account that is desynced refuses
-// (Denied, code "desynced") until a sign-in has proved its password, and so does a user who is restricted
-// (code "restricted").
+// That is committed, with its event, before it is returned. A closed account refuses (see Account.Closed) until
+// a sign-in has proved its password, and so does a user who is restricted (Denied, code "restricted").
 func (a *Accounts) Fill(ctx context.Context, cause core.Cause, workspace, user, account core.ID) (username string, password seal.Secret, err error) {
 	return a.expose(ctx, cause, workspace, user, account, "filled")
 }
@@ -89,8 +93,9 @@ func (a *Accounts) expose(ctx context.Context, cause core.Cause, workspace, user
 		if err != nil {
 			return err
 		}
-		if level == "filled" && found.State == Desynced {
-			return core.Denied("the app refuses the stored password; an owner must set it right first").WithCode("desynced")
+		// An owner sets an expired password by hand at the app, which asks for it.
+		if closed := found.Closed(); closed != nil && (level == "filled" || found.Finding != Expired) {
+			return closed
 		}
 		current, err := a.current(ctx, tx, workspace, account)
 		if err != nil {
@@ -132,26 +137,24 @@ func (a *Accounts) recordExposure(ctx context.Context, tx pgx.Tx, cause core.Cau
 		With("version", strconv.Itoa(version)))
 }
 
-// Exposure is one time somebody was given a password.
+// Exposure is one time somebody was given a password, a one-time code, or what a message says.
 type Exposure struct {
-	User    core.ID   `db:"user_id"`
-	Name    string    `db:"name"` // of the user, now
+	User    core.ID   `db:"user_id"` // zero: the recipient of a link
+	Link    core.ID   `db:"link_id"` // zero: a user
+	Name    string    `db:"name"`    // of the user, now, or the recipient's address
 	Version int       `db:"version"`
-	Level   string    `db:"level"` // injected, filled or revealed
+	Level   string    `db:"level"` // injected, filled or revealed; code, of which the version is the TOTP secret's; message, of which it is the number
 	Seen    time.Time `db:"seen"`
 }
 
 const selectExposures = `
-select e.user_id, coalesce(nullif(u.display_name, ''), u.user_name) as name, e.version, e.level, e.seen
-from exposures e join users u on u.workspace_id = e.workspace_id and u.id = e.user_id
+select e.user_id, e.link_id, coalesce(nullif(u.display_name, ''), u.user_name, e.recipient) as name, e.version, e.level, e.seen
+from exposures e left join users u on u.workspace_id = e.workspace_id and u.id = e.user_id
 where e.workspace_id = @workspace and e.account_id = @account
 order by e.seen desc, e.id desc
 limit @limit`
 
 // Exposures lists who was given the account's passwords, latest first; 0 is the last 100.
 func (a *Accounts) Exposures(ctx context.Context, q postgres.Querier, workspace, account core.ID, limit int) ([]Exposure, error) {
-	if limit <= 0 {
-		limit = 100
-	}
-	return many[Exposure](ctx, q, selectExposures, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "limit": min(limit, 500)})
+	return postgres.Many[Exposure](ctx, q, selectExposures, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "limit": postgres.Page(limit)})
 }

@@ -10,6 +10,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/seal"
 )
@@ -81,13 +82,13 @@ func TestRevealAndFill(t *testing.T) {
 	none(reveal(acme, acme.as("ana"), acme.user("ana")))
 	none(fill(acme.as("ana"), acme.user("ana")))
 	none(fill(acme.as("ben"), acme.user("ben")))
-	wants(t, reveal(acme, acme.as("ben"), acme.user("ben")), core.KindDenied, "not_owner")
-	wants(t, reveal(acme, acme.as("ben"), acme.user("ana")), core.KindDenied, "not_you")
-	wants(t, reveal(acme, acme.as("cleo"), acme.user("cleo")), core.KindDenied, "not_shared")
-	wants(t, reveal(acme, acme.as("ada"), acme.user("ada")), core.KindDenied, "not_shared")
-	wants(t, reveal(other, acme.as("ana"), acme.user("ana")), core.KindDenied, "not_shared")
-	wants(t, reveal(other, other.as("ana"), other.user("ana")), core.KindDenied, "not_shared")
-	none(reveal(acme, core.NewCause(core.Actor{Kind: core.ActorServiceAccount, ID: core.NewID()}, w.clock.now()), acme.user("ana")))
+	coretest.Wants(t, reveal(acme, acme.as("ben"), acme.user("ben")), core.KindDenied, "not_owner")
+	coretest.Wants(t, reveal(acme, acme.as("ben"), acme.user("ana")), core.KindDenied, "not_you")
+	coretest.Wants(t, reveal(acme, acme.as("cleo"), acme.user("cleo")), core.KindDenied, "not_shared")
+	coretest.Wants(t, reveal(acme, acme.as("ada"), acme.user("ada")), core.KindDenied, "not_shared")
+	coretest.Wants(t, reveal(other, acme.as("ana"), acme.user("ana")), core.KindDenied, "not_shared")
+	coretest.Wants(t, reveal(other, other.as("ana"), other.user("ana")), core.KindDenied, "not_shared")
+	none(reveal(acme, core.NewCause(core.Actor{Kind: core.ActorServiceAccount, ID: core.NewID()}, w.clock.Now()), acme.user("ana")))
 
 	exposures, err := w.Exposures(t.Context(), w.DB, acme.workspace, account.ID, 0)
 	if err != nil || len(exposures) != 4 || exposures[1].Name != "ben" || exposures[1].Level != "filled" || exposures[3].Level != "revealed" {
@@ -100,15 +101,22 @@ func TestRevealAndFill(t *testing.T) {
 	equal(t, "filled events", acme.events(t, core.AccountPasswordFilled), 2)
 
 	w.tx(t, func(tx pgx.Tx) error {
-		return w.SetState(t.Context(), tx, acme.cause, acme.workspace, account.ID, accounts.Desynced, "the app refuses it")
+		_, err := w.Learn(t.Context(), tx, acme.cause, acme.workspace, account.ID, accounts.NoneAccepted, "the app refuses it")
+		return err
 	})
-	wants(t, fill(acme.as("ben"), acme.user("ben")), core.KindDenied, "desynced")
-	none(reveal(acme, acme.as("ana"), acme.user("ana")))
+	coretest.Wants(t, fill(acme.as("ben"), acme.user("ben")), core.KindDenied, "desynced")
+	coretest.Wants(t, reveal(acme, acme.as("ana"), acme.user("ana")), core.KindDenied, "desynced")
+	w.tx(t, func(tx pgx.Tx) error {
+		_, err := w.Learn(t.Context(), tx, acme.cause, acme.workspace, account.ID, accounts.Expired, "the app wants another")
+		return err
+	})
+	coretest.Wants(t, fill(acme.as("ben"), acme.user("ben")), core.KindDenied, "desynced")
+	none(reveal(acme, acme.as("ana"), acme.user("ana"))) // who sets another one by hand needs it
 
 	if _, err := acme.leave(t, "ben"); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, fill(acme.as("ben"), acme.user("ben")), core.KindDenied, "inactive")
+	coretest.Wants(t, fill(acme.as("ben"), acme.user("ben")), core.KindDenied, "inactive")
 }
 
 // No event and no error of any command tells a password.
@@ -149,7 +157,7 @@ func TestAccessIsAskedThroughIndexes(t *testing.T) {
 	w.side(t)
 	fill(t, w, acme, 15_000)
 	args := pgx.NamedArgs{"workspace": acme.workspace, "user": acme.user("ana"), "account": acme.account(t, "one", "ana").ID,
-		"now": w.clock.now(), "after": core.ID{}, "search": "", "limit": 100}
+		"now": w.clock.Now(), "after": core.ID{}, "search": "", "limit": 100}
 	for what, query := range map[string]string{"MayUse": accounts.SelectMayUse, "Usable": accounts.SelectUsable, "Access": accounts.SelectAccess} {
 		var text string
 		if err := w.DB.QueryRow(t.Context(), "explain (format json) "+query, args).Scan(&text); err != nil {

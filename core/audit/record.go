@@ -23,7 +23,7 @@ type Record struct {
 	Canonical []byte     // the bytes that were hashed
 	Previous  []byte     // the hash of the record before; 32 zero bytes for the first
 	Hash      []byte     // Hash(Previous, Sequence, Canonical)
-	Sequenced time.Time
+	Sequenced time.Time  // when it was written here; never before that of the record before
 }
 
 // Hash links a record to the one before it: SHA-256 over the previous hash, the sequence as eight
@@ -39,12 +39,9 @@ func Hash(previous []byte, sequence int64, canonical []byte) []byte {
 // Genesis is what the first record of a workspace has as its previous hash.
 func Genesis() []byte { return make([]byte, sha256.Size) }
 
-const selectRecords = `
+const recordsAfter = `
 select l.position, l.workspace_id, l.sequence, l.event, l.previous, l.hash, l.sequenced
 from audit_log l
-`
-
-const recordsAfter = selectRecords + `
 where l.position > @position
 order by l.position
 limit @limit`
@@ -53,54 +50,6 @@ limit @limit`
 // the one reader that serves every workspace.
 func After(ctx context.Context, q postgres.Querier, position int64, limit int) ([]Record, error) {
 	return collect(ctx, q, recordsAfter, pgx.StrictNamedArgs{"position": position, "limit": limit})
-}
-
-// Query narrows List. Zero values narrow nothing.
-type Query struct {
-	Target         core.ID          // events that tell of this thing
-	Correlation    core.ID          // events of one story
-	Types          []core.EventType // any of these
-	AfterSequence  int64
-	BeforeSequence int64
-	Limit          int // default 100, at most 1000
-	Descending     bool
-}
-
-// List reads a workspace's records in the order of their sequence. To page, ask again with the last
-// sequence seen in AfterSequence (BeforeSequence when descending).
-func List(ctx context.Context, q postgres.Querier, workspace core.ID, query Query) ([]Record, error) {
-	sql := selectRecords
-	arguments := pgx.StrictNamedArgs{"workspace": workspace, "limit": 100}
-	if query.Limit > 0 {
-		arguments["limit"] = min(query.Limit, 1000)
-	}
-	if !query.Target.IsZero() {
-		sql += `join audit_targets t on t.workspace_id = l.workspace_id and t.sequence = l.sequence and t.target_id = @target` + "\n"
-		arguments["target"] = query.Target
-	}
-	sql += `where l.workspace_id = @workspace` + "\n"
-	if !query.Correlation.IsZero() {
-		sql += `and l.correlation = @correlation` + "\n"
-		arguments["correlation"] = query.Correlation
-	}
-	if len(query.Types) > 0 {
-		sql += `and l.type = any(@types::text[])` + "\n"
-		arguments["types"] = query.Types
-	}
-	if query.AfterSequence > 0 {
-		sql += `and l.sequence > @after` + "\n"
-		arguments["after"] = query.AfterSequence
-	}
-	if query.BeforeSequence > 0 {
-		sql += `and l.sequence < @before` + "\n"
-		arguments["before"] = query.BeforeSequence
-	}
-	if query.Descending {
-		sql += `order by l.sequence desc limit @limit`
-	} else {
-		sql += `order by l.sequence limit @limit`
-	}
-	return collect(ctx, q, sql, arguments)
 }
 
 // All walks the whole log of a workspace in order, a page at a time, ready for Verify. Once the walk

@@ -25,7 +25,8 @@ const (
 // workspace's chain and signs checkpoints. Any number may run; one leads.
 //
 // It reads only below the snapshot horizon, so an event of a transaction that commits late is never
-// passed over: one long transaction delays the stream, and loses nothing.
+// passed over: one long transaction delays the stream, and loses nothing. One of another database of the same server
+// delays it by half a second.
 type Sequencer struct {
 	DB  *postgres.DB
 	Key ed25519.PrivateKey // signs checkpoints; nil signs none
@@ -91,7 +92,7 @@ func (s *Sequencer) lead(ctx context.Context, connection *pgx.Conn) error {
 	if session.every <= 0 {
 		session.every = 1000
 	}
-	wait, quiet := shortestWait, time.Time{}
+	wait, quiet, still := shortestWait, time.Time{}, time.Now()
 	for {
 		moved, err := s.step(ctx, session, &quiet)
 		if err != nil {
@@ -104,9 +105,15 @@ func (s *Sequencer) lead(ctx context.Context, connection *pgx.Conn) error {
 		case moved >= batchSize:
 			continue
 		case moved > 0:
-			wait = shortestWait
+			wait, still = shortestWait, time.Now()
 		default:
 			wait = min(wait*2, longestWait)
+			if time.Since(still) >= longestWait { // whoever wakes it has it read, and does not keep it from looking
+				if err := session.look(ctx); err != nil {
+					return err
+				}
+				still = time.Now()
+			}
 		}
 		timer := time.NewTimer(wait)
 		select {

@@ -402,3 +402,41 @@ func BenchmarkSequencer(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.N)*count/b.Elapsed().Seconds(), "events/s")
 }
+
+// A server has one counter of transactions for all its databases.
+func TestATransactionOfAnotherDatabaseDelaysNothing(t *testing.T) {
+	db, other := postgrestest.Open(t), postgrestest.Open(t)
+	acme := workspace(t, db, "acme")
+	held, err := other.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := held.Exec(t.Context(), `select pg_current_xact_id()`); err != nil {
+		t.Fatal(err)
+	}
+	sequence(t, &audit.Sequencer{DB: db})
+	for range 3 {
+		record(t, db, event(acme, "ana"))
+		settle(t, db)
+	}
+	// One of this database does: what it will say comes first.
+	own, err := db.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := audit.Append(t.Context(), own, event(acme, "first")); err != nil {
+		t.Fatal(err)
+	}
+	record(t, db, event(acme, "second"))
+	time.Sleep(time.Second) // time to pass over it
+	if backlog, err := audit.ReadBacklog(t.Context(), db, time.Now()); err != nil || backlog.Unsequenced != 1 {
+		t.Fatalf("%+v, %v", backlog, err)
+	}
+	if err := own.Commit(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	settle(t, db)
+	if err := held.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"crypto/ed25519"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -18,6 +19,7 @@ type session struct {
 	position   int64
 	heads      map[[16]byte]*head
 	read       place
+	horizon    uint64 // every transaction of this database below it has ended; 0: the server's own horizon is all that is known
 	key        ed25519.PrivateKey
 	every      int64
 	now        func() time.Time
@@ -47,18 +49,19 @@ type entry struct {
 
 	position, sequence int64
 	previous, hash     []byte
+	sequenced          time.Time
 }
 
 const selectOutbox = `
 select o.xid, o.number, o.workspace_id, o.event_id, o.type, o.occurred, o.correlation, o.targets, o.event::text
 from audit_outbox o
-where (o.xid, o.number) > (@xid, @number) and o.xid < pg_snapshot_xmin(pg_current_snapshot())
+where (o.xid, o.number) > (@xid, @number) and o.xid < greatest(pg_snapshot_xmin(pg_current_snapshot()), @horizon)
 order by o.xid, o.number
 limit @limit`
 
 // move takes one batch from the outbox to the log and returns how many events that were.
 func (s *session) move(ctx context.Context) (int, error) {
-	rows, err := s.connection.Query(ctx, selectOutbox, pgx.StrictNamedArgs{"xid": s.read.xid, "number": s.read.number, "limit": batchSize})
+	rows, err := s.connection.Query(ctx, selectOutbox, pgx.StrictNamedArgs{"xid": s.read.xid, "number": s.read.number, "horizon": s.horizon, "limit": batchSize})
 	if err != nil {
 		return 0, err
 	}
@@ -78,6 +81,32 @@ func (s *session) move(ctx context.Context) (int, error) {
 	}
 	s.read = last
 	return moved, nil
+}
+
+// A snapshot holds the open transactions of all databases of a server. Those another database's backend has locked
+// write nothing here. What has ended since the snapshot is in no lock any more, and counts as open.
+const selectHorizon = `
+select coalesce((
+	select x from pg_snapshot_xip(s.taken) x
+	where not exists (
+		select from pg_locks l
+		join pg_stat_activity a on a.pid = l.pid
+		join pg_database d on d.oid = a.datid
+		where l.locktype = 'transactionid' and l.granted and l.mode = 'ExclusiveLock' and l.transactionid = x::xid
+			and d.datname <> current_database())
+	order by x limit 1
+), pg_snapshot_xmax(s.taken))
+from (select pg_current_snapshot() as taken) s
+where exists (select from audit_outbox o where (o.xid, o.number) > (@xid, @number))`
+
+// look finds out how far this database has come, whatever others of the server have open. It costs a look at every lock
+// of the server, so it is for when events wait.
+func (s *session) look(ctx context.Context) error {
+	err := s.connection.QueryRow(ctx, selectHorizon, pgx.StrictNamedArgs{"xid": s.read.xid, "number": s.read.number}).Scan(&s.horizon)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil // nothing waits
+	}
+	return err
 }
 
 const selectQuiet = `
@@ -129,11 +158,9 @@ func (s *session) write(ctx context.Context, entries []entry, last *place) error
 		return err
 	}
 	changed := &change{entries: make([]entry, 0, len(entries)+len(entries)/int(s.every)+len(workspaces)), heads: make(map[[16]byte]*head, len(workspaces))}
-	now := s.now()
 	for _, row := range entries {
 		chained := s.link(changed, row)
 		chained.unsigned++
-		chained.changed = now
 		if s.key != nil && chained.unsigned >= s.every {
 			if err := s.checkpoint(changed, row.workspace); err != nil {
 				return err
@@ -143,13 +170,18 @@ func (s *session) write(ctx context.Context, entries []entry, last *place) error
 	return s.commit(ctx, changed, last)
 }
 
-// link puts one entry at the end of its workspace's chain.
+// link puts one entry at the end of its workspace's chain. Within it time does not go back, whatever the clock
+// does: a time finds its place in the chain by halves.
 func (s *session) link(changed *change, row entry) *head {
 	chained := s.heads[row.workspace]
 	changed.heads[row.workspace] = chained
 	s.position++
 	row.position, row.sequence, row.previous = s.position, chained.sequence+1, chained.hash
 	row.hash = Hash(row.previous, row.sequence, row.canonical)
+	if now := s.now(); now.After(chained.changed) {
+		chained.changed = now
+	}
+	row.sequenced = chained.changed
 	chained.sequence, chained.hash = row.sequence, row.hash
 	changed.entries = append(changed.entries, row)
 	return chained
@@ -234,7 +266,7 @@ where (xid, number) > (@after_xid, @after_number) and (xid, number) <= (@last_xi
 // nothing below the horizon can appear later, so all of them were.
 func (s *session) commit(ctx context.Context, changed *change, last *place) error {
 	return pgx.BeginFunc(ctx, s.connection, func(tx pgx.Tx) error {
-		if err := copyEntries(ctx, tx, changed.entries, s.now()); err != nil {
+		if err := copyEntries(ctx, tx, changed.entries); err != nil {
 			return err
 		}
 		var workspaces []core.ID
@@ -265,14 +297,14 @@ var (
 )
 
 // copyEntries writes log and index of targets with COPY, the fastest way in.
-func copyEntries(ctx context.Context, tx pgx.Tx, entries []entry, now time.Time) error {
+func copyEntries(ctx context.Context, tx pgx.Tx, entries []entry) error {
 	var targets [][]any
 	_, err := tx.CopyFrom(ctx, pgx.Identifier{"audit_log"}, logColumns, pgx.CopyFromSlice(len(entries), func(i int) ([]any, error) {
 		row := entries[i]
 		for _, target := range row.targets {
 			targets = append(targets, []any{id(row.workspace), id(target), row.sequence})
 		}
-		return []any{row.position, id(row.workspace), row.sequence, id(row.event), row.kind, row.occurred, id(row.correlation), row.canonical, row.previous, row.hash, now}, nil
+		return []any{row.position, id(row.workspace), row.sequence, id(row.event), row.kind, row.occurred, id(row.correlation), row.canonical, row.previous, row.hash, row.sequenced}, nil
 	}))
 	if err != nil || len(targets) == 0 {
 		return err

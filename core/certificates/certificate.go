@@ -16,6 +16,7 @@ type Reason string
 const (
 	Deprovision Reason = "deprovision" // the person left
 	Logout      Reason = "logout"      // they were logged out everywhere, and keep what they have
+	Revocation  Reason = "revocation"  // what their identity provider told of them had their accounts rotated, and they keep what they have
 )
 
 // State is how far a certificate has come.
@@ -24,7 +25,7 @@ type State string
 // The states.
 const (
 	Pending    State = "pending"    // something is open, and there is time left
-	Complete   State = "complete"   // every password is dead
+	Complete   State = "complete"   // every password is dead, and every link of a leaver has ended
 	Incomplete State = "incomplete" // something is open after the deadline
 )
 
@@ -56,7 +57,8 @@ type Certificate struct {
 	TimeToSafe  *int64       `json:"time_to_safe_ms,omitempty"` // from departed to safe
 	Reactivated *time.Time   `json:"reactivated,omitempty"`     // they are back since; nothing of this was given back by that
 	Taken       Taken        `json:"taken"`
-	Credentials []Credential `json:"credentials"` // what they saw first, then what they could have seen
+	Credentials []Credential `json:"credentials"`     // what they saw first, then what they could have seen
+	Links       []Link       `json:"links,omitempty"` // a leaver's, that were good when they left
 }
 
 // Person is whom a certificate is about.
@@ -98,6 +100,17 @@ type Passed struct {
 	Named
 	To  core.Target `json:"to"`
 	Why string      `json:"why"`
+}
+
+// Link is an account they had shared by a link: it opens nothing without an owner who may.
+type Link struct {
+	Named
+	ID       core.ID    `json:"id"`
+	For      []string   `json:"for"` // e-mail addresses, and domains
+	Purpose  string     `json:"purpose,omitempty"`
+	Views    int        `json:"views"`
+	Died     *time.Time `json:"died,omitempty"`    // nil: its end is not seen to yet
+	Rotation core.ID    `json:"rotation,omitzero"` // that followed from its end
 }
 
 // Credential is one password of one account.
@@ -142,10 +155,22 @@ func (c Certificate) Count(fate Fate) int {
 	return count
 }
 
+// OpenLinks is how many links have not ended.
+func (c Certificate) OpenLinks() int {
+	count := 0
+	for _, one := range c.Links {
+		if one.Died == nil {
+			count++
+		}
+	}
+	return count
+}
+
 // says reports whether two certificates say the same: of whom they are, and what became of what. Words
 // and times of what is still open are no news.
 func (c Certificate) says(other Certificate) bool {
-	if c.State != other.State || (c.Reactivated == nil) != (other.Reactivated == nil) || len(c.Credentials) != len(other.Credentials) {
+	if c.State != other.State || (c.Reactivated == nil) != (other.Reactivated == nil) || len(c.Credentials) != len(other.Credentials) ||
+		c.OpenLinks() != other.OpenLinks() {
 		return false
 	}
 	fates := make(map[key]Fate, len(other.Credentials))

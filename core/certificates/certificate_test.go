@@ -12,6 +12,7 @@ import (
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/certificates"
+	"postern/core/coretest"
 	"postern/core/rotation"
 )
 
@@ -35,12 +36,12 @@ func TestEverythingDies(t *testing.T) {
 	seen, could, stranger := h.account(t, h.app), h.account(t, h.app), h.account(t, h.app)
 	h.share(t, seen.ID, accounts.Subject{User: bob.ID}, accounts.Collaborator)
 	h.share(t, could.ID, accounts.Subject{User: bob.ID}, accounts.Owner)
-	must(t, h.fill(t, bob, seen.ID))
-	h.clock.pass(time.Minute)
-	must(t, h.fill(t, bob, seen.ID))
-	must(t, h.fill(t, h.ana, stranger.ID))
-	h.clock.pass(time.Minute)
-	departed := h.clock.now()
+	coretest.Must(t, h.fill(t, bob, seen.ID))
+	h.clock.Pass(time.Minute)
+	coretest.Must(t, h.fill(t, bob, seen.ID))
+	coretest.Must(t, h.fill(t, h.ana, stranger.ID))
+	h.clock.Pass(time.Minute)
+	departed := h.clock.Now()
 	h.leave(t, bob)
 
 	if issued := h.settle(t); issued != 0 {
@@ -99,15 +100,15 @@ func TestAppDown(t *testing.T) {
 	up, down := h.account(t, h.app), h.account(t, h.app)
 	for _, account := range []accounts.Account{up, down} {
 		h.share(t, account.ID, accounts.Subject{User: bob.ID}, accounts.Collaborator)
-		must(t, h.fill(t, bob, account.ID))
+		coretest.Must(t, h.fill(t, bob, account.ID))
 	}
-	h.apps.is(down.ID, rotation.Unreachable)
+	h.apps.Say(down.ID, rotation.Unreachable)
 	h.leave(t, bob)
 	h.work(t)
 	if issued := h.settle(t); issued != 0 {
 		t.Fatal("signed before the deadline though something is open")
 	}
-	h.clock.pass(certificates.DefaultDeadline)
+	h.clock.Pass(certificates.DefaultDeadline)
 	if issued := h.settle(t); issued != 1 {
 		t.Fatalf("%d issued at the deadline", issued)
 	}
@@ -125,8 +126,8 @@ func TestAppDown(t *testing.T) {
 	if issued := h.settle(t); issued != 0 {
 		t.Fatal("issued anew though nothing is new")
 	}
-	h.apps.is(down.ID, "")
-	h.clock.pass(time.Hour)
+	h.apps.Say(down.ID, "")
+	h.clock.Pass(time.Hour)
 	h.work(t)
 	if issued := h.settle(t); issued != 1 {
 		t.Fatalf("%d issued when the app is back", issued)
@@ -141,7 +142,7 @@ func TestAppDown(t *testing.T) {
 	}
 	// The first still verifies: rows stay.
 	first, err := view.Issues[0].Document()
-	must(t, err)
+	coretest.Must(t, err)
 	if read, _, err := first.Verify(first.Keys.Keys); err != nil || read.Number != 1 || read.State != certificates.Incomplete {
 		t.Fatalf("got %+v, %v", read, err)
 	}
@@ -154,15 +155,15 @@ func TestWhatStaysOpen(t *testing.T) {
 	broken, locked := h.account(t, h.broken), h.account(t, h.app)
 	for _, account := range []accounts.Account{broken, locked} {
 		h.share(t, account.ID, accounts.Subject{User: bob.ID}, accounts.Collaborator)
-		must(t, h.fill(t, bob, account.ID))
+		coretest.Must(t, h.fill(t, bob, account.ID))
 	}
-	h.apps.is(locked.ID, rotation.Locked)
+	h.apps.Say(locked.ID, rotation.Locked)
 	h.tx(t, func(ctx context.Context, tx pgx.Tx) error {
 		return h.SetDeadline(ctx, tx, h.system(), h.workspace, time.Hour)
 	})
 	h.leave(t, bob)
 	h.work(t)
-	h.clock.pass(time.Hour)
+	h.clock.Pass(time.Hour)
 	h.settle(t)
 	said := h.verified(t, h.only(t, bob))
 	words := map[core.ID]string{}
@@ -170,7 +171,7 @@ func TestWhatStaysOpen(t *testing.T) {
 		words[one.Account] = one.Why + "|" + one.NextStep
 	}
 	if said.State != certificates.Incomplete || !strings.Contains(words[broken.ID], "no connector named missing") ||
-		!strings.Contains(words[locked.ID], "locked or disabled") || !strings.Contains(words[locked.ID], "rotate the account again") {
+		!strings.Contains(words[locked.ID], "is locked") || !strings.Contains(words[locked.ID], "check the account") {
 		t.Fatalf("got %q of %+v", words, said)
 	}
 }
@@ -184,25 +185,25 @@ func TestBackAgain(t *testing.T) {
 	account := h.account(t, h.app)
 	use := func() {
 		h.share(t, account.ID, accounts.Subject{User: bob.ID}, accounts.Collaborator)
-		must(t, h.fill(t, bob, account.ID))
+		coretest.Must(t, h.fill(t, bob, account.ID))
 		h.leave(t, bob)
 		h.work(t)
 		h.settle(t)
 	}
 	use()
-	h.clock.pass(time.Hour)
-	must(t, h.lifecycle.Reactivate(t.Context(), h.system(), h.workspace, bob.ID))
+	h.clock.Pass(time.Hour)
+	coretest.Must(t, h.lifecycle.Reactivate(t.Context(), h.system(), h.workspace, bob.ID))
 	if issued := h.settle(t); issued != 1 {
 		t.Fatalf("%d issued at the reactivation", issued)
 	}
 	use()
 	found, err := h.List(t.Context(), h.DB, h.workspace, certificates.Query{User: bob.ID})
-	must(t, err)
+	coretest.Must(t, err)
 	if len(found) != 2 || found[0].Reactivated != nil || found[1].Reactivated == nil || found[1].Issued != 2 {
 		t.Fatalf("got %+v", found)
 	}
 	second, err := h.View(t.Context(), h.DB, h.workspace, found[0].ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if fates(second.Now) != "dead(seen) dead(seen)" || second.Now.State != certificates.Complete {
 		t.Fatalf("got %q", fates(second.Now))
 	}
@@ -217,9 +218,9 @@ func TestLogoutHasOneToo(t *testing.T) {
 	bob := h.join(t, "bob")
 	account := h.account(t, h.app)
 	h.share(t, account.ID, accounts.Subject{User: bob.ID}, accounts.Collaborator)
-	must(t, h.fill(t, bob, account.ID))
+	coretest.Must(t, h.fill(t, bob, account.ID))
 	_, err := h.lifecycle.Logout(t.Context(), h.system(), h.workspace, bob.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	h.work(t)
 	h.settle(t)
 	said := h.verified(t, h.only(t, bob))

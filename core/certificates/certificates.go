@@ -18,9 +18,4 @@ type Certificates struct {
 }
 
 // now is the time as PostgreSQL keeps it.
-func (c *Certificates) now() time.Time {
-	if c.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return c.Now().UTC().Truncate(time.Microsecond)
-}
+func (c *Certificates) now() time.Time { return postgres.Now(c.Now) }

@@ -98,6 +98,34 @@ left join rotations under_way on under_way.workspace_id = c.workspace_id and und
 where c.workspace_id = @workspace and c.id = @id
 order by e.saw desc, p.name, a.username, e.account_id, e.version`
 
+// What was good when they left, whenever it was looked at since. Whose owner has left opens nothing, and is ended.
+const selectLinks = `
+select l.id, l.account_id, p.name || ' (' || a.username || ')' as name, l.recipients || l.domains as recipients, l.purpose, l.views,
+	case when l.ended is not null then l.due end as died, l.rotation_id
+from links l
+join accounts a on a.workspace_id = l.workspace_id and a.id = l.account_id
+join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
+where l.workspace_id = @workspace and l.owner_id = @user and l.created <= @opened and l.due >= @departed
+order by p.name, a.username, l.id`
+
+// links are those of somebody who left.
+func (c *Certificates) links(ctx context.Context, q postgres.Querier, of opened) ([]Link, error) {
+	if of.Reason != Deprovision {
+		return nil, nil
+	}
+	rows, err := q.Query(ctx, selectLinks, pgx.StrictNamedArgs{"workspace": of.Workspace, "user": of.User, "opened": of.Opened, "departed": of.Departed})
+	if err != nil {
+		return nil, postgres.Classify(err)
+	}
+	found, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Link, error) {
+		var one Link
+		err := row.Scan(&one.ID, &one.Account, &one.Name, &one.For, &one.Purpose, &one.Views, &one.Died, &one.Rotation)
+		one.Died = utc(one.Died)
+		return one, err
+	})
+	return found, postgres.Classify(err)
+}
+
 // compose says what is true now. Neither number nor what it supersedes is in it.
 func (c *Certificates) compose(ctx context.Context, q postgres.Querier, of opened) (Certificate, error) {
 	rows, err := q.Query(ctx, selectFacts, pgx.StrictNamedArgs{"workspace": of.Workspace, "id": of.ID})
@@ -115,6 +143,9 @@ func (c *Certificates) compose(ctx context.Context, q postgres.Querier, of opene
 		Departed: of.Departed.UTC(), Deadline: of.Deadline.UTC(), State: Complete, Reactivated: utc(of.Reactivated), Taken: of.Taken,
 		Credentials: make([]Credential, 0, len(facts)),
 	}
+	if made.Links, err = c.links(ctx, q, of); err != nil {
+		return Certificate{}, err
+	}
 	safe := made.Departed
 	for _, one := range facts {
 		told := one.tell(of.Reason)
@@ -124,7 +155,7 @@ func (c *Certificates) compose(ctx context.Context, q postgres.Querier, of opene
 		}
 	}
 	switch {
-	case made.Count(Open) == 0:
+	case made.Count(Open)+made.OpenLinks() == 0:
 		made.Safe, made.TimeToSafe = &safe, new(safe.Sub(made.Departed).Milliseconds())
 	case now.Before(made.Deadline):
 		made.State = Pending
@@ -161,7 +192,7 @@ func (f fact) tell(reason Reason) Credential {
 
 // words say why a password is open, and what a person can do about it.
 func (f fact) words(reason Reason) (why, next string) {
-	when := map[Reason]string{Deprovision: "leaves", Logout: "is logged out"}[reason]
+	when := map[Reason]string{Deprovision: "leaves", Logout: "is logged out", Revocation: "is compromised"}[reason]
 	switch {
 	case f.Rotation.IsZero() && f.AccountState == accounts.Unmanaged:
 		return "Nobody keeps this password up to date.", "Change it in the app by hand, then store the new one."
@@ -171,6 +202,8 @@ func (f fact) words(reason Reason) (why, next string) {
 		return "The app was never seen to refuse it, or accepts it again. " + f.StateReason, "Rotate the account again."
 	case f.Rotation.IsZero():
 		return "The rotation ended, and this is the app's password all the same. " + f.StateReason, "Rotate the account again."
+	case f.Progress == rotation.StateBlocked && (accounts.Account{State: f.AccountState}).Closed() != nil:
+		return f.Detail, "Settle this, then check the account: the rotation goes on once a sign-in has proved a password."
 	case f.Progress == rotation.StateBlocked:
 		return f.Detail, "Settle this, then rotate the account again."
 	case f.Detail != "" && f.Progress != rotation.StateOldDead && f.Progress != rotation.StateStored:

@@ -2,7 +2,7 @@
 //
 //	departure ──► one row, in its own transaction: which passwords they saw, which they could have seen
 //	                                   │
-//	rotations · exposures · versions ──┼──► what is true now ──► signed when the last one is dead,
+//	rotations · exposures · links    ──┼──► what is true now ──► signed when the last one is dead,
 //	     (read, never copied)          │                         or when the deadline has passed
 //	audit log ── something happened ───┘                    ──► signed anew when that changes:
 //	                                                             number 2 supersedes 1, and names its digest
@@ -10,8 +10,9 @@
 // It guarantees that everybody from whom everything was taken has a certificate; that each password they
 // were given, or could have looked at, is in it exactly once, with the proof that it is dead or the
 // reason why it is not and what to do about it; that nothing is called dead which the app was not seen to
-// refuse; that issues are numbered without a gap, whoever is killed when; and that anybody with the
-// workspace's public keys can verify one, offline, for ever.
+// refuse; that each link a leaver had made is in it, with when it ended; that issues are numbered without
+// a gap, whoever is killed when; and that anybody with the workspace's public keys can verify one,
+// offline, for ever.
 //
 // It never changes an issue, never starts a rotation, and never holds a password.
 package certificates

@@ -15,6 +15,7 @@ import (
 	"postern/core/accounts"
 	"postern/core/audit"
 	"postern/core/certificates"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/lifecycle"
@@ -25,89 +26,11 @@ import (
 	"postern/core/vault"
 )
 
-// tester is what *testing.T and *rapid.T share.
-type tester interface {
-	Helper()
-	Fatal(args ...any)
-	Fatalf(format string, args ...any)
-}
-
-func must(t tester, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// clock is the time of a test: it moves only when something happens.
-type clock struct {
-	lock sync.Mutex
-	time time.Time
-}
-
-func (c *clock) now() time.Time { return c.pass(0) }
-
-func (c *clock) pass(d time.Duration) time.Time {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	c.time = c.time.Add(d)
-	return c.time
-}
-
-// apps are the apps' side of all accounts: which password each takes, and which are down.
-type apps struct {
-	clock *clock
-	lock  sync.Mutex
-	takes map[core.ID]string
-	down  map[core.ID]rotation.Outcome
-}
-
-func (a *apps) enter(account core.ID, password string) rotation.Report {
-	a.lock.Lock()
-	defer a.lock.Unlock()
-	report := rotation.Report{Outcome: rotation.Rejected, Agent: "Simulated/1", Finished: a.clock.pass(time.Second)}
-	switch {
-	case a.down[account] != "":
-		report.Outcome = a.down[account]
-	case a.takes[account] == password:
-		report.Outcome = rotation.Accepted
-	}
-	return report
-}
-
-// Verify implements rotation.Connector.
-func (a *apps) Verify(_ context.Context, target rotation.Target, credential rotation.Credential) rotation.Report {
-	return a.enter(target.Account, credential.Password.Reveal())
-}
-
-// Change implements rotation.Changer.
-func (a *apps) Change(ctx context.Context, target rotation.Target, current rotation.Credential, next seal.Secret, release func(context.Context) error) rotation.Report {
-	report := a.enter(target.Account, current.Password.Reveal())
-	if report.Outcome != rotation.Accepted {
-		return report
-	}
-	if err := release(ctx); err != nil {
-		report.Outcome = rotation.NotSent
-		return report
-	}
-	a.lock.Lock()
-	defer a.lock.Unlock()
-	a.takes[target.Account] = next.Reveal()
-	report.Outcome, report.Released = rotation.Applied, true
-	return report
-}
-
-func (a *apps) is(account core.ID, outcome rotation.Outcome) {
-	a.lock.Lock()
-	defer a.lock.Unlock()
-	a.down[account] = outcome
-}
-
 // world is a whole Postern without a network: departures, rotations, the log and certificates.
 type world struct {
 	*certificates.Certificates
-	clock     *clock
-	apps      *apps
+	clock     *coretest.Clock
+	apps      *coretest.Apps
 	people    *directory.Directory
 	logins    *accounts.Accounts
 	rotations *rotation.Rotations
@@ -128,13 +51,13 @@ func open(t testing.TB) *world {
 	t.Helper()
 	db := postgrestest.Open(t, jobs.Migrate)
 	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
-	must(t, err)
+	coretest.Must(t, err)
 	queue, err := jobs.NewQueue(db, nil)
-	must(t, err)
-	w := &world{clock: &clock{time: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}}
-	now := w.clock.now
+	coretest.Must(t, err)
+	w := &world{clock: coretest.NewClock(time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC))}
+	now := w.clock.Now
 	safe := &vault.Vault{DB: db, Keys: key, Now: now}
-	w.apps = &apps{clock: w.clock, takes: map[core.ID]string{}, down: map[core.ID]rotation.Outcome{}}
+	w.apps = coretest.NewApps(w.clock)
 	w.people = &directory.Directory{DB: db, Now: now}
 	w.logins = &accounts.Accounts{DB: db, Vault: safe, Directory: w.people, Now: now}
 	w.rotations = &rotation.Rotations{DB: db, Accounts: w.logins, Queue: queue, Now: now, Connectors: rotation.Connectors{"simulated": w.apps}}
@@ -147,15 +70,15 @@ func open(t testing.TB) *world {
 	return w
 }
 
-func (w *world) system() core.Cause { return core.NewCause(core.System, w.clock.now()) }
+func (w *world) system() core.Cause { return core.NewCause(core.System, w.clock.Now()) }
 
-func (w *world) tx(t tester, work func(ctx context.Context, tx pgx.Tx) error) {
+func (w *world) tx(t coretest.T, work func(ctx context.Context, tx pgx.Tx) error) {
 	t.Helper()
 	ctx := context.Background()
-	must(t, w.DB.Tx(ctx, func(tx pgx.Tx) error { return work(ctx, tx) }))
+	coretest.Must(t, w.DB.Tx(ctx, func(tx pgx.Tx) error { return work(ctx, tx) }))
 }
 
-func (w *world) house(t tester) house {
+func (w *world) house(t coretest.T) house {
 	t.Helper()
 	h := house{world: w, number: new(int)}
 	w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
@@ -179,7 +102,7 @@ func (w *world) house(t tester) house {
 	return h
 }
 
-func (h house) join(t tester, name string) directory.User {
+func (h house) join(t coretest.T, name string) directory.User {
 	t.Helper()
 	var made directory.User
 	h.tx(t, func(ctx context.Context, tx pgx.Tx) (err error) {
@@ -192,7 +115,7 @@ func (h house) join(t tester, name string) directory.User {
 }
 
 // account adds one of Ana's, whose stored password is the app's.
-func (h house) account(t tester, app core.ID) accounts.Account {
+func (h house) account(t coretest.T, app core.ID) accounts.Account {
 	t.Helper()
 	*h.number++
 	password := fmt.Sprintf("Original-%d", *h.number)
@@ -203,13 +126,11 @@ func (h house) account(t tester, app core.ID) accounts.Account {
 		})
 		return err
 	})
-	h.apps.lock.Lock()
-	defer h.apps.lock.Unlock()
-	h.apps.takes[made.ID] = password
+	h.apps.Set(made.ID, password, "")
 	return made
 }
 
-func (h house) share(t tester, account core.ID, with accounts.Subject, role accounts.Role) {
+func (h house) share(t coretest.T, account core.ID, with accounts.Subject, role accounts.Role) {
 	t.Helper()
 	h.tx(t, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := h.logins.Share(ctx, tx, h.system(), h.workspace, account, accounts.Sharing{Subject: with, Role: role})
@@ -217,29 +138,29 @@ func (h house) share(t tester, account core.ID, with accounts.Subject, role acco
 	})
 }
 
-func (h house) fill(t tester, user directory.User, account core.ID) error {
+func (h house) fill(t coretest.T, user directory.User, account core.ID) error {
 	t.Helper()
-	_, _, err := h.logins.Fill(context.Background(), core.NewCause(user.Actor(), h.clock.now()), h.workspace, user.ID, account)
+	_, _, err := h.logins.Fill(context.Background(), core.NewCause(user.Actor(), h.clock.Now()), h.workspace, user.ID, account)
 	return err
 }
 
-func (h house) leave(t tester, user directory.User) lifecycle.Effect {
+func (h house) leave(t coretest.T, user directory.User) lifecycle.Effect {
 	t.Helper()
 	effect, err := h.lifecycle.Deprovision(context.Background(), h.system(), h.workspace, user.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	return effect
 }
 
 // work drives every rotation of the workspace that is due, until each rests.
-func (h house) work(t tester) {
+func (h house) work(t coretest.T) {
 	t.Helper()
 	ctx := context.Background()
 	for range 50 {
 		rows, err := h.DB.Query(ctx, `select id from rotations where workspace_id = @workspace and finished is null and next_attempt <= @now order by id`,
-			pgx.StrictNamedArgs{"workspace": h.workspace, "now": h.clock.now()})
-		must(t, err)
+			pgx.StrictNamedArgs{"workspace": h.workspace, "now": h.clock.Now()})
+		coretest.Must(t, err)
 		due, err := pgx.CollectRows(rows, pgx.RowTo[core.ID])
-		must(t, err)
+		coretest.Must(t, err)
 		if len(due) == 0 {
 			return
 		}
@@ -252,59 +173,59 @@ func (h house) work(t tester) {
 
 // settle lets everything that happened be told, and what follows from it be issued. It returns how many
 // certificates were.
-func (w *world) settle(t tester) int {
+func (w *world) settle(t coretest.T) int {
 	t.Helper()
 	ctx, stop := context.WithTimeout(context.Background(), 20*time.Second)
 	defer stop()
 	for waiting := 1; waiting > 0; {
-		must(t, w.DB.QueryRow(ctx, `select count(*) from audit_outbox`).Scan(&waiting))
+		coretest.Must(t, w.DB.QueryRow(ctx, `select count(*) from audit_outbox`).Scan(&waiting))
 		if ctx.Err() != nil {
 			t.Fatal("the log stands still")
 		}
 	}
 	_, err := w.Follow(ctx)
-	must(t, err)
+	coretest.Must(t, err)
 	issued, err := w.IssueDue(ctx)
-	must(t, err)
+	coretest.Must(t, err)
 	return issued
 }
 
 // only is the certificate of a user.
-func (h house) only(t tester, user directory.User) certificates.View {
+func (h house) only(t coretest.T, user directory.User) certificates.View {
 	t.Helper()
 	found, err := h.List(context.Background(), h.DB, h.workspace, certificates.Query{User: user.ID})
-	must(t, err)
+	coretest.Must(t, err)
 	if len(found) != 1 {
 		t.Fatalf("%s has %d certificates", user.UserName, len(found))
 	}
 	view, err := h.View(context.Background(), h.DB, h.workspace, found[0].ID)
-	must(t, err)
+	coretest.Must(t, err)
 	return view
 }
 
 // verified is what the latest issue says, by the workspace's keys alone.
-func (h house) verified(t tester, view certificates.View) certificates.Certificate {
+func (h house) verified(t coretest.T, view certificates.View) certificates.Certificate {
 	t.Helper()
 	document, err := view.Issues[len(view.Issues)-1].Document()
-	must(t, err)
+	coretest.Must(t, err)
 	text, err := json.Marshal(document)
-	must(t, err)
+	coretest.Must(t, err)
 	read, err := certificates.Read(text)
-	must(t, err)
+	coretest.Must(t, err)
 	keys, err := h.Signing.PublicKeys(context.Background(), h.workspace)
-	must(t, err)
+	coretest.Must(t, err)
 	said, _, err := read.Verify(keys)
-	must(t, err)
+	coretest.Must(t, err)
 	return said
 }
 
 // rotate has an account's password changed, and waits for it.
-func (h house) rotate(t tester, account core.ID) {
+func (h house) rotate(t coretest.T, account core.ID) {
 	t.Helper()
 	h.tx(t, func(ctx context.Context, tx pgx.Tx) error {
 		_, err := h.rotations.Plan(ctx, tx, h.system(), h.workspace, account, rotation.ReasonManual, 0)
 		return err
 	})
 	h.work(t)
-	h.clock.pass(time.Hour) // past the budget of failed sign-ins
+	h.clock.Pass(time.Hour) // past the budget of failed sign-ins
 }

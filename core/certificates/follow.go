@@ -93,6 +93,11 @@ const markReactivated = `
 update certificates set due = @now, reactivated = @at
 where workspace_id = @workspace and user_id = @user and reason = 'deprovision' and reactivated is null and departed <= @at`
 
+const markLink = `
+update certificates set due = @now
+where workspace_id = @workspace and reason = 'deprovision' and state <> 'complete'
+	and user_id = (select l.owner_id from links l where l.workspace_id = @workspace and l.id = @link)`
+
 // mark makes due, in the order of their ids, what events may have changed.
 func (c *Certificates) mark(ctx context.Context, tx pgx.Tx, records []audit.Record) error {
 	type change struct {
@@ -108,6 +113,8 @@ func (c *Certificates) mark(ctx context.Context, tx pgx.Tx, records []audit.Reco
 		switch {
 		case event.Type == core.UserReactivated && len(event.Targets) > 0:
 			batch.Queue(markReactivated, pgx.StrictNamedArgs{"workspace": event.Workspace, "user": event.Targets[0].ID, "at": event.Occurred, "now": now})
+		case event.Type == core.LinkEnded && len(event.Targets) > 1:
+			batch.Queue(markLink, pgx.StrictNamedArgs{"workspace": event.Workspace, "link": event.Targets[1].ID, "now": now})
 		case slices.Contains(fateful, event.Type) && len(event.Targets) > 0:
 			of := change{event.Workspace, event.Type == core.AccountPasswordDrifted}
 			if changed[of] == nil {

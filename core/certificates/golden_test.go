@@ -5,17 +5,27 @@ import (
 	"testing"
 
 	"postern/core/certificates"
+	"postern/core/coretest"
 )
 
 // A certificate that was signed once is verified, and understood, by every later version.
 func TestGolden(t *testing.T) {
 	text, err := os.ReadFile("testdata/certificate.json")
-	must(t, err)
+	coretest.Must(t, err)
 	document, err := certificates.Read(text)
-	must(t, err)
+	coretest.Must(t, err)
 	said, _, err := document.Verify(document.Keys.Keys)
-	must(t, err)
+	coretest.Must(t, err)
 	if said.State != certificates.Incomplete || said.Number != 1 || said.Count(certificates.Dead) != 1 || said.Count(certificates.Open) != 1 || said.Person.Name != "bob" {
+		t.Fatalf("got %+v", said)
+	}
+	text, err = os.ReadFile("testdata/certificate-links.json") // since links are in it
+	coretest.Must(t, err)
+	document, err = certificates.Read(text)
+	coretest.Must(t, err)
+	said, _, err = document.Verify(document.Keys.Keys)
+	coretest.Must(t, err)
+	if said.State != certificates.Complete || said.Number != 2 || said.OpenLinks() != 0 || len(said.Links) != 1 || said.Links[0].Purpose != "audit" || said.Links[0].Died == nil {
 		t.Fatalf("got %+v", said)
 	}
 }

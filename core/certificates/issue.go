@@ -2,16 +2,13 @@ package certificates
 
 import (
 	"context"
-	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
@@ -136,34 +133,8 @@ func (c Certificate) news(last *Issue) (bool, error) {
 
 // sign makes the issue.
 func (c *Certificates) sign(ctx context.Context, made Certificate) (Issue, error) {
-	text, err := canonical(made)
-	if err != nil {
-		return Issue{}, err
-	}
-	signed, public, err := c.Signing.SignText(ctx, made.Workspace, Type, text)
-	if err != nil {
-		return Issue{}, err
-	}
-	key, err := json.Marshal(public)
-	if err != nil {
-		return Issue{}, core.Internal(err)
-	}
-	parts := strings.Split(signed, ".")
-	digest := sha256.Sum256(text)
-	return Issue{made.Number, made.Issued, made.State, string(text), digest[:], parts[0] + ".." + parts[2], key}, nil
-}
-
-// canonical is the one form of a certificate that is signed (RFC 8785).
-func canonical(made Certificate) ([]byte, error) {
-	text, err := json.Marshal(made)
-	if err != nil {
-		return nil, core.Internal(err)
-	}
-	value := jsontext.Value(text)
-	if err := value.Canonicalize(); err != nil {
-		return nil, core.Internal(err)
-	}
-	return value, nil
+	signed, err := kind.Sign(ctx, c.Signing, made.Workspace, made)
+	return Issue{made.Number, made.Issued, made.State, signed.Text, signed.Digest, signed.Signature, signed.Key}, err
 }
 
 // event tells that it was signed.
@@ -173,7 +144,11 @@ func (c Certificate) event(cause core.Cause) core.Event {
 		With("number", strconv.Itoa(c.Number)).With("state", string(c.State)).With("passwords", strconv.Itoa(len(c.Credentials))).
 		With("open", strconv.Itoa(c.Count(Open)))
 	if c.State != Complete {
-		return event.Failed(fmt.Sprintf("%d of %d passwords may still work", c.Count(Open), len(c.Credentials)))
+		why := fmt.Sprintf("%d of %d passwords may still work", c.Count(Open), len(c.Credentials))
+		if links := c.OpenLinks(); links > 0 {
+			why += fmt.Sprintf(", and %d of %d links have not ended", links, len(c.Links))
+		}
+		return event.Failed(why)
 	}
 	return event.With("time_to_safe_ms", strconv.FormatInt(*c.TimeToSafe, 10)).
 		Because(fmt.Sprintf("all %d passwords are dead, %s after the person was shut out", len(c.Credentials), time.Duration(*c.TimeToSafe)*time.Millisecond))

@@ -2,14 +2,13 @@ package certificates
 
 import (
 	"context"
-	"encoding/json"
 	"time"
 
-	"github.com/go-jose/go-jose/v4"
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
 	"postern/core/postgres"
+	"postern/core/statements"
 )
 
 // Summary is a certificate in a list, as it was when it was looked at last.
@@ -41,12 +40,8 @@ limit @limit`
 
 // List gives certificates, latest first, a page at a time.
 func (c *Certificates) List(ctx context.Context, q postgres.Querier, workspace core.ID, query Query) ([]Summary, error) {
-	limit := query.Limit
-	if limit <= 0 {
-		limit = 100
-	}
 	rows, err := q.Query(ctx, selectPage, pgx.StrictNamedArgs{
-		"workspace": workspace, "user": query.User, "state": query.State, "after": query.After, "limit": min(limit, 500),
+		"workspace": workspace, "user": query.User, "state": query.State, "after": query.After, "limit": postgres.Page(query.Limit),
 	})
 	if err != nil {
 		return nil, postgres.Classify(err)
@@ -119,9 +114,6 @@ func (c *Certificates) Issue(ctx context.Context, q postgres.Querier, workspace,
 
 // Document is the issue as a file that anybody can read and verify.
 func (i Issue) Document() (Document, error) {
-	var key jose.JSONWebKey
-	if err := json.Unmarshal(i.Key, &key); err != nil {
-		return Document{}, core.Internal(err)
-	}
-	return Document{Certificate: json.RawMessage(i.Text), Signature: i.Signature, Keys: &jose.JSONWebKeySet{Keys: []jose.JSONWebKey{key}}}, nil
+	made, err := statements.Signed{Text: i.Text, Signature: i.Signature, Key: i.Key}.Document()
+	return Document{made.Said, made.Signature, made.Keys}, err
 }

@@ -13,6 +13,7 @@ import (
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/certificates"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/rotation"
 )
@@ -58,24 +59,24 @@ func TestForgeries(t *testing.T) {
 		bob := h.join(t, "bob")
 		account := h.account(t, h.app)
 		h.share(t, account.ID, accounts.Subject{User: bob.ID}, accounts.Collaborator)
-		must(t, h.fill(t, bob, account.ID))
+		coretest.Must(t, h.fill(t, bob, account.ID))
 		h.leave(t, bob)
 		h.work(t)
 		h.settle(t)
 		view := h.only(t, bob)
 		document, err := view.Issues[0].Document()
-		must(t, err)
+		coretest.Must(t, err)
 		return document
 	}
 	document, theirs := sign(h), sign(other)
 	keys := document.Keys.Keys
 	var said any
-	must(t, json.Unmarshal(document.Certificate, &said))
+	coretest.Must(t, json.Unmarshal(document.Certificate, &said))
 	tried := 0
 	leaves(said, func(path string) {
 		tried++
 		text, err := json.Marshal(said)
-		must(t, err)
+		coretest.Must(t, err)
 		if _, _, err := (certificates.Document{Certificate: text, Signature: document.Signature}).Verify(keys); core.KindOf(err) != core.KindUnauthenticated {
 			t.Errorf("%s was changed, and it verifies: %v", path, err)
 		}
@@ -84,7 +85,7 @@ func TestForgeries(t *testing.T) {
 		t.Errorf("only %d fields were changed", tried)
 	}
 	compact, err := document.Compact()
-	must(t, err)
+	coretest.Must(t, err)
 	parts := strings.Split(compact, ".")
 	for name, forged := range map[string]string{
 		"another workspace's": must2(theirs.Compact())(t), "no signature": parts[0] + "." + parts[1] + ".", "another header": "e30." + parts[1] + "." + parts[2],
@@ -100,10 +101,10 @@ func TestForgeries(t *testing.T) {
 	}
 	// However it is laid out, and in one line, it is the same; a name that comes twice is not.
 	pretty, err := json.MarshalIndent(document, "", "    ")
-	must(t, err)
+	coretest.Must(t, err)
 	for _, text := range []string{string(pretty), compact + "\n"} {
 		read, err := certificates.Read([]byte(text))
-		must(t, err)
+		coretest.Must(t, err)
 		if said, key, err := read.Verify(keys); err != nil || said.State != certificates.Complete || key.KeyID != keys[0].KeyID {
 			t.Errorf("%+v, %v", said, err)
 		}
@@ -115,9 +116,9 @@ func TestForgeries(t *testing.T) {
 	}
 	// What the workspace signs for others is no certificate.
 	token, _, err := w.Signing.SignText(t.Context(), h.workspace, "secevent+jwt", document.Certificate)
-	must(t, err)
+	coretest.Must(t, err)
 	read, err := certificates.Read([]byte(token))
-	must(t, err)
+	coretest.Must(t, err)
 	if _, _, err := read.Verify(keys); core.KindOf(err) != core.KindUnauthenticated {
 		t.Errorf("a token of another type verifies: %v", err)
 	}
@@ -126,7 +127,7 @@ func TestForgeries(t *testing.T) {
 func must2(text string, err error) func(t *testing.T) string {
 	return func(t *testing.T) string {
 		t.Helper()
-		must(t, err)
+		coretest.Must(t, err)
 		return text
 	}
 }
@@ -183,11 +184,11 @@ func TestHistories(t *testing.T) {
 				h.rotate(t, account)
 				version[account]++
 			}
-			w.clock.pass(time.Minute)
+			w.clock.Pass(time.Minute)
 		}
 		leaver := people[0]
 		down := rapid.SampledFrom(logins).Draw(t, "down").ID
-		h.apps.is(down, rotation.Unreachable)
+		h.apps.Say(down, rotation.Unreachable)
 		want := known[leaver.ID]
 		for _, one := range logins {
 			if shared[[2]core.ID{leaver.ID, one.ID}] {
@@ -214,8 +215,8 @@ func TestHistories(t *testing.T) {
 		if len(got) != len(want) {
 			t.Fatalf("%d of %d passwords are listed", len(got), len(want))
 		}
-		h.apps.is(down, "")
-		w.clock.pass(time.Hour)
+		h.apps.Say(down, "")
+		w.clock.Pass(time.Hour)
 		h.work(t)
 		if now := h.only(t, leaver).Now; now.State != certificates.Complete {
 			t.Fatalf("got %+v", now)

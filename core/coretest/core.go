@@ -42,9 +42,9 @@ func Open(t testing.TB, now func() time.Time) *Core {
 func On(t testing.TB, db *postgres.DB, now func() time.Time) *Core {
 	t.Helper()
 	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
-	must(t, err)
+	Must(t, err)
 	queue, err := jobs.NewQueue(db, nil)
-	must(t, err)
+	Must(t, err)
 	c := &Core{DB: db, Directory: &directory.Directory{DB: db, Now: now}, Vault: &vault.Vault{DB: db, Keys: key, Now: now}}
 	c.Accounts = &accounts.Accounts{DB: db, Vault: c.Vault, Directory: c.Directory, Now: now}
 	c.Rotations = &rotation.Rotations{DB: db, Accounts: c.Accounts, Queue: queue, Now: now}
@@ -57,14 +57,7 @@ func On(t testing.TB, db *postgres.DB, now func() time.Time) *Core {
 // Tx does work in a transaction, which must succeed.
 func (c *Core) Tx(t testing.TB, work func(ctx context.Context, tx pgx.Tx) error) {
 	t.Helper()
-	must(t, c.DB.Tx(t.Context(), func(tx pgx.Tx) error { return work(t.Context(), tx) }))
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
+	Must(t, c.DB.Tx(t.Context(), func(tx pgx.Tx) error { return work(t.Context(), tx) }))
 }
 
 // Until waits for something to hold, as long as a test may take.

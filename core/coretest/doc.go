@@ -4,5 +4,7 @@
 //	Open ──► a fresh database ──► directory · vault · accounts · rotations · lifecycle · signals · signing
 //	On   ──► another process over the same database
 //
+//	Clock, Apps, Must, Wants ──► what a test is told of time, of the apps, and of errors
+//
 // No worker runs: what is planned stays planned. It never serves anything outside tests.
 package coretest

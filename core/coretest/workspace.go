@@ -104,7 +104,7 @@ func (c *Core) Count(t testing.TB, workspace core.ID, query string, args pgx.Str
 		all[name] = value
 	}
 	var number int
-	must(t, c.DB.QueryRow(t.Context(), query, all).Scan(&number))
+	Must(t, c.DB.QueryRow(t.Context(), query, all).Scan(&number))
 	return number
 }
 
@@ -114,7 +114,7 @@ func (c *Core) Snapshot(t testing.TB, workspace core.ID, tables ...string) map[s
 	found := map[string]string{}
 	for _, table := range tables {
 		var rows string
-		must(t, c.DB.QueryRow(t.Context(), `select coalesce(string_agg(r::text, e'\n' order by r::text), '') from `+table+` r where workspace_id = @workspace`,
+		Must(t, c.DB.QueryRow(t.Context(), `select coalesce(string_agg(r::text, e'\n' order by r::text), '') from `+table+` r where workspace_id = @workspace`,
 			pgx.StrictNamedArgs{"workspace": workspace}).Scan(&rows))
 		found[table] = rows
 	}
@@ -125,7 +125,7 @@ func (c *Core) Snapshot(t testing.TB, workspace core.ID, tables ...string) map[s
 func (c *Core) Receipts(t testing.TB, workspace core.ID) []signals.Kept {
 	t.Helper()
 	found, err := c.Signals.List(t.Context(), c.DB, workspace, signals.Query{Limit: 500})
-	must(t, err)
+	Must(t, err)
 	slices.Reverse(found)
 	return found
 }

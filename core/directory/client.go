@@ -88,7 +88,7 @@ where workspace_id = @workspace and connection_id = @connection order by created
 
 // ConnectionClients lists the OAuth clients of a connection, expired ones too, oldest first.
 func (d *Directory) ConnectionClients(ctx context.Context, q postgres.Querier, workspace, connection core.ID) ([]Client, error) {
-	return many[Client](ctx, q, selectConnectionClients, pgx.StrictNamedArgs{"workspace": workspace, "connection": connection})
+	return postgres.Many[Client](ctx, q, selectConnectionClients, pgx.StrictNamedArgs{"workspace": workspace, "connection": connection})
 }
 
 const deleteConnectionClient = `

@@ -76,7 +76,7 @@ func (d *Directory) ConnectionByAssertion(ctx context.Context, issuer, subject s
 	for _, audience := range audiences {
 		spelled = append(spelled, Audience(audience))
 	}
-	found, err := many[Connection](ctx, d.DB, selectConnectionsByAssertion, pgx.StrictNamedArgs{"issuer": issuer, "subject": subject, "audiences": spelled})
+	found, err := postgres.Many[Connection](ctx, d.DB, selectConnectionsByAssertion, pgx.StrictNamedArgs{"issuer": issuer, "subject": subject, "audiences": spelled})
 	switch {
 	case err != nil:
 		return Connection{}, err

@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/seal"
 )
@@ -44,9 +45,9 @@ func (w *world) count(t *testing.T, query string, args ...any) (count int) {
 func TestClientsOfAConnection(t *testing.T) {
 	w := open(t)
 	ctx, acme := t.Context(), w.acme
-	hour := w.clock.now().Add(time.Hour)
+	hour := w.clock.Now().Add(time.Hour)
 	first, secret := w.client(t, acme, nil)
-	w.clock.pass(time.Second)
+	w.clock.Pass(time.Second)
 	second, another := w.client(t, acme, &hour)
 	if !strings.HasPrefix(first.ClientID, "pst_client_") || !strings.HasPrefix(secret.Reveal(), "pst_secret_") || first.ClientID == second.ClientID {
 		t.Fatalf("made %+v", first)
@@ -73,7 +74,7 @@ func TestClientsOfAConnection(t *testing.T) {
 		secret seal.Secret
 	}{{first.ClientID, another}, {first.ClientID, seal.Secret{}}, {first.ClientID, seal.NewSecret(secret.Reveal() + "x")}, {"pst_client_x", secret}, {"", secret}} {
 		_, client, err := w.AuthenticateClient(ctx, wrong.id, wrong.secret)
-		wants(t, err, core.KindUnauthenticated, "")
+		coretest.Wants(t, err, core.KindUnauthenticated, "")
 		if !client.ID.IsZero() {
 			t.Error("a client came with the refusal")
 		}
@@ -94,9 +95,9 @@ func TestClientsOfAConnection(t *testing.T) {
 	if theirs, err := w.ConnectionClients(ctx, w.DB, w.other.workspace.ID, acme.connection.ID); err != nil || len(theirs) != 0 {
 		t.Errorf("seen from another workspace: %v, %v", theirs, err)
 	}
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	_, _, err = w.AuthenticateClient(ctx, second.ClientID, another)
-	wants(t, err, core.KindUnauthenticated, "")
+	coretest.Wants(t, err, core.KindUnauthenticated, "")
 	w.tx(t, third) // the expired one has made room
 	for _, wrong := range [][3]core.ID{
 		{w.other.workspace.ID, acme.connection.ID, first.ID}, {acme.workspace.ID, w.other.connection.ID, first.ID}, {acme.workspace.ID, acme.connection.ID, core.NewID()},
@@ -111,7 +112,7 @@ func TestClientsOfAConnection(t *testing.T) {
 	w.tx(t, take)
 	w.refused(t, core.KindNotFound, "", take)
 	_, _, err = w.AuthenticateClient(ctx, first.ClientID, secret)
-	wants(t, err, core.KindUnauthenticated, "")
+	coretest.Wants(t, err, core.KindUnauthenticated, "")
 	if made, taken := w.events(t, acme.workspace.ID, core.ConnectionClientCreated), w.events(t, acme.workspace.ID, core.ConnectionClientRevoked); made != 3 || taken != 1 {
 		t.Errorf("%d created, %d revoked", made, taken)
 	}
@@ -167,7 +168,7 @@ func TestAccessTokensTakeNoSlotAndDieWithTheirClient(t *testing.T) {
 	if list, err := w.ConnectionTokens(ctx, w.DB, acme.workspace.ID, acme.connection.ID); err != nil || len(list) != 2 {
 		t.Fatalf("listed %v, %v", list, err)
 	}
-	if list, err := w.ConnectionClients(ctx, w.DB, acme.workspace.ID, acme.connection.ID); err != nil || list[0].LastUsed == nil || !list[0].LastUsed.Equal(w.clock.now()) {
+	if list, err := w.ConnectionClients(ctx, w.DB, acme.workspace.ID, acme.connection.ID); err != nil || list[0].LastUsed == nil || !list[0].LastUsed.Equal(w.clock.Now()) {
 		t.Fatalf("listed %v, %v", list, err)
 	}
 	w.tx(t, func(tx pgx.Tx) error {
@@ -175,7 +176,7 @@ func TestAccessTokensTakeNoSlotAndDieWithTheirClient(t *testing.T) {
 	})
 	for _, token := range issued {
 		_, err := w.AuthenticateConnection(ctx, token)
-		wants(t, err, core.KindUnauthenticated, "")
+		coretest.Wants(t, err, core.KindUnauthenticated, "")
 	}
 	for _, token := range []seal.Secret{other, static} {
 		if _, err := w.AuthenticateConnection(ctx, token); err != nil {
@@ -198,22 +199,22 @@ func TestAccessTokensTakeNoSlotAndDieWithTheirClient(t *testing.T) {
 	if n := w.events(t, w.other.workspace.ID, core.ConnectionTokenIssued); n != 0 {
 		t.Errorf("%d told to the other workspace", n)
 	}
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	_, err := w.AuthenticateConnection(ctx, other)
-	wants(t, err, core.KindUnauthenticated, "")
+	coretest.Wants(t, err, core.KindUnauthenticated, "")
 }
 
 func TestAnAccessTokenNeverOutlivesItsClient(t *testing.T) {
 	w := open(t)
-	soon := w.clock.now().Add(10*time.Minute + 300*time.Millisecond)
+	soon := w.clock.Now().Add(10*time.Minute + 300*time.Millisecond)
 	client, _ := w.client(t, w.acme, &soon)
 	token, life := w.issue(t, w.acme, directory.Proof{Client: client}, time.Hour)
 	if life != 10*time.Minute {
 		t.Errorf("lives %v", life)
 	}
-	w.clock.pass(10 * time.Minute)
+	w.clock.Pass(10 * time.Minute)
 	_, err := w.AuthenticateConnection(t.Context(), token)
-	wants(t, err, core.KindUnauthenticated, "")
+	coretest.Wants(t, err, core.KindUnauthenticated, "")
 	w.refused(t, core.KindUnauthenticated, "", func(tx pgx.Tx) error {
 		_, _, err := w.IssueAccessToken(t.Context(), tx, w.acme.cause, w.acme.connection, directory.Proof{Client: client}, time.Hour)
 		return err
@@ -230,11 +231,11 @@ func TestAccessTokensAreSweptAndBounded(t *testing.T) {
 	if _, err := w.DB.Exec(ctx, `
 		insert into connection_tokens (id, workspace_id, connection_id, hash, created, expires, kind, client)
 		select gen_random_uuid(), $1, $2, sha256(n::text::bytea), $3::timestamptz - interval '1 hour' + n * interval '1 second', $3::timestamptz + n * interval '1 second', 'access', $4
-		from generate_series(1, 40) n`, acme.workspace.ID, acme.connection.ID, w.clock.now(), client.ID); err != nil {
+		from generate_series(1, 40) n`, acme.workspace.ID, acme.connection.ID, w.clock.Now(), client.ID); err != nil {
 		t.Fatal(err)
 	}
-	static := w.connectionToken(t, new(w.clock.now().Add(time.Second)))
-	w.clock.pass(time.Hour)
+	static := w.connectionToken(t, new(w.clock.Now().Add(time.Second)))
+	w.clock.Pass(time.Hour)
 	const live = `select count(*) from connection_tokens where workspace_id = $1 and kind = 'access'`
 	w.issue(t, acme, proof, time.Hour)
 	if n := w.count(t, live, acme.workspace.ID); n != 40-32+1 {
@@ -247,7 +248,7 @@ func TestAccessTokensAreSweptAndBounded(t *testing.T) {
 	if _, err := w.DB.Exec(ctx, `
 		insert into connection_tokens (id, workspace_id, connection_id, hash, created, expires, kind, client)
 		select gen_random_uuid(), $1, $2, sha256(n::text::bytea), $3::timestamptz - interval '1 minute', $3::timestamptz + interval '1 hour', 'access', $4
-		from generate_series(1, 1010) n`, acme.workspace.ID, acme.connection.ID, w.clock.now(), client.ID); err != nil {
+		from generate_series(1, 1010) n`, acme.workspace.ID, acme.connection.ID, w.clock.Now(), client.ID); err != nil {
 		t.Fatal(err)
 	}
 	newest, _ := w.issue(t, acme, proof, time.Hour)
@@ -297,7 +298,7 @@ func TestConnectionsAreFoundByTheirAssertion(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := w.ConnectionByAssertion(ctx, wrong.issuer, wrong.subject, wrong.audiences)
-			wants(t, err, core.KindUnauthenticated, "")
+			coretest.Wants(t, err, core.KindUnauthenticated, "")
 		})
 	}
 	client, _ := w.client(t, acme, nil)
@@ -307,7 +308,7 @@ func TestConnectionsAreFoundByTheirAssertion(t *testing.T) {
 	entra.Subject = "another"
 	federate(acme, entra)
 	_, err := w.AuthenticateConnection(ctx, token)
-	wants(t, err, core.KindUnauthenticated, "")
+	coretest.Wants(t, err, core.KindUnauthenticated, "")
 	if _, err := w.AuthenticateConnection(ctx, byClient); err != nil {
 		t.Errorf("a client's token died with an assertion: %v", err)
 	}
@@ -344,13 +345,13 @@ func TestABurstTouchesATokenOnce(t *testing.T) {
 			}
 		}
 		together(work...)
-		w.clock.pass(time.Minute)
+		w.clock.Pass(time.Minute)
 	}
 	if n := w.count(t, `select count(*) from touched`); n != 2 {
 		t.Errorf("%d writes were sent", n)
 	}
 	var at time.Time
-	if err := w.DB.QueryRow(t.Context(), `select last_used from connection_tokens`).Scan(&at); err != nil || !at.Equal(w.clock.now().Add(-time.Minute)) {
+	if err := w.DB.QueryRow(t.Context(), `select last_used from connection_tokens`).Scan(&at); err != nil || !at.Equal(w.clock.Now().Add(-time.Minute)) {
 		t.Errorf("last used %v, %v", at, err)
 	}
 }

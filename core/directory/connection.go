@@ -99,7 +99,7 @@ from connections where workspace_id = @workspace and id = @id`
 
 // Connection reads one connection of a workspace.
 func (d *Directory) Connection(ctx context.Context, q postgres.Querier, workspace, id core.ID) (Connection, error) {
-	return one[Connection](ctx, q, "connection", selectConnection, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	return postgres.One[Connection](ctx, q, "connection", selectConnection, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 }
 
 const selectConnectionByID = `
@@ -109,7 +109,7 @@ from connections where id = @id`
 // ConnectionByID is for the doors where only the id in the path is known: its workspace is the one
 // the request belongs to. Nothing about the caller is proven by it.
 func (d *Directory) ConnectionByID(ctx context.Context, q postgres.Querier, id core.ID) (Connection, error) {
-	return one[Connection](ctx, q, "connection", selectConnectionByID, pgx.StrictNamedArgs{"id": id})
+	return postgres.One[Connection](ctx, q, "connection", selectConnectionByID, pgx.StrictNamedArgs{"id": id})
 }
 
 const selectConnections = `
@@ -118,5 +118,5 @@ from connections where workspace_id = @workspace order by created, id`
 
 // Connections lists the connections of a workspace, oldest first.
 func (d *Directory) Connections(ctx context.Context, q postgres.Querier, workspace core.ID) ([]Connection, error) {
-	return many[Connection](ctx, q, selectConnections, pgx.StrictNamedArgs{"workspace": workspace})
+	return postgres.Many[Connection](ctx, q, selectConnections, pgx.StrictNamedArgs{"workspace": workspace})
 }

@@ -9,6 +9,7 @@ import (
 
 	"postern/core"
 	"postern/core/audit"
+	"postern/core/postgres"
 )
 
 const selectConnectionForUpdate = selectConnection + ` for no key update`
@@ -23,7 +24,7 @@ where workspace_id = @workspace and id = @id`
 // Without a difference nothing happens, not even an event. A taken name is a
 // Conflict on "name".
 func (d *Directory) ChangeConnection(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, id core.ID, edit func(*Connection)) (Connection, error) {
-	before, err := one[Connection](ctx, tx, "connection", selectConnectionForUpdate, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	before, err := postgres.One[Connection](ctx, tx, "connection", selectConnectionForUpdate, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 	if err != nil {
 		return Connection{}, err
 	}

@@ -93,7 +93,7 @@ func TestCountsFollowEveryChange(t *testing.T) {
 						made, err = w.UpdateUser(t.Context(), tx, made)
 					case choice == 4:
 						made = users[at]
-						made.Deleted = new(w.clock.now())
+						made.Deleted = new(w.clock.Now())
 						made, err = w.UpdateUser(t.Context(), tx, made)
 					case len(teams) > 0 && random.IntN(2) == 0:
 						_, err = w.DeleteTeam(t.Context(), tx, h.workspace.ID, teams[0])

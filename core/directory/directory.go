@@ -40,12 +40,7 @@ type Directory struct {
 }
 
 // now is the time as PostgreSQL keeps it, so that what is returned equals what will be read.
-func (d *Directory) now() time.Time {
-	if d.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return d.Now().UTC().Truncate(time.Microsecond)
-}
+func (d *Directory) now() time.Time { return postgres.Now(d.Now) }
 
 func orDefault(configured, otherwise time.Duration) time.Duration {
 	if configured > 0 {

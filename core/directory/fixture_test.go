@@ -8,28 +8,10 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/postgres/postgrestest"
 )
-
-// clock is moved by the test alone.
-type clock struct {
-	lock sync.Mutex
-	at   time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	return c.at
-}
-
-func (c *clock) pass(d time.Duration) time.Time {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	c.at = c.at.Add(d)
-	return c.at
-}
 
 // house is one workspace with a connection, a user and a team.
 type house struct {
@@ -44,15 +26,15 @@ type house struct {
 // which forgets its workspace finds too much.
 type world struct {
 	*directory.Directory
-	clock *clock
+	clock *coretest.Clock
 	acme  house
 	other house
 }
 
 func open(t *testing.T) *world {
 	t.Helper()
-	c := &clock{at: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}
-	w := &world{Directory: &directory.Directory{DB: postgrestest.Open(t), Now: c.now}, clock: c}
+	c := coretest.NewClock(time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC))
+	w := &world{Directory: &directory.Directory{DB: postgrestest.Open(t), Now: c.Now}, clock: c}
 	w.other = w.build(t, "other")
 	w.acme = w.build(t, "acme")
 	return w
@@ -67,7 +49,7 @@ func (w *world) tx(t testing.TB, work func(tx pgx.Tx) error) {
 
 func (w *world) build(t *testing.T, slug string) house {
 	t.Helper()
-	h := house{cause: core.NewCause(core.System, w.clock.now())}
+	h := house{cause: core.NewCause(core.System, w.clock.Now())}
 	ctx := t.Context()
 	w.tx(t, func(tx pgx.Tx) (err error) {
 		if h.workspace, err = w.CreateWorkspace(ctx, tx, h.cause, slug, slug); err != nil {
@@ -112,17 +94,7 @@ func (w *world) user(t testing.TB, h house, name string) directory.User {
 // refused runs work in a transaction and requires this kind of error, about this field.
 func (w *world) refused(t testing.TB, kind core.Kind, field string, work func(tx pgx.Tx) error) {
 	t.Helper()
-	wants(t, w.DB.Tx(t.Context(), work), kind, field)
-}
-
-func wants(t testing.TB, err error, kind core.Kind, field string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("nothing was refused, want %v %q", kind, field)
-	}
-	if got := core.AsError(err); got.Kind != kind || got.Field != field {
-		t.Fatalf("got %v %q (%v), want %v %q", got.Kind, got.Field, err, kind, field)
-	}
+	coretest.Wants(t, w.DB.Tx(t.Context(), work), kind, field)
 }
 
 // events counts the events of a type a workspace appended.

@@ -88,7 +88,7 @@ returning workspace_id, connection_id, nonce, verifier, return_to, created, expi
 // that is rolled back the state stays usable; call it with the pool, or in one that commits.
 func (d *Directory) TakeFlow(ctx context.Context, q postgres.Querier, workspace, connection core.ID, state string) (Flow, error) {
 	refused := core.Unauthenticated("this sign-in is not known or has expired; begin again")
-	flow, err := one[Flow](ctx, q, "sign-in", takeFlow,
+	flow, err := postgres.One[Flow](ctx, q, "sign-in", takeFlow,
 		pgx.StrictNamedArgs{"workspace": workspace, "connection": connection, "state": seal.HashToken(state)})
 	if core.KindOf(err) == core.KindNotFound {
 		return Flow{}, refused

@@ -18,7 +18,7 @@ where i.workspace_id = @workspace and i.connection_id = @connection and i.issuer
 
 // UserByIdentity finds the user an IdP means by (issuer, subject), once the two have been linked.
 func (d *Directory) UserByIdentity(ctx context.Context, q postgres.Querier, workspace, connection core.ID, issuer, subject string) (User, error) {
-	return one[User](ctx, q, "user", selectUserByIdentity,
+	return postgres.One[User](ctx, q, "user", selectUserByIdentity,
 		pgx.StrictNamedArgs{"workspace": workspace, "connection": connection, "issuer": issuer, "subject": subject})
 }
 

@@ -40,7 +40,7 @@ func TestAnotherWorkspaceIsInvisible(t *testing.T) {
 		},
 		"start session": func(tx pgx.Tx) error {
 			_, _, err := w.StartSession(ctx, tx, w.acme.cause, directory.NewSession{
-				Workspace: mine, User: theirs.ana.ID, Connection: w.acme.connection.ID, Authenticated: w.clock.now(),
+				Workspace: mine, User: theirs.ana.ID, Connection: w.acme.connection.ID, Authenticated: w.clock.Now(),
 			})
 			return err
 		},
@@ -70,7 +70,7 @@ func TestAnotherWorkspaceIsInvisible(t *testing.T) {
 		},
 		"a session through their connection": func(tx pgx.Tx) error {
 			_, _, err := w.StartSession(ctx, tx, w.acme.cause, directory.NewSession{
-				Workspace: mine, User: w.acme.ana.ID, Connection: theirs.connection.ID, Authenticated: w.clock.now(),
+				Workspace: mine, User: w.acme.ana.ID, Connection: theirs.connection.ID, Authenticated: w.clock.Now(),
 			})
 			return err
 		},

@@ -110,7 +110,7 @@ func (d *Directory) SearchMembers(ctx context.Context, q postgres.Querier, works
 		query += membersFrom
 		args["offset"] = search.Offset
 	}
-	rows, err := many[struct {
+	rows, err := postgres.Many[struct {
 		Member
 		Added time.Time `db:"added"`
 	}](ctx, q, query, args)

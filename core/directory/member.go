@@ -40,7 +40,7 @@ func (d *Directory) Members(ctx context.Context, q postgres.Querier, workspace, 
 	if limit > 0 {
 		args["limit"] = limit
 	}
-	return many[Member](ctx, q, selectMembers, args)
+	return postgres.Many[Member](ctx, q, selectMembers, args)
 }
 
 const selectTeamsOf = `
@@ -51,7 +51,7 @@ order by t.created, t.id`
 
 // TeamsOf lists the teams a user is in, those where the membership is suspended too.
 func (d *Directory) TeamsOf(ctx context.Context, q postgres.Querier, workspace, user core.ID) ([]Team, error) {
-	return many[Team](ctx, q, selectTeamsOf, pgx.StrictNamedArgs{"workspace": workspace, "user": user})
+	return postgres.Many[Team](ctx, q, selectTeamsOf, pgx.StrictNamedArgs{"workspace": workspace, "user": user})
 }
 
 // The key-share lock waits for a deprovision of the same person to end, so that active is the truth
@@ -84,7 +84,7 @@ func (d *Directory) AddMembers(ctx context.Context, tx pgx.Tx, workspace, team c
 		return nil, nil
 	}
 	args := pgx.StrictNamedArgs{"workspace": workspace, "team": team, "users": users}
-	known, err := many[struct {
+	known, err := postgres.Many[struct {
 		ID     core.ID `db:"id"`
 		Active bool    `db:"active"`
 	}](ctx, tx, lockMembers, args)

@@ -51,7 +51,7 @@ func (d *Directory) connectionOf(ctx context.Context, workspace, id core.ID, row
 	if found, known := d.remembered.get(id, row); known {
 		return found.own(), nil
 	}
-	found, err := one[versioned](ctx, d.DB, "connection", selectVersionedConnection, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	found, err := postgres.One[versioned](ctx, d.DB, "connection", selectVersionedConnection, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 	if err != nil {
 		return Connection{}, postgres.Classify(err)
 	}

@@ -60,7 +60,7 @@ func byID[Row any](ctx context.Context, q postgres.Querier, query string, worksp
 	if len(ids) == 0 {
 		return nil, nil
 	}
-	rows, err := many[Row](ctx, q, query, pgx.StrictNamedArgs{"workspace": workspace, "ids": ids})
+	rows, err := postgres.Many[Row](ctx, q, query, pgx.StrictNamedArgs{"workspace": workspace, "ids": ids})
 	found := make(map[core.ID]Row, len(rows))
 	for _, row := range rows {
 		found[id(row)] = row

@@ -3,7 +3,6 @@ package directory
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -22,10 +21,9 @@ type ServiceAccount struct {
 	Name      string    `db:"name"`
 	Scopes    []string  `db:"scopes"`
 	Created   time.Time `db:"created"`
+	// Token is what it came with. Only AuthenticateServiceAccount fills it.
+	Token core.ID `db:"-"`
 }
-
-// Has reports whether the account was given a scope.
-func (a ServiceAccount) Has(scope string) bool { return slices.Contains(a.Scopes, scope) }
 
 // Actor is the service account as who did something.
 func (a ServiceAccount) Actor() core.Actor {
@@ -61,7 +59,7 @@ select id, workspace_id, name, scopes, created from service_accounts where works
 
 // ServiceAccounts lists the service accounts of a workspace, oldest first.
 func (d *Directory) ServiceAccounts(ctx context.Context, q postgres.Querier, workspace core.ID) ([]ServiceAccount, error) {
-	return many[ServiceAccount](ctx, q, selectServiceAccounts, pgx.StrictNamedArgs{"workspace": workspace})
+	return postgres.Many[ServiceAccount](ctx, q, selectServiceAccounts, pgx.StrictNamedArgs{"workspace": workspace})
 }
 
 const lockServiceAccount = `select name from service_accounts where workspace_id = @workspace and id = @account for no key update`
@@ -126,9 +124,9 @@ where workspace_id = @workspace and id = (
 // Unauthenticated, and the two cannot be told apart.
 func (d *Directory) AuthenticateServiceAccount(ctx context.Context, token seal.Secret) (ServiceAccount, error) {
 	now := d.now()
-	found, err := one[struct {
+	found, err := postgres.One[struct {
 		ServiceAccount
-		Token    core.ID    `db:"token_id"`
+		TokenID  core.ID    `db:"token_id"`
 		LastUsed *time.Time `db:"last_used"`
 	}](ctx, d.DB, "token", selectServiceAccountByToken, pgx.StrictNamedArgs{"hash": seal.HashToken(token.Reveal()), "now": now})
 	if core.KindOf(err) == core.KindNotFound {
@@ -137,5 +135,6 @@ func (d *Directory) AuthenticateServiceAccount(ctx context.Context, token seal.S
 	if err != nil {
 		return ServiceAccount{}, err
 	}
-	return found.ServiceAccount, d.touch(ctx, touchServiceAccountToken, found.Workspace, found.Token, found.LastUsed, now)
+	found.Token = found.TokenID
+	return found.ServiceAccount, d.touch(ctx, touchServiceAccountToken, found.Workspace, found.TokenID, found.LastUsed, now)
 }

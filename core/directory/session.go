@@ -211,7 +211,7 @@ func (d *Directory) Authenticate(ctx context.Context, token seal.Secret) (Sessio
 func (d *Directory) Recognise(ctx context.Context, token seal.Secret) (Session, User, error) {
 	now := d.now()
 	refused := core.Unauthenticated("the session has ended; sign in again")
-	session, err := one[Session](ctx, d.DB, "session", selectSessionByToken,
+	session, err := postgres.One[Session](ctx, d.DB, "session", selectSessionByToken,
 		d.limits(pgx.StrictNamedArgs{"hash": seal.HashToken(token.Reveal()), "now": now}))
 	if core.KindOf(err) == core.KindNotFound {
 		return Session{}, User{}, refused
@@ -220,7 +220,7 @@ func (d *Directory) Recognise(ctx context.Context, token seal.Secret) (Session, 
 		return Session{}, User{}, err
 	}
 	// Read after the session: a logout that committed in between has raised the epoch seen here.
-	user, err := one[User](ctx, d.DB, "user", selectSessionUser, pgx.StrictNamedArgs{
+	user, err := postgres.One[User](ctx, d.DB, "user", selectSessionUser, pgx.StrictNamedArgs{
 		"workspace": session.Workspace, "id": session.User, "created": session.Created,
 	})
 	if core.KindOf(err) == core.KindNotFound {
@@ -240,7 +240,7 @@ order by s.created, s.id`
 // Sessions lists the live sessions of a user, oldest first.
 func (d *Directory) Sessions(ctx context.Context, q postgres.Querier, workspace, user core.ID) ([]Session, error) {
 	now := d.now()
-	return many[Session](ctx, q, selectSessions, d.limits(pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": now}))
+	return postgres.Many[Session](ctx, q, selectSessions, d.limits(pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": now}))
 }
 
 // The epoch only rises: a clock that runs behind must not bring back what a logout killed.
@@ -267,7 +267,7 @@ func (d *Directory) EndSessions(ctx context.Context, tx pgx.Tx, cause core.Cause
 	if err != nil {
 		return 0, err
 	}
-	ended, err := many[struct {
+	ended, err := postgres.Many[struct {
 		ID   core.ID `db:"id"`
 		Live bool    `db:"live"`
 	}](ctx, tx, endSessions, d.limits(pgx.StrictNamedArgs{"workspace": workspace, "user": user, "now": now, "reason": reason}))

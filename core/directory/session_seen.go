@@ -22,5 +22,5 @@ from sessions where workspace_id = @workspace and connection_id = @connection`
 
 // SignedIn tells when somebody last signed in through a connection, and how many of its sessions live.
 func (d *Directory) SignedIn(ctx context.Context, q postgres.Querier, workspace, connection core.ID) (SignedIn, error) {
-	return one[SignedIn](ctx, q, "sessions", selectSignedIn, pgx.StrictNamedArgs{"workspace": workspace, "connection": connection, "now": d.now()})
+	return postgres.One[SignedIn](ctx, q, "sessions", selectSignedIn, pgx.StrictNamedArgs{"workspace": workspace, "connection": connection, "now": d.now()})
 }

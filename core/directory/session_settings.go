@@ -43,7 +43,7 @@ select idle, life, reveal_age, admin_age, reveal_acr, admin_acr from session_set
 
 // SessionSettings reads the settings of a workspace, or the defaults where nobody has set any.
 func (d *Directory) SessionSettings(ctx context.Context, q postgres.Querier, workspace core.ID) (SessionSettings, error) {
-	settings, err := one[SessionSettings](ctx, q, "settings", selectSessionSettings, pgx.StrictNamedArgs{"workspace": workspace})
+	settings, err := postgres.One[SessionSettings](ctx, q, "settings", selectSessionSettings, pgx.StrictNamedArgs{"workspace": workspace})
 	if core.KindOf(err) == core.KindNotFound {
 		return SessionSettings{
 			Idle: orDefault(d.SessionIdle, DefaultSessionIdle), Life: orDefault(d.SessionLife, DefaultSessionLife),
@@ -65,7 +65,7 @@ on conflict (workspace_id) do update set idle = excluded.idle, life = excluded.l
 // holds at once, for sessions that exist too; a longer life holds for those that begin from now on.
 // Without a difference nothing happens, not even an event.
 func (d *Directory) ChangeSessionSettings(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, edit func(*SessionSettings)) (SessionSettings, error) {
-	of, err := one[Workspace](ctx, tx, "workspace", lockWorkspace, pgx.StrictNamedArgs{"workspace": workspace})
+	of, err := postgres.One[Workspace](ctx, tx, "workspace", lockWorkspace, pgx.StrictNamedArgs{"workspace": workspace})
 	if err != nil {
 		return SessionSettings{}, err
 	}

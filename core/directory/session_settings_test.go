@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 )
 
@@ -26,17 +27,17 @@ func TestSessionLimitsOfAWorkspace(t *testing.T) {
 		_, _, err := w.Authenticate(t.Context(), token)
 		return err == nil
 	}
-	w.clock.pass(10 * time.Minute)
+	w.clock.Pass(10 * time.Minute)
 	w.limit(t, w.other.workspace.ID, func(s *directory.SessionSettings) { s.Idle, s.Life = time.Minute, time.Minute })
 	if !live() {
 		t.Fatal("the other workspace's limits ended it")
 	}
 	w.limit(t, w.acme.workspace.ID, func(s *directory.SessionSettings) { s.Life = time.Hour })
-	w.clock.pass(29 * time.Minute)
+	w.clock.Pass(29 * time.Minute)
 	if !live() {
 		t.Fatal("ended too soon")
 	}
-	w.clock.pass(22 * time.Minute)
+	w.clock.Pass(22 * time.Minute)
 	if live() {
 		t.Fatal("outlived the shorter life")
 	}
@@ -46,7 +47,7 @@ func TestSessionLimitsOfAWorkspace(t *testing.T) {
 	}
 	token = token2
 	w.limit(t, w.acme.workspace.ID, func(s *directory.SessionSettings) { s.Idle = time.Minute })
-	w.clock.pass(time.Minute)
+	w.clock.Pass(time.Minute)
 	if live() {
 		t.Error("outlived the shorter idle limit")
 	}
@@ -62,16 +63,16 @@ func TestSessionLimitsOfAWorkspace(t *testing.T) {
 func TestStepUpSession(t *testing.T) {
 	w := open(t)
 	session, token := w.mustSignIn(t)
-	w.clock.pass(time.Hour / 4)
+	w.clock.Pass(time.Hour / 4)
 	wanted := directory.NewSession{
 		Workspace: w.acme.workspace.ID, User: w.acme.ana.ID, Connection: w.acme.connection.ID, Issuer: "iss", Subject: "sub", SID: "s2",
-		Authenticated: w.clock.now(), Begun: w.clock.now(), ACR: "strong", AMR: []string{"hwk"},
+		Authenticated: w.clock.Now(), Begun: w.clock.Now(), ACR: "strong", AMR: []string{"hwk"},
 	}
 	lacks, err := w.StepUpFor(t.Context(), w.DB, session, directory.ToReveal)
 	if err != nil || lacks != nil {
 		t.Fatalf("at fifteen minutes: %+v, %v", lacks, err)
 	}
-	w.clock.pass(time.Second)
+	w.clock.Pass(time.Second)
 	if lacks, err = w.StepUpFor(t.Context(), w.DB, session, directory.ToReveal); err != nil || lacks == nil || *lacks.MaxAge != 15*time.Minute {
 		t.Fatalf("after fifteen minutes: %+v, %v", lacks, err)
 	}
@@ -88,7 +89,7 @@ func TestStepUpSession(t *testing.T) {
 		return err
 	})
 	_, _, err = w.Authenticate(t.Context(), old)
-	wants(t, err, core.KindUnauthenticated, "")
+	coretest.Wants(t, err, core.KindUnauthenticated, "")
 	if now.ID != session.ID || now.ACR != "strong" || now.SID != "s2" || !now.Created.Equal(session.Created) || !now.Expires.Equal(session.Expires) {
 		t.Errorf("got %+v", now)
 	}
@@ -98,10 +99,10 @@ func TestStepUpSession(t *testing.T) {
 	if n := w.events(t, w.acme.workspace.ID, core.SessionSteppedUp); n != 1 {
 		t.Errorf("%d events", n)
 	}
-	w.clock.pass(time.Second)
+	w.clock.Pass(time.Second)
 	w.endSessions(t)
-	w.clock.pass(time.Second)
-	wanted.Authenticated, wanted.Begun = w.clock.now(), w.clock.now()
+	w.clock.Pass(time.Second)
+	wanted.Authenticated, wanted.Begun = w.clock.Now(), w.clock.Now()
 	w.refused(t, core.KindNotFound, "", func(tx pgx.Tx) error {
 		_, _, err := w.StepUpSession(t.Context(), tx, w.acme.cause, session.ID, wanted)
 		return err

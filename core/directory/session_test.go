@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/seal"
 )
@@ -30,7 +31,7 @@ func (w *world) signIn(t testing.TB, authenticated time.Time) (directory.Session
 
 func (w *world) mustSignIn(t testing.TB) (directory.Session, seal.Secret) {
 	t.Helper()
-	session, token, err := w.signIn(t, w.clock.now())
+	session, token, err := w.signIn(t, w.clock.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +57,7 @@ func TestSession(t *testing.T) {
 	}
 	for _, bad := range []string{"", session.ID.String(), token.Reveal() + "x"} {
 		_, _, err := w.Authenticate(t.Context(), seal.NewSecret(bad))
-		wants(t, err, core.KindUnauthenticated, "")
+		coretest.Wants(t, err, core.KindUnauthenticated, "")
 	}
 	end := func(workspace core.ID) func(tx pgx.Tx) error {
 		return func(tx pgx.Tx) error {
@@ -67,7 +68,7 @@ func TestSession(t *testing.T) {
 	w.tx(t, end(w.acme.workspace.ID))
 	w.tx(t, end(w.acme.workspace.ID))
 	_, _, err = w.Authenticate(t.Context(), token)
-	wants(t, err, core.KindUnauthenticated, "")
+	coretest.Wants(t, err, core.KindUnauthenticated, "")
 	if began, ended := w.events(t, w.acme.workspace.ID, core.SessionStarted), w.events(t, w.acme.workspace.ID, core.SessionEnded); began != 1 || ended != 1 {
 		t.Fatalf("%d started, %d ended", began, ended)
 	}
@@ -84,33 +85,33 @@ func TestSessionLimits(t *testing.T) {
 		return err == nil
 	}
 	for range 24 { // used often enough, it lives for almost twelve hours
-		w.clock.pass(29 * time.Minute)
+		w.clock.Pass(29 * time.Minute)
 		if !live() {
 			t.Fatal("a session in use was idle")
 		}
 	}
-	w.clock.pass(23*time.Minute + 59*time.Second)
+	w.clock.Pass(23*time.Minute + 59*time.Second)
 	if !live() {
 		t.Fatal("ended before twelve hours")
 	}
-	w.clock.pass(time.Second)
+	w.clock.Pass(time.Second)
 	if live() {
 		t.Fatal("outlived twelve hours")
 	}
 
 	_, token = w.mustSignIn(t)
-	w.clock.pass(30*time.Minute - time.Microsecond)
+	w.clock.Pass(30*time.Minute - time.Microsecond)
 	if !live() {
 		t.Fatal("idle before thirty minutes")
 	}
-	w.clock.pass(30 * time.Minute)
+	w.clock.Pass(30 * time.Minute)
 	if live() {
 		t.Fatal("outlived thirty idle minutes")
 	}
 
 	w.SessionIdle, w.SessionLife = time.Minute, 2*time.Minute
 	_, token = w.mustSignIn(t)
-	w.clock.pass(time.Minute)
+	w.clock.Pass(time.Minute)
 	if live() {
 		t.Fatal("the configured limit does not count")
 	}
@@ -130,11 +131,11 @@ func TestLastSeenIsWrittenAtMostOnceAMinute(t *testing.T) {
 		}
 		return list[0].LastSeen
 	}
-	w.clock.pass(59 * time.Second)
+	w.clock.Pass(59 * time.Second)
 	if at := seen(); !at.Equal(session.LastSeen) {
 		t.Fatalf("written within the minute: %v", at)
 	}
-	if now := w.clock.pass(time.Second); !seen().Equal(now) {
+	if now := w.clock.Pass(time.Second); !seen().Equal(now) {
 		t.Fatal("not written after the minute")
 	}
 }
@@ -149,17 +150,17 @@ func TestAnInactiveUserHasNoSession(t *testing.T) {
 		return err
 	})
 	_, _, err := w.Authenticate(t.Context(), token)
-	wants(t, err, core.KindUnauthenticated, "")
-	_, _, err = w.signIn(t, w.clock.now())
-	wants(t, err, core.KindDenied, "")
+	coretest.Wants(t, err, core.KindUnauthenticated, "")
+	_, _, err = w.signIn(t, w.clock.Now())
+	coretest.Wants(t, err, core.KindDenied, "")
 }
 
 func TestLogoutKillsWhatBeganBefore(t *testing.T) {
 	w := open(t)
 	_, first := w.mustSignIn(t)
 	_, second := w.mustSignIn(t)
-	before := w.clock.now()
-	w.clock.pass(time.Second)
+	before := w.clock.Now()
+	w.clock.Pass(time.Second)
 	if ended := w.endSessions(t); ended != 2 {
 		t.Fatalf("%d ended", ended)
 	}
@@ -168,24 +169,24 @@ func TestLogoutKillsWhatBeganBefore(t *testing.T) {
 	}
 	for _, token := range []seal.Secret{first, second} {
 		_, _, err := w.Authenticate(t.Context(), token)
-		wants(t, err, core.KindUnauthenticated, "")
+		coretest.Wants(t, err, core.KindUnauthenticated, "")
 	}
 	if n := w.events(t, w.acme.workspace.ID, core.SessionEnded); n != 2 {
 		t.Fatalf("%d events", n)
 	}
-	epoch := w.clock.now()
+	epoch := w.clock.Now()
 	for _, authenticated := range []time.Time{before, epoch} {
 		_, _, err := w.signIn(t, authenticated)
 		if core.AsError(err).Code != "signed_out_meanwhile" {
 			t.Fatalf("a sign-in of before the logout: %v", err)
 		}
 	}
-	w.clock.pass(time.Second)
+	w.clock.Pass(time.Second)
 	// An IdP whose clock runs ahead does not help a sign-in that began before the logout.
 	w.refused(t, core.KindDenied, "", func(tx pgx.Tx) error {
 		_, _, err := w.StartSession(t.Context(), tx, w.acme.cause, directory.NewSession{
 			Workspace: w.acme.workspace.ID, User: w.acme.ana.ID, Connection: w.acme.connection.ID,
-			Authenticated: w.clock.now().Add(time.Minute), Begun: before,
+			Authenticated: w.clock.Now().Add(time.Minute), Begun: before,
 		})
 		return err
 	})
@@ -194,9 +195,9 @@ func TestLogoutKillsWhatBeganBefore(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A clock that runs behind does not lower the epoch.
-	w.clock.pass(-time.Hour)
+	w.clock.Pass(-time.Hour)
 	w.endSessions(t)
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	user, err := w.User(t.Context(), w.DB, w.acme.workspace.ID, w.acme.ana.ID)
 	if err != nil || !user.Epoch.Equal(epoch) {
 		t.Fatalf("the epoch went from %v to %v, %v", epoch, user.Epoch, err)
@@ -264,7 +265,7 @@ func TestFlows(t *testing.T) {
 	}
 	take := func(state string) error {
 		got, err := w.TakeFlow(ctx, w.DB, acme, connection, state)
-		if err == nil && (got.Nonce != "n" || got.Verifier != "v" || got.ReturnTo != "/accounts?x=1" || !got.Created.Equal(w.clock.now())) {
+		if err == nil && (got.Nonce != "n" || got.Verifier != "v" || got.ReturnTo != "/accounts?x=1" || !got.Created.Equal(w.clock.Now())) {
 			t.Errorf("got %+v", got)
 		}
 		return err
@@ -276,8 +277,8 @@ func TestFlows(t *testing.T) {
 	if err := take("one"); err != nil {
 		t.Fatal(err)
 	}
-	wants(t, take("one"), core.KindUnauthenticated, "")
-	wants(t, take(""), core.KindUnauthenticated, "")
+	coretest.Wants(t, take("one"), core.KindUnauthenticated, "")
+	coretest.Wants(t, take(""), core.KindUnauthenticated, "")
 
 	save("two")
 	var taken atomic.Int64
@@ -295,13 +296,13 @@ func TestFlows(t *testing.T) {
 	}
 
 	save("late")
-	w.clock.pass(directory.DefaultFlowLife)
-	wants(t, take("late"), core.KindUnauthenticated, "")
+	w.clock.Pass(directory.DefaultFlowLife)
+	coretest.Wants(t, take("late"), core.KindUnauthenticated, "")
 
 	for i := range 20 {
 		save(fmt.Sprint("abandoned ", i))
 	}
-	w.clock.pass(directory.DefaultFlowLife + time.Second)
+	w.clock.Pass(directory.DefaultFlowLife + time.Second)
 	for i := range 5 {
 		save(fmt.Sprint("new ", i))
 	}
@@ -311,7 +312,7 @@ func TestFlows(t *testing.T) {
 	}
 	for _, path := range []string{"https://evil.example", "//evil.example", `/\evil.example`, "/a\nb", "evil"} {
 		flow.ReturnTo = path
-		wants(t, w.SaveFlow(ctx, w.DB, "x", flow), core.KindInvalid, "return_to")
+		coretest.Wants(t, w.SaveFlow(ctx, w.DB, "x", flow), core.KindInvalid, "return_to")
 	}
 }
 
@@ -319,7 +320,7 @@ func TestATokenIDIsUsedOnce(t *testing.T) {
 	w := open(t)
 	ctx := t.Context()
 	body, other := seal.HashToken("body"), seal.HashToken("other body")
-	expires := w.clock.now().Add(10 * time.Minute)
+	expires := w.clock.Now().Add(10 * time.Minute)
 	use := func(connection core.ID, body []byte, status int) (got int, replay bool, err error) {
 		err = w.DB.Tx(ctx, func(tx pgx.Tx) error {
 			got, replay, err = w.UseTokenID(ctx, tx, connection, "jti-1", body, status, expires)
@@ -334,7 +335,7 @@ func TestATokenIDIsUsedOnce(t *testing.T) {
 		t.Fatal(status, replay, err)
 	}
 	_, _, err := use(w.acme.connection.ID, other, 204)
-	wants(t, err, core.KindUnauthenticated, "")
+	coretest.Wants(t, err, core.KindUnauthenticated, "")
 	if _, replay, err := use(w.other.connection.ID, other, 204); err != nil || replay {
 		t.Fatal("another connection's ids are its own", replay, err)
 	}

@@ -16,6 +16,6 @@ from connections where id = @id`
 // VersionedConnection is ConnectionByID with the version of the row, which is another one after every change:
 // what is judged by a connection that is remembered asks for it in its own transaction.
 func (d *Directory) VersionedConnection(ctx context.Context, q postgres.Querier, id core.ID) (Connection, uint32, error) {
-	found, err := one[versioned](ctx, q, "connection", selectVersionedConnectionByID, pgx.StrictNamedArgs{"id": id})
+	found, err := postgres.One[versioned](ctx, q, "connection", selectVersionedConnectionByID, pgx.StrictNamedArgs{"id": id})
 	return found.Connection, found.Row, err
 }

@@ -27,7 +27,7 @@ from users u where u.workspace_id = @workspace and u.id = @user and u.deleted is
 
 // Standing reads what signals left with a user.
 func (d *Directory) Standing(ctx context.Context, q postgres.Querier, workspace, user core.ID) (Standing, error) {
-	return one[Standing](ctx, q, "user", selectStanding, pgx.StrictNamedArgs{"workspace": workspace, "user": user})
+	return postgres.One[Standing](ctx, q, "user", selectStanding, pgx.StrictNamedArgs{"workspace": workspace, "user": user})
 }
 
 const restrictUser = `

@@ -46,7 +46,7 @@ from teams where workspace_id = @workspace and id = @id and deleted is null`
 
 // Team reads one team.
 func (d *Directory) Team(ctx context.Context, q postgres.Querier, workspace, id core.ID) (Team, error) {
-	return one[Team](ctx, q, "team", selectTeam, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	return postgres.One[Team](ctx, q, "team", selectTeam, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 }
 
 const selectTeamForUpdate = selectTeam + ` for no key update`
@@ -54,7 +54,7 @@ const selectTeamForUpdate = selectTeam + ` for no key update`
 // LockTeam reads one team and holds it until the transaction ends: changes of a team, its members
 // included, happen one after the other.
 func (d *Directory) LockTeam(ctx context.Context, tx pgx.Tx, workspace, id core.ID) (Team, error) {
-	return one[Team](ctx, tx, "team", selectTeamForUpdate, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	return postgres.One[Team](ctx, tx, "team", selectTeamForUpdate, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 }
 
 // TeamQuery selects teams; a zero field does not narrow. DisplayName matches whatever the case,

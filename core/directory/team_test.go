@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 )
 
@@ -118,7 +119,7 @@ func TestMembers(t *testing.T) {
 		return list, suspended
 	}
 
-	w.clock.pass(time.Second)
+	w.clock.Pass(time.Second)
 	if added := add(w.acme.ana.ID, bob.ID, bob.ID); !slices.Equal(added, []core.ID{bob.ID}) {
 		t.Fatalf("added %v", added)
 	}
@@ -175,7 +176,7 @@ func TestMembers(t *testing.T) {
 	if teams, err := w.TeamsOf(ctx, w.DB, acme, bob.ID); err != nil || len(teams) != 1 || teams[0].ID != team {
 		t.Fatalf("got %v, %v", teams, err)
 	}
-	w.clock.pass(time.Second)
+	w.clock.Pass(time.Second)
 	add(eve.ID)
 	if page, err := w.Members(ctx, w.DB, acme, team, 1, 5); err != nil || len(page) != 1 || page[0].User != eve.ID {
 		t.Fatalf("got %v, %v", page, err)
@@ -201,7 +202,7 @@ func TestDeleteTeam(t *testing.T) {
 	w.tx(t, remove(acme))
 	w.refused(t, core.KindNotFound, "", remove(acme))
 	_, err := w.Team(ctx, w.DB, acme, w.acme.team.ID)
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 	if teams, err := w.TeamsOf(ctx, w.DB, acme, w.acme.ana.ID); err != nil || len(teams) != 0 {
 		t.Fatalf("got %v, %v", teams, err)
 	}

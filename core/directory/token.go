@@ -30,7 +30,7 @@ where workspace_id = @workspace and connection_id = @owner and kind = 'static' o
 // ConnectionTokens lists the static SCIM tokens of a connection, expired ones too, oldest first. Access
 // tokens, which clients are given for hours, are not among them.
 func (d *Directory) ConnectionTokens(ctx context.Context, q postgres.Querier, workspace, connection core.ID) ([]Token, error) {
-	return many[Token](ctx, q, selectConnectionTokens, pgx.StrictNamedArgs{"workspace": workspace, "owner": connection})
+	return postgres.Many[Token](ctx, q, selectConnectionTokens, pgx.StrictNamedArgs{"workspace": workspace, "owner": connection})
 }
 
 const selectServiceAccountTokens = `
@@ -39,7 +39,7 @@ where workspace_id = @workspace and service_account_id = @owner order by created
 
 // ServiceAccountTokens lists the tokens of a service account, expired ones too, oldest first.
 func (d *Directory) ServiceAccountTokens(ctx context.Context, q postgres.Querier, workspace, account core.ID) ([]Token, error) {
-	return many[Token](ctx, q, selectServiceAccountTokens, pgx.StrictNamedArgs{"workspace": workspace, "owner": account})
+	return postgres.Many[Token](ctx, q, selectServiceAccountTokens, pgx.StrictNamedArgs{"workspace": workspace, "owner": account})
 }
 
 const deleteConnectionToken = `

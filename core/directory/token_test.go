@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/seal"
 )
@@ -55,7 +56,7 @@ func TestTokensAreListedAndRevoked(t *testing.T) {
 	ctx, acme := t.Context(), w.acme.workspace.ID
 	for name, of := range w.owners(t) {
 		t.Run(name, func(t *testing.T) {
-			hour := w.clock.now().Add(time.Hour)
+			hour := w.clock.Now().Add(time.Hour)
 			var first, second seal.Secret
 			create := func(expires *time.Time, into *seal.Secret) func(tx pgx.Tx) error {
 				return func(tx pgx.Tx) (err error) {
@@ -64,7 +65,7 @@ func TestTokensAreListedAndRevoked(t *testing.T) {
 				}
 			}
 			w.tx(t, create(&hour, &first))
-			w.clock.pass(time.Second)
+			w.clock.Pass(time.Second)
 			w.tx(t, create(nil, &second))
 			if err := of.authenticate(second); err != nil {
 				t.Fatal(err)
@@ -73,7 +74,7 @@ func TestTokensAreListedAndRevoked(t *testing.T) {
 			if err != nil || len(list) != 2 {
 				t.Fatalf("%v, %v", list, err)
 			}
-			now := w.clock.now()
+			now := w.clock.Now()
 			if old, new := list[0], list[1]; old.Expires == nil || !old.Expires.Equal(hour) || old.LastUsed != nil || !old.Live(now) || old.Live(hour) ||
 				new.Expires != nil || new.LastUsed == nil || !new.Live(hour) || !old.Created.Before(new.Created) {
 				t.Errorf("listed %+v", list)
@@ -90,7 +91,7 @@ func TestTokensAreListedAndRevoked(t *testing.T) {
 			}
 			take := func(tx pgx.Tx) error { return of.revoke(ctx, tx, w.acme.cause, acme, of.id, list[0].ID) }
 			w.tx(t, take)
-			wants(t, of.authenticate(first), core.KindUnauthenticated, "")
+			coretest.Wants(t, of.authenticate(first), core.KindUnauthenticated, "")
 			if err := of.authenticate(second); err != nil {
 				t.Errorf("the other token is dead too: %v", err)
 			}

@@ -17,7 +17,7 @@ import (
 func TestATokenSeesAUserOfItsOwnWorkspace(t *testing.T) {
 	w := open(t)
 	ctx, acme := t.Context(), w.acme
-	hour := w.clock.now().Add(time.Hour)
+	hour := w.clock.Now().Add(time.Hour)
 	token, expiring := w.connectionToken(t, nil), w.connectionToken(t, &hour)
 	alone := w.user(t, acme, "alone@example.com")
 	w.tx(t, func(tx pgx.Tx) error {
@@ -49,7 +49,7 @@ func TestATokenSeesAUserOfItsOwnWorkspace(t *testing.T) {
 			t.Fatalf("got %v %v %v", connection, sight, err)
 		}
 	}
-	w.clock.pass(time.Hour)
+	w.clock.Pass(time.Hour)
 	if _, err := w.DB.Exec(ctx, `delete from connection_tokens where hash = $1`, seal.HashToken(token.Reveal())); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestSeeingAUserIsUsingTheToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	var at time.Time
-	if err := w.DB.QueryRow(t.Context(), `select last_used from connection_tokens`).Scan(&at); err != nil || !at.Equal(w.clock.now()) {
+	if err := w.DB.QueryRow(t.Context(), `select last_used from connection_tokens`).Scan(&at); err != nil || !at.Equal(w.clock.Now()) {
 		t.Fatalf("last used %v, %v", at, err)
 	}
 }

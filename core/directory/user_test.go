@@ -13,6 +13,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 )
 
@@ -122,7 +123,7 @@ func TestUserCollisionsNameTheField(t *testing.T) {
 func TestUpdateUser(t *testing.T) {
 	w := open(t)
 	ctx, acme := t.Context(), w.acme.workspace.ID
-	w.clock.pass(time.Minute)
+	w.clock.Pass(time.Minute)
 	var updated directory.User
 	w.tx(t, func(tx pgx.Tx) error {
 		user, err := w.LockUser(ctx, tx, acme, w.acme.ana.ID)
@@ -134,7 +135,7 @@ func TestUpdateUser(t *testing.T) {
 		return err
 	})
 	got, err := w.User(ctx, w.DB, acme, w.acme.ana.ID)
-	if err != nil || !cmp.Equal(got, updated) || got.Version != 2 || got.Active || !got.Updated.Equal(w.clock.now()) {
+	if err != nil || !cmp.Equal(got, updated) || got.Version != 2 || got.Active || !got.Updated.Equal(w.clock.Now()) {
 		t.Fatal(err, cmp.Diff(updated, got))
 	}
 	w.refused(t, core.KindStale, "", func(tx pgx.Tx) error {
@@ -157,18 +158,18 @@ func TestADeletedUserIsFoundNowhere(t *testing.T) {
 			return err
 		}
 		user := w.acme.ana
-		user.Deleted = new(w.clock.now())
+		user.Deleted = new(w.clock.Now())
 		_, err := w.UpdateUser(ctx, tx, user)
 		return err
 	})
 	_, err := w.User(ctx, w.DB, acme, w.acme.ana.ID)
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 	_, err = w.UserByName(ctx, w.DB, acme, w.acme.connection.ID, w.acme.ana.UserName)
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 	_, err = w.UserByExternalID(ctx, w.DB, acme, connection, "00u1")
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 	_, err = w.UserByIdentity(ctx, w.DB, acme, connection, "iss", "sub")
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 	if page, total, err := w.Users(ctx, w.DB, acme, directory.UserQuery{}); err != nil || total != 0 || len(page) != 0 {
 		t.Fatalf("got %v, %d, %v", page, total, err)
 	}
@@ -203,7 +204,7 @@ func TestIdentities(t *testing.T) {
 		return w.LinkIdentity(ctx, tx, acme, connection, "iss", "", w.acme.ana.ID)
 	})
 	_, err := w.UserByIdentity(ctx, w.DB, w.other.workspace.ID, w.other.connection.ID, "iss", "sub")
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 	// A user of another workspace can never be meant.
 	w.refused(t, core.KindConflict, "", func(tx pgx.Tx) error {
 		return w.LinkIdentity(ctx, tx, acme, connection, "iss", "other", w.other.ana.ID)
@@ -216,7 +217,7 @@ func TestUserPagesAreStable(t *testing.T) {
 	want := []core.ID{w.acme.ana.ID}
 	for i := range 24 {
 		if i%5 == 0 {
-			w.clock.pass(time.Millisecond) // most share their moment of creation
+			w.clock.Pass(time.Millisecond) // most share their moment of creation
 		}
 		want = append(want, w.user(t, w.acme, fmt.Sprintf("u%02d@example.com", i)).ID)
 	}

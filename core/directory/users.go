@@ -16,7 +16,7 @@ from users where workspace_id = @workspace and id = @id and deleted is null`
 
 // User reads one user.
 func (d *Directory) User(ctx context.Context, q postgres.Querier, workspace, id core.ID) (User, error) {
-	return one[User](ctx, q, "user", selectUser, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	return postgres.One[User](ctx, q, "user", selectUser, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 }
 
 const selectUserForUpdate = selectUser + ` for update`
@@ -24,7 +24,7 @@ const selectUserForUpdate = selectUser + ` for update`
 // LockUser reads one user and holds it until the transaction ends: nobody else can change them, start
 // a session for them or give them something meanwhile.
 func (d *Directory) LockUser(ctx context.Context, tx pgx.Tx, workspace, id core.ID) (User, error) {
-	return one[User](ctx, tx, "user", selectUserForUpdate, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	return postgres.One[User](ctx, tx, "user", selectUserForUpdate, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 }
 
 const selectUserForShare = selectUser + ` for share`
@@ -32,7 +32,7 @@ const selectUserForShare = selectUser + ` for share`
 // HoldUser reads one user and keeps them as they are until the transaction ends: who may do something
 // by what it returns cannot be shut out before it is done. Many may hold one user at once.
 func (d *Directory) HoldUser(ctx context.Context, tx pgx.Tx, workspace, id core.ID) (User, error) {
-	return one[User](ctx, tx, "user", selectUserForShare, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	return postgres.One[User](ctx, tx, "user", selectUserForShare, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 }
 
 const selectUserByName = `
@@ -44,7 +44,7 @@ where workspace_id = @workspace and connection_id = @connection and fold(user_na
 
 // UserByName finds a connection's user by userName, whatever its case.
 func (d *Directory) UserByName(ctx context.Context, q postgres.Querier, workspace, connection core.ID, name string) (User, error) {
-	return one[User](ctx, q, "user", selectUserByName, pgx.StrictNamedArgs{"workspace": workspace, "connection": connection, "name": name})
+	return postgres.One[User](ctx, q, "user", selectUserByName, pgx.StrictNamedArgs{"workspace": workspace, "connection": connection, "name": name})
 }
 
 const selectUsersByEmail = `
@@ -56,7 +56,7 @@ order by created, id`
 // UsersByEmail finds the users with this primary e-mail address, whatever its case. An address is not
 // unique: the caller decides what several mean.
 func (d *Directory) UsersByEmail(ctx context.Context, q postgres.Querier, workspace core.ID, email string) ([]User, error) {
-	return many[User](ctx, q, selectUsersByEmail, pgx.StrictNamedArgs{"workspace": workspace, "email": email})
+	return postgres.Many[User](ctx, q, selectUsersByEmail, pgx.StrictNamedArgs{"workspace": workspace, "email": email})
 }
 
 const selectUserByExternalID = `
@@ -67,7 +67,7 @@ where workspace_id = @workspace and connection_id = @connection and external_id 
 
 // UserByExternalID finds a user by what their connection calls them.
 func (d *Directory) UserByExternalID(ctx context.Context, q postgres.Querier, workspace, connection core.ID, external string) (User, error) {
-	return one[User](ctx, q, "user", selectUserByExternalID,
+	return postgres.One[User](ctx, q, "user", selectUserByExternalID,
 		pgx.StrictNamedArgs{"workspace": workspace, "connection": connection, "external": external})
 }
 
@@ -121,7 +121,7 @@ func pageOf[Row any](ctx context.Context, q postgres.Querier, c *conditions, sel
 	var page []Row
 	if limit > 0 {
 		var err error
-		page, err = many[Row](ctx, q, selecting+c.where()+pageOrder, c.page(offset, limit))
+		page, err = postgres.Many[Row](ctx, q, selecting+c.where()+pageOrder, c.page(offset, limit))
 		if err != nil {
 			return nil, 0, err
 		}

@@ -2,7 +2,6 @@ package directory
 
 import (
 	"context"
-	"errors"
 	"regexp"
 	"time"
 
@@ -46,36 +45,12 @@ const selectWorkspaceBySlug = `select id, slug, name, created from workspaces wh
 
 // WorkspaceBySlug finds a workspace by its slug, or is NotFound.
 func (d *Directory) WorkspaceBySlug(ctx context.Context, q postgres.Querier, slug string) (Workspace, error) {
-	return one[Workspace](ctx, q, "workspace", selectWorkspaceBySlug, pgx.StrictNamedArgs{"slug": slug})
+	return postgres.One[Workspace](ctx, q, "workspace", selectWorkspaceBySlug, pgx.StrictNamedArgs{"slug": slug})
 }
 
 const selectWorkspaces = `select id, slug, name, created from workspaces order by created, id`
 
 // Workspaces lists every workspace, oldest first: for the operator and for work that visits all.
 func (d *Directory) Workspaces(ctx context.Context, q postgres.Querier) ([]Workspace, error) {
-	return many[Workspace](ctx, q, selectWorkspaces, pgx.StrictNamedArgs{})
-}
-
-// one reads a single row; none is NotFound of the noun.
-func one[Row any](ctx context.Context, q postgres.Querier, noun, query string, args pgx.StrictNamedArgs) (Row, error) {
-	var none Row
-	rows, err := q.Query(ctx, query, args)
-	if err != nil {
-		return none, postgres.Classify(err)
-	}
-	row, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Row])
-	if errors.Is(err, pgx.ErrNoRows) {
-		return none, core.NotFound(noun)
-	}
-	return row, postgres.Classify(err)
-}
-
-// many reads all rows.
-func many[Row any](ctx context.Context, q postgres.Querier, query string, args pgx.StrictNamedArgs) ([]Row, error) {
-	rows, err := q.Query(ctx, query, args)
-	if err != nil {
-		return nil, postgres.Classify(err)
-	}
-	list, err := pgx.CollectRows(rows, pgx.RowToStructByName[Row])
-	return list, postgres.Classify(err)
+	return postgres.Many[Workspace](ctx, q, selectWorkspaces, pgx.StrictNamedArgs{})
 }

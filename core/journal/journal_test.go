@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/journal"
 	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
@@ -18,19 +19,12 @@ import (
 
 var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 // place is a workspace with a connection that keeps its journal for so many days; 0 says nothing.
 func place(t *testing.T, db *postgres.DB, slug string, days int) (workspace, connection core.ID) {
 	t.Helper()
 	workspace = core.NewID()
 	_, err := db.Exec(t.Context(), `insert into workspaces (id, slug, name, created) values ($1, $2, $2, now())`, workspace, slug)
-	must(t, err)
+	coretest.Must(t, err)
 	return workspace, connect(t, db, workspace, "IdP", days)
 }
 
@@ -42,13 +36,13 @@ func connect(t *testing.T, db *postgres.DB, workspace core.ID, name string, days
 	}
 	_, err := db.Exec(t.Context(), `insert into connections (id, workspace_id, name, kind, issuer, client_id, client_secret, logout_issuers, jwks_uri, created, provisioning)
 		values ($1, $2, $3, 'okta', '', '', '', '{}', '', now(), $4::jsonb)`, connection, workspace, name, settings)
-	must(t, err)
+	coretest.Must(t, err)
 	return connection
 }
 
 func keep(t *testing.T, db *postgres.DB, entries ...journal.Entry) {
 	t.Helper()
-	must(t, db.Tx(t.Context(), func(tx pgx.Tx) error {
+	coretest.Must(t, db.Tx(t.Context(), func(tx pgx.Tx) error {
 		batch := &pgx.Batch{}
 		for _, entry := range entries {
 			journal.Queue(batch, entry)
@@ -67,7 +61,7 @@ func entry(workspace, connection core.ID, received time.Time) journal.Entry {
 func list(t *testing.T, db *postgres.DB, workspace core.ID, query journal.Query) []journal.Entry {
 	t.Helper()
 	entries, err := journal.List(t.Context(), db, workspace, query)
-	must(t, err)
+	coretest.Must(t, err)
 	return entries
 }
 
@@ -110,7 +104,7 @@ func TestListAndRead(t *testing.T) {
 		})
 	}
 	read, err := journal.Read(t.Context(), db, acme, second.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if diff := cmp.Diff(second, read); diff != "" {
 		t.Error(diff)
 	}
@@ -134,7 +128,7 @@ func TestRetentionIsTheConnections(t *testing.T) {
 	keep(t, db, kept...)
 	keep(t, db, ago(acme, okta, 30), ago(acme, okta, 400), ago(acme, entra, 7), ago(acme, gone, 30), ago(other, theirs, 89), ago(other, theirs, 90))
 	removed, err := journal.Sweep(t.Context(), db, noon)
-	must(t, err)
+	coretest.Must(t, err)
 	if removed != 5 {
 		t.Errorf("%d were removed", removed)
 	}
@@ -154,7 +148,7 @@ func TestSweepTakesMoreThanOneBatch(t *testing.T) {
 	acme, okta := place(t, db, "acme", 1)
 	_, err := db.Exec(t.Context(), `insert into provisioning_requests (id, workspace_id, connection_id, received, method, address, profile, status, correlation)
 		select gen_random_uuid(), $1, $2, $3, 'POST', '/Users', 'okta', 201, gen_random_uuid() from generate_series(1, 5001)`, acme, okta, noon.AddDate(0, 0, -2))
-	must(t, err)
+	coretest.Must(t, err)
 	if removed, err := journal.Sweep(t.Context(), db, noon); err != nil || removed != 5001 {
 		t.Errorf("removed %d: %v", removed, err)
 	}
@@ -176,5 +170,5 @@ func TestRunSweepsUntilItIsStopped(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	stop()
-	must(t, <-done)
+	coretest.Must(t, <-done)
 }

@@ -8,6 +8,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 	"postern/core/policies"
@@ -16,7 +17,7 @@ import (
 func (h house) give(t testing.TB, account int, sharing accounts.Sharing) accounts.Grant {
 	t.Helper()
 	var made accounts.Grant
-	must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) (err error) {
+	coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) (err error) {
 		made, err = h.Lifecycle.Share(t.Context(), tx, h.system, h.workspace, h.accounts[account].ID, sharing)
 		return err
 	}))
@@ -25,7 +26,7 @@ func (h house) give(t testing.TB, account int, sharing accounts.Sharing) account
 
 func (h house) take1(t testing.TB, grant accounts.Grant) {
 	t.Helper()
-	must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+	coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
 		return h.Unshare(t.Context(), tx, h.system, h.workspace, grant.ID)
 	}))
 }
@@ -35,7 +36,7 @@ func (h house) says(t testing.TB, trigger policies.Trigger, enabled bool) {
 	t.Helper()
 	kept := &policies.Policies{DB: h.DB, Accounts: h.Accounts, Rotations: h.Rotations}
 	_, err := kept.Create(t.Context(), h.system, h.workspace, policies.Policy{Name: string(trigger), Trigger: trigger, Enabled: enabled})
-	must(t, err)
+	coretest.Must(t, err)
 }
 
 func TestAccessTakenBackLocksOutWhoKnows(t *testing.T) {
@@ -49,7 +50,7 @@ func TestAccessTakenBackLocksOutWhoKnows(t *testing.T) {
 		t.Fatal("rotated because of somebody who never saw the password")
 	}
 	direct, through := h.give(t, 0, bob), h.give(t, 0, team)
-	must(t, h.fill(t, h.bob, 0))
+	coretest.Must(t, h.fill(t, h.bob, 0))
 	h.take1(t, direct)
 	if h.rotations(t) != 0 {
 		t.Fatal("rotated though Bob may use it through his team")
@@ -78,8 +79,8 @@ func TestGrantsThatExpireAreLikeThoseTakenBack(t *testing.T) {
 		one.give(t, 0, accounts.Sharing{Subject: accounts.Subject{User: one.bob.ID}, Role: accounts.Collaborator, Expires: soon})
 		one.give(t, 1, accounts.Sharing{Subject: accounts.Subject{Team: one.team.ID}, Role: accounts.Collaborator, Expires: soon})
 	}
-	must(t, h.fill(t, h.bob, 0))
-	must(t, h.fill(t, h.bob, 1))
+	coretest.Must(t, h.fill(t, h.bob, 0))
+	coretest.Must(t, h.fill(t, h.bob, 1))
 	if ended, err := h.Ended(t.Context()); err != nil || ended != 0 {
 		t.Fatalf("%d ended before their time (%v)", ended, err)
 	}
@@ -120,9 +121,9 @@ func TestWhoeverLeavesATeamIsLockedOutOfWhatTheyKnow(t *testing.T) {
 				h.share(t, account, accounts.Subject{Team: h.team.ID})
 			}
 			h.share(t, 2, accounts.Subject{User: h.bob.ID})
-			must(t, h.fill(t, h.bob, 1))
-			must(t, h.fill(t, h.bob, 2)) // which he may use all the same
-			must(t, leave(h))
+			coretest.Must(t, h.fill(t, h.bob, 1))
+			coretest.Must(t, h.fill(t, h.bob, 2)) // which he may use all the same
+			coretest.Must(t, leave(h))
 			if h.rotations(t) != 1 || other.rotations(t) != 0 {
 				t.Errorf("%d rotations, %d elsewhere", h.rotations(t), other.rotations(t))
 			}
@@ -135,7 +136,7 @@ func TestOwnersAndAdministratorsWhenAPolicySaysSo(t *testing.T) {
 	owner := accounts.Sharing{Subject: accounts.Subject{User: h.bob.ID}, Role: accounts.Owner}
 	admin := func(role directory.Role) {
 		_, err := h.Change(t.Context(), h.system, h.workspace, h.bob.ID, func(u *directory.User) error { u.Role = role; return nil })
-		must(t, err)
+		coretest.Must(t, err)
 	}
 	h.take1(t, h.give(t, 0, owner))
 	admin(directory.RoleAdmin)
@@ -161,7 +162,7 @@ func TestOwnersAndAdministratorsWhenAPolicySaysSo(t *testing.T) {
 		t.Fatalf("%d rotations", h.rotations(t))
 	}
 	_, err := h.DB.Exec(t.Context(), `update rotations set state = 'done', finished = now() where workspace_id = $1`, h.workspace)
-	must(t, err)
+	coretest.Must(t, err)
 	h.take1(t, gone)
 	if h.rotations(t) != 3 {
 		t.Fatalf("%d rotations after an owner went", h.rotations(t))
@@ -176,15 +177,15 @@ func TestPoliciesDecideWhetherLeaversRotate(t *testing.T) {
 	h, other := pair(t)
 	for _, one := range []house{h, other} {
 		one.share(t, 0, accounts.Subject{User: one.bob.ID})
-		must(t, one.fill(t, one.bob, 0))
+		coretest.Must(t, one.fill(t, one.bob, 0))
 	}
 	h.says(t, policies.TriggerDeprovision, false)
 	h.says(t, policies.TriggerLogout, false)
 	for _, one := range []house{h, other} {
 		logged, err := one.Logout(t.Context(), one.cause, one.workspace, one.bob.ID)
-		must(t, err)
+		coretest.Must(t, err)
 		left, err := one.Deprovision(t.Context(), one.cause, one.workspace, one.bob.ID)
-		must(t, err)
+		coretest.Must(t, err)
 		want := 1
 		if one.workspace == h.workspace {
 			want = 0

@@ -17,6 +17,7 @@ import (
 	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/lifecycle"
@@ -48,14 +49,14 @@ func (c *trips) Read(p []byte) (int, error) {
 func durable(b *testing.B) (house, *atomic.Int64) {
 	b.Helper()
 	folder, err := os.MkdirTemp("", "postern-bench-postgresql-")
-	must(b, err)
-	must(b, os.Chmod(folder, 0o711))
+	coretest.Must(b, err)
+	coretest.Must(b, os.Chmod(folder, 0o711))
 	b.Cleanup(func() { _ = os.RemoveAll(folder) })
 	server, err := postgresql.Start(context.Background(), postgresql.Options{Folder: filepath.Join(folder, "data")})
 	partstest.Need(b, "PostgreSQL", err)
 	b.Cleanup(func() { _ = server.Stop() })
 	config, err := pgxpool.ParseConfig(server.URL)
-	must(b, err)
+	coretest.Must(b, err)
 	config.MaxConns = 32
 	count := &atomic.Int64{}
 	config.ConnConfig.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -63,12 +64,12 @@ func durable(b *testing.B) (house, *atomic.Int64) {
 		return &trips{Conn: connection, count: count}, err
 	}
 	pool, err := pgxpool.NewWithConfig(b.Context(), config)
-	must(b, err)
+	coretest.Must(b, err)
 	b.Cleanup(pool.Close)
 	db := &postgres.DB{Pool: pool}
 	_, err = postgres.Migrate(b.Context(), db)
-	must(b, err)
-	must(b, jobs.Migrate(b.Context(), db))
+	coretest.Must(b, err)
+	coretest.Must(b, jobs.Migrate(b.Context(), db))
 	return on(b, db).house(b, "acme"), count
 }
 
@@ -123,21 +124,21 @@ func BenchmarkCommands(b *testing.B) {
 				}
 				work := [4]func(){
 					func() {
-						must(b, pgx.BeginFunc(ctx, h.DB.Pool, func(tx pgx.Tx) error {
+						coretest.Must(b, pgx.BeginFunc(ctx, h.DB.Pool, func(tx pgx.Tx) error {
 							_, err := tx.Exec(ctx, bareInsert, core.NewID(), h.workspace, h.connection.ID, name())
 							return err
 						}))
 					},
 					func() { h.join(b, name()) },
 					func() {
-						must(b, pgx.BeginFunc(ctx, h.DB.Pool, func(tx pgx.Tx) error {
+						coretest.Must(b, pgx.BeginFunc(ctx, h.DB.Pool, func(tx pgx.Tx) error {
 							_, err := tx.Exec(ctx, bareUpdate, h.workspace, <-leavers)
 							return err
 						}))
 					},
 					func() {
 						_, err := h.Change(ctx, h.cause, h.workspace, <-leavers, func(u *directory.User) error { u.Active = false; return nil })
-						must(b, err)
+						coretest.Must(b, err)
 					},
 				}
 				for i, one := range work {
@@ -164,11 +165,11 @@ func (h house) leaver(b testing.TB, name string) core.ID {
 	b.Helper()
 	user := h.join(b, name)
 	_, err := h.signIn(b, user.ID, time.Now())
-	must(b, err)
+	coretest.Must(b, err)
 	for i := range 5 {
 		_, err := h.DB.Exec(b.Context(), `insert into grants (id, workspace_id, account_id, user_id, role) values ($1, $2, $3, $4, 'collaborator')`,
 			core.NewID(), h.workspace, h.accounts[i].ID, user.ID)
-		must(b, err)
+		coretest.Must(b, err)
 	}
 	return user.ID
 }
@@ -187,10 +188,10 @@ func BenchmarkTeams(b *testing.B) {
 		for i, team := range []core.ID{small, large} {
 			began := time.Now()
 			_, err := h.ChangeTeam(ctx, h.cause, h.workspace, team, func(e *lifecycle.TeamEdit) error { e.Add = ids; return nil })
-			must(b, err)
+			coretest.Must(b, err)
 			times[i] += time.Since(began)
 			_, err = h.ChangeTeam(ctx, h.cause, h.workspace, team, func(e *lifecycle.TeamEdit) error { e.Remove = ids; return nil })
-			must(b, err)
+			coretest.Must(b, err)
 		}
 	}
 	b.ReportMetric(float64(times[1])/float64(times[0]), "large/small")
@@ -202,7 +203,7 @@ func (h house) filled(b testing.TB, name string, many int) core.ID {
 	b.Helper()
 	ctx := b.Context()
 	team, err := h.CreateTeam(ctx, h.cause, directory.Team{Workspace: h.workspace, Connection: h.connection.ID, DisplayName: name}, nil)
-	must(b, err)
+	coretest.Must(b, err)
 	_, err = h.DB.Exec(ctx, `
 		with people as (
 			insert into users (id, workspace_id, connection_id, user_name, external_id)
@@ -210,19 +211,19 @@ func (h house) filled(b testing.TB, name string, many int) core.ID {
 		)
 		insert into team_members (workspace_id, team_id, user_id) select $1, $5, id from people`,
 		h.workspace, h.connection.ID, name, many, team.ID)
-	must(b, err)
+	coretest.Must(b, err)
 	_, err = h.DB.Exec(ctx, `insert into grants (id, workspace_id, account_id, team_id, role) values ($1, $2, $3, $4, 'owner')`,
 		core.NewID(), h.workspace, h.accounts[0].ID, team.ID)
-	must(b, err)
+	coretest.Must(b, err)
 	_, err = h.DB.Exec(ctx, `analyze`)
-	must(b, err)
+	coretest.Must(b, err)
 	return team.ID
 }
 
 // account adds one more account to the house.
 func (h *house) account(b testing.TB) {
 	b.Helper()
-	must(b, h.DB.Tx(b.Context(), func(tx pgx.Tx) error {
+	coretest.Must(b, h.DB.Tx(b.Context(), func(tx pgx.Tx) error {
 		made, err := h.Accounts.CreateAccount(b.Context(), tx, h.system, h.workspace, accounts.NewAccount{
 			App: h.accounts[0].App, Username: fmt.Sprint("shared", len(h.accounts)), Password: h.newPassword(), Owner: h.ana.ID,
 		})

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"postern/core/coretest"
 	"postern/core/directory"
 )
 
@@ -28,7 +29,7 @@ func TestAttributesDifferByWhatTheySay(t *testing.T) {
 			u.Attributes = json.RawMessage(step.attributes)
 			return nil
 		})
-		must(t, err)
+		coretest.Must(t, err)
 		if differs := after.Version != before; differs != step.differs {
 			t.Errorf("%s: version %d after %d", step.attributes, after.Version, before)
 		}

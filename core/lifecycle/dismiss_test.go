@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/lifecycle"
 )
 
@@ -23,17 +24,17 @@ func TestWhoMayDismissWhom(t *testing.T) {
 		_, err := h.Dismiss(ctx, cause, h.workspace, user)
 		return err
 	}
-	wants(t, dismiss(by(people[0].ID), people[1].ID), core.KindDenied, "")
-	wants(t, dismiss(h.cause, people[1].ID), core.KindDenied, "") // a connection has its own ways
+	coretest.Wants(t, dismiss(by(people[0].ID), people[1].ID), core.KindDenied, "")
+	coretest.Wants(t, dismiss(h.cause, people[1].ID), core.KindDenied, "") // a connection has its own ways
 	h.own(t, h.ana.ID)
-	wants(t, dismiss(by(h.ana.ID), h.ana.ID), core.KindDenied, "")
-	wants(t, dismiss(h.system, h.ana.ID), core.KindDenied, "") // the last owner
+	coretest.Wants(t, dismiss(by(h.ana.ID), h.ana.ID), core.KindDenied, "")
+	coretest.Wants(t, dismiss(h.system, h.ana.ID), core.KindDenied, "") // the last owner
 	h.own(t, people[0].ID)
-	must(t, dismiss(by(h.ana.ID), people[0].ID))
-	wants(t, dismiss(by(people[0].ID), h.ana.ID), core.KindDenied, "")
-	wants(t, dismiss(by(h.ana.ID), other.ana.ID), core.KindNotFound, "")
+	coretest.Must(t, dismiss(by(h.ana.ID), people[0].ID))
+	coretest.Wants(t, dismiss(by(people[0].ID), h.ana.ID), core.KindDenied, "")
+	coretest.Wants(t, dismiss(by(h.ana.ID), other.ana.ID), core.KindNotFound, "")
 	effect, err := h.Dismiss(ctx, by(h.ana.ID), h.workspace, people[1].ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if effect.SessionsEnded != 1 || effect.GrantsRevoked != 1 || len(effect.Rotations) == 0 || h.has(t, people[1].ID) != "000" {
 		t.Errorf("%+v, has %s", effect, h.has(t, people[1].ID))
 	}
@@ -58,11 +59,11 @@ func TestWhoIsHeldOrKeptCanBeDismissed(t *testing.T) {
 	}
 	hold := h.holds(t, true)[0]
 	_, err := h.Dismiss(t.Context(), h.system, h.workspace, people[1].ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if got := h.holds(t, true)[0]; got.Waiting != 2 || got.Left() != 4 || h.has(t, people[1].ID) != "000" {
 		t.Errorf("%+v, has %s", got, h.has(t, people[1].ID))
 	}
-	must(t, h.RejectHold(t.Context(), h.system, h.workspace, hold.ID))
+	coretest.Must(t, h.RejectHold(t.Context(), h.system, h.workspace, hold.ID))
 	h.carry(t)
 	for i, want := range []string{"000", "000", "011", "011"} {
 		if got := h.has(t, people[i].ID); got != want {

@@ -7,13 +7,14 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 )
 
 // governing lets the house's connection grant.
 func (h house) governing(t testing.TB) {
 	t.Helper()
-	must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+	coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
 		_, err := h.Directory.ChangeConnection(t.Context(), tx, h.system, h.workspace, h.connection.ID, func(c *directory.Connection) {
 			c.Provisioning.Entitlements = true
 		})
@@ -39,11 +40,11 @@ func TestEntitlementsComeAndGoWithThePerson(t *testing.T) {
 	eve, err := h.ProvisionEntitled(t.Context(), h.cause, directory.User{
 		Workspace: h.workspace, Connection: h.connection.ID, UserName: "eve@example.com", Active: true,
 	}, []accounts.Entitlement{use(0)})
-	must(t, err)
+	coretest.Must(t, err)
 	change := func(edit func(*directory.User, []accounts.Held) ([]accounts.Entitlement, error)) directory.User {
 		t.Helper()
 		after, err := h.ChangeEntitled(t.Context(), h.cause, h.workspace, eve.ID, edit)
-		must(t, err)
+		coretest.Must(t, err)
 		return after
 	}
 	if h.may(t, eve.ID, 0) != accounts.Collaborator || h.may(t, eve.ID, 1) != "" {
@@ -72,7 +73,7 @@ func TestEntitlementsComeAndGoWithThePerson(t *testing.T) {
 		return []accounts.Entitlement{use(0), use(1), use(2)}, nil
 	})
 	held, err := h.Accounts.Held(t.Context(), h.DB, h.workspace, eve.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if gone.Active || len(held) != 0 {
 		t.Errorf("she left, and holds %v", held)
 	}
@@ -94,7 +95,7 @@ func TestEntitlementsComeAndGoWithThePerson(t *testing.T) {
 		t.Errorf("the neighbour's account: %v", err)
 	}
 	now, err := h.Directory.User(t.Context(), h.DB, h.workspace, eve.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if now.Version != before || now.DisplayName != "" {
 		t.Errorf("a refused request left %+v", now)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 )
@@ -19,11 +20,11 @@ func TestAFailureInsideLeavesNothing(t *testing.T) {
 	ctx := t.Context()
 	h.share(t, 0, accounts.Subject{Team: h.team.ID})
 	h.share(t, 1, accounts.Subject{User: h.bob.ID})
-	must(t, h.fill(t, h.bob, 1))
+	coretest.Must(t, h.fill(t, h.bob, 1))
 	_, err := h.signIn(t, h.bob.ID, time.Now())
-	must(t, err)
+	coretest.Must(t, err)
 	_, err = h.DB.Exec(ctx, `create function refuse() returns trigger language plpgsql as $$ begin raise 'the disk is full'; end $$`)
-	must(t, err)
+	coretest.Must(t, err)
 
 	deprovision := func() error { _, err := h.Deprovision(ctx, h.cause, h.workspace, h.bob.ID); return err }
 	take := func() error { _, err := h.Take(ctx); return err }
@@ -64,12 +65,12 @@ func TestAFailureInsideLeavesNothing(t *testing.T) {
 			t.Run(name+" without "+table, func(t *testing.T) {
 				before, woken := h.snapshot(t), h.woken.Load()
 				_, err := h.DB.Exec(ctx, `create trigger refuse before insert or update or delete on `+table+` for each row execute function refuse()`)
-				must(t, err)
+				coretest.Must(t, err)
 				err = command()
 				if _, undo := h.DB.Exec(ctx, `drop trigger refuse on `+table); undo != nil {
 					t.Fatal(undo)
 				}
-				wants(t, err, core.KindInternal, "")
+				coretest.Wants(t, err, core.KindInternal, "")
 				if diff := cmp.Diff(before, h.snapshot(t)); diff != "" {
 					t.Fatal(diff)
 				}
@@ -91,25 +92,25 @@ func TestAFailureInsideLeavesNothing(t *testing.T) {
 		t.Fatal(diff)
 	}
 	// And without a fault all of it works.
-	must(t, logout())
+	coretest.Must(t, logout())
 	_, err = h.signIn(t, h.bob.ID, time.Now())
-	must(t, err)
+	coretest.Must(t, err)
 	h.share(t, 2, accounts.Subject{User: h.bob.ID})
-	must(t, put())
+	coretest.Must(t, put())
 
 	// Whoever is shut out stays so when taking what they have fails, and nothing is half taken.
 	for _, table := range []string{"sessions", "team_members", "grants", "rotations", "rotation_steps", "river_job", "audit_outbox", "leavers"} {
 		t.Run("take without "+table, func(t *testing.T) {
 			_, err := h.DB.Exec(ctx, `update leavers set due = now() - interval '1 hour' where workspace_id = $1`, h.workspace)
-			must(t, err)
+			coretest.Must(t, err)
 			before, woken := h.snapshot(t), h.woken.Load()
 			_, err = h.DB.Exec(ctx, `create trigger refuse before insert or delete or update on `+table+` for each row execute function refuse()`)
-			must(t, err)
+			coretest.Must(t, err)
 			err = take()
 			if _, undo := h.DB.Exec(ctx, `drop trigger refuse on `+table); undo != nil {
 				t.Fatal(undo)
 			}
-			wants(t, err, core.KindInternal, "")
+			coretest.Wants(t, err, core.KindInternal, "")
 			after := h.snapshot(t)
 			delete(before, "leavers")
 			delete(after, "leavers")
@@ -119,11 +120,11 @@ func TestAFailureInsideLeavesNothing(t *testing.T) {
 			if h.woken.Load() != woken {
 				t.Fatal("somebody was woken for nothing")
 			}
-			wants(t, h.fill(t, h.bob, 1), core.KindDenied, "")
+			coretest.Wants(t, h.fill(t, h.bob, 1), core.KindDenied, "")
 		})
 	}
 	_, err = h.DB.Exec(ctx, `update leavers set due = now() where workspace_id = $1`, h.workspace)
-	must(t, err)
+	coretest.Must(t, err)
 	if n := h.take(t); n != 1 || h.has(t, h.bob.ID) != "000" {
 		t.Fatalf("%d were taken from, and he has %s", n, h.has(t, h.bob.ID))
 	}

@@ -71,26 +71,9 @@ func (w *world) house(t testing.TB, slug string) house {
 	h.team, err = w.CreateTeam(t.Context(), h.cause, directory.Team{
 		Workspace: h.workspace, Connection: h.connection.ID, DisplayName: "Sales", ExternalID: "00g1",
 	}, []core.ID{h.bob.ID})
-	must(t, err)
+	coretest.Must(t, err)
 	h.accounts = w.core.SharedAccounts(t, h.ana)
 	return h
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wants(t testing.TB, err error, kind core.Kind, field string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("nothing was refused, want %v %q", kind, field)
-	}
-	if got := core.AsError(err); got.Kind != kind || got.Field != field {
-		t.Fatalf("got %v %q (%v), want %v %q", got.Kind, got.Field, err, kind, field)
-	}
 }
 
 func (h house) join(t testing.TB, name string) directory.User {
@@ -98,7 +81,7 @@ func (h house) join(t testing.TB, name string) directory.User {
 	user, err := h.Provision(t.Context(), h.cause, directory.User{
 		Workspace: h.workspace, Connection: h.connection.ID, UserName: name, ExternalID: "ext-" + name, Email: name, Active: true,
 	})
-	must(t, err)
+	coretest.Must(t, err)
 	return user
 }
 
@@ -106,7 +89,7 @@ func (h house) join(t testing.TB, name string) directory.User {
 func (h house) read(t testing.TB, user core.ID) directory.User {
 	t.Helper()
 	found, err := h.Directory.User(t.Context(), h.DB, h.workspace, user)
-	must(t, err)
+	coretest.Must(t, err)
 	return found
 }
 
@@ -117,12 +100,12 @@ func (h house) own(t testing.TB, user core.ID) {
 		u.Role = directory.RoleOwner
 		return nil
 	})
-	must(t, err)
+	coretest.Must(t, err)
 }
 
 func (h house) share(t testing.TB, account int, subject accounts.Subject) {
 	t.Helper()
-	must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+	coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
 		_, err := h.Accounts.Share(t.Context(), tx, h.system, h.workspace, h.accounts[account].ID, accounts.Sharing{Subject: subject, Role: accounts.Collaborator})
 		return err
 	}))
@@ -171,7 +154,7 @@ func (h house) snapshot(t testing.TB) map[string]string {
 	found := h.core.Snapshot(t, h.workspace, kept...)
 	for _, table := range []string{"river_job", "signed_token_uses"} {
 		var rows string
-		must(t, h.DB.QueryRow(t.Context(), `select count(*)::text from `+table).Scan(&rows))
+		coretest.Must(t, h.DB.QueryRow(t.Context(), `select count(*)::text from `+table).Scan(&rows))
 		found[table] = rows
 	}
 	return found
@@ -197,14 +180,14 @@ func (h house) guard(t testing.TB, share, floor int) {
 	t.Helper()
 	_, err := h.DB.Exec(t.Context(), `update connections set provisioning = @settings where workspace_id = @workspace and id = @connection`,
 		pgx.StrictNamedArgs{"workspace": h.workspace, "connection": h.connection.ID, "settings": directory.Provisioning{GuardShare: share, GuardFloor: floor}})
-	must(t, err)
+	coretest.Must(t, err)
 }
 
 // carry carries out all that was decided.
 func (h house) carry(t testing.TB) int {
 	t.Helper()
 	done, err := h.Carry(t.Context())
-	must(t, err)
+	coretest.Must(t, err)
 	return done
 }
 
@@ -212,6 +195,6 @@ func (h house) carry(t testing.TB) int {
 func (h house) take(t testing.TB) int {
 	t.Helper()
 	done, err := h.Take(t.Context())
-	must(t, err)
+	coretest.Must(t, err)
 	return done
 }

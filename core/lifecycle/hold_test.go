@@ -12,6 +12,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 )
@@ -25,7 +26,7 @@ func (h house) crowd(t testing.TB, prefix string, many int) []directory.User {
 		user := h.join(t, fmt.Sprintf("%s%02d@example.com", prefix, i))
 		h.share(t, 0, accounts.Subject{User: user.ID})
 		_, err := h.signIn(t, user.ID, time.Now())
-		must(t, err)
+		coretest.Must(t, err)
 		people, ids = append(people, user), append(ids, user.ID)
 	}
 	h.edit(t, func(e *lifecycle.TeamEdit) { e.Add = ids })
@@ -35,7 +36,7 @@ func (h house) crowd(t testing.TB, prefix string, many int) []directory.User {
 func (h house) deactivate(t testing.TB, cause core.Cause, user core.ID) {
 	t.Helper()
 	_, err := h.Change(t.Context(), cause, h.workspace, user, func(u *directory.User) error { u.Active = false; return nil })
-	must(t, err)
+	coretest.Must(t, err)
 	h.take(t)
 }
 
@@ -56,7 +57,7 @@ func (h house) has(t testing.TB, user core.ID) string {
 func (h house) holds(t testing.TB, open bool) []lifecycle.Hold {
 	t.Helper()
 	found, err := h.Holds(t.Context(), h.DB, h.workspace, open)
-	must(t, err)
+	coretest.Must(t, err)
 	return found
 }
 
@@ -64,7 +65,7 @@ func (h house) holds(t testing.TB, open bool) []lifecycle.Hold {
 func (h house) states(t testing.TB, hold core.ID) map[string]lifecycle.State {
 	t.Helper()
 	users, err := h.HeldUsers(t.Context(), h.DB, h.workspace, hold, 0)
-	must(t, err)
+	coretest.Must(t, err)
 	found := map[string]lifecycle.State{}
 	for _, user := range users {
 		found[user.UserName] = user.State
@@ -120,7 +121,7 @@ func TestTooManyDeparturesAreHeld(t *testing.T) {
 		}
 	}
 	var told string
-	must(t, h.DB.QueryRow(t.Context(), `select event ->> 'data' from audit_outbox where workspace_id = @workspace and type = 'connection.departures_held'`,
+	coretest.Must(t, h.DB.QueryRow(t.Context(), `select event ->> 'data' from audit_outbox where workspace_id = @workspace and type = 'connection.departures_held'`,
 		pgx.StrictNamedArgs{"workspace": h.workspace}).Scan(&told))
 	for _, fact := range []string{`"people":"11"`, `"active":"22"`, `"share":"20"`, `"floor":"10"`} {
 		if !strings.Contains(told, fact) {
@@ -148,17 +149,17 @@ func TestAnApprovedHoldGoesOn(t *testing.T) {
 	for _, user := range people[1:4] {
 		h.deactivate(t, h.cause, user.ID)
 	}
-	must(t, h.Remove(t.Context(), h.cause, h.workspace, people[4].ID, nil)) // and a deletion
-	must(t, h.Remove(t.Context(), h.cause, h.workspace, people[1].ID, nil)) // of somebody who waits already
-	h.deactivate(t, h.cause, people[2].ID)                                  // a repetition
+	coretest.Must(t, h.Remove(t.Context(), h.cause, h.workspace, people[4].ID, nil)) // and a deletion
+	coretest.Must(t, h.Remove(t.Context(), h.cause, h.workspace, people[1].ID, nil)) // of somebody who waits already
+	h.deactivate(t, h.cause, people[2].ID)                                           // a repetition
 	if _, err := h.Directory.User(t.Context(), h.DB, h.workspace, people[4].ID); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("a deleted user is found: %v", err)
 	}
-	must(t, h.Reactivate(t.Context(), h.cause, h.workspace, people[3].ID)) // and a mistake
+	coretest.Must(t, h.Reactivate(t.Context(), h.cause, h.workspace, people[3].ID)) // and a mistake
 	if got := h.has(t, people[3].ID); got != "011" {
 		t.Errorf("who is back has %s", got)
 	}
-	must(t, h.fill(t, people[3], 0))
+	coretest.Must(t, h.fill(t, people[3], 0))
 	hold := h.holds(t, true)[0]
 	if hold.LetGo != 1 || hold.People != 4 || hold.Waiting != 3 || hold.Deleted != 2 {
 		t.Errorf("%+v", hold)
@@ -166,12 +167,12 @@ func TestAnApprovedHoldGoesOn(t *testing.T) {
 	if n := h.carry(t); n != 0 {
 		t.Errorf("%d were done unasked", n)
 	}
-	wants(t, other.ApproveHold(t.Context(), other.system, other.workspace, hold.ID), core.KindNotFound, "")
-	wants(t, h.ApproveHold(t.Context(), h.cause, h.workspace, hold.ID), core.KindDenied, "")
-	wants(t, h.ApproveHold(t.Context(), core.NewCause(h.ana.Actor(), time.Now()), h.workspace, hold.ID), core.KindDenied, "")
+	coretest.Wants(t, other.ApproveHold(t.Context(), other.system, other.workspace, hold.ID), core.KindNotFound, "")
+	coretest.Wants(t, h.ApproveHold(t.Context(), h.cause, h.workspace, hold.ID), core.KindDenied, "")
+	coretest.Wants(t, h.ApproveHold(t.Context(), core.NewCause(h.ana.Actor(), time.Now()), h.workspace, hold.ID), core.KindDenied, "")
 	h.own(t, h.ana.ID)
-	must(t, h.ApproveHold(t.Context(), core.NewCause(h.ana.Actor(), time.Now()), h.workspace, hold.ID))
-	wants(t, h.RejectHold(t.Context(), h.system, h.workspace, hold.ID), core.KindConflict, "")
+	coretest.Must(t, h.ApproveHold(t.Context(), core.NewCause(h.ana.Actor(), time.Now()), h.workspace, hold.ID))
+	coretest.Wants(t, h.RejectHold(t.Context(), h.system, h.workspace, hold.ID), core.KindConflict, "")
 	// The approval covers what came before it: the next departures are counted from one.
 	h.deactivate(t, h.cause, people[5].ID)
 	if got := h.has(t, people[5].ID); got != "000" {
@@ -221,11 +222,11 @@ func TestARejectedHoldTakesNothing(t *testing.T) {
 	for _, user := range people[:3] {
 		h.deactivate(t, h.cause, user.ID)
 	}
-	must(t, h.Remove(ctx, h.cause, h.workspace, people[3].ID, nil))
-	must(t, h.Remove(ctx, h.cause, h.workspace, people[4].ID, nil))
+	coretest.Must(t, h.Remove(ctx, h.cause, h.workspace, people[3].ID, nil))
+	coretest.Must(t, h.Remove(ctx, h.cause, h.workspace, people[4].ID, nil))
 	again := h.join(t, people[4].UserName) // the name is free
 	hold := h.holds(t, true)[0]
-	must(t, h.RejectHold(ctx, h.system, h.workspace, hold.ID))
+	coretest.Must(t, h.RejectHold(ctx, h.system, h.workspace, hold.ID))
 	h.carry(t)
 	want := map[string]lifecycle.State{
 		"u01@example.com": lifecycle.Kept, "u02@example.com": lifecycle.Kept, "u03@example.com": lifecycle.Restored, "u04@example.com": lifecycle.NameTaken,
@@ -244,17 +245,17 @@ func TestARejectedHoldTakesNothing(t *testing.T) {
 	if back := h.read(t, people[3].ID); back.Active || back.UserName != people[3].UserName {
 		t.Errorf("restored as %+v", back)
 	}
-	must(t, h.Reactivate(ctx, h.cause, h.workspace, people[1].ID))
-	must(t, h.fill(t, people[1], 0))
+	coretest.Must(t, h.Reactivate(ctx, h.cause, h.workspace, people[1].ID))
+	coretest.Must(t, h.fill(t, people[1], 0))
 	// Who leaves after all is a departure as any other: the first since the decision is not held.
 	if _, err := h.Deprovision(ctx, h.cause, h.workspace, people[2].ID); err != nil || h.has(t, people[2].ID) != "000" {
 		t.Errorf("%v, has %s", err, h.has(t, people[2].ID))
 	}
-	must(t, h.Remove(ctx, h.cause, h.workspace, people[3].ID, nil)) // the second is
+	coretest.Must(t, h.Remove(ctx, h.cause, h.workspace, people[3].ID, nil)) // the second is
 	if got := h.has(t, people[3].ID); got != "011" || len(h.holds(t, true)) != 1 {
 		t.Errorf("has %s", got)
 	}
-	must(t, h.Remove(ctx, h.system, h.workspace, again.ID, nil))
+	coretest.Must(t, h.Remove(ctx, h.system, h.workspace, again.ID, nil))
 	if got := h.events(t, core.UserDeprovisioned); got != 3 {
 		t.Errorf("%d deprovisions", got)
 	}
@@ -291,7 +292,7 @@ func TestOneHoldForAllWhoLeaveAtOnce(t *testing.T) {
 		if held != 8 {
 			t.Fatalf("%d kept what they have", held)
 		}
-		must(t, h.RejectHold(t.Context(), h.system, h.workspace, open[0].ID))
+		coretest.Must(t, h.RejectHold(t.Context(), h.system, h.workspace, open[0].ID))
 	}
 	if got := h.events(t, core.DeparturesHeld); got != 5 {
 		t.Errorf("%d holds told of", got)
@@ -337,7 +338,7 @@ func TestADecisionRacesWithThoseItIsAbout(t *testing.T) {
 			t.Fatalf("round %d: %v", round, states)
 		}
 		for _, open := range h.holds(t, true) {
-			must(t, h.RejectHold(ctx, h.system, h.workspace, open.ID))
+			coretest.Must(t, h.RejectHold(ctx, h.system, h.workspace, open.ID))
 		}
 	}
 }
@@ -348,7 +349,7 @@ func TestAConnectionIsGuardedByItself(t *testing.T) {
 	ctx := t.Context()
 	h.guard(t, 1, 2)
 	var entra directory.Connection
-	must(t, h.DB.Tx(ctx, func(tx pgx.Tx) (err error) {
+	coretest.Must(t, h.DB.Tx(ctx, func(tx pgx.Tx) (err error) {
 		entra, err = h.Directory.CreateConnection(ctx, tx, h.system, h.workspace, directory.NewConnection{
 			Name: "Entra", Kind: directory.Entra, Provisioning: directory.Provisioning{GuardShare: 1, GuardFloor: 2},
 		})
@@ -411,6 +412,6 @@ func TestAHoldKeepsTheLastOwner(t *testing.T) {
 		t.Errorf("has %s", got)
 	}
 	// Back, with the ownership: now the other may go.
-	must(t, h.Reactivate(ctx, h.cause, h.workspace, people[1].ID))
-	must(t, h.Remove(ctx, h.cause, h.workspace, last, nil))
+	coretest.Must(t, h.Reactivate(ctx, h.cause, h.workspace, people[1].ID))
+	coretest.Must(t, h.Remove(ctx, h.cause, h.workspace, last, nil))
 }

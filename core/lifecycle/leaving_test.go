@@ -13,6 +13,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 	"postern/core/postgres"
@@ -22,7 +23,7 @@ import (
 func (h house) departs(t testing.TB, user core.ID) {
 	t.Helper()
 	_, err := h.Change(t.Context(), h.cause, h.workspace, user, func(u *directory.User) error { u.Active = false; return nil })
-	must(t, err)
+	coretest.Must(t, err)
 }
 
 // equipped gives Bob a session, a grant and what his team has: three accounts in all he is exposed to.
@@ -31,9 +32,9 @@ func (h house) equipped(t testing.TB) {
 	h.share(t, 0, accounts.Subject{User: h.bob.ID})
 	h.share(t, 1, accounts.Subject{Team: h.team.ID})
 	h.share(t, 2, accounts.Subject{User: h.bob.ID})
-	must(t, h.fill(t, h.bob, 2))
+	coretest.Must(t, h.fill(t, h.bob, 2))
 	_, err := h.signIn(t, h.bob.ID, time.Now())
-	must(t, err)
+	coretest.Must(t, err)
 }
 
 // leftOnce requires that everything was taken from Bob, once.
@@ -61,25 +62,25 @@ func TestALeaverIsShutOutBeforeAnythingIsTaken(t *testing.T) {
 	h.equipped(t)
 	other.equipped(t)
 	token, err := h.signIn(t, h.bob.ID, time.Now())
-	must(t, err)
+	coretest.Must(t, err)
 	untouched := other.snapshot(t)
 	h.departs(t, h.bob.ID)
 	if got := h.has(t, h.bob.ID); got != "221" {
 		t.Fatalf("he has %s: this tests nothing", got)
 	}
 	_, _, err = h.Directory.Authenticate(ctx, token)
-	wants(t, err, core.KindUnauthenticated, "")
+	coretest.Wants(t, err, core.KindUnauthenticated, "")
 	_, err = h.signIn(t, h.bob.ID, time.Now())
-	wants(t, err, core.KindDenied, "")
+	coretest.Wants(t, err, core.KindDenied, "")
 	for i := range h.accounts {
-		wants(t, h.fill(t, h.bob, i), core.KindDenied, "")
+		coretest.Wants(t, h.fill(t, h.bob, i), core.KindDenied, "")
 		if role := h.may(t, h.bob.ID, i); role != "" {
 			t.Errorf("he is %s of account %d", role, i)
 		}
 	}
 	cause := core.NewCause(h.bob.Actor(), time.Now())
 	_, _, err = h.Accounts.Reveal(ctx, cause, h.workspace, h.bob.ID, h.accounts[0].ID)
-	wants(t, err, core.KindDenied, "")
+	coretest.Wants(t, err, core.KindDenied, "")
 	usable, err := h.Accounts.Usable(ctx, h.DB, h.workspace, h.bob.ID, accounts.UsableQuery{})
 	if err != nil || len(usable) != 0 {
 		t.Errorf("he may use %d accounts, %v", len(usable), err)
@@ -88,7 +89,7 @@ func TestALeaverIsShutOutBeforeAnythingIsTaken(t *testing.T) {
 		t.Errorf("he has %d sessions, %v", len(sessions), err)
 	}
 	err = h.DB.Tx(ctx, func(tx pgx.Tx) error { return h.Accounts.Administrator(ctx, tx, cause, h.workspace) })
-	wants(t, err, core.KindDenied, "")
+	coretest.Wants(t, err, core.KindDenied, "")
 	backlog, err := lifecycle.ReadBacklog(ctx, h.DB, time.Now().Add(time.Minute))
 	if err != nil || backlog.Leavers != 1 || backlog.Failing != 0 || backlog.Longest < time.Minute {
 		t.Errorf("%+v, %v", backlog, err)
@@ -119,11 +120,13 @@ func TestWhatComesBeforeTheTaking(t *testing.T) {
 		do   func(t *testing.T, h house)
 		back bool
 	}{
-		"nothing":    {do: func(*testing.T, house) {}},
-		"reactivate": {back: true, do: func(t *testing.T, h house) { must(t, h.Reactivate(t.Context(), h.cause, h.workspace, h.bob.ID)) }},
+		"nothing": {do: func(*testing.T, house) {}},
+		"reactivate": {back: true, do: func(t *testing.T, h house) {
+			coretest.Must(t, h.Reactivate(t.Context(), h.cause, h.workspace, h.bob.ID))
+		}},
 		"put": {back: true, do: func(t *testing.T, h house) {
 			_, err := h.Change(t.Context(), h.cause, h.workspace, h.bob.ID, func(u *directory.User) error { u.Active = true; return nil })
-			must(t, err)
+			coretest.Must(t, err)
 		}},
 		"entitled": {back: true, do: func(t *testing.T, h house) {
 			h.governing(t)
@@ -134,11 +137,13 @@ func TestWhatComesBeforeTheTaking(t *testing.T) {
 				u.Active = true
 				return nil, nil
 			})
-			must(t, err)
+			coretest.Must(t, err)
 		}},
-		"deleted": {do: func(t *testing.T, h house) { must(t, h.Remove(t.Context(), h.cause, h.workspace, h.bob.ID, nil)) }},
+		"deleted": {do: func(t *testing.T, h house) {
+			coretest.Must(t, h.Remove(t.Context(), h.cause, h.workspace, h.bob.ID, nil))
+		}},
 		"deleted and made anew": {do: func(t *testing.T, h house) {
-			must(t, h.Remove(t.Context(), h.cause, h.workspace, h.bob.ID, nil))
+			coretest.Must(t, h.Remove(t.Context(), h.cause, h.workspace, h.bob.ID, nil))
 			if again := h.join(t, h.bob.UserName); h.has(t, again.ID) != "000" {
 				t.Errorf("the new one has %s", h.has(t, again.ID))
 			}
@@ -153,12 +158,12 @@ func TestWhatComesBeforeTheTaking(t *testing.T) {
 			h.edit(t, func(e *lifecycle.TeamEdit) { e.Add = []core.ID{h.bob.ID} })
 		}},
 		"the team deleted": {do: func(t *testing.T, h house) {
-			must(t, h.DeleteTeam(t.Context(), h.cause, h.workspace, h.team.ID, nil))
+			coretest.Must(t, h.DeleteTeam(t.Context(), h.cause, h.workspace, h.team.ID, nil))
 			if got := h.count(t, `select count(*) from audit_outbox where workspace_id = @workspace and type = 'account.unshared'`, nil); got != 3 {
 				t.Errorf("%d unshared", got)
 			}
 			_, err := h.DB.Exec(t.Context(), `delete from audit_outbox where workspace_id = $1 and type = 'account.unshared' and event ->> 'targets' like '%Sales%'`, h.workspace)
-			must(t, err)
+			coretest.Must(t, err)
 		}},
 		"by hand": {do: func(t *testing.T, h house) {
 			effect, err := h.Dismiss(t.Context(), h.system, h.workspace, h.bob.ID)
@@ -167,7 +172,7 @@ func TestWhatComesBeforeTheTaking(t *testing.T) {
 			}
 		}},
 		"unshared": {do: func(t *testing.T, h house) {
-			must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+			coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
 				grants, err := h.Accounts.Grants(t.Context(), tx, h.workspace, h.accounts[0].ID)
 				for _, grant := range grants {
 					if err == nil && grant.User == h.bob.ID {
@@ -187,7 +192,7 @@ func TestWhatComesBeforeTheTaking(t *testing.T) {
 			h.leftOnce(t, name)
 			if one.back {
 				for i := range h.accounts {
-					wants(t, h.fill(t, h.bob, i), core.KindDenied, "")
+					coretest.Wants(t, h.fill(t, h.bob, i), core.KindDenied, "")
 				}
 			}
 		})
@@ -211,7 +216,7 @@ func TestTakersShareTheWork(t *testing.T) {
 	}
 	together(take, take, take, take, func() {
 		for _, user := range people[:6] {
-			must(t, h.Reactivate(t.Context(), h.cause, h.workspace, user.ID))
+			coretest.Must(t, h.Reactivate(t.Context(), h.cause, h.workspace, user.ID))
 		}
 	})
 	take()
@@ -243,7 +248,7 @@ func TestTakersRun(t *testing.T) {
 		h.Left = nil
 	}
 	stop()
-	must(t, <-stopped)
+	coretest.Must(t, <-stopped)
 }
 
 // Somebody with whom it fails waits, and is seen to; nobody else does.
@@ -257,7 +262,7 @@ func TestAFailureKeepsNobodyElse(t *testing.T) {
 	_, err := h.DB.Exec(ctx, `
 		create function refuse() returns trigger language plpgsql as $$ begin raise 'this one is broken'; end $$;
 		create trigger refuse before update on grants for each row when (old.user_id = '`+people[0].ID.String()+`') execute function refuse()`)
-	must(t, err)
+	coretest.Must(t, err)
 	done, err := h.Take(ctx)
 	if done != 2 || err == nil {
 		t.Errorf("%d were done, %v", done, err)
@@ -273,7 +278,7 @@ func TestAFailureKeepsNobodyElse(t *testing.T) {
 		t.Errorf("%d were done: it is not tried without end", n)
 	}
 	_, err = h.DB.Exec(ctx, `drop trigger refuse on grants`)
-	must(t, err)
+	coretest.Must(t, err)
 	h.Now = func() time.Time { return time.Now().Add(2 * time.Second) }
 	if n := h.take(t); n != 1 || h.has(t, people[0].ID) != "000" {
 		t.Errorf("%d were done, and the broken one has %s", n, h.has(t, people[0].ID))
@@ -310,15 +315,15 @@ func TestATakerDiesAnywhere(t *testing.T) {
 			return &bomb{Conn: connection, left: left}, err
 		}
 		pool, err := pgxpool.NewWithConfig(t.Context(), config)
-		must(t, err)
-		must(t, pool.Ping(t.Context()))
+		coretest.Must(t, err)
+		coretest.Must(t, pool.Ping(t.Context()))
 		dying := h.Recording(nil)
 		dying.DB = &postgres.DB{Pool: pool}
 		left.Store(point)
 		_, err = dying.Take(t.Context())
 		pool.Close()
 		if left.Load() > 0 { // it lived to the end
-			must(t, err)
+			coretest.Must(t, err)
 			h.leftOnce(t, "in the end")
 			break
 		}

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 )
@@ -15,7 +16,7 @@ import (
 func (h house) version(t testing.TB, team core.ID) int64 {
 	t.Helper()
 	found, err := h.Directory.Team(t.Context(), h.DB, h.workspace, team)
-	must(t, err)
+	coretest.Must(t, err)
 	return found.Version
 }
 
@@ -28,14 +29,14 @@ func TestADeletedUserChangesTheirTeams(t *testing.T) {
 	eve := h.join(t, "eve@example.com")
 	h.edit(t, func(e *lifecycle.TeamEdit) { e.Add = []core.ID{eve.ID} })
 	without, err := h.CreateTeam(ctx, h.cause, directory.Team{Workspace: h.workspace, Connection: h.connection.ID, DisplayName: "Without"}, nil)
-	must(t, err)
+	coretest.Must(t, err)
 	before := h.version(t, h.team.ID)
 	_, err = h.Deprovision(ctx, h.cause, h.workspace, eve.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if got := h.version(t, h.team.ID); got != before {
 		t.Errorf("inactive: version %d became %d", before, got)
 	}
-	must(t, h.Remove(ctx, h.cause, h.workspace, eve.ID, nil))
+	coretest.Must(t, h.Remove(ctx, h.cause, h.workspace, eve.ID, nil))
 	if got := h.version(t, h.team.ID); got != before+1 {
 		t.Errorf("deleted: version %d became %d", before, got)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 )
@@ -17,7 +18,7 @@ import (
 func (h house) orphaned(t testing.TB, after string, want bool, reported int) {
 	t.Helper()
 	account, err := h.Accounts.Account(t.Context(), h.DB, h.workspace, h.accounts[0].ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if events := h.events(t, core.AccountOrphaned); account.Orphaned != want || events != reported {
 		t.Fatalf("%s: orphaned %t after %d reports, want %t after %d", after, account.Orphaned, events, want, reported)
 	}
@@ -27,7 +28,7 @@ func (h house) orphaned(t testing.TB, after string, want bool, reported int) {
 func (h house) owns(t testing.TB, subject accounts.Subject, expires *time.Time) {
 	t.Helper()
 	ctx := t.Context()
-	must(t, h.DB.Tx(ctx, func(tx pgx.Tx) error {
+	coretest.Must(t, h.DB.Tx(ctx, func(tx pgx.Tx) error {
 		if _, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[0].ID, accounts.Sharing{Subject: subject, Role: accounts.Owner, Expires: expires}); err != nil {
 			return err
 		}
@@ -48,7 +49,7 @@ func TestATeamThatLosesItsPeopleOwnsNothing(t *testing.T) {
 	h.orphaned(t, "the last removed", true, 1)
 	h.edit(t, func(e *lifecycle.TeamEdit) { e.Add = []core.ID{h.bob.ID} })
 	h.orphaned(t, "somebody added", false, 1)
-	must(t, h.DeleteTeam(t.Context(), h.cause, h.workspace, h.team.ID, nil))
+	coretest.Must(t, h.DeleteTeam(t.Context(), h.cause, h.workspace, h.team.ID, nil))
 	h.orphaned(t, "the team deleted", true, 2)
 	if other.snapshot(t)["accounts"] != untouched {
 		t.Error("another workspace was touched")
@@ -62,7 +63,7 @@ func TestARoleThatMayNotOwnOwnsNothing(t *testing.T) {
 	become := func(role directory.Role) {
 		t.Helper()
 		_, err := h.Change(t.Context(), h.system, h.workspace, h.bob.ID, func(u *directory.User) error { u.Role = role; return nil })
-		must(t, err)
+		coretest.Must(t, err)
 	}
 	become(directory.RoleAdmin)
 	h.orphaned(t, "an administrator", false, 0)
@@ -91,7 +92,7 @@ func TestTheLastOwnersGoAtOnce(t *testing.T) {
 		)
 		reported++
 		h.orphaned(t, "both are gone", true, reported)
-		must(t, h.Reactivate(ctx, h.cause, h.workspace, h.bob.ID))
+		coretest.Must(t, h.Reactivate(ctx, h.cause, h.workspace, h.bob.ID))
 	}
 }
 
@@ -101,7 +102,7 @@ func TestOwnershipThatExpires(t *testing.T) {
 	ctx := t.Context()
 	expires := time.Now().Add(time.Hour)
 	// Ana stays an owner of the first account as long as her own grant has no end.
-	must(t, h.DB.Tx(ctx, func(tx pgx.Tx) error {
+	coretest.Must(t, h.DB.Tx(ctx, func(tx pgx.Tx) error {
 		_, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[0].ID, accounts.Sharing{Subject: accounts.Subject{User: h.bob.ID}, Role: accounts.Owner, Expires: &expires})
 		return err
 	}))

@@ -10,6 +10,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 	"postern/core/rotation"
@@ -32,7 +33,7 @@ func TestTwoDeprovisionsAreOne(t *testing.T) {
 		user := h.join(t, fmt.Sprintf("u%02d@example.com", round))
 		h.share(t, 0, accounts.Subject{User: user.ID})
 		_, err := h.signIn(t, user.ID, time.Now())
-		must(t, err)
+		coretest.Must(t, err)
 		events, rotations := h.events(t, core.UserDeprovisioned), h.events(t, core.RotationPlanned)
 		var sessions, grants atomic.Int64
 		deprovision := func() {
@@ -127,7 +128,7 @@ func TestNothingSlipsPastADeprovision(t *testing.T) {
 			t.Fatalf("round %d: something seen is not rotated", round)
 		}
 		// Being back gives nothing back either.
-		must(t, h.Reactivate(ctx, h.cause, h.workspace, user.ID))
+		coretest.Must(t, h.Reactivate(ctx, h.cause, h.workspace, user.ID))
 		h.mustHaveNothing(t, user.ID)
 	}
 	t.Logf("of %d rounds the deprovision came second to %d sign-ins, %d fills, %d shares; %d were added to a team",
@@ -200,7 +201,7 @@ func TestATeamLeavesAtOnce(t *testing.T) {
 		for account := range h.accounts {
 			h.share(t, account, accounts.Subject{User: user.ID})
 		}
-		must(t, h.fill(t, user, i%3)) // each has something else to come first
+		coretest.Must(t, h.fill(t, user, i%3)) // each has something else to come first
 	}
 	work := make([]func(), len(users))
 	for i, user := range users {
@@ -245,7 +246,7 @@ func TestTwoOwnersLeaveAtOnce(t *testing.T) {
 		}
 		for _, user := range []core.ID{one.ID, two.ID} {
 			_, err := h.Deprovision(ctx, h.system, h.workspace, user)
-			must(t, err)
+			coretest.Must(t, err)
 		}
 	}
 }
@@ -271,14 +272,14 @@ func TestADeprovisionAndAWorkerLockInOneOrder(t *testing.T) {
 	h, _ := pair(t)
 	ctx := t.Context()
 	var open rotation.Rotation
-	must(t, h.DB.Tx(ctx, func(tx pgx.Tx) (err error) {
+	coretest.Must(t, h.DB.Tx(ctx, func(tx pgx.Tx) (err error) {
 		open, err = h.Rotations.Plan(ctx, tx, h.system, h.workspace, h.accounts[0].ID, rotation.ReasonManual, 0)
 		return err
 	}))
 	worker, err := h.DB.Begin(ctx)
-	must(t, err)
+	coretest.Must(t, err)
 	_, err = worker.Exec(ctx, `select id from accounts where id = $1 for no key update`, h.accounts[0].ID)
-	must(t, err)
+	coretest.Must(t, err)
 	left := make(chan error, 1)
 	go func() {
 		_, err := h.Deprovision(ctx, h.cause, h.workspace, h.ana.ID)
@@ -288,8 +289,8 @@ func TestADeprovisionAndAWorkerLockInOneOrder(t *testing.T) {
 	if _, err := worker.Exec(ctx, `select id from rotations where id = $1 for update nowait`, open.ID); err != nil {
 		t.Errorf("the deprovision holds the rotation while it waits for the account: %v", err)
 	}
-	must(t, worker.Rollback(ctx))
-	must(t, <-left)
+	coretest.Must(t, worker.Rollback(ctx))
+	coretest.Must(t, <-left)
 	if got := h.rotations(t); got != 3 {
 		t.Errorf("%d rotations, want one for each of the three accounts", got)
 	}
@@ -302,7 +303,7 @@ func TestWhoHasLeftGivesNothing(t *testing.T) {
 	ctx := t.Context()
 	eve := h.join(t, "eve@example.com")
 	app, err := h.Accounts.Apps(ctx, h.DB, h.workspace)
-	must(t, err)
+	coretest.Must(t, err)
 	for name, act := range map[string]func(tx pgx.Tx, cause core.Cause) error{
 		"share": func(tx pgx.Tx, cause core.Cause) error {
 			_, err := h.Accounts.Share(ctx, tx, cause, h.workspace, h.accounts[0].ID, accounts.Sharing{Subject: accounts.Subject{User: eve.ID}, Role: accounts.Owner})
@@ -318,12 +319,12 @@ func TestWhoHasLeftGivesNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			leaver := h.join(t, name+"@example.com")
 			_, err := h.Change(ctx, h.system, h.workspace, leaver.ID, func(u *directory.User) error { u.Role = directory.RoleAdmin; return nil })
-			must(t, err)
+			coretest.Must(t, err)
 			// The command is authorized, and then has to wait for something else.
 			blocker, err := h.DB.Begin(ctx)
-			must(t, err)
+			coretest.Must(t, err)
 			_, err = h.Directory.LockUser(ctx, blocker, h.workspace, eve.ID)
-			must(t, err)
+			coretest.Must(t, err)
 			acted, left := make(chan error, 1), make(chan error, 1)
 			go func() {
 				acted <- h.DB.Tx(ctx, func(tx pgx.Tx) error { return act(tx, core.NewCause(leaver.Actor(), time.Now())) })
@@ -337,11 +338,11 @@ func TestWhoHasLeftGivesNothing(t *testing.T) {
 			for !gone && h.waiters(t) < 2 {
 				gone = len(left) == 1
 			}
-			must(t, blocker.Rollback(ctx))
+			coretest.Must(t, blocker.Rollback(ctx))
 			if err := <-acted; gone && err == nil {
 				t.Error("somebody who had left gave somebody access")
 			}
-			must(t, <-left)
+			coretest.Must(t, <-left)
 			h.mustHaveNothing(t, leaver.ID)
 		})
 	}

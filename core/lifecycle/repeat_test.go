@@ -12,6 +12,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/postgres"
 )
@@ -43,7 +44,7 @@ func TestAJoinRepeatedAfterItsAnswerWasLost(t *testing.T) {
 		return &deaf{Conn: connection, lose: &lose}, err
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, config)
-	must(t, err)
+	coretest.Must(t, err)
 	t.Cleanup(pool.Close)
 	through := h.Recording(nil)
 	through.DB = &postgres.DB{Pool: pool}
@@ -51,7 +52,7 @@ func TestAJoinRepeatedAfterItsAnswerWasLost(t *testing.T) {
 		Workspace: h.workspace, Connection: h.connection.ID, UserName: "eve@example.com", ExternalID: "e1", DisplayName: "Eve", Active: true,
 	}
 	_, err = through.Provision(ctx, h.cause, directory.User{Workspace: h.workspace, Connection: h.connection.ID, UserName: "warm", Active: true})
-	must(t, err)
+	coretest.Must(t, err)
 	untouched := other.snapshot(t)
 	lose.Store(true)
 	if _, err := through.Provision(ctx, h.cause, wanted); err == nil || core.KindOf(err) == core.KindConflict {

@@ -46,6 +46,9 @@ func (l *Lifecycle) mayGive(ctx context.Context, tx pgx.Tx, cause core.Cause, us
 	case core.ActorServiceAccount:
 		most = directory.RoleAdmin
 	}
+	if user.Connection.IsZero() && user.Role == directory.RoleGuest && role != directory.RoleGuest {
+		return core.Denied("a guest stays one: whoever is to be more comes in by the identity provider").WithCode("guest")
+	}
 	if role.Above(most) || user.Role.Above(most) {
 		return core.Denied("nobody gives a role above their own, or one to somebody above them").WithCode("role_too_low")
 	}

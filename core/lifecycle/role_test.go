@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 )
 
@@ -17,7 +18,7 @@ func TestWhoMayGiveWhichRole(t *testing.T) {
 	become := func(user core.ID, role directory.Role) {
 		t.Helper()
 		_, err := h.GiveRole(t.Context(), h.system, h.workspace, user, role)
-		must(t, err)
+		coretest.Must(t, err)
 	}
 	actor := h.join(t, "actor@example.com")
 	by := map[string]core.Cause{

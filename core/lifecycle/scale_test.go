@@ -15,6 +15,7 @@ import (
 	"postern/conformance/partstest"
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/jobs"
 	"postern/core/postgres"
 	"postern/deploy/local/postgresql"
@@ -25,8 +26,8 @@ import (
 func crowded(b *testing.B) house {
 	b.Helper()
 	folder, err := os.MkdirTemp("", "postern-bench-postgresql-")
-	must(b, err)
-	must(b, os.Chmod(folder, 0o711))
+	coretest.Must(b, err)
+	coretest.Must(b, os.Chmod(folder, 0o711))
 	b.Cleanup(func() { _ = os.RemoveAll(folder) })
 	server, err := postgresql.Start(context.Background(), postgresql.Options{Folder: filepath.Join(folder, "data"), Settings: map[string]string{
 		"shared_buffers": "1GB", "max_wal_size": "8GB", "autovacuum": "off",
@@ -34,14 +35,14 @@ func crowded(b *testing.B) house {
 	partstest.Need(b, "PostgreSQL", err)
 	b.Cleanup(func() { _ = server.Stop() })
 	db, err := postgres.Open(b.Context(), server.URL, postgres.Options{Name: "bench"})
-	must(b, err)
+	coretest.Must(b, err)
 	b.Cleanup(db.Close)
 	_, err = postgres.Migrate(b.Context(), db)
-	must(b, err)
-	must(b, jobs.Migrate(b.Context(), db))
+	coretest.Must(b, err)
+	coretest.Must(b, jobs.Migrate(b.Context(), db))
 	h := on(b, db).house(b, "acme")
 	began := time.Now()
-	must(b, pgx.BeginFunc(b.Context(), db.Pool, func(tx pgx.Tx) error {
+	coretest.Must(b, pgx.BeginFunc(b.Context(), db.Pool, func(tx pgx.Tx) error {
 		for _, statement := range crowd {
 			if _, err := tx.Exec(b.Context(), statement, pgx.NamedArgs{"workspace": h.workspace, "connection": h.connection.ID, "account": h.accounts[0].ID}); err != nil {
 				return fmt.Errorf("%s: %w", statement, err)
@@ -90,14 +91,33 @@ var crowd = []string{
 // floor is one row by its key: what a database answers at all.
 const floor = `select id, app_id, username, state from accounts where workspace_id = $1 and id = $2`
 
-// turns runs ours and the floor in turns, several at a time, and reports their rates.
-func (h house) turns(b *testing.B, ours func(i int), accounts []core.ID) {
-	b.Helper()
-	bare := func(i int) {
+// one reads the floor's row.
+func (h house) one(b *testing.B, accounts []core.ID) func(i int) {
+	return func(i int) {
 		var id, app core.ID
 		var username, state string
-		must(b, h.DB.QueryRow(b.Context(), floor, h.workspace, accounts[i%len(accounts)]).Scan(&id, &app, &username, &state))
+		coretest.Must(b, h.DB.QueryRow(b.Context(), floor, h.workspace, accounts[i%len(accounts)]).Scan(&id, &app, &username, &state))
 	}
+}
+
+// floorMany is a page of rows by their keys.
+const floorMany = `select id, app_id, username, state from accounts where workspace_id = $1 and id = any($2)`
+
+// many reads a page of rows, of accounts one after the other.
+func (h house) many(b *testing.B, accounts []core.ID, page int) func(i int) {
+	return func(i int) {
+		rows, err := h.DB.Query(b.Context(), floorMany, h.workspace, accounts[i%(len(accounts)-page):][:page])
+		coretest.Must(b, err)
+		var id, app core.ID
+		var username, state string
+		_, err = pgx.ForEachRow(rows, []any{&id, &app, &username, &state}, func() error { return nil })
+		coretest.Must(b, err)
+	}
+}
+
+// turns runs ours and a floor in turns, several at a time, and reports their rates.
+func (h house) turns(b *testing.B, ours, bare func(i int)) {
+	b.Helper()
 	const many, concurrency = 500, 4
 	var took [2][]time.Duration
 	var spent [2]time.Duration
@@ -138,16 +158,16 @@ func BenchmarkCrowd(b *testing.B) {
 	h := crowded(b)
 	ctx := b.Context()
 	_, err := h.DB.Exec(ctx, `vacuum analyze`, pgx.QueryExecModeSimpleProtocol)
-	must(b, err)
+	coretest.Must(b, err)
 	ask := func(query string) (users, given []core.ID) {
 		rows, err := h.DB.Query(ctx, query, h.workspace)
-		must(b, err)
+		coretest.Must(b, err)
 		var user, account core.ID
 		_, err = pgx.ForEachRow(rows, []any{&user, &account}, func() error {
 			users, given = append(users, user), append(given, account)
 			return nil
 		})
-		must(b, err)
+		coretest.Must(b, err)
 		rand.Shuffle(len(users), func(i, j int) {
 			users[i], users[j], given[i], given[j] = users[j], users[i], given[j], given[i]
 		})
@@ -158,24 +178,24 @@ func BenchmarkCrowd(b *testing.B) {
 	b.Run("may_use,_own_grant", func(b *testing.B) {
 		h.turns(b, func(i int) {
 			_, err := h.Accounts.MayUse(ctx, h.DB, h.workspace, direct[i%len(direct)], own[i%len(own)])
-			must(b, err)
-		}, own)
+			coretest.Must(b, err)
+		}, h.one(b, own))
 	})
 	b.Run("may_use,_by_team", func(b *testing.B) {
 		h.turns(b, func(i int) {
 			_, err := h.Accounts.MayUse(ctx, h.DB, h.workspace, members[i%len(members)], through[i%len(through)])
-			must(b, err)
-		}, through)
+			coretest.Must(b, err)
+		}, h.one(b, through))
 	})
-	b.Run("what_can_I_use", func(b *testing.B) {
-		h.turns(b, func(i int) {
-			found, err := h.Accounts.Usable(ctx, h.DB, h.workspace, members[i%len(members)], accounts.UsableQuery{})
-			must(b, err)
-			if len(found) < 20 {
-				b.Errorf("only %d accounts", len(found))
-			}
-		}, through)
-	})
+	usable := func(i int) {
+		found, err := h.Accounts.Usable(ctx, h.DB, h.workspace, members[i%len(members)], accounts.UsableQuery{})
+		coretest.Must(b, err)
+		if len(found) < 20 {
+			b.Errorf("only %d accounts", len(found))
+		}
+	}
+	b.Run("what_can_I_use", func(b *testing.B) { h.turns(b, usable, h.one(b, through)) })
+	b.Run("what_can_I_use,_beside_as_many_rows", func(b *testing.B) { h.turns(b, usable, h.many(b, through, 30)) })
 	b.Run("leave_with_200_accounts", h.leaves)
 }
 
@@ -196,11 +216,11 @@ func (h house) leaves(b *testing.B) {
 		after[14], after[15] = byte(rounds>>2), byte(rounds<<6)
 		user := h.join(b, fmt.Sprint("leaver", core.NewID(), "@example.com"))
 		rows, err := h.DB.Query(ctx, insertHeld, h.workspace, user.ID, after)
-		must(b, err)
+		coretest.Must(b, err)
 		held, err := pgx.CollectRows(rows, pgx.RowTo[core.ID])
-		must(b, err)
+		coretest.Must(b, err)
 		began := time.Now()
-		must(b, h.DB.Tx(ctx, func(tx pgx.Tx) error {
+		coretest.Must(b, h.DB.Tx(ctx, func(tx pgx.Tx) error {
 			for _, grant := range held {
 				if _, err := tx.Exec(ctx, updateHeld, h.workspace, grant); err != nil {
 					return err
@@ -212,7 +232,7 @@ func (h house) leaves(b *testing.B) {
 		began = time.Now()
 		effect, err := h.Deprovision(ctx, h.cause, h.workspace, user.ID)
 		ours += time.Since(began)
-		if must(b, err); effect.GrantsRevoked != 200 || len(effect.Rotations) != 200 {
+		if coretest.Must(b, err); effect.GrantsRevoked != 200 || len(effect.Rotations) != 200 {
 			b.Fatalf("%d grants, %d rotations", effect.GrantsRevoked, len(effect.Rotations))
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/certificates"
 	"postern/core/directory"
 	"postern/core/rotation"
 )
@@ -22,19 +23,47 @@ func (l *Lifecycle) DeprovisionIn(ctx context.Context, tx pgx.Tx, last *pgx.Batc
 	return effect, s.events, err
 }
 
-// RotateIn plans the rotation of accounts people were exposed to, those whose password they saw first, as part of
-// another command: its rotations in that order, and what is to be told. The caller has asked the policies.
-func (l *Lifecycle) RotateIn(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, reason rotation.Reason, exposed ...[]accounts.Exposed) ([]core.ID, []core.Event, error) {
+// Exposure is what somebody is exposed to whose accounts a signal has rotated.
+type Exposure struct {
+	User    core.ID
+	Exposed []accounts.Exposed // those a policy rotates
+	Events  []core.Event       // what was told of them, with their sessions that ended
+}
+
+// RotateIn plans the rotation of accounts people are exposed to, those whose password they saw first, as part of
+// another command that ends with what is queued into last: its rotations in that order, and what is to be told.
+// Everybody who is exposed to anything gets a certificate of it, which tells time from when the signal was
+// received. The caller has asked the policies.
+func (l *Lifecycle) RotateIn(ctx context.Context, tx pgx.Tx, last *pgx.Batch, cause core.Cause, workspace core.ID, reason rotation.Reason, people ...Exposure) ([]core.ID, []core.Event, error) {
 	var all []accounts.Exposed
-	for _, one := range exposed {
-		all = joined(all, one)
+	for _, one := range people {
+		all = joined(all, one.Exposed)
 	}
 	if len(all) == 0 {
 		return nil, nil, nil
 	}
 	s := &story{}
 	rotations, err := l.rotate(ctx, tx, s, cause, workspace, all, reason)
-	return rotations, s.events, err
+	if err != nil {
+		return nil, nil, err
+	}
+	planned := make(map[core.ID]core.ID, len(all))
+	for i, account := range all {
+		planned[account.Account] = rotations[i]
+	}
+	why := certificates.Revocation
+	if reason == rotation.ReasonLogout {
+		why = certificates.Logout
+	}
+	for _, one := range people {
+		if len(one.Exposed) > 0 {
+			certificates.Queue(last, certificates.Opening{
+				Workspace: workspace, User: one.User, Reason: why, Cause: cause, Departed: cause.Received, Opened: l.now(),
+				Exposed: one.Exposed, Rotations: planned, Events: one.Events,
+			})
+		}
+	}
+	return rotations, s.events, nil
 }
 
 // joined is what two people were exposed to together: each account once, what either saw first.

@@ -9,6 +9,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 )
@@ -16,14 +17,14 @@ import (
 func (h house) edit(t testing.TB, edit func(*lifecycle.TeamEdit)) directory.Team {
 	t.Helper()
 	after, err := h.ChangeTeam(t.Context(), h.cause, h.workspace, h.team.ID, func(e *lifecycle.TeamEdit) error { edit(e); return nil })
-	must(t, err)
+	coretest.Must(t, err)
 	return after
 }
 
 func (h house) members(t testing.TB) map[core.ID]bool {
 	t.Helper()
 	found, err := h.Directory.Members(t.Context(), h.DB, h.workspace, h.team.ID, 0, 0)
-	must(t, err)
+	coretest.Must(t, err)
 	set := map[core.ID]bool{}
 	for _, member := range found {
 		set[member.User] = true
@@ -37,14 +38,14 @@ func TestCreateTeam(t *testing.T) {
 		_, err := h.CreateTeam(t.Context(), h.cause, directory.Team{Workspace: h.workspace, Connection: h.connection.ID, DisplayName: name}, members)
 		return err
 	}
-	wants(t, create("SALES"), core.KindConflict, "displayName")
+	coretest.Wants(t, create("SALES"), core.KindConflict, "displayName")
 	before := h.snapshot(t)
-	wants(t, create("Support", h.ana.ID, other.bob.ID), core.KindInvalid, "members")
-	wants(t, create("Support", core.NewID()), core.KindInvalid, "members")
+	coretest.Wants(t, create("Support", h.ana.ID, other.bob.ID), core.KindInvalid, "members")
+	coretest.Wants(t, create("Support", core.NewID()), core.KindInvalid, "members")
 	if diff := cmp.Diff(before, h.snapshot(t)); diff != "" {
 		t.Fatal(diff)
 	}
-	must(t, create("Support", h.ana.ID, h.bob.ID, h.ana.ID))
+	coretest.Must(t, create("Support", h.ana.ID, h.bob.ID, h.ana.ID))
 	if h.events(t, core.TeamCreated) != 2 || h.events(t, core.TeamMemberAdded) != 3 {
 		t.Fatal("the events do not tell the story")
 	}
@@ -104,10 +105,10 @@ func TestChangeTeam(t *testing.T) {
 		"displayName": func(e *lifecycle.TeamEdit) error { e.DisplayName, e.Add = "", []core.ID{h.ana.ID}; return nil },
 	} {
 		_, err := h.ChangeTeam(t.Context(), h.cause, h.workspace, h.team.ID, edit)
-		wants(t, err, core.KindInvalid, field)
+		coretest.Wants(t, err, core.KindInvalid, field)
 	}
 	_, err := h.ChangeTeam(t.Context(), h.cause, h.workspace, other.team.ID, func(*lifecycle.TeamEdit) error { return nil })
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 	if diff := cmp.Diff(before, h.snapshot(t)); diff != "" {
 		t.Fatal(diff)
 	}
@@ -120,16 +121,16 @@ func TestDeleteTeam(t *testing.T) {
 	h, other := pair(t)
 	ctx := t.Context()
 	h.share(t, 0, accounts.Subject{Team: h.team.ID})
-	must(t, h.fill(t, h.bob, 0))
-	wants(t, h.DeleteTeam(ctx, h.cause, h.workspace, other.team.ID, nil), core.KindNotFound, "")
-	must(t, h.DeleteTeam(ctx, h.cause, h.workspace, h.team.ID, nil))
-	wants(t, h.DeleteTeam(ctx, h.cause, h.workspace, h.team.ID, nil), core.KindNotFound, "")
-	wants(t, h.fill(t, h.bob, 0), core.KindDenied, "")
+	coretest.Must(t, h.fill(t, h.bob, 0))
+	coretest.Wants(t, h.DeleteTeam(ctx, h.cause, h.workspace, other.team.ID, nil), core.KindNotFound, "")
+	coretest.Must(t, h.DeleteTeam(ctx, h.cause, h.workspace, h.team.ID, nil))
+	coretest.Wants(t, h.DeleteTeam(ctx, h.cause, h.workspace, h.team.ID, nil), core.KindNotFound, "")
+	coretest.Wants(t, h.fill(t, h.bob, 0), core.KindDenied, "")
 	if h.events(t, core.TeamDeleted) != 1 || h.events(t, core.AccountUnshared) != 1 {
 		t.Fatal("the events do not tell the story")
 	}
 	_, err := h.CreateTeam(ctx, h.cause, directory.Team{Workspace: h.workspace, Connection: h.connection.ID, DisplayName: "Sales"}, nil)
-	must(t, err)
+	coretest.Must(t, err)
 	// What he saw through the team is still his to know.
 	effect, err := h.Deprovision(ctx, h.cause, h.workspace, h.bob.ID)
 	if err != nil || len(effect.Rotations) != 1 {

@@ -11,6 +11,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/lifecycle"
 	"postern/core/rotation"
@@ -33,7 +34,7 @@ func TestProvision(t *testing.T) {
 	} {
 		again.Workspace, again.Connection = h.workspace, h.connection.ID
 		_, err := h.Provision(t.Context(), h.cause, again)
-		wants(t, err, core.KindConflict, field)
+		coretest.Wants(t, err, core.KindConflict, field)
 	}
 	if n := h.events(t, core.UserProvisioned); n != 3 {
 		t.Fatalf("%d events", n)
@@ -55,7 +56,7 @@ func TestChangeDoesOnlyWhatDiffers(t *testing.T) {
 	set := func(edit func(*directory.User)) directory.User {
 		t.Helper()
 		after, err := h.Change(ctx, h.cause, h.workspace, h.bob.ID, func(u *directory.User) error { edit(u); return nil })
-		must(t, err)
+		coretest.Must(t, err)
 		if got := h.read(t, h.bob.ID); !cmp.Equal(got, after) && !cmp.Equal(got, after, cmp.Transformer("json", parsed)) {
 			t.Fatal(cmp.Diff(after, got))
 		}
@@ -84,9 +85,9 @@ func TestChangeDoesOnlyWhatDiffers(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = h.Change(ctx, h.cause, h.workspace, h.bob.ID, func(u *directory.User) error { u.UserName = "ANA@example.com"; return nil })
-	wants(t, err, core.KindConflict, "userName")
+	coretest.Wants(t, err, core.KindConflict, "userName")
 	_, err = h.Change(ctx, h.cause, h.workspace, core.NewID(), func(*directory.User) error { return nil })
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 }
 
 func parsed(raw json.RawMessage) any {
@@ -101,13 +102,13 @@ func TestALeaverLosesEverything(t *testing.T) {
 	h.share(t, 0, accounts.Subject{Team: h.team.ID})
 	h.share(t, 1, accounts.Subject{User: h.bob.ID})
 	h.share(t, 2, accounts.Subject{User: h.bob.ID})
-	must(t, h.fill(t, h.bob, 2))
+	coretest.Must(t, h.fill(t, h.bob, 2))
 	token, err := h.signIn(t, h.bob.ID, time.Now())
-	must(t, err)
+	coretest.Must(t, err)
 	untouched := other.snapshot(t)
 
 	effect, err := h.Deprovision(ctx, h.cause, h.workspace, h.bob.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if effect.SessionsEnded != 1 || effect.GrantsRevoked != 2 || len(effect.Rotations) != 3 {
 		t.Fatalf("got %+v", effect)
 	}
@@ -116,7 +117,7 @@ func TestALeaverLosesEverything(t *testing.T) {
 		t.Fatalf("got %+v", bob)
 	}
 	_, _, err = h.Directory.Authenticate(ctx, token)
-	wants(t, err, core.KindUnauthenticated, "")
+	coretest.Wants(t, err, core.KindUnauthenticated, "")
 	members, err := h.Directory.Members(ctx, h.DB, h.workspace, h.team.ID, 0, 0)
 	if err != nil || len(members) != 1 || members[0].Suspended == nil {
 		t.Fatalf("got %v, %v", members, err)
@@ -124,7 +125,7 @@ func TestALeaverLosesEverything(t *testing.T) {
 	// What he saw comes first, with the highest priority.
 	for i, id := range effect.Rotations {
 		planned, err := h.Rotations.Rotation(ctx, h.DB, h.workspace, id)
-		must(t, err)
+		coretest.Must(t, err)
 		want := 2
 		if i == 0 {
 			want = 1
@@ -155,29 +156,29 @@ func TestALeaverLosesEverything(t *testing.T) {
 		t.Fatalf("got %+v, %v", again, err)
 	}
 	_, err = h.Change(ctx, h.cause, h.workspace, h.bob.ID, func(u *directory.User) error { u.Active = false; return nil })
-	must(t, err)
+	coretest.Must(t, err)
 	if diff := cmp.Diff(before, h.snapshot(t)); diff != "" {
 		t.Fatalf("a second time did something: %s", diff)
 	}
 
 	// Back, but with nothing.
-	must(t, h.Reactivate(ctx, h.cause, h.workspace, h.bob.ID))
-	must(t, h.Reactivate(ctx, h.cause, h.workspace, h.bob.ID))
+	coretest.Must(t, h.Reactivate(ctx, h.cause, h.workspace, h.bob.ID))
+	coretest.Must(t, h.Reactivate(ctx, h.cause, h.workspace, h.bob.ID))
 	if n := h.events(t, core.UserReactivated); n != 1 {
 		t.Fatalf("%d events", n)
 	}
 	for i := range h.accounts {
-		wants(t, h.fill(t, h.bob, i), core.KindDenied, "")
+		coretest.Wants(t, h.fill(t, h.bob, i), core.KindDenied, "")
 	}
 	relist := func(edit func(*lifecycle.TeamEdit)) {
 		t.Helper()
 		_, err := h.ChangeTeam(ctx, h.cause, h.workspace, h.team.ID, func(e *lifecycle.TeamEdit) error { edit(e); return nil })
-		must(t, err)
+		coretest.Must(t, err)
 	}
 	relist(func(e *lifecycle.TeamEdit) { e.DisplayName = "Sales & more" })
-	wants(t, h.fill(t, h.bob, 0), core.KindDenied, "")
+	coretest.Wants(t, h.fill(t, h.bob, 0), core.KindDenied, "")
 	relist(func(e *lifecycle.TeamEdit) { e.Replace = &[]core.ID{h.bob.ID} })
-	must(t, h.fill(t, h.bob, 0)) // the IdP has listed him anew
+	coretest.Must(t, h.fill(t, h.bob, 0)) // the IdP has listed him anew
 	if diff := cmp.Diff(untouched, other.snapshot(t), cmp.FilterPath(jobsOnly, cmp.Ignore())); diff != "" {
 		t.Fatal(diff)
 	}
@@ -190,7 +191,7 @@ func TestChangeToInactiveIsADeprovision(t *testing.T) {
 		u.Active, u.DisplayName = false, "Bob (left)"
 		return nil
 	})
-	must(t, err)
+	coretest.Must(t, err)
 	if after.Active || after.Version != 2 || after.DisplayName != "Bob (left)" {
 		t.Fatalf("got %+v", after)
 	}
@@ -204,18 +205,18 @@ func TestChangeToInactiveIsADeprovision(t *testing.T) {
 	if err != nil || !after.Active || h.events(t, core.UserReactivated) != 1 {
 		t.Fatalf("got %+v, %v", after, err)
 	}
-	wants(t, h.fill(t, h.bob, 0), core.KindDenied, "")
+	coretest.Wants(t, h.fill(t, h.bob, 0), core.KindDenied, "")
 }
 
 func TestRemove(t *testing.T) {
 	h, other := pair(t)
 	ctx := t.Context()
 	h.share(t, 0, accounts.Subject{User: h.bob.ID})
-	wants(t, other.Remove(ctx, other.cause, other.workspace, h.bob.ID, nil), core.KindNotFound, "")
-	must(t, h.Remove(ctx, h.cause, h.workspace, h.bob.ID, nil))
-	wants(t, h.Remove(ctx, h.cause, h.workspace, h.bob.ID, nil), core.KindNotFound, "")
+	coretest.Wants(t, other.Remove(ctx, other.cause, other.workspace, h.bob.ID, nil), core.KindNotFound, "")
+	coretest.Must(t, h.Remove(ctx, h.cause, h.workspace, h.bob.ID, nil))
+	coretest.Wants(t, h.Remove(ctx, h.cause, h.workspace, h.bob.ID, nil), core.KindNotFound, "")
 	_, err := h.Directory.User(ctx, h.DB, h.workspace, h.bob.ID)
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 	if n := h.take(t); n != 1 {
 		t.Fatalf("%d left", n)
 	}
@@ -224,8 +225,8 @@ func TestRemove(t *testing.T) {
 	}
 	again := h.join(t, "bob@example.com") // both names are free again
 	_, err = h.Deprovision(ctx, h.cause, h.workspace, again.ID)
-	must(t, err)
-	must(t, h.Remove(ctx, h.cause, h.workspace, again.ID, nil))
+	coretest.Must(t, err)
+	coretest.Must(t, h.Remove(ctx, h.cause, h.workspace, again.ID, nil))
 	if h.events(t, core.UserDeprovisioned) != 2 || h.events(t, core.UserDeleted) != 2 {
 		t.Fatal("whoever is inactive already is only deleted")
 	}
@@ -258,10 +259,10 @@ func TestTheLastOwnerStays(t *testing.T) {
 	}
 	// Other changes of hers are fine, and so is leaving once somebody else owns the workspace.
 	_, err := h.Change(ctx, h.cause, h.workspace, h.ana.ID, func(u *directory.User) error { u.DisplayName = "Ana"; return nil })
-	must(t, err)
+	coretest.Must(t, err)
 	h.own(t, h.bob.ID)
 	_, err = h.Deprovision(ctx, h.cause, h.workspace, h.ana.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	_, err = h.Deprovision(ctx, h.system, h.workspace, h.bob.ID) // the operator may
-	must(t, err)
+	coretest.Must(t, err)
 }

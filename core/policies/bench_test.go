@@ -6,6 +6,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"postern/core/coretest"
 	"postern/core/policies"
 )
 
@@ -20,40 +21,40 @@ func BenchmarkTick(b *testing.B) {
 		select gen_random_uuid(), @workspace, a.app_id, a.vault_id, 'many' || n
 		from accounts a, generate_series(1, @count) n where a.workspace_id = @workspace and a.id = @like`,
 		pgx.StrictNamedArgs{"workspace": h.workspace, "count": many, "like": h.accounts[0].ID})
-	must(b, err)
+	coretest.Must(b, err)
 	made := h.add(b, policies.Policy{Name: "nightly", Trigger: policies.TriggerSchedule, Enabled: true, Schedule: nightly(b)})
 	_, err = w.DB.Exec(b.Context(), `analyze`)
-	must(b, err)
+	coretest.Must(b, err)
 	again := func() {
 		_, err := w.DB.Exec(b.Context(), `update policies set next = @now where workspace_id = @workspace and id = @id`,
-			pgx.StrictNamedArgs{"workspace": h.workspace, "id": made.ID, "now": w.clock.now()})
-		must(b, err)
+			pgx.StrictNamedArgs{"workspace": h.workspace, "id": made.ID, "now": w.clock.Now()})
+		coretest.Must(b, err)
 	}
 	b.Run("an indexed select", func(b *testing.B) {
 		for b.Loop() {
 			var name string
-			must(b, w.DB.QueryRow(b.Context(), `select username from accounts where workspace_id = $1 and id = $2`, h.workspace, h.accounts[0].ID).Scan(&name))
+			coretest.Must(b, w.DB.QueryRow(b.Context(), `select username from accounts where workspace_id = $1 and id = $2`, h.workspace, h.accounts[0].ID).Scan(&name))
 		}
 	})
 	b.Run("nothing waits", func(b *testing.B) {
 		for b.Loop() {
 			_, err := w.Tick(b.Context())
-			must(b, err)
+			coretest.Must(b, err)
 		}
 	})
 	b.Run("a window is open", func(b *testing.B) {
-		w.clock.set(made.Round.Starts.Add(time.Hour))
+		w.clock.Set(made.Round.Starts.Add(time.Hour))
 		_, err := w.DB.Exec(b.Context(), `update policies set done = (1::bigint << 62) where workspace_id = @workspace`, pgx.StrictNamedArgs{"workspace": h.workspace})
-		must(b, err)
+		coretest.Must(b, err)
 		again()
 		_, err = w.Tick(b.Context())
-		must(b, err)
+		coretest.Must(b, err)
 		for b.Loop() {
 			b.StopTimer()
 			again()
 			b.StartTimer()
 			done, err := w.Tick(b.Context())
-			must(b, err)
+			coretest.Must(b, err)
 			if done > 0 {
 				b.Fatalf("%d were due", done)
 			}
@@ -63,14 +64,14 @@ func BenchmarkTick(b *testing.B) {
 		planned := 0
 		for b.Loop() {
 			b.StopTimer()
-			w.clock.pass(10 * time.Second)
-			if !w.clock.now().Before(made.Round.Ends.Add(-2 * time.Minute)) {
+			w.clock.Pass(10 * time.Second)
+			if !w.clock.Now().Before(made.Round.Ends.Add(-2 * time.Minute)) {
 				b.Fatal("the window is over: ask for fewer rounds")
 			}
 			again()
 			b.StartTimer()
 			done, err := w.Tick(b.Context())
-			must(b, err)
+			coretest.Must(b, err)
 			planned += done
 		}
 		b.ReportMetric(float64(planned)/float64(b.N), "rotations/op")
@@ -78,7 +79,7 @@ func BenchmarkTick(b *testing.B) {
 	b.Run("a preview of 100", func(b *testing.B) {
 		for b.Loop() {
 			found, err := h.Preview(b.Context(), w.DB, h.workspace, made, h.accounts[0].ID, 100)
-			must(b, err)
+			coretest.Must(b, err)
 			if len(found) != 100 {
 				b.Fatal(len(found))
 			}

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/policies"
 )
 
@@ -37,7 +38,7 @@ func TestWhatHoldsAboutTriggersNobodySpokeAbout(t *testing.T) {
 
 func TestPoliciesChooseByScope(t *testing.T) {
 	h, other := pair(t)
-	must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+	coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
 		for _, account := range []int{1, 4} {
 			if _, err := h.Accounts.SetTags(t.Context(), tx, h.system, h.workspace, h.accounts[account].ID, []string{"Prod", "b"}); err != nil {
 				return err
@@ -59,7 +60,7 @@ func TestPoliciesChooseByScope(t *testing.T) {
 		{"accounts", policies.Scope{Covers: policies.Accounts, Accounts: []core.ID{h.accounts[2].ID, h.accounts[3].ID}, Excluded: []core.ID{h.accounts[3].ID}}, []int{2}},
 	} {
 		_, err := h.Change(t.Context(), h.system, h.workspace, made.ID, 0, func(p *policies.Policy) { p.Scope = one.scope })
-		must(t, err)
+		coretest.Must(t, err)
 		if diff := cmp.Diff(one.want, h.chosen(t, policies.TriggerDeprovision)); diff != "" {
 			t.Errorf("%s: %s", one.name, diff)
 		}
@@ -77,13 +78,13 @@ func TestSpacingNeverSparesWhoKnowsThePassword(t *testing.T) {
 	h, _ := pair(t)
 	h.add(t, policies.Policy{Name: "spaced", Trigger: policies.TriggerDeprovision, Enabled: true, Spacing: 2 * time.Hour})
 	_, err := h.DB.Exec(t.Context(), `update accounts set rotated = @now where workspace_id = @workspace and id = any(@accounts)`, pgx.StrictNamedArgs{
-		"workspace": h.workspace, "now": h.clock.now().Add(-time.Hour), "accounts": []core.ID{h.accounts[0].ID, h.accounts[1].ID},
+		"workspace": h.workspace, "now": h.clock.Now().Add(-time.Hour), "accounts": []core.ID{h.accounts[0].ID, h.accounts[1].ID},
 	})
-	must(t, err)
+	coretest.Must(t, err)
 	if diff := cmp.Diff([]int{1, 2, 3, 4, 5}, h.chosen(t, policies.TriggerDeprovision, 1)); diff != "" {
 		t.Error(diff)
 	}
-	h.clock.pass(time.Hour)
+	h.clock.Pass(time.Hour)
 	if found := h.chosen(t, policies.TriggerDeprovision); len(found) != 6 {
 		t.Errorf("after the spacing %v are rotated", found)
 	}
@@ -95,7 +96,7 @@ func TestStatesForbidWhatLocksNobodyOut(t *testing.T) {
 	for i, state := range []string{"desynced", "unmanaged", "app_disabled", "at_risk"} {
 		_, err := h.DB.Exec(t.Context(), `update accounts set state = @state where workspace_id = @workspace and id = @account`,
 			pgx.StrictNamedArgs{"workspace": h.workspace, "account": h.accounts[i].ID, "state": state})
-		must(t, err)
+		coretest.Must(t, err)
 	}
 	if diff := cmp.Diff([]int{3, 4, 5}, h.chosen(t, policies.TriggerOwnerChange, 0)); diff != "" {
 		t.Error(diff)
@@ -108,7 +109,7 @@ func TestStatesForbidWhatLocksNobodyOut(t *testing.T) {
 func TestRotateIsPartOfTheCommand(t *testing.T) {
 	h, other := pair(t)
 	rotate := func(trigger policies.Trigger, logins ...core.ID) (made []core.ID) {
-		must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) (err error) {
+		coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) (err error) {
 			made, err = h.Rotate(t.Context(), tx, h.system, h.workspace, trigger, logins...)
 			return err
 		}))

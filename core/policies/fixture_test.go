@@ -3,7 +3,6 @@ package policies_test
 import (
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/policies"
@@ -21,17 +21,10 @@ import (
 	"postern/core/vault"
 )
 
-// clock is what everybody in a world goes by.
-type clock struct{ at atomic.Int64 }
-
-func (c *clock) now() time.Time           { return time.UnixMicro(c.at.Load()).UTC() }
-func (c *clock) set(at time.Time)         { c.at.Store(at.UnixMicro()) }
-func (c *clock) pass(while time.Duration) { c.at.Add(while.Microseconds()) }
-
 // world is policies on a real database, without workers: what is planned stays planned.
 type world struct {
 	*policies.Policies
-	clock *clock
+	clock *coretest.Clock
 	key   seal.KeyProvider
 }
 
@@ -56,9 +49,8 @@ func open(t testing.TB) *world {
 func on(t testing.TB, db *postgres.DB) *world {
 	t.Helper()
 	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
-	must(t, err)
-	w := &world{clock: &clock{}, key: key}
-	w.clock.set(morning)
+	coretest.Must(t, err)
+	w := &world{clock: coretest.NewClock(morning), key: key}
 	w.Policies = w.another(t, db)
 	return w
 }
@@ -67,11 +59,11 @@ func on(t testing.TB, db *postgres.DB) *world {
 func (w *world) another(t testing.TB, db *postgres.DB) *policies.Policies {
 	t.Helper()
 	queue, err := jobs.NewQueue(db, nil)
-	must(t, err)
-	people := &directory.Directory{DB: db, Now: w.clock.now}
-	logins := &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: w.key, Now: w.clock.now}, Directory: people, Now: w.clock.now}
+	coretest.Must(t, err)
+	people := &directory.Directory{DB: db, Now: w.clock.Now}
+	logins := &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: w.key, Now: w.clock.Now}, Directory: people, Now: w.clock.Now}
 	made := &policies.Policies{
-		DB: db, Accounts: logins, Rotations: &rotation.Rotations{DB: db, Accounts: logins, Queue: queue, Now: w.clock.now}, Now: w.clock.now,
+		DB: db, Accounts: logins, Rotations: &rotation.Rotations{DB: db, Accounts: logins, Queue: queue, Now: w.clock.Now}, Now: w.clock.Now,
 	}
 	logins.Used = made.SignedIn
 	return made
@@ -88,8 +80,8 @@ func pair(t testing.TB) (house, house) {
 func (w *world) house(t testing.TB, slug string, each int) house {
 	t.Helper()
 	ctx := t.Context()
-	h := house{world: w, system: core.NewCause(core.System, w.clock.now())}
-	must(t, w.DB.Tx(ctx, func(tx pgx.Tx) error {
+	h := house{world: w, system: core.NewCause(core.System, w.clock.Now())}
+	coretest.Must(t, w.DB.Tx(ctx, func(tx pgx.Tx) error {
 		h.apps, h.accounts = nil, nil
 		made, err := w.Accounts.Directory.CreateWorkspace(ctx, tx, h.system, slug, slug)
 		if err != nil {
@@ -126,28 +118,11 @@ func (w *world) house(t testing.TB, slug string, each int) house {
 	return h
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wants(t testing.TB, err error, kind core.Kind, field string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("nothing was refused, want %v %q", kind, field)
-	}
-	if got := core.AsError(err); got.Kind != kind || got.Field != field {
-		t.Fatalf("got %v %q (%v), want %v %q", got.Kind, got.Field, err, kind, field)
-	}
-}
-
 // add makes a policy.
 func (h house) add(t testing.TB, wanted policies.Policy) policies.Policy {
 	t.Helper()
 	made, err := h.Create(t.Context(), h.system, h.workspace, wanted)
-	must(t, err)
+	coretest.Must(t, err)
 	return made
 }
 
@@ -155,7 +130,7 @@ func (h house) add(t testing.TB, wanted policies.Policy) policies.Policy {
 func nightly(t testing.TB) *policies.Schedule {
 	t.Helper()
 	schedule, err := policies.ParseSchedule(1, "", nil, nil, "Europe/Berlin", "02:00", "04:00")
-	must(t, err)
+	coretest.Must(t, err)
 	return schedule
 }
 
@@ -163,7 +138,7 @@ func nightly(t testing.TB) *policies.Schedule {
 func (h house) tick(t testing.TB) int {
 	t.Helper()
 	done, err := h.Tick(t.Context())
-	must(t, err)
+	coretest.Must(t, err)
 	return done
 }
 
@@ -175,8 +150,8 @@ func (h house) finish(t testing.TB) {
 		where r.workspace_id = @workspace and r.account_id = a.id and r.finished is null and r.reason <> 'verify'`,
 		`update rotations set state = 'done', finished = @now where workspace_id = @workspace and finished is null`,
 	} {
-		_, err := h.DB.Exec(t.Context(), query, pgx.StrictNamedArgs{"workspace": h.workspace, "now": h.clock.now()})
-		must(t, err)
+		_, err := h.DB.Exec(t.Context(), query, pgx.StrictNamedArgs{"workspace": h.workspace, "now": h.clock.Now()})
+		coretest.Must(t, err)
 	}
 }
 
@@ -188,7 +163,7 @@ func (h house) count(t testing.TB, query string, args pgx.StrictNamedArgs) int {
 		all[name] = value
 	}
 	var number int
-	must(t, h.DB.QueryRow(t.Context(), query, all).Scan(&number))
+	coretest.Must(t, h.DB.QueryRow(t.Context(), query, all).Scan(&number))
 	return number
 }
 
@@ -212,14 +187,14 @@ func (h house) state(t testing.TB, account int, state accounts.State) {
 	t.Helper()
 	_, err := h.DB.Exec(t.Context(), `update accounts set state = @state where workspace_id = @workspace and id = @account`,
 		pgx.StrictNamedArgs{"workspace": h.workspace, "account": h.accounts[account].ID, "state": string(state)})
-	must(t, err)
+	coretest.Must(t, err)
 }
 
 // fill has Ana sign in with an account.
 func (h house) fill(t testing.TB, account int) {
 	t.Helper()
-	_, _, err := h.Accounts.Fill(t.Context(), core.NewCause(h.ana.Actor(), h.clock.now()), h.workspace, h.ana.ID, h.accounts[account].ID)
-	must(t, err)
+	_, _, err := h.Accounts.Fill(t.Context(), core.NewCause(h.ana.Actor(), h.clock.Now()), h.workspace, h.ana.ID, h.accounts[account].ID)
+	coretest.Must(t, err)
 }
 
 // exposed are accounts somebody leaves with; known says whose password they saw.
@@ -239,7 +214,7 @@ func (h house) exposed(known ...int) []accounts.Exposed {
 func (h house) chosen(t testing.TB, trigger policies.Trigger, known ...int) []int {
 	t.Helper()
 	var places []int
-	must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+	coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
 		places = nil
 		found, err := h.Choose(t.Context(), tx, h.workspace, trigger, h.exposed(known...))
 		for _, one := range found {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,12 +29,7 @@ type Policies struct {
 }
 
 // now is the time as PostgreSQL keeps it.
-func (p *Policies) now() time.Time {
-	if p.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return p.Now().UTC().Truncate(time.Microsecond)
-}
+func (p *Policies) now() time.Time { return postgres.Now(p.Now) }
 
 func (p *Policies) wake() {
 	if p.Wake != nil {
@@ -132,7 +128,7 @@ func (p *Policies) Create(ctx context.Context, cause core.Cause, workspace core.
 	wanted.ID, wanted.Version, wanted.Created, wanted.Updated = core.NewID(), 1, now, now
 	wanted.Round = wanted.first(now)
 	return wanted, p.change(ctx, cause, workspace, func(tx pgx.Tx) (core.Event, error) {
-		if err := p.known(ctx, tx, workspace, wanted.Scope); err != nil {
+		if err := wanted.Scope.known(ctx, tx, workspace); err != nil {
 			return core.Event{}, err
 		}
 		if _, err := tx.Exec(ctx, insertPolicy, wanted.args(workspace, now)); err != nil {
@@ -179,7 +175,7 @@ func (p *Policies) Change(ctx context.Context, cause core.Cause, workspace, id c
 		if after = wanted; wanted.text() == before.text() {
 			return core.Event{}, nil
 		}
-		if err := p.known(ctx, tx, workspace, wanted.Scope); err != nil {
+		if err := wanted.Scope.known(ctx, tx, workspace); err != nil {
 			return core.Event{}, err
 		}
 		wanted.Version, wanted.Updated = before.Version+1, now
@@ -227,25 +223,9 @@ func (p *Policies) change(ctx context.Context, cause core.Cause, workspace core.
 	return err
 }
 
-const selectUnknown = `
-select (select count(*) from unnest(@apps::uuid[]) as w (id) where not exists (select from apps a where a.workspace_id = @workspace and a.id = w.id)),
-	(select count(*) from unnest(@accounts::uuid[]) as w (id) where not exists (select from accounts a where a.workspace_id = @workspace and a.id = w.id))`
-
 // known refuses a scope that names what the workspace does not have.
-func (p *Policies) known(ctx context.Context, q postgres.Querier, workspace core.ID, scope Scope) error {
-	var apps, logins int
-	if err := q.QueryRow(ctx, selectUnknown, pgx.StrictNamedArgs{
-		"workspace": workspace, "apps": scope.Apps, "accounts": append(append([]core.ID{}, scope.Accounts...), scope.Excluded...),
-	}).Scan(&apps, &logins); err != nil {
-		return postgres.Classify(err)
-	}
-	switch {
-	case apps > 0:
-		return core.Invalid("apps", "there is no such app in this workspace")
-	case logins > 0:
-		return core.Invalid("accounts", "there is no such account in this workspace")
-	}
-	return nil
+func (s Scope) known(ctx context.Context, q postgres.Querier, workspace core.ID) error {
+	return accounts.Known(ctx, q, workspace, s.Apps, slices.Concat(s.Accounts, s.Excluded))
 }
 
 func taken(err error) error {

@@ -170,7 +170,7 @@ func (p Policy) checked(now time.Time) (Policy, error) {
 
 func (s Scope) checked() (Scope, error) {
 	s.Covers = cmp.Or(s.Covers, All)
-	s.Apps, s.Accounts, s.Excluded = each(s.Apps), each(s.Accounts), each(s.Excluded)
+	s.Apps, s.Accounts, s.Excluded = core.Each(s.Apps), core.Each(s.Accounts), core.Each(s.Excluded)
 	tags, err := accounts.CheckTags(s.Tags)
 	if err != nil {
 		return s, err
@@ -194,17 +194,6 @@ func (s Scope) checked() (Scope, error) {
 		return s, core.Invalid("excluded", "exclude at most %d accounts", maxListed)
 	}
 	return s, nil
-}
-
-// each gives every id once, in the order given.
-func each(ids []core.ID) []core.ID {
-	once := []core.ID{}
-	for _, id := range ids {
-		if !id.IsZero() && !slices.Contains(once, id) {
-			once = append(once, id)
-		}
-	}
-	return once
 }
 
 func control(r rune) bool { return r < ' ' || r == 0x7f }

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/policies"
 )
 
@@ -24,7 +25,7 @@ func TestPoliciesAreKeptAndTold(t *testing.T) {
 		t.Fatalf("kept as %+v %+v", made, made.Schedule)
 	}
 	described, err := h.Describe(ctx, h.DB, h.workspace, made)
-	must(t, err)
+	coretest.Must(t, err)
 	want := "Rotates 3 accounts of Harbour every 90 days, 02:00–04:00 Europe/Berlin, each at most once in 1 hour, next: Sunday 22 November 2026 02:00."
 	if described.Sentence != want || described.Accounts != 3 {
 		t.Errorf("described as %q", described.Sentence)
@@ -32,34 +33,34 @@ func TestPoliciesAreKeptAndTold(t *testing.T) {
 	if _, err := other.Policy(ctx, h.DB, other.workspace, made.ID); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("the other workspace finds it: %v", err)
 	}
-	wants(t, other.Remove(ctx, other.system, other.workspace, made.ID), core.KindNotFound, "")
+	coretest.Wants(t, other.Remove(ctx, other.system, other.workspace, made.ID), core.KindNotFound, "")
 	_, err = other.Change(ctx, other.system, other.workspace, made.ID, 0, func(p *policies.Policy) { p.Name = "mine" })
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 
 	same, err := h.Change(ctx, h.system, h.workspace, made.ID, 1, func(*policies.Policy) {})
-	must(t, err)
+	coretest.Must(t, err)
 	if same.Version != 1 {
 		t.Errorf("a change of nothing is version %d", same.Version)
 	}
-	h.clock.pass(30 * time.Hour)
+	h.clock.Pass(30 * time.Hour)
 	same, err = h.Change(ctx, h.system, h.workspace, made.ID, 1, func(p *policies.Policy) {
 		p.Schedule = &policies.Schedule{Days: 90, Zone: "Europe/Berlin", From: 120, To: 240}
 	})
-	must(t, err)
-	h.clock.set(morning)
+	coretest.Must(t, err)
+	h.clock.Set(morning)
 	if same.Version != 1 || h.events(t, core.PolicyChanged) != 0 {
 		t.Error("a change without a difference counts")
 	}
 	renamed, err := h.Change(ctx, h.system, h.workspace, made.ID, 1, func(p *policies.Policy) { p.Name = "Every quarter" })
-	must(t, err)
+	coretest.Must(t, err)
 	if renamed.Version != 2 || !renamed.Round.Starts.Equal(made.Round.Starts) {
 		t.Errorf("renamed to %+v", renamed)
 	}
 	_, err = h.Change(ctx, h.system, h.workspace, made.ID, 1, func(p *policies.Policy) { p.Enabled = false })
-	wants(t, err, core.KindStale, "")
+	coretest.Wants(t, err, core.KindStale, "")
 	off, err := h.Change(ctx, h.system, h.workspace, made.ID, 2, func(p *policies.Policy) { p.Enabled = false })
-	must(t, err)
-	h.clock.set(made.Round.Starts.Add(time.Hour))
+	coretest.Must(t, err)
+	h.clock.Set(made.Round.Starts.Add(time.Hour))
 	if done := h.tick(t); done != 0 || !off.Round.Day.IsZero() {
 		t.Errorf("a policy that is off rotated %d", done)
 	}
@@ -68,8 +69,8 @@ func TestPoliciesAreKeptAndTold(t *testing.T) {
 	if told != 1 {
 		t.Error("nobody is told what it was before and after")
 	}
-	must(t, h.Remove(ctx, h.system, h.workspace, made.ID))
-	wants(t, h.Remove(ctx, h.system, h.workspace, made.ID), core.KindNotFound, "")
+	coretest.Must(t, h.Remove(ctx, h.system, h.workspace, made.ID))
+	coretest.Wants(t, h.Remove(ctx, h.system, h.workspace, made.ID), core.KindNotFound, "")
 	if h.events(t, core.PolicyCreated) != 1 || h.events(t, core.PolicyRemoved) != 1 || other.events(t, core.PolicyCreated) != 0 {
 		t.Error("told otherwise than it happened")
 	}
@@ -104,16 +105,16 @@ func TestPoliciesThatAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := h.Create(t.Context(), h.system, h.workspace, one.wanted)
-			wants(t, err, one.kind, one.field)
+			coretest.Wants(t, err, one.kind, one.field)
 		})
 	}
-	_, err := h.Create(t.Context(), core.NewCause(h.ana.Actor(), h.clock.now()), h.workspace, policies.Policy{Name: "x", Trigger: policies.TriggerLogout})
+	_, err := h.Create(t.Context(), core.NewCause(h.ana.Actor(), h.clock.Now()), h.workspace, policies.Policy{Name: "x", Trigger: policies.TriggerLogout})
 	if core.KindOf(err) != core.KindDenied {
 		t.Errorf("anybody may add a policy: %v", err)
 	}
 	made := h.add(t, policies.Policy{Name: "one", Trigger: policies.TriggerLogout})
 	_, err = h.Change(t.Context(), h.system, h.workspace, made.ID, 0, func(p *policies.Policy) { p.Trigger = policies.TriggerLinkEnd })
-	wants(t, err, core.KindInvalid, "trigger")
+	coretest.Wants(t, err, core.KindInvalid, "trigger")
 }
 
 // Two administrators change one policy at the same time: one of them is told.
@@ -141,11 +142,11 @@ func TestListHoldsTheDefaultsThatHold(t *testing.T) {
 	h, _ := pair(t)
 	h.add(t, policies.Policy{Name: "never", Trigger: policies.TriggerDeprovision})
 	found, err := h.List(t.Context(), h.DB, h.workspace)
-	must(t, err)
+	coretest.Must(t, err)
 	var told []string
 	for _, one := range found {
 		described, err := h.Describe(t.Context(), h.DB, h.workspace, one)
-		must(t, err)
+		coretest.Must(t, err)
 		told = append(told, described.Sentence)
 	}
 	want := []string{
@@ -168,7 +169,7 @@ func TestPreviewTellsWhatHappens(t *testing.T) {
 	var after core.ID
 	for {
 		page, err := h.Preview(t.Context(), h.DB, h.workspace, draft, after, 7)
-		must(t, err)
+		coretest.Must(t, err)
 		for _, one := range page {
 			if one.When == nil || one.Why != "" {
 				t.Fatalf("%+v", one)
@@ -184,11 +185,11 @@ func TestPreviewTellsWhatHappens(t *testing.T) {
 	}
 	draft.Name = "nightly"
 	made := h.add(t, draft)
-	for h.clock.set(made.Round.Starts); h.clock.now().Before(made.Round.Ends); h.clock.pass(10 * time.Second) {
+	for h.clock.Set(made.Round.Starts); h.clock.Now().Before(made.Round.Ends); h.clock.Pass(10 * time.Second) {
 		h.tick(t)
 	}
 	rows, err := h.DB.Query(t.Context(), `select account_id, created from rotations where workspace_id = $1`, h.workspace)
-	must(t, err)
+	coretest.Must(t, err)
 	var account core.ID
 	var began time.Time
 	count := 0
@@ -199,7 +200,7 @@ func TestPreviewTellsWhatHappens(t *testing.T) {
 		}
 		return nil
 	})
-	must(t, err)
+	coretest.Must(t, err)
 	if count != 36 {
 		t.Errorf("%d rotations", count)
 	}
@@ -208,7 +209,7 @@ func TestPreviewTellsWhatHappens(t *testing.T) {
 	}
 	signIn := policies.Policy{Trigger: policies.TriggerSignIn, Enabled: true}
 	page, err := h.Preview(t.Context(), h.DB, h.workspace, signIn, core.ID{}, 1)
-	must(t, err)
+	coretest.Must(t, err)
 	if len(page) != 1 || page[0].When != nil || page[0].Why != policies.WhyState && page[0].Why != "" && page[0].Why != policies.WhyUnderWay {
 		t.Errorf("after a sign-in: %+v", page)
 	}

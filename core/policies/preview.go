@@ -81,7 +81,7 @@ func (p *Policies) prepared(ctx context.Context, q postgres.Querier, workspace c
 		if policy, err = policy.checked(now); err != nil {
 			return policy, Round{}, err
 		}
-		if err := p.known(ctx, q, workspace, policy.Scope); err != nil {
+		if err := policy.Scope.known(ctx, q, workspace); err != nil {
 			return policy, Round{}, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/policies"
 )
 
@@ -22,7 +23,7 @@ func (h house) many(t testing.TB, count int) {
 		select gen_random_uuid(), @workspace, a.app_id, a.vault_id, 'many' || n
 		from accounts a, generate_series(1, @count) n where a.workspace_id = @workspace and a.id = @like`,
 		pgx.StrictNamedArgs{"workspace": h.workspace, "count": count, "like": h.accounts[0].ID})
-	must(t, err)
+	coretest.Must(t, err)
 }
 
 // once fails unless every account of the house has been rotated so often.
@@ -46,11 +47,11 @@ func TestScheduleRotatesEachAccountOnceWithinItsWindow(t *testing.T) {
 	}
 	for night := range 3 {
 		busiest := 0
-		for h.clock.set(opens.AddDate(0, 0, night).Add(-time.Hour)); h.clock.now().Before(opens.AddDate(0, 0, night).Add(3 * time.Hour)); h.clock.pass(time.Minute) {
+		for h.clock.Set(opens.AddDate(0, 0, night).Add(-time.Hour)); h.clock.Now().Before(opens.AddDate(0, 0, night).Add(3 * time.Hour)); h.clock.Pass(time.Minute) {
 			done := h.tick(t)
 			busiest = max(busiest, done)
-			if open := h.clock.now().Sub(opens.AddDate(0, 0, night)); done > 0 && (open < 0 || open >= 2*time.Hour) {
-				t.Fatalf("%d rotations began at %v, outside the window", done, h.clock.now())
+			if open := h.clock.Now().Sub(opens.AddDate(0, 0, night)); done > 0 && (open < 0 || open >= 2*time.Hour) {
+				t.Fatalf("%d rotations began at %v, outside the window", done, h.clock.Now())
 			}
 		}
 		h.once(t, night+1)
@@ -63,7 +64,7 @@ func TestScheduleRotatesEachAccountOnceWithinItsWindow(t *testing.T) {
 		t.Error("the other workspace rotated")
 	}
 	found, err := h.Policy(t.Context(), h.DB, h.workspace, made.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if found.Round.Planned != 56 || found.Round.Passed != 0 || found.Round.Finished == nil {
 		t.Errorf("the last occurrence is told as %+v", found.Round)
 	}
@@ -73,25 +74,25 @@ func TestMissedScheduleIsMadeUpForOnceInTheNextWindow(t *testing.T) {
 	h, _ := pair(t)
 	h.many(t, 94)
 	schedule, err := policies.ParseSchedule(7, "2026-11-22", nil, nil, "Europe/Berlin", "02:00", "04:00")
-	must(t, err)
+	coretest.Must(t, err)
 	h.add(t, policies.Policy{Name: "weekly", Trigger: policies.TriggerSchedule, Enabled: true, Spacing: 0, Schedule: schedule})
 	opens := time.Date(2026, 11, 22, 1, 0, 0, 0, time.UTC)
-	h.clock.set(opens)
+	h.clock.Set(opens)
 	h.tick(t)
 	for range 60 { // an hour, then nobody runs until the next day
-		h.clock.pass(time.Minute)
+		h.clock.Pass(time.Minute)
 		h.tick(t)
 	}
 	half := h.rotations(t)
 	if half < 25 || half > 75 {
 		t.Fatalf("%d of 100 rotations in half of the window", half)
 	}
-	h.clock.set(opens.Add(30 * time.Hour)) // the next day, between the windows
+	h.clock.Set(opens.Add(30 * time.Hour)) // the next day, between the windows
 	if done := h.tick(t); done != 0 {
 		t.Fatalf("%d rotations began outside the window", done)
 	}
 	busiest := 0
-	for h.clock.set(opens.Add(24*2*time.Hour - time.Minute)); h.clock.now().Before(opens.Add(51 * time.Hour)); h.clock.pass(time.Minute) {
+	for h.clock.Set(opens.Add(24*2*time.Hour - time.Minute)); h.clock.Now().Before(opens.Add(51 * time.Hour)); h.clock.Pass(time.Minute) {
 		busiest = max(busiest, h.tick(t))
 	}
 	h.once(t, 1)
@@ -99,10 +100,10 @@ func TestMissedScheduleIsMadeUpForOnceInTheNextWindow(t *testing.T) {
 		t.Errorf("%d were made up for at once", busiest)
 	}
 	h.finish(t)
-	h.clock.set(opens.AddDate(0, 0, 35).Add(time.Hour)) // five weeks later, in the middle of a window: one of five
+	h.clock.Set(opens.AddDate(0, 0, 35).Add(time.Hour)) // five weeks later, in the middle of a window: one of five
 	for range 70 {
 		h.tick(t)
-		h.clock.pass(time.Minute)
+		h.clock.Pass(time.Minute)
 	}
 	h.once(t, 2)
 }
@@ -120,16 +121,16 @@ func TestSchedulePassesOver(t *testing.T) {
 	rotated := time.Date(2026, 11, 21, 20, 0, 0, 0, time.UTC)
 	_, err := h.DB.Exec(t.Context(), `update accounts set rotated = @at where workspace_id = @workspace and id = @account`,
 		pgx.StrictNamedArgs{"workspace": h.workspace, "account": h.accounts[3].ID, "at": rotated})
-	must(t, err)
+	coretest.Must(t, err)
 	want := map[int]policies.Why{0: policies.WhyState, 1: policies.WhyState, 2: policies.WhyState, 3: policies.WhySpacing, 5: policies.WhyExcluded}
 	told, err := h.Preview(t.Context(), h.DB, h.workspace, made, core.ID{}, 100)
-	must(t, err)
+	coretest.Must(t, err)
 	for i, one := range told {
 		if one.Account != h.accounts[i].ID || one.Why != want[i] || (one.Why == "") != (one.When != nil) || (one.Why == "") != (one.Reason == "") {
 			t.Errorf("account %d is told as %+v", i, one)
 		}
 	}
-	for h.clock.set(made.Round.Starts); h.clock.now().Before(made.Round.Ends); h.clock.pass(time.Minute) {
+	for h.clock.Set(made.Round.Starts); h.clock.Now().Before(made.Round.Ends); h.clock.Pass(time.Minute) {
 		h.tick(t)
 	}
 	for i := range h.accounts {
@@ -148,7 +149,7 @@ func TestSchedulePassesOver(t *testing.T) {
 		t.Error("the other workspace was touched")
 	}
 	found, err := h.Policy(t.Context(), h.DB, h.workspace, made.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if found.Round.Planned != 1 || found.Round.Passed != 4 {
 		t.Errorf("told as %+v", found.Round)
 	}
@@ -171,7 +172,7 @@ func TestManySchedulersAndKills(t *testing.T) {
 	for night := range 2 {
 		var killed atomic.Int64
 		for minute := 0; minute < 120; minute += 3 {
-			w.clock.set(opens.AddDate(0, 0, night).Add(time.Duration(minute) * time.Minute))
+			w.clock.Set(opens.AddDate(0, 0, night).Add(time.Duration(minute) * time.Minute))
 			var work []func()
 			for _, process := range processes {
 				work = append(work, func() {
@@ -187,10 +188,10 @@ func TestManySchedulersAndKills(t *testing.T) {
 			together(work...)
 			// One that lives, or all of them are late. What was killed may hold its locks a little longer.
 			_, err := w.DB.Exec(t.Context(), `select id from policies order by id for update`)
-			must(t, err)
-			w.clock.set(opens.AddDate(0, 0, night).Add(time.Duration(minute+2) * time.Minute))
+			coretest.Must(t, err)
+			w.clock.Set(opens.AddDate(0, 0, night).Add(time.Duration(minute+2) * time.Minute))
 			_, err = w.Tick(t.Context())
-			must(t, err)
+			coretest.Must(t, err)
 		}
 		for _, h := range houses[:2] {
 			h.once(t, night+1)
@@ -215,8 +216,8 @@ func TestNoWorkspaceWaitsForAnothersBacklog(t *testing.T) {
 	}
 	var order []string
 	moving := *w.Policies // a clock that moves with each look
-	moving.Now = func() time.Time { w.clock.pass(time.Millisecond); return w.clock.now() }
-	w.clock.set(time.Date(2026, 11, 22, 2, 59, 0, 0, time.UTC))
+	moving.Now = func() time.Time { w.clock.Pass(time.Millisecond); return w.clock.Now() }
+	w.clock.Set(time.Date(2026, 11, 22, 2, 59, 0, 0, time.UTC))
 	moving.Wake = func() {
 		if small.rotations(t) == 2 && len(order) == 0 {
 			order = append(order, "small")
@@ -225,10 +226,10 @@ func TestNoWorkspaceWaitsForAnothersBacklog(t *testing.T) {
 			}
 		}
 	}
-	_, err := w.DB.Exec(t.Context(), `update policies set next = @now`, pgx.StrictNamedArgs{"now": w.clock.now()})
-	must(t, err)
+	_, err := w.DB.Exec(t.Context(), `update policies set next = @now`, pgx.StrictNamedArgs{"now": w.clock.Now()})
+	coretest.Must(t, err)
 	_, err = moving.Tick(t.Context())
-	must(t, err)
+	coretest.Must(t, err)
 	large.once(t, 1)
 	small.once(t, 1)
 }
@@ -241,12 +242,12 @@ func TestOneThatFailsKeepsNobodyWaiting(t *testing.T) {
 	}
 	_, err := h.DB.Exec(t.Context(), `create function refuse() returns trigger language plpgsql as
 		$$ begin if new.workspace_id = '`+h.workspace.String()+`' then raise 'the disk is full'; end if; return new; end $$`)
-	must(t, err)
+	coretest.Must(t, err)
 	_, err = h.DB.Exec(t.Context(), `create trigger refuse before insert on rotations for each row execute function refuse()`)
-	must(t, err)
-	h.clock.set(time.Date(2026, 11, 22, 2, 57, 0, 0, time.UTC))
-	_, err = h.DB.Exec(t.Context(), `update policies set next = @now`, pgx.StrictNamedArgs{"now": h.clock.now()})
-	must(t, err)
+	coretest.Must(t, err)
+	h.clock.Set(time.Date(2026, 11, 22, 2, 57, 0, 0, time.UTC))
+	_, err = h.DB.Exec(t.Context(), `update policies set next = @now`, pgx.StrictNamedArgs{"now": h.clock.Now()})
+	coretest.Must(t, err)
 	if _, err := h.Tick(t.Context()); err == nil {
 		t.Fatal("nothing failed")
 	}
@@ -254,8 +255,8 @@ func TestOneThatFailsKeepsNobodyWaiting(t *testing.T) {
 		t.Fatalf("%d rotations, %d elsewhere", h.rotations(t), other.rotations(t))
 	}
 	_, err = h.DB.Exec(t.Context(), `drop trigger refuse on rotations`)
-	must(t, err)
-	h.clock.pass(2 * time.Minute)
+	coretest.Must(t, err)
+	h.clock.Pass(2 * time.Minute)
 	h.tick(t)
 	h.once(t, 1)
 }

@@ -7,6 +7,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/policies"
 )
 
@@ -26,14 +27,14 @@ func TestSignInsRotateAfterAWhile(t *testing.T) {
 		Scope: policies.Scope{Covers: policies.Apps, Apps: []core.ID{h.apps[0].ID}},
 	})
 	h.fill(t, 0)
-	h.clock.pass(time.Hour)
+	h.clock.Pass(time.Hour)
 	h.fill(t, 0) // the first one counts
 	h.fill(t, 3) // another app
-	h.clock.pass(3*time.Hour - time.Second)
+	h.clock.Pass(3*time.Hour - time.Second)
 	if done := h.tick(t); done != 0 || h.dues(t) != 1 {
 		t.Fatalf("%d rotations too early, %d wait", done, h.dues(t))
 	}
-	h.clock.pass(time.Second)
+	h.clock.Pass(time.Second)
 	if done := h.tick(t); done != 1 || h.planned(t, h.accounts[0].ID) != 1 || h.dues(t) != 0 {
 		t.Fatalf("%d rotations, %d wait", done, h.dues(t))
 	}
@@ -43,26 +44,26 @@ func TestSignInsRotateAfterAWhile(t *testing.T) {
 	}
 	// Four hours later it is due, but rotated too short ago: it waits for that.
 	h.fill(t, 0)
-	h.clock.pass(5 * time.Hour)
+	h.clock.Pass(5 * time.Hour)
 	if done := h.tick(t); done != 0 || h.dues(t) != 1 {
 		t.Fatalf("%d rotations within the spacing, %d wait", done, h.dues(t))
 	}
-	h.clock.pass(19 * time.Hour)
+	h.clock.Pass(19 * time.Hour)
 	if done := h.tick(t); done != 1 || h.dues(t) != 0 {
 		t.Fatalf("%d rotations after the spacing, %d wait", done, h.dues(t))
 	}
 	h.finish(t)
 	// Changed by somebody else meanwhile: nobody knows it any more, until the next sign-in, from which the delay counts.
 	h.fill(t, 1)
-	h.clock.pass(time.Hour)
-	must(t, h.DB.QueryRow(t.Context(), `update accounts set rotated = $3 where workspace_id = $1 and id = $2 returning 1`, h.workspace, h.accounts[1].ID, h.clock.now()).Scan(new(int)))
-	h.clock.pass(time.Hour)
+	h.clock.Pass(time.Hour)
+	coretest.Must(t, h.DB.QueryRow(t.Context(), `update accounts set rotated = $3 where workspace_id = $1 and id = $2 returning 1`, h.workspace, h.accounts[1].ID, h.clock.Now()).Scan(new(int)))
+	h.clock.Pass(time.Hour)
 	h.fill(t, 1)
-	h.clock.pass(2 * time.Hour)
+	h.clock.Pass(2 * time.Hour)
 	if done := h.tick(t); done != 0 || h.dues(t) != 1 {
 		t.Fatalf("%d rotations for a password nobody knows, %d wait", done, h.dues(t))
 	}
-	h.clock.pass(23 * time.Hour)
+	h.clock.Pass(23 * time.Hour)
 	if done := h.tick(t); done != 1 {
 		t.Fatalf("%d rotations after the second sign-in", done)
 	}
@@ -80,10 +81,10 @@ func TestSignInsWhosePolicyIsGone(t *testing.T) {
 	if h.dues(t) != 4 {
 		t.Fatalf("%d wait", h.dues(t))
 	}
-	must(t, h.Remove(t.Context(), h.system, h.workspace, gone.ID))
+	coretest.Must(t, h.Remove(t.Context(), h.system, h.workspace, gone.ID))
 	_, err := h.Change(t.Context(), h.system, h.workspace, off.ID, 0, func(p *policies.Policy) { p.Enabled = false })
-	must(t, err)
-	h.clock.pass(time.Minute)
+	coretest.Must(t, err)
+	h.clock.Pass(time.Minute)
 	if done := h.tick(t); done != 0 || h.dues(t) != 0 {
 		t.Fatalf("%d rotations, %d wait", done, h.dues(t))
 	}
@@ -96,7 +97,7 @@ func TestSignInsOfTwoPoliciesAndStates(t *testing.T) {
 	h.fill(t, 0)
 	h.fill(t, 1)
 	h.state(t, 1, accounts.AppDisabled)
-	h.clock.pass(time.Second)
+	h.clock.Pass(time.Second)
 	if done := h.tick(t); done != 1 || h.planned(t, h.accounts[0].ID) != 1 || h.planned(t, h.accounts[1].ID) != 0 || h.dues(t) != 0 {
 		t.Fatalf("%d rotations, %d wait", done, h.dues(t))
 	}
@@ -111,12 +112,12 @@ func TestSignInsAreSeenToOnceByMany(t *testing.T) {
 	for _, one := range []house{h, small} {
 		one.add(t, policies.Policy{Name: "after use", Trigger: policies.TriggerSignIn, Enabled: true})
 		for i := range one.accounts {
-			must(t, one.DB.QueryRow(t.Context(), `
+			coretest.Must(t, one.DB.QueryRow(t.Context(), `
 				insert into policy_dues (workspace_id, policy_id, account_id, since, due)
-				select workspace_id, id, $2, $3, $3 from policies where workspace_id = $1 returning 1`, one.workspace, one.accounts[i].ID, w.clock.now()).Scan(new(int)))
+				select workspace_id, id, $2, $3, $3 from policies where workspace_id = $1 returning 1`, one.workspace, one.accounts[i].ID, w.clock.Now()).Scan(new(int)))
 		}
 	}
-	w.clock.pass(time.Minute)
+	w.clock.Pass(time.Minute)
 	var work []func()
 	for range 4 {
 		process := w.another(t, w.DB)

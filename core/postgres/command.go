@@ -45,7 +45,7 @@ func (db *DB) command(ctx context.Context, first func(batch *pgx.Batch), work fu
 	if err := connection.SendBatch(ctx, begin).Close(); err != nil {
 		return err
 	}
-	last, tx := &pgx.Batch{}, begun{connection: connection, statements: &db.statements}
+	last, tx := &pgx.Batch{}, begun{numbering{to: connection, statements: &db.statements}, connection}
 	if err := work(tx, last); err != nil {
 		return err
 	}
@@ -78,33 +78,8 @@ func rollBack(ctx context.Context, connection *pgxpool.Conn) {
 
 // begun is a transaction on a connection.
 type begun struct {
-	pgx.Tx     // nil: what is not below is no part of it
+	numbering  // without a Tx: what is not below is no part of it
 	connection *pgxpool.Conn
-	statements *statements
-}
-
-// Exec implements pgx.Tx.
-func (t begun) Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error) {
-	sql, arguments = t.statements.numbered(ctx, sql, arguments)
-	return t.connection.Exec(ctx, sql, arguments...)
-}
-
-// Query implements pgx.Tx.
-func (t begun) Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error) {
-	sql, arguments = t.statements.numbered(ctx, sql, arguments)
-	return t.connection.Query(ctx, sql, arguments...)
-}
-
-// QueryRow implements pgx.Tx.
-func (t begun) QueryRow(ctx context.Context, sql string, arguments ...any) pgx.Row {
-	sql, arguments = t.statements.numbered(ctx, sql, arguments)
-	return t.connection.QueryRow(ctx, sql, arguments...)
-}
-
-// SendBatch implements pgx.Tx.
-func (t begun) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults {
-	t.statements.number(ctx, batch)
-	return t.connection.SendBatch(ctx, batch)
 }
 
 // CopyFrom implements pgx.Tx.

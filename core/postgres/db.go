@@ -96,7 +96,9 @@ func (db *DB) Tx(ctx context.Context, work func(tx pgx.Tx) error) error {
 			return check(ctx, tx)
 		}
 	}
-	return again(ctx, func() error { return pgx.BeginFunc(ctx, db.Pool, work) })
+	return again(ctx, func() error {
+		return pgx.BeginFunc(ctx, db.Pool, func(tx pgx.Tx) error { return work(numbering{tx, tx, &db.statements}) })
+	})
 }
 
 // Batch is Tx for statements that need no answer of each other: what work queues is one transaction

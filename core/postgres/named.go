@@ -86,20 +86,65 @@ func (s *statements) number(ctx context.Context, batch *pgx.Batch) {
 	}
 }
 
+// sender takes statements: a pool, a connection or a transaction.
+type sender interface {
+	Querier
+	SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults
+}
+
+// numbering sends statements that were read once. It is a transaction as far as its Tx is one.
+type numbering struct {
+	pgx.Tx
+	to         sender
+	statements *statements
+}
+
+// Exec implements pgx.Tx.
+func (n numbering) Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error) {
+	sql, arguments = n.statements.numbered(ctx, sql, arguments)
+	return n.to.Exec(ctx, sql, arguments...)
+}
+
+// Query implements pgx.Tx.
+func (n numbering) Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error) {
+	sql, arguments = n.statements.numbered(ctx, sql, arguments)
+	return n.to.Query(ctx, sql, arguments...)
+}
+
+// QueryRow implements pgx.Tx.
+func (n numbering) QueryRow(ctx context.Context, sql string, arguments ...any) pgx.Row {
+	sql, arguments = n.statements.numbered(ctx, sql, arguments)
+	return n.to.QueryRow(ctx, sql, arguments...)
+}
+
+// SendBatch implements pgx.Tx.
+func (n numbering) SendBatch(ctx context.Context, batch *pgx.Batch) pgx.BatchResults {
+	n.statements.number(ctx, batch)
+	return n.to.SendBatch(ctx, batch)
+}
+
+// Begin implements pgx.Tx.
+func (n numbering) Begin(ctx context.Context) (pgx.Tx, error) {
+	part, err := n.Tx.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return numbering{part, part, n.statements}, nil
+}
+
+func (db *DB) sent() numbering { return numbering{to: db.Pool, statements: &db.statements} }
+
 // Query is the pool's, for statements with named arguments too.
 func (db *DB) Query(ctx context.Context, sql string, arguments ...any) (pgx.Rows, error) {
-	sql, arguments = db.statements.numbered(ctx, sql, arguments)
-	return db.Pool.Query(ctx, sql, arguments...)
+	return db.sent().Query(ctx, sql, arguments...)
 }
 
 // QueryRow is the pool's, for statements with named arguments too.
 func (db *DB) QueryRow(ctx context.Context, sql string, arguments ...any) pgx.Row {
-	sql, arguments = db.statements.numbered(ctx, sql, arguments)
-	return db.Pool.QueryRow(ctx, sql, arguments...)
+	return db.sent().QueryRow(ctx, sql, arguments...)
 }
 
 // Exec is the pool's, for statements with named arguments too.
 func (db *DB) Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error) {
-	sql, arguments = db.statements.numbered(ctx, sql, arguments)
-	return db.Pool.Exec(ctx, sql, arguments...)
+	return db.sent().Exec(ctx, sql, arguments...)
 }

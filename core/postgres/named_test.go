@@ -38,6 +38,12 @@ func TestNamedArguments(t *testing.T) {
 		if err != nil || got != want {
 			t.Fatalf("in a command: %q, %v", got, err)
 		}
+		err = db.Tx(t.Context(), func(tx pgx.Tx) error {
+			return pgx.BeginFunc(t.Context(), tx, func(part pgx.Tx) error { return part.QueryRow(t.Context(), sql, args).Scan(&got) })
+		})
+		if err != nil || got != want {
+			t.Fatalf("in a part of a transaction: %q, %v", got, err)
+		}
 	}
 	// What is wrong is told as pgx tells it, known statement or not.
 	for _, wrong := range []pgx.StrictNamedArgs{{"a": "1"}, {"a": "1", "b": "2", "c": "3"}, {"a": "1", "x": "2"}} {

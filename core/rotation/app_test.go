@@ -8,28 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"postern/core/coretest"
 	"postern/core/rotation"
 	"postern/core/seal"
 )
-
-// clock is the time of a test: it moves only when something happens.
-type clock struct {
-	lock sync.Mutex
-	time time.Time
-}
-
-func (c *clock) now() time.Time {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	return c.time
-}
-
-func (c *clock) pass(d time.Duration) time.Time {
-	c.lock.Lock()
-	defer c.lock.Unlock()
-	c.time = c.time.Add(max(d, 0))
-	return c.time
-}
 
 // behaviour is how the simulated app treats one change request.
 type behaviour string
@@ -59,7 +41,7 @@ var behaviours = []behaviour{
 // application is one account in an app that lives outside Postern: it survives every crash.
 type application struct {
 	t     testing.TB
-	clock *clock
+	clock *coretest.Clock
 
 	lock      sync.Mutex
 	password  string
@@ -70,9 +52,15 @@ type application struct {
 	had       []string // every password it ever had
 	also      string   // accepted beside the password
 	signIn    rotation.Outcome
+	admin     string           // whose password sets this one's
+	adminSays rotation.Outcome // what it says of the administrator; empty: it looks at the password
+	admins    int              // how often its administrator was turned away
 	// check is called with every password the app takes.
 	check func(password string)
 }
+
+// anyPassword stands for the current one in a change that an administrator makes.
+const anyPassword = "whatever it is"
 
 type change struct {
 	current, next string
@@ -81,7 +69,7 @@ type change struct {
 
 // settle applies what is due.
 func (a *application) settle() {
-	now := a.clock.now()
+	now := a.clock.Now()
 	a.pending = slices.DeleteFunc(a.pending, func(c change) bool {
 		if c.due.After(now) {
 			return false
@@ -92,7 +80,7 @@ func (a *application) settle() {
 }
 
 func (a *application) apply(current, next string) {
-	if a.password != current {
+	if current != anyPassword && a.password != current {
 		return
 	}
 	a.password = next
@@ -106,7 +94,7 @@ func (a *application) apply(current, next string) {
 func (a *application) enter(password string) rotation.Outcome {
 	a.lock.Lock()
 	defer a.lock.Unlock()
-	a.clock.pass(100 * time.Millisecond)
+	a.clock.Pass(100 * time.Millisecond)
 	a.settle()
 	if a.signIn != "" {
 		return a.signIn
@@ -114,7 +102,7 @@ func (a *application) enter(password string) rotation.Outcome {
 	if password == a.password || a.also != "" && password == a.also {
 		return rotation.Accepted
 	}
-	a.failures = append(a.failures, a.clock.now())
+	a.failures = append(a.failures, a.clock.Now())
 	return rotation.Rejected
 }
 
@@ -202,7 +190,7 @@ var gone = rotation.Report{Outcome: rotation.Unknown, Detail: "the process is de
 
 func (s *simulated) report(outcome rotation.Outcome, released bool) rotation.Report {
 	return rotation.Report{
-		Outcome: outcome, Finished: s.app.clock.now(), Hosts: []string{"app.example", "cdn.example"}, Agent: "Simulated/1", Released: released,
+		Outcome: outcome, Finished: s.app.clock.Now(), Hosts: []string{"app.example", "cdn.example"}, Agent: "Simulated/1", Released: released,
 	}
 }
 
@@ -240,20 +228,61 @@ func (s *simulated) Change(ctx context.Context, _ rotation.Target, current rotat
 		return s.report(rotation.TimedOut, false)
 	case dropsSignIn:
 		app.lock.Lock()
-		app.failures = append(app.failures, app.clock.pass(100*time.Millisecond))
+		app.failures = append(app.failures, app.clock.Pass(100*time.Millisecond))
 		app.lock.Unlock()
 		return s.report(rotation.Rejected, false)
 	}
 	if outcome := app.enter(current.Password.Reveal()); outcome != rotation.Accepted {
 		return s.report(outcome, false)
 	}
+	return s.send(ctx, life, behaves, current.Password.Reveal(), next, release)
+}
+
+// Reset implements rotation.Resetter. Of what an app can do to a change some can only be done to who signs in for it.
+func (s *simulated) Reset(ctx context.Context, _ rotation.Target, admin rotation.Credential, _ string, next seal.Secret, release func(ctx context.Context) error) rotation.Report {
+	life, app := lifeOf(ctx), s.app
+	if !life.tick() {
+		return gone
+	}
+	app.lock.Lock()
+	behaves := obeys
+	if len(app.behaviour) > 0 {
+		behaves, app.behaviour = app.behaviour[0], app.behaviour[1:]
+	}
+	says := app.adminSays
+	if says == "" && admin.Password.Reveal() != app.admin {
+		says = rotation.AdminRejected
+	}
+	if says == rotation.AdminRejected {
+		app.admins++
+	}
+	app.clock.Pass(100 * time.Millisecond)
+	app.lock.Unlock()
+	stage := func(report rotation.Report) rotation.Report {
+		report.Stage = rotation.StageSignIn
+		return report
+	}
+	switch {
+	case says != "":
+		return stage(s.report(says, false))
+	case behaves == hangs:
+		return stage(s.report(rotation.TimedOut, false))
+	case behaves == dropsSignIn:
+		return stage(s.report(rotation.Unreachable, false))
+	}
+	return s.send(ctx, life, behaves, anyPassword, next, release)
+}
+
+// send is a change request, held at the gate and then sent.
+func (s *simulated) send(ctx context.Context, life *life, behaves behaviour, current string, next seal.Secret, release func(ctx context.Context) error) rotation.Report {
+	app := s.app
 	switch behaves {
 	case mangles:
 		return s.report(rotation.NotSent, false)
 	case refusesPage:
 		return s.report(rotation.Refused, false)
 	case goesRound:
-		app.receive(obeys, current.Password.Reveal(), next.Reveal())
+		app.receive(obeys, current, next.Reveal())
 		report := s.report(rotation.Unknown, false)
 		report.Stage = rotation.StageSubmit
 		return report
@@ -270,13 +299,13 @@ func (s *simulated) Change(ctx context.Context, _ rotation.Target, current rotat
 	if !life.tick() { // released, and never left
 		return gone
 	}
-	outcome := app.receive(behaves, current.Password.Reveal(), next.Reveal())
+	outcome := app.receive(behaves, current, next.Reveal())
 	if !life.tick() { // done, and nobody heard
 		return gone
 	}
 	report := s.report(outcome, true)
 	if s.detail != nil {
-		report.Detail = s.detail(current.Password.Reveal(), next.Reveal())
+		report.Detail = s.detail(current, next.Reveal())
 		report.Model, _ = json.Marshal(report.Detail)
 	}
 	return report
@@ -287,7 +316,7 @@ func (a *application) receive(behaves behaviour, current, next string) rotation.
 	a.lock.Lock()
 	defer a.lock.Unlock()
 	a.submitted++
-	now := a.clock.pass(100 * time.Millisecond)
+	now := a.clock.Pass(100 * time.Millisecond)
 	if a.check != nil {
 		a.check(next)
 	}

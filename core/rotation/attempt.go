@@ -40,6 +40,7 @@ type attempt struct {
 	account   accounts.Account
 	app       accounts.App
 	connector Connector
+	asked     bool // the sign-in under way was asked for a one-time code
 }
 
 func (r *Rotations) advance(ctx context.Context, workspace, id core.ID, wake int) error {
@@ -62,9 +63,7 @@ func (r *Rotations) advance(ctx context.Context, workspace, id core.ID, wake int
 	switch {
 	case err == nil:
 		log.Info("rotation rests", "state", a.progress.State, "detail", a.progress.Detail, "next_attempt", a.progress.NextAttempt)
-		if a.Rested != nil {
-			a.Rested(a.progress.Rotation)
-		}
+		a.meter().Rested(a.app, a.progress.Rotation)
 		return a.again()
 	case errors.Is(err, errFenced) || errors.Is(context.Cause(working), errFenced):
 		return jobs.Snooze(busy)
@@ -114,10 +113,16 @@ func (a *attempt) next(ctx context.Context) error {
 		return a.proveOld(ctx)
 	case p.Pass != passNone:
 		return a.probe(ctx)
+	case len(p.Factors) > 0:
+		return a.proveFactor(ctx)
+	case p.Reason == ReasonEnrol:
+		return a.enrol(ctx)
 	case p.Reason == ReasonVerify:
 		return a.verify(ctx)
 	case p.Candidate == 0:
 		return a.store(ctx)
+	case !p.Administrator.IsZero():
+		return a.reset(ctx)
 	}
 	return a.change(ctx)
 }
@@ -130,6 +135,11 @@ func (a *attempt) find(ctx context.Context) (err error) {
 	if a.app, err = a.Accounts.App(ctx, a.DB, a.progress.Workspace, a.account.App); err != nil {
 		return err
 	}
+	if a.account.State == accounts.Unmanaged && a.progress.NewAccepted == nil && a.progress.Pass == passNone {
+		return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+			return a.block(ctx, tx, p, "Nobody keeps this password up to date. Take the account under management again; the rotation then goes on.", nil)
+		})
+	}
 	known := false
 	if a.connector, known = a.Connectors[a.app.Connector]; !known {
 		return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
@@ -139,17 +149,36 @@ func (a *attempt) find(ctx context.Context) (err error) {
 	return nil
 }
 
-func (a *attempt) target() Target {
+func (a *attempt) target() Target { return a.targetOf(a.account, a.app) }
+
+func (r *Rotations) targetOf(account accounts.Account, app accounts.App) Target {
 	return Target{
-		Workspace: a.account.Workspace, Account: a.account.ID, AppName: a.app.Name, Domains: slices.Clone(a.app.Domains),
-		SignInURL: a.app.SignInURL, ChangeURL: a.app.ChangeURL, Settings: slices.Clone(a.app.Settings), AllowPrivate: a.AllowPrivate,
+		Workspace: account.Workspace, Account: account.ID, AppName: app.Name, Domains: slices.Clone(app.Domains),
+		SignInURL: app.SignInURL, ChangeURL: app.ChangeURL, Settings: slices.Clone(app.Settings), AllowPrivate: r.AllowPrivate,
+		PasswordRules: app.PasswordRules,
 	}
 }
 
 // credential reads a password from the vault: nothing a rotation needs lives only in memory.
 func (a *attempt) credential(ctx context.Context, version int) (Credential, error) {
-	password, err := a.Accounts.Password(ctx, a.DB, a.account.Workspace, a.account.ID, version)
-	return Credential{Username: a.account.Username, Password: password}, err
+	given, err := a.Rotations.credential(ctx, a.account, version)
+	if err != nil {
+		return Credential{}, err
+	}
+	a.asked = false
+	code := given.Code
+	if len(a.progress.Factors) > 0 {
+		factor := a.progress.Factors[0]
+		code = func(ctx context.Context) (seal.Secret, error) { return a.candidateCode(ctx, a.account, factor) }
+		given.Sent = false
+	}
+	if code != nil {
+		given.Code = func(ctx context.Context) (seal.Secret, error) {
+			a.asked = true
+			return code(ctx)
+		}
+	}
+	return given, nil
 }
 
 // current is the version labelled so. An account always has one.
@@ -162,17 +191,3 @@ func (a *attempt) current(versions []accounts.Version) (accounts.Version, error)
 }
 
 func noRows(err error) bool { return errors.Is(err, pgx.ErrNoRows) }
-
-// policy is what the next candidate is like, after an app refused some by its rules.
-func policy(refusals int) (seal.PasswordPolicy, bool) {
-	policies := [...]seal.PasswordPolicy{
-		{},
-		{Length: 20, AllowedSymbols: "-_"},
-		{Length: 16, Classes: seal.Lower | seal.Upper | seal.Digits},
-		{Length: 12},
-	}
-	if refusals >= len(policies) {
-		return seal.PasswordPolicy{}, false
-	}
-	return policies[refusals], true
-}

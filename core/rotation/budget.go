@@ -22,9 +22,9 @@ insert into sign_in_attempts (id, workspace_id, account_id, version, at) values 
 // reserve takes one sign-in out of an account's budget before it is made, so that a worker that
 // dies in the middle of it does not make it again for nothing. If the budget is spent it returns
 // when there will be room.
-func reserve(ctx context.Context, tx pgx.Tx, p *progress, version int, now time.Time, options Options) (attempt core.ID, free time.Time, err error) {
+func reserve(ctx context.Context, tx pgx.Tx, workspace, account core.ID, version int, now time.Time, options Options) (attempt core.ID, free time.Time, err error) {
 	args := pgx.StrictNamedArgs{
-		"workspace": p.Workspace, "account": p.Account, "since": now.Add(-options.FailedWindow), "allowed": options.FailedSignIns,
+		"workspace": workspace, "account": account, "since": now.Add(-options.FailedWindow), "allowed": options.FailedSignIns,
 	}
 	var oldest time.Time
 	switch err := tx.QueryRow(ctx, selectSlot, args).Scan(&oldest); {
@@ -35,7 +35,7 @@ func reserve(ctx context.Context, tx pgx.Tx, p *progress, version int, now time.
 	}
 	attempt = core.NewID()
 	_, err = tx.Exec(ctx, insertAttempt, pgx.StrictNamedArgs{
-		"id": attempt, "workspace": p.Workspace, "account": p.Account, "version": version, "now": now,
+		"id": attempt, "workspace": workspace, "account": account, "version": version, "now": now,
 	})
 	return attempt, time.Time{}, err
 }
@@ -50,19 +50,19 @@ const rejectAttempt = `update sign_in_attempts set rejected = true where workspa
 const withdrawAttempt = `delete from sign_in_attempts where workspace_id = @workspace and account_id = @account and id = @id`
 
 // settle records how a reserved sign-in ended. One that may have counted at the app stays counted.
-func settle(ctx context.Context, tx pgx.Tx, p *progress, attempt core.ID, outcome Outcome) error {
+func settle(ctx context.Context, tx pgx.Tx, workspace, account, attempt core.ID, outcome Outcome) error {
 	query := ""
 	switch outcome {
 	case Accepted, MustChange, Applied, Refused:
 		query = acceptAttempts
-	case Rejected, Locked:
+	case Rejected, Locked, Disabled:
 		query = rejectAttempt
 	case NotSent, FormNotFound, Challenge, Unreachable:
 		query = withdrawAttempt
 	default:
 		return nil // Unknown, TimedOut
 	}
-	_, err := tx.Exec(ctx, query, pgx.StrictNamedArgs{"workspace": p.Workspace, "account": p.Account, "id": attempt})
+	_, err := tx.Exec(ctx, query, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "id": attempt})
 	return err
 }
 

@@ -9,31 +9,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
-	"postern/core/seal"
 )
-
-// store makes a candidate and commits it, sealed, before anything goes near the app.
-func (a *attempt) store(ctx context.Context) error {
-	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
-		wanted, ok := policy(p.Refusals)
-		if !ok {
-			return a.block(ctx, tx, p, "The app refuses every password Postern makes. Tell its rules, or change the password by hand.", nil)
-		}
-		version, err := a.Accounts.AddCandidate(ctx, tx, p.Workspace, p.Account, seal.GeneratePassword(wanted))
-		if err != nil {
-			return err
-		}
-		first := p.Refusals == 0 && p.State != StateDrifted
-		p.Candidate, p.Submitted, p.Answer = version, nil, ""
-		if err := p.step(ctx, tx, a.now(), StateStored, versionWords(version)+" is stored", nil); err != nil {
-			return err
-		}
-		if !first {
-			return nil
-		}
-		return p.tell(ctx, tx, core.NewEvent(core.RotationStarted, p.Workspace, p.Cause, a.now(), p.targets(a.account)...))
-	})
-}
 
 // change has the connector ask the app for the candidate. The request leaves only after Submitted
 // has committed under this worker's fence; from then on only probing tells what came of it.
@@ -41,6 +17,9 @@ func (a *attempt) change(ctx context.Context) error {
 	changer, ok := a.connector.(Changer)
 	if !ok {
 		return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+			if handed, err := a.reconcile(ctx, tx, p, "The connector "+a.app.Connector+" changes no passwords.", nil); handed {
+				return err
+			}
 			return a.block(ctx, tx, p, "The connector "+a.app.Connector+" cannot change passwords. Change this one by hand and store it.", nil)
 		})
 	}
@@ -54,7 +33,7 @@ func (a *attempt) change(ctx context.Context) error {
 	}
 	var attempt core.ID
 	err = a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
-		reserved, free, err := reserve(ctx, tx, p, old.Version, a.now(), a.options)
+		reserved, free, err := reserve(ctx, tx, p.Workspace, p.Account, old.Version, a.now(), a.options)
 		if err != nil {
 			return err
 		}
@@ -85,28 +64,42 @@ func (a *attempt) change(ctx context.Context) error {
 
 	started := a.now()
 	gate := gate{attempt: a, reserved: attempt}
-	trying, stop := context.WithTimeout(ctx, a.options.ChangeTimeout)
+	trying, stop := context.WithTimeout(ctx, patience(a.options.ChangeTimeout, current))
 	report := changer.Change(trying, a.target(), current, next.Password, gate.release)
 	stop()
 	report = cleaned(report, started, a.now(), current.Password, next.Password)
+	a.meter().Tried(a.app.Connector, true, report.Outcome)
+	switch {
+	case gate.err != nil:
+		a.meter().Shut(a.app.Connector, KeeperLease)
+	case report.Outcome == NotSent && report.Stage == StageSubmit && !gate.opened:
+		a.meter().Shut(a.app.Connector, KeeperPage)
+	}
 	if errors.Is(gate.err, errFenced) {
 		return errFenced
+	}
+	news, impossible, err := a.heed(ctx, report)
+	if err != nil {
+		return err
 	}
 	kept := a.evidence(report, old.Version)
 	broken := ctx.Err() != nil // then the report says nothing about the app
 	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
 		p.met(report)
+		if report.Outcome == Refused {
+			p.refused(report, news)
+		}
 		if gate.opened || report.Released || report.Outcome == Applied || p.Pass != passNone {
 			return a.sent(ctx, tx, p, report, kept)
 		}
 		if report.Outcome == Unknown && report.Stage == StageSubmit {
 			// The form was reached and filled in, and what the page then sent passed no gate: in doubt it left.
-			if err := settle(ctx, tx, p, attempt, Accepted); err != nil {
+			if err := settle(ctx, tx, p.Workspace, p.Account, attempt, Accepted); err != nil {
 				return err
 			}
 			return a.sent(ctx, tx, p, report, kept)
 		}
-		if err := settle(ctx, tx, p, attempt, report.Outcome); err != nil {
+		if err := settle(ctx, tx, p.Workspace, p.Account, attempt, report.Outcome); err != nil {
 			return err
 		}
 		switch {
@@ -115,10 +108,16 @@ func (a *attempt) change(ctx context.Context) error {
 		case report.Outcome == Refused:
 			// The page itself does not take it, and it was never sent: another one is made.
 			p.Candidate, p.Submitted, p.Answer = 0, nil, ""
-			p.Refusals++
+			if impossible != "" {
+				return a.block(ctx, tx, p, impossible, kept)
+			}
 			return p.step(ctx, tx, a.now(), StateNotSent, words(report), kept)
 		case broken:
 			return p.step(ctx, tx, a.now(), StateNotSent, "", kept)
+		case report.Outcome == MustChange:
+			if handed, err := a.reconcile(ctx, tx, p, words(report), kept); handed {
+				return err
+			}
 		}
 		return a.hindered(ctx, tx, p, StateNotSent, report, kept)
 	})
@@ -127,7 +126,7 @@ func (a *attempt) change(ctx context.Context) error {
 // gate is what a connector holds the change request at.
 type gate struct {
 	*attempt
-	reserved core.ID
+	reserved core.ID // of the account's own sign-ins; zero: somebody else signed in
 	called   bool
 	opened   bool
 	err      error
@@ -152,9 +151,12 @@ func (g *gate) release(ctx context.Context) error {
 		now := g.now()
 		p.Submitted, p.Answer = &now, ""
 		p.Pass, p.Probed = passFirst, &now
-		// The form is reached, so the app let the current password in.
-		if err := settle(ctx, tx, p, g.reserved, Accepted); err != nil {
-			return err
+		if !g.reserved.IsZero() {
+			p.Administrator = core.ID{} // who asked for one meanwhile has the candidate sent by the account itself
+			// The form is reached, so the app let the current password in.
+			if err := settle(ctx, tx, p.Workspace, p.Account, g.reserved, Accepted); err != nil {
+				return err
+			}
 		}
 		return p.step(ctx, tx, now, StateSubmitted, "", nil)
 	})
@@ -189,7 +191,7 @@ func (a *attempt) turnedAway(ctx context.Context, tx pgx.Tx, p *progress, report
 	default:
 		p.Pass, p.Probed = passLast, &started
 	}
-	if err := a.Accounts.SetState(ctx, tx, p.Cause, p.Workspace, p.Account, accounts.DesyncSuspected, words(report)); err != nil {
+	if err := a.learn(ctx, tx, p, accounts.SignInDoubted, words(report)); err != nil {
 		return err
 	}
 	return p.step(ctx, tx, now, StateProbing, words(report), kept)

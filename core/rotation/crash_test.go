@@ -39,7 +39,7 @@ func TestNoCrashLosesAPassword(t *testing.T) {
 					t.Errorf("killed at %d of %d, then finished: %v (%v)", at, points, err, s.states(id))
 				}
 				executions.Add(1)
-				h.clock.pass(time.Hour)
+				h.clock.Pass(time.Hour)
 			}
 		})
 	}

@@ -3,13 +3,17 @@
 //	planned ─► stored ─► armed ─► submitted ─► probing ─► new_proven ─► old_dead ─► done
 //	             ▲         │                     ├─► unchanged  the old one still works: wait, retry the same candidate
 //	             │         └─► not_sent          ├─► drifted    one from history works: adopt it, then rotate
-//	             └───────────────┘               └─► unknown    none works ─► blocked: a person is asked
+//	             └───────────────┘               └─► unknown    none works ─► reconciling: an administrator of the app sets the
+//	                                                            candidate ─► armed; without one ─► blocked: a person is asked
 //
 // A password that an app may have is never lost: a candidate is sealed and committed before the app
 // is even visited, no version is ever removed, and the request that carries it leaves only after the
 // row saying so has committed. So a worker may die between any two instructions; the next one reads
 // the row and knows what may have happened. What the app's page says is evidence. The outcome is two
 // fresh sign-ins: the new password accepted, and right after it the old one refused.
+//
+// The same row and its worker turn on an account's second factor, where that is wanted: the secret the app shows is stored
+// before the first code leaves, and a fresh sign-in that was asked for a code proves it. The password stays as it is.
 //
 // One worker at a time drives a rotation, under a lease with a fencing number that is checked in
 // every transaction and last of all when the change request is held at the connector's gate.

@@ -14,6 +14,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/postgres"
@@ -26,7 +27,7 @@ import (
 // house is a database with two workspaces that hold the same app.
 type house struct {
 	db        *postgres.DB
-	clock     *clock
+	clock     *coretest.Clock
 	accounts  *accounts.Accounts
 	queue     *jobs.Queue
 	workspace [2]core.ID
@@ -51,13 +52,13 @@ func build(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	h := &house{db: &postgres.DB{Pool: pool}, clock: &clock{time: system.Received}}
+	h := &house{db: &postgres.DB{Pool: pool}, clock: coretest.NewClock(system.Received)}
 	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	people := &directory.Directory{DB: h.db, Now: h.clock.now}
-	h.accounts = &accounts.Accounts{DB: h.db, Vault: &vault.Vault{DB: h.db, Keys: key}, Directory: people, Now: h.clock.now}
+	people := &directory.Directory{DB: h.db, Now: h.clock.Now}
+	h.accounts = &accounts.Accounts{DB: h.db, Vault: &vault.Vault{DB: h.db, Keys: key}, Directory: people, Now: h.clock.Now}
 	if h.queue, err = jobs.NewQueue(h.db, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -102,8 +103,11 @@ type subject struct {
 	account   core.ID
 	app       *application
 	connector *simulated
+	talks     rotation.Connector // to the app; nil: connector does
 	options   rotation.Options
 	original  string
+	admin     core.ID // the app's reconcile account, if it was given one
+	elsewhere string  // what somebody set at the app, if they did
 }
 
 // open makes an account in workspace i whose stored password is the app's, unless given another.
@@ -121,7 +125,7 @@ func (h *house) open(t testing.TB, i int, behaves ...behaviour) *subject {
 			return err
 		}
 		s.account = made.ID
-		return h.accounts.MarkProven(ctx, tx, s.workspace, s.account, 1, h.clock.now())
+		return h.accounts.MarkProven(ctx, tx, s.workspace, s.account, 1, h.clock.Now())
 	})
 	s.app.check = func(password string) {
 		if !slices.Contains(s.stored(), password) {
@@ -131,11 +135,52 @@ func (h *house) open(t testing.TB, i int, behaves ...behaviour) *subject {
 	return s
 }
 
+// administered has the app name an account that sets the others' passwords.
+func (s *subject) administered() {
+	s.t.Helper()
+	number := s.number.Add(1)
+	s.app.admin = fmt.Sprintf("Administrator-%d", number)
+	at := slices.Index(s.house.workspace[:], s.workspace)
+	s.tx(s.t, func(ctx context.Context, tx pgx.Tx) error {
+		made, err := s.accounts.CreateAccount(ctx, tx, system, s.workspace, accounts.NewAccount{
+			App: s.house.app[at], Username: fmt.Sprintf("admin-%d", number), Password: seal.NewSecret(s.app.admin), Owner: s.owner[at],
+		})
+		if err != nil {
+			return err
+		}
+		s.admin = made.ID
+		return nil
+	})
+	s.administer(s.admin)
+}
+
+// administer names the account that sets the others' passwords; zero: none.
+func (s *subject) administer(account core.ID) {
+	s.t.Helper()
+	app := s.house.app[slices.Index(s.house.workspace[:], s.workspace)]
+	s.tx(s.t, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := s.accounts.SetReconcileAccount(ctx, tx, system, s.workspace, app, account)
+		return err
+	})
+}
+
+// lost has somebody set a password at the app that is in no vault.
+func (s *subject) lost() {
+	s.app.lock.Lock()
+	defer s.app.lock.Unlock()
+	s.elsewhere = s.original + " at the app"
+	s.app.password = s.elsewhere
+}
+
 // engine is the rotations of one process.
 func (s *subject) engine() *rotation.Rotations {
+	talks := s.talks
+	if talks == nil {
+		talks = s.connector
+	}
 	return &rotation.Rotations{
-		DB: s.db, Accounts: s.accounts, Queue: s.queue, Now: s.clock.now, Options: s.options,
-		Connectors: rotation.Connectors{"simulated": s.connector},
+		DB: s.db, Accounts: s.accounts, Queue: s.queue, Now: s.clock.Now, Options: s.options,
+		Connectors: rotation.Connectors{"simulated": talks},
 	}
 }
 
@@ -177,7 +222,7 @@ func (s *subject) current() string {
 func (s *subject) plan(reason rotation.Reason) rotation.Rotation {
 	s.t.Helper()
 	var planned rotation.Rotation
-	cause := core.NewCause(core.System, s.clock.now())
+	cause := core.NewCause(core.System, s.clock.Now())
 	s.tx(s.t, func(ctx context.Context, tx pgx.Tx) (err error) {
 		planned, err = s.engine().Plan(ctx, tx, cause, s.workspace, s.account, reason, 0)
 		return err
@@ -202,7 +247,7 @@ func (s *subject) advance(id core.ID, l *life) {
 		case !snoozed:
 			s.t.Fatalf("advance: %v", err)
 		}
-		s.clock.pass(after)
+		s.clock.Pass(max(after, 0))
 	}
 	s.t.Fatalf("the rotation never comes to rest: %+v", s.rotation(id))
 }
@@ -258,7 +303,7 @@ func (s *subject) sound() error {
 	s.app.lock.Lock()
 	password, failures := s.app.password, s.app.worstFailures(15*time.Minute)
 	s.app.lock.Unlock()
-	if !slices.Contains(s.stored(), password) {
+	if password != s.elsewhere && !slices.Contains(s.stored(), password) {
 		return errors.New("the app's password is stored nowhere")
 	}
 	if failures > 2 {
@@ -276,7 +321,7 @@ func (s *subject) rotated(id core.ID) error {
 	switch {
 	case end.State != rotation.StateDone || end.Finished == nil || end.Receipt == nil:
 		return fmt.Errorf("it ended %s: %s", end.State, end.Detail)
-	case s.app.password == s.original:
+	case s.app.password == s.original, s.app.password == s.elsewhere:
 		return errors.New("the old password still works")
 	case s.current() != s.app.password:
 		return errors.New("the current password is not the app's")

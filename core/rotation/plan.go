@@ -29,6 +29,10 @@ func jobOptions(priority int) jobs.Options { return jobs.Options{Priority: prior
 // weightier reason with its cause and the better priority, and goes on at once, even if it was
 // blocked. If the new password may already be in somebody's hands, another rotation follows it.
 //
+// What can wait, a manual rotation or less, is Denied while the account is closed (see accounts.Account.Closed), until a
+// sign-in has proved a password; one that the app wants changed may be. Whoever is to be locked out is
+// tried to be locked out all the same.
+//
 // priority is 1 (first) to 4; 0 takes the reason's own. Row, event and job are part of tx.
 func (r *Rotations) Plan(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, reason Reason, priority int) (Rotation, error) {
 	if reason.weight() == 0 {
@@ -44,18 +48,27 @@ func (r *Rotations) Plan(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 	if err != nil {
 		return Rotation{}, err
 	}
-	wanted := wish{Reason: reason, Cause: cause, Priority: priority}
+	if reason != ReasonVerify && reason.weight() <= ReasonManual.weight() && found.Finding != accounts.Expired {
+		if closed := found.Closed(); closed != nil {
+			return Rotation{}, closed
+		}
+	}
+	return r.want(ctx, tx, found, wish{Reason: reason, Cause: cause, Priority: priority})
+}
+
+// want fulfils a wish by a new rotation, or by the open one.
+func (r *Rotations) want(ctx context.Context, tx pgx.Tx, found accounts.Account, wanted wish) (Rotation, error) {
 	id := core.NewID()
 	inserted, err := tx.Exec(ctx, insertProgress, pgx.StrictNamedArgs{
-		"id": id, "workspace": workspace, "account": account, "reason": reason, "cause": cause, "priority": priority, "now": r.now(),
+		"id": id, "workspace": found.Workspace, "account": found.ID, "reason": wanted.Reason, "cause": wanted.Cause, "priority": wanted.Priority, "now": r.now(),
 	})
 	if err != nil {
 		return Rotation{}, err
 	}
-	open, err := lock(ctx, tx, lockOpen, workspace, account)
+	open, err := lock(ctx, tx, lockOpen, found.Workspace, found.ID)
 	if errors.Is(err, pgx.ErrNoRows) {
 		// It finished after the insert saw it and before the lock: there is none now.
-		return r.Plan(ctx, tx, cause, workspace, account, reason, priority)
+		return r.want(ctx, tx, found, wanted)
 	} else if err != nil {
 		return Rotation{}, err
 	}
@@ -68,6 +81,7 @@ func (r *Rotations) Plan(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 // begin finishes the planning of a row just inserted.
 func (r *Rotations) begin(ctx context.Context, tx pgx.Tx, p *progress, wanted wish, account accounts.Account) (Rotation, error) {
 	now := r.now()
+	p.Administrator = wanted.Administrator
 	if err := p.step(ctx, tx, now, StatePlanned, "", nil); err != nil {
 		return Rotation{}, err
 	}
@@ -90,10 +104,14 @@ func (r *Rotations) join(ctx context.Context, tx pgx.Tx, p *progress, wanted wis
 	default:
 		joined := heavier(&wish{Reason: p.Reason, Cause: p.Cause, Priority: p.Priority}, wanted)
 		p.Reason, p.Cause, p.Priority = joined.Reason, joined.Cause, joined.Priority
+		if !wanted.Administrator.IsZero() && (p.LeaseUntil == nil || !p.LeaseUntil.After(now)) {
+			// Which password the app has does not matter any more. A worker that is there comes to the administrator by itself.
+			p.Administrator, p.Pass = wanted.Administrator, passNone
+		}
 	}
 	p.Priority = min(p.Priority, wanted.Priority)
 	if p.State == StateBlocked {
-		p.Attempts, p.Refusals, p.Probed, p.Delay = 0, 0, &now, ""
+		p.Attempts, p.Refusals, p.Rung, p.Probed, p.Delay = 0, 0, 0, &now, ""
 		if err := p.step(ctx, tx, now, p.resting(), "asked for again", nil); err != nil {
 			return Rotation{}, err
 		}

@@ -19,10 +19,10 @@ func TestASecondWishJoinsTheFirst(t *testing.T) {
 	s := build(t).open(t, 0)
 	s.app.signIn = rotation.Unreachable
 	first := s.plan(rotation.ReasonSchedule)
-	s.clock.pass(time.Minute)
+	s.clock.Pass(time.Minute)
 	_ = s.engine().Advance(t.Context(), s.workspace, first.ID) // waits for the app
 	s.app.signIn = ""
-	s.clock.pass(time.Second)
+	s.clock.Pass(time.Second)
 	second := s.plan(rotation.ReasonDeprovision)
 	if second.ID != first.ID || second.Reason != rotation.ReasonDeprovision || second.Priority != 1 || second.Cause.Correlation == first.Cause.Correlation {
 		t.Fatalf("joined: %+v", second)
@@ -80,7 +80,7 @@ func TestAWishThatComesTooLateIsFollowed(t *testing.T) {
 	if follower.ID == first.ID || follower.Reason != rotation.ReasonDeprovision || follower.Priority != 1 || follower.Finished != nil {
 		t.Fatalf("%+v", follower)
 	}
-	s.clock.pass(time.Hour)
+	s.clock.Pass(time.Hour)
 	s.advance(follower.ID, &life{})
 	s.mustBeRotated(follower.ID)
 	if s.app.password == seen {
@@ -171,7 +171,7 @@ func TestSweepQueuesWhatWasLost(t *testing.T) {
 	if _, err := h.db.Exec(t.Context(), `delete from river_job`); err != nil {
 		t.Fatal(err)
 	}
-	h.clock.pass(2 * time.Minute)
+	h.clock.Pass(2 * time.Minute)
 	sweep(1)
 	sweep(0) // not again at once
 	if count() != 1 {
@@ -179,7 +179,7 @@ func TestSweepQueuesWhatWasLost(t *testing.T) {
 	}
 	s.advance(id, &life{})
 	s.mustBeRotated(id)
-	h.clock.pass(24 * time.Hour)
+	h.clock.Pass(24 * time.Hour)
 	sweep(0)
 }
 

@@ -43,6 +43,9 @@ func (a *attempt) probe(ctx context.Context) error {
 			}
 			return p.step(ctx, tx, a.now(), StateProbing, "The app refused "+versionWords(version)+".", kept)
 		}
+		if report.Outcome == MustChange && version == p.Candidate && !p.Administrator.IsZero() {
+			return a.temporary(ctx, tx, p, report, kept)
+		}
 		return a.hindered(ctx, tx, p, StateProbing, report, kept)
 	})
 }
@@ -83,29 +86,32 @@ func (a *attempt) suspects(versions []accounts.Version, current int) []int {
 // found goes on from the password the app turned out to have.
 func (a *attempt) found(ctx context.Context, tx pgx.Tx, p *progress, report Report, kept evidence, version, current int) error {
 	now := a.now()
-	switch {
-	case version == p.Candidate && p.Submitted != nil:
+	if version == p.Candidate && p.Submitted != nil {
 		if err := a.Accounts.Promote(ctx, tx, p.Workspace, p.Account, version); err != nil {
 			return err
 		}
 		p.Pass, p.Attempts, p.NewAccepted = passNone, 0, &report.Finished
 		return p.step(ctx, tx, now, StateNewProven, "The app accepted the new password.", kept)
-
+	}
+	p.Administrator = core.ID{} // a stored password works: the account can change it itself again
+	switch {
 	case version == current && p.Submitted == nil:
 		// It was turned away a moment ago, and is right all the same.
 		p.Pass = passNone
-		if err := a.Accounts.SetState(ctx, tx, p.Cause, p.Workspace, p.Account, accounts.Validated, "The app accepted the stored password."); err != nil {
+		if err := a.learn(ctx, tx, p, accounts.SignInAccepted, "The app accepted the stored password."); err != nil {
 			return err
 		}
 		return a.retryFew(ctx, tx, p, StateNotSent, "The app refused the stored password once and accepted it again.", kept)
 
 	case version == current && p.Answer == Refused:
 		p.Pass, p.Candidate, p.Submitted, p.Answer = passNone, 0, nil, ""
-		p.Refusals++
 		return p.step(ctx, tx, now, StateUnchanged, "The app refused the new password by its rules; another one will be made.", kept)
 
 	case version == current:
 		p.Pass = passNone
+		if p.Attempts++; p.Attempts >= a.options.Tries {
+			return a.block(ctx, tx, p, "The app has been asked to change the password again and again, and still takes the old one. Change it by hand there, and store it here.", kept)
+		}
 		if quiet := p.Submitted.Add(a.options.Quiet); quiet.After(now) {
 			return a.wait(ctx, tx, p, StateUnchanged, quiet, "The old password still works. The same new one is sent again once a late change can be ruled out.", kept)
 		}
@@ -129,6 +135,9 @@ func (a *attempt) found(ctx context.Context, tx pgx.Tx, p *progress, report Repo
 // person can tell.
 func (a *attempt) exhausted(ctx context.Context, tx pgx.Tx, p *progress) error {
 	now := a.now()
+	if !p.Administrator.IsZero() {
+		return a.unreset(ctx, tx, p)
+	}
 	if p.Pass == passFirst {
 		p.Pass, p.Probed = passLast, &now
 		return a.wait(ctx, tx, p, StateProbing, now.Add(a.options.Settle), "The app refused both the new and the old password; all stored ones are tried.", nil)
@@ -137,5 +146,8 @@ func (a *attempt) exhausted(ctx context.Context, tx pgx.Tx, p *progress) error {
 	if err := p.step(ctx, tx, now, StateUnknown, why, nil); err != nil {
 		return err
 	}
-	return a.blockAs(ctx, tx, p, accounts.Desynced, why, nil)
+	if handed, err := a.reconcile(ctx, tx, p, "The app accepts no stored password.", nil); handed {
+		return err
+	}
+	return a.blockAs(ctx, tx, p, accounts.NoneAccepted, why, nil)
 }

@@ -21,7 +21,10 @@ type progress struct {
 	Previous    int
 	Submitted   *time.Time
 	Answer      Outcome
-	Refusals    int
+	Refusals    int     // of candidates, in all
+	Rung        int     // of the ladder the next candidate is made on
+	Factors     []int   // TOTP secrets that may be in force, in the order in which they are tried
+	FactorSaid  Outcome // what the app said to the first code of the latest
 	Pass        int
 	Probed      *time.Time
 	NewAccepted *time.Time
@@ -30,9 +33,11 @@ type progress struct {
 	Agent       string
 	Events      []core.ID
 	Follow      *wish
-	Fence       int64
-	LeaseUntil  *time.Time
-	Wake        int
+	// Administrator is the account that is to set the candidate; zero: the account itself changes its password.
+	Administrator core.ID
+	Fence         int64
+	LeaseUntil    *time.Time
+	Wake          int
 }
 
 // The passes of probing.
@@ -47,10 +52,12 @@ type wish struct {
 	Reason   Reason     `json:"reason"`
 	Cause    core.Cause `json:"cause"`
 	Priority int        `json:"priority"`
+	// Administrator sets the password; zero: the account itself does. It is not kept of what is to follow.
+	Administrator core.ID `json:"-"`
 }
 
 const progressColumns = columns + `, steps, delay, coalesce(candidate, 0) as candidate, coalesce(previous, 0) as previous, submitted, answer,
-	refusals, pass, probed, new_accepted, old_refused, hosts, agent, events, follow, fence, lease_until, wake`
+	refusals, factors, factor_said, rung, pass, probed, new_accepted, old_refused, hosts, agent, events, follow, administrator, fence, lease_until, wake`
 
 const lockProgress = `select ` + progressColumns + ` from rotations where workspace_id = @workspace and id = @id for update`
 
@@ -72,9 +79,9 @@ on conflict (workspace_id, account_id) where finished is null do nothing`
 
 const updateProgress = `
 update rotations set reason = @reason, cause = @cause, priority = @priority, state = @state, detail = @detail, steps = @steps, delay = @delay,
-	candidate = nullif(@candidate, 0), previous = nullif(@previous, 0), submitted = @submitted, answer = @answer, refusals = @refusals,
-	pass = @pass, probed = @probed, new_accepted = @new_accepted, old_refused = @old_refused, hosts = @hosts, agent = @agent,
-	events = @events, follow = @follow, fence = @fence, lease_until = @lease_until, wake = @wake, attempts = @attempts,
+	candidate = nullif(@candidate, 0), previous = nullif(@previous, 0), submitted = @submitted, answer = @answer, refusals = @refusals, rung = @rung,
+	factors = coalesce(@factors::integer[], '{}'), factor_said = @factor_said, pass = @pass, probed = @probed, new_accepted = @new_accepted, old_refused = @old_refused, hosts = @hosts, agent = @agent,
+	events = @events, follow = @follow, administrator = @administrator, fence = @fence, lease_until = @lease_until, wake = @wake, attempts = @attempts,
 	next_attempt = @next_attempt, updated = @updated, finished = @finished, receipt = @receipt
 where workspace_id = @workspace and id = @id`
 
@@ -84,8 +91,8 @@ func (p *progress) save(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	_, err := tx.Exec(ctx, updateProgress, pgx.StrictNamedArgs{
 		"workspace": p.Workspace, "id": p.ID, "reason": p.Reason, "cause": p.Cause, "priority": p.Priority, "state": p.State,
 		"detail": p.Detail, "steps": p.Steps, "delay": p.Delay, "candidate": p.Candidate, "previous": p.Previous, "submitted": p.Submitted,
-		"answer": p.Answer, "refusals": p.Refusals, "pass": p.Pass, "probed": p.Probed, "new_accepted": p.NewAccepted,
-		"old_refused": p.OldRefused, "hosts": p.Hosts, "agent": p.Agent, "events": p.Events, "follow": p.Follow, "fence": p.Fence,
+		"answer": p.Answer, "refusals": p.Refusals, "factors": p.Factors, "factor_said": p.FactorSaid, "rung": p.Rung, "pass": p.Pass, "probed": p.Probed, "new_accepted": p.NewAccepted,
+		"old_refused": p.OldRefused, "hosts": p.Hosts, "agent": p.Agent, "events": p.Events, "follow": p.Follow, "administrator": p.Administrator, "fence": p.Fence,
 		"lease_until": p.LeaseUntil, "wake": p.Wake, "attempts": p.Attempts, "next_attempt": p.NextAttempt, "updated": p.Updated,
 		"finished": p.Finished, "receipt": p.Receipt,
 	})
@@ -135,6 +142,8 @@ func (p *progress) resting() State {
 		return StateNewProven
 	case p.Pass != passNone:
 		return StateProbing
+	case !p.Administrator.IsZero():
+		return StateReconciling
 	case p.Candidate != 0:
 		return StateStored
 	}

@@ -31,7 +31,7 @@ func (a *attempt) proveOld(ctx context.Context) error {
 		case Accepted, MustChange:
 			const why = "The app still accepts the old password beside the new one."
 			if p.Attempts+1 >= a.options.Tries {
-				return a.blockAs(ctx, tx, p, accounts.AtRisk, why+" End its sessions or clear its caches, then try again.", kept)
+				return a.blockAs(ctx, tx, p, accounts.LeaverKnows, why+" End its sessions or clear its caches, then try again.", kept)
 			}
 			p.Attempts++
 			wait := max(a.options.Settle, a.options.retry(p.Attempts))
@@ -69,13 +69,14 @@ func (a *attempt) proveNew(ctx context.Context) error {
 func (a *attempt) finish(ctx context.Context) error {
 	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
 		now := a.now()
-		if err := a.Accounts.SetState(ctx, tx, p.Cause, p.Workspace, p.Account, accounts.Validated, "The app accepted the new password."); err != nil {
+		if err := a.learn(ctx, tx, p, accounts.Replaced, "The app accepted the new password."); err != nil {
 			return err
 		}
 		receipt := &Receipt{
 			Account: p.Account, Rotation: p.ID, Correlation: p.Cause.Correlation, Reason: p.Reason, Candidate: p.Candidate,
 			NewAccepted: *p.NewAccepted, OldRefused: *p.OldRefused, Received: p.Cause.Received, LockedOut: *p.OldRefused,
 			TimeToLockout: p.OldRefused.Sub(p.Cause.Received), Hosts: p.Hosts, Agent: p.Agent, Fence: p.Fence,
+			Administrator: p.Administrator,
 		}
 		stamp := func(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
 		rotated := core.NewEvent(core.AccountPasswordRotated, p.Workspace, p.Cause, now, p.targets(a.account)...).
@@ -84,6 +85,9 @@ func (a *attempt) finish(ctx context.Context) error {
 			With("received", stamp(receipt.Received)).With("locked_out", stamp(receipt.LockedOut)).
 			With("time_to_lockout_ms", strconv.FormatInt(receipt.TimeToLockout.Milliseconds(), 10)).
 			With("hosts", strings.Join(p.Hosts, ",")).With("agent", p.Agent).With("fence", strconv.FormatInt(p.Fence, 10))
+		if !p.Administrator.IsZero() {
+			rotated = rotated.With("administrator", p.Administrator.String())
+		}
 		if err := p.tell(ctx, tx, rotated); err != nil {
 			return err
 		}

@@ -43,20 +43,20 @@ func (a *attempt) retryFew(ctx context.Context, tx pgx.Tx, p *progress, state St
 // block gives the lease back until somebody plans again, and marks what the account's holders
 // should know meanwhile.
 func (a *attempt) block(ctx context.Context, tx pgx.Tx, p *progress, why string, kept any) error {
-	state := accounts.State("")
+	finding := accounts.Finding("")
 	switch {
 	case p.Pass != passNone:
-		state = accounts.DesyncSuspected
+		finding = accounts.SignInDoubted
 	case p.NewAccepted == nil && p.Reason.weight() >= ReasonLogout.weight():
-		state = accounts.AtRisk
+		finding = accounts.LeaverKnows
 	}
-	return a.blockAs(ctx, tx, p, state, why, kept)
+	return a.blockAs(ctx, tx, p, finding, why, kept)
 }
 
-// blockAs is block with the account's state given; none leaves it as it is.
-func (a *attempt) blockAs(ctx context.Context, tx pgx.Tx, p *progress, state accounts.State, why string, kept any) error {
-	if state != "" {
-		if err := a.Accounts.SetState(ctx, tx, p.Cause, p.Workspace, p.Account, state, why); err != nil {
+// blockAs is block with what was found out about the account given; nothing leaves it as it is.
+func (a *attempt) blockAs(ctx context.Context, tx pgx.Tx, p *progress, finding accounts.Finding, why string, kept any) error {
+	if finding != "" {
+		if err := a.learn(ctx, tx, p, finding, why); err != nil {
 			return err
 		}
 	}
@@ -67,14 +67,21 @@ func (a *attempt) blockAs(ctx context.Context, tx pgx.Tx, p *progress, state acc
 	return p.tell(ctx, tx, core.NewEvent(core.RotationBlocked, p.Workspace, p.Cause, a.now(), p.targets(a.account)...).Failed(why))
 }
 
+// learn records what was found out about the account.
+func (a *attempt) learn(ctx context.Context, tx pgx.Tx, p *progress, finding accounts.Finding, why string) error {
+	_, err := a.Accounts.Learn(ctx, tx, p.Cause, p.Workspace, p.Account, finding, why)
+	return err
+}
+
 // hindered deals with a sign-in or change that ended before it could tell anything: the app is
 // down, or something stands in the way.
 func (a *attempt) hindered(ctx context.Context, tx pgx.Tx, p *progress, state State, report Report, kept evidence) error {
 	switch report.Outcome {
 	case Unreachable, TimedOut:
 		return a.retry(ctx, tx, p, state, words(report), kept)
-	case Locked:
-		return a.blockAs(ctx, tx, p, accounts.AppDisabled, words(report), kept)
+	case Locked, Disabled:
+		finding, _ := report.Outcome.Finding()
+		return a.blockAs(ctx, tx, p, finding, words(report), kept)
 	case FormNotFound, Challenge, MustChange:
 		return a.block(ctx, tx, p, words(report), kept)
 	}

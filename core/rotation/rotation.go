@@ -30,18 +30,19 @@ const (
 	StateOldDead   State = "old_dead"   // and the old one refused
 	StateDone      State = "done"
 
-	StateNotSent   State = "not_sent"  // certain: no request left
-	StateUnchanged State = "unchanged" // the old password still works
-	StateDrifted   State = "drifted"   // a password from history works
-	StateUnknown   State = "unknown"   // no stored password works
-	StateBlocked   State = "blocked"   // a person is asked; a new Plan goes on
+	StateNotSent     State = "not_sent"    // certain: no request left
+	StateUnchanged   State = "unchanged"   // the old password still works
+	StateDrifted     State = "drifted"     // a password from history works
+	StateUnknown     State = "unknown"     // no stored password works
+	StateReconciling State = "reconciling" // the app's administrator is to set the candidate
+	StateBlocked     State = "blocked"     // a person is asked; a new Plan goes on
 )
 
 // Reason is why a password is rotated.
 type Reason string
 
-// The reasons, the weightiest first. ReasonVerify changes nothing: it only tells whether the stored
-// password is right.
+// The reasons, the weightiest first. ReasonEnrol leaves the password as it is and turns on a second factor.
+// ReasonVerify changes nothing: it only tells whether the stored password is right.
 const (
 	ReasonDeprovision Reason = "deprovision"
 	ReasonRevocation  Reason = "revocation"
@@ -49,12 +50,13 @@ const (
 	ReasonManual      Reason = "manual"
 	ReasonSignIn      Reason = "sign_in"
 	ReasonSchedule    Reason = "schedule"
+	ReasonEnrol       Reason = "enrol"
 	ReasonVerify      Reason = "verify"
 )
 
 // weight orders reasons; an unknown one weighs nothing.
 func (r Reason) weight() int {
-	order := [...]Reason{ReasonVerify, ReasonSchedule, ReasonSignIn, ReasonManual, ReasonLogout, ReasonRevocation, ReasonDeprovision}
+	order := [...]Reason{ReasonVerify, ReasonEnrol, ReasonSchedule, ReasonSignIn, ReasonManual, ReasonLogout, ReasonRevocation, ReasonDeprovision}
 	return slices.Index(order[:], r) + 1
 }
 
@@ -63,7 +65,7 @@ func (r Reason) priority() int {
 	switch r {
 	case ReasonDeprovision, ReasonRevocation, ReasonLogout:
 		return 1
-	case ReasonManual:
+	case ReasonManual, ReasonEnrol:
 		return 2
 	case ReasonSignIn, ReasonVerify:
 		return 3
@@ -106,6 +108,7 @@ type Receipt struct {
 	Agent         string        `json:"agent"`
 	Fence         int64         `json:"fence"` // of the worker that finished
 	EventIDs      []core.ID     `json:"events"`
+	Administrator core.ID       `json:"administrator,omitzero"` // who set the password, if not the account itself
 }
 
 // Step is one entry of a rotation's history.
@@ -125,12 +128,12 @@ type Rotations struct {
 	Connectors Connectors
 	// AllowPrivate lets connectors reach private addresses, as on a developer's machine.
 	AllowPrivate bool
-	Options      Options
-	Now          func() time.Time // default time.Now
-	Log          *slog.Logger     // default none
-	// Rested is told of each rotation that a worker here has brought to rest: finished, blocked, or
-	// waiting for its next attempt. It must not block. Default none.
-	Rested func(Rotation)
+	// Inbox gives the codes that apps send to accounts without a TOTP secret. Nil: none come.
+	Inbox   Inbox
+	Options Options
+	Now     func() time.Time // default time.Now
+	Log     *slog.Logger     // default none
+	Meter   Meter            // default none
 }
 
 // Options tune how patiently apps are treated. Zero values are good.
@@ -195,12 +198,7 @@ func (o Options) retry(attempts int) time.Duration {
 }
 
 // now is cut to microseconds, what PostgreSQL keeps.
-func (r *Rotations) now() time.Time {
-	if r.Now != nil {
-		return r.Now().UTC().Truncate(time.Microsecond)
-	}
-	return time.Now().UTC().Truncate(time.Microsecond)
-}
+func (r *Rotations) now() time.Time { return postgres.Now(r.Now) }
 
 func (r *Rotations) log() *slog.Logger {
 	if r.Log != nil {

@@ -118,8 +118,8 @@ func TestAnAppThatIsDownIsTriedForEver(t *testing.T) {
 					t.Fatal("it gave up")
 				}
 				next := s.rotation(id).NextAttempt
-				waits = append(waits, next.Sub(h.clock.now()))
-				h.clock.pass(waits[len(waits)-1])
+				waits = append(waits, next.Sub(h.clock.Now()))
+				h.clock.Pass(waits[len(waits)-1])
 			}
 			if waits[0] != 10*time.Second || waits[1] != 20*time.Second || waits[19] != 30*time.Minute {
 				t.Errorf("waits: %v", waits)
@@ -143,7 +143,7 @@ func TestAPersonIsAskedWhereOnlyAPersonCanHelp(t *testing.T) {
 	h := build(t)
 	cases := map[rotation.Outcome]accounts.State{
 		rotation.Challenge: accounts.AtRisk, rotation.FormNotFound: accounts.AtRisk, rotation.MustChange: accounts.AtRisk,
-		rotation.Locked: accounts.AppDisabled, rotation.Unknown: accounts.AtRisk,
+		rotation.Locked: accounts.AppDisabled, rotation.Disabled: accounts.AppDisabled, rotation.Unknown: accounts.AtRisk,
 	}
 	for outcome, state := range cases {
 		s := h.open(t, 0)
@@ -160,13 +160,59 @@ func TestAPersonIsAskedWhereOnlyAPersonCanHelp(t *testing.T) {
 			t.Errorf("%s: it went on by itself", outcome)
 		}
 		s.app.signIn = ""
-		h.clock.pass(time.Hour)
-		if again := s.plan(rotation.ReasonManual); again.ID != id || again.Reason != rotation.ReasonDeprovision {
+		h.clock.Pass(time.Hour)
+		wish := rotation.ReasonManual
+		if state == accounts.AppDisabled { // only a sign-in opens it
+			s.closed("app_disabled")
+			wish = rotation.ReasonVerify
+		}
+		if again := s.plan(wish); again.ID != id || again.Reason != rotation.ReasonDeprovision {
 			t.Errorf("%s: asked for again: %+v", outcome, again)
 		}
 		s.advance(id, &life{})
 		s.mustBeRotated(id)
 	}
+}
+
+// closed expects that what can wait is refused, with the account's state as the code, and the rest is not.
+func (s *subject) closed(code string) {
+	s.t.Helper()
+	for _, reason := range []rotation.Reason{rotation.ReasonManual, rotation.ReasonSchedule, rotation.ReasonSignIn} {
+		err := s.db.Tx(s.t.Context(), func(tx pgx.Tx) error {
+			_, err := s.engine().Plan(s.t.Context(), tx, system, s.workspace, s.account, reason, 0)
+			return err
+		})
+		if core.KindOf(err) != core.KindDenied || core.AsError(err).Code != code {
+			s.t.Errorf("%s of a closed account: %v", reason, err)
+		}
+	}
+}
+
+// TestWhatNobodyManagesIsNotTouched plans for who leaves, and waits until the account is managed again.
+func TestWhatNobodyManagesIsNotTouched(t *testing.T) {
+	s := build(t).open(t, 0)
+	learn := func(finding accounts.Finding) {
+		t.Helper()
+		err := s.db.Tx(t.Context(), func(tx pgx.Tx) error {
+			_, err := s.accounts.Learn(t.Context(), tx, system, s.workspace, s.account, finding, "somebody said so")
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	learn(accounts.Released)
+	s.closed("unmanaged")
+	id := s.plan(rotation.ReasonDeprovision).ID
+	s.advance(id, &life{})
+	s.mustBe(id, rotation.StateBlocked, accounts.Unmanaged)
+	if len(s.app.failures) != 0 || s.app.submitted != 0 {
+		t.Error("it went to the app")
+	}
+	learn(accounts.TakenBack)
+	s.plan(rotation.ReasonVerify)
+	s.advance(id, &life{})
+	s.mustBeRotated(id)
 }
 
 func TestInDoubtTheAccountIsSuspected(t *testing.T) {
@@ -202,22 +248,23 @@ func TestAWrongPasswordStopsEverything(t *testing.T) {
 			})
 		}
 		id := s.plan(rotation.ReasonDeprovision).ID
-		began := h.clock.now()
+		began := h.clock.Now()
 		s.advance(id, &life{})
 		if found := s.rotation(id); found.State != rotation.StateBlocked || s.state() != accounts.Desynced {
 			t.Fatalf("%s, %s", found.State, s.state())
 		}
-		if took := h.clock.now().Sub(began); took > time.Minute {
+		if took := h.clock.Now().Sub(began); took > time.Minute {
 			t.Errorf("it took %v to say so", took)
 		}
 		wanted := map[bool]int{false: 1, true: 2}[proven] // what once worked is tried twice
 		if len(s.app.failures) != wanted || s.app.submitted != 0 {
 			t.Errorf("%d failed sign-ins, %d requests", len(s.app.failures), s.app.submitted)
 		}
-		// A person sets the stored password in the app and asks again.
+		// A person sets the stored password in the app and has it verified.
 		s.app.password = s.original
-		h.clock.pass(time.Hour)
-		s.plan(rotation.ReasonManual)
+		h.clock.Pass(time.Hour)
+		s.closed("desynced")
+		s.plan(rotation.ReasonVerify)
 		s.advance(id, &life{})
 		s.mustBeRotated(id)
 	}
@@ -226,9 +273,9 @@ func TestAWrongPasswordStopsEverything(t *testing.T) {
 func TestAPasswordFromHistoryIsAdopted(t *testing.T) {
 	s := build(t).open(t, 0)
 	s.advance(s.plan(rotation.ReasonManual).ID, &life{})
-	s.clock.pass(time.Hour)
+	s.clock.Pass(time.Hour)
 	s.advance(s.plan(rotation.ReasonManual).ID, &life{})
-	s.clock.pass(time.Hour)
+	s.clock.Pass(time.Hour)
 	s.app.password = s.original // restored from a backup, say
 	id := s.plan(rotation.ReasonDeprovision).ID
 	s.advance(id, &life{})
@@ -265,13 +312,13 @@ func TestAnOldPasswordThatLivesOnIsNeverCalledDead(t *testing.T) {
 func TestALateChangeGetsTheSameCandidate(t *testing.T) {
 	s := build(t).open(t, 0, losesRequest)
 	id := s.plan(rotation.ReasonDeprovision).ID
-	began := s.clock.now()
+	began := s.clock.Now()
 	s.advance(id, &life{})
 	s.mustBeRotated(id)
 	if len(s.stored()) != 2 {
 		t.Errorf("%d versions: another candidate was made", len(s.stored()))
 	}
-	if waited := s.clock.now().Sub(began); waited < 10*time.Minute {
+	if waited := s.clock.Now().Sub(began); waited < 10*time.Minute {
 		t.Errorf("sent again after %v", waited)
 	}
 	if !slices.Contains(s.states(id), rotation.StateUnchanged) {
@@ -374,7 +421,7 @@ func TestReportsOfAnyShapeAreBorne(t *testing.T) {
 			if engine.Advance(t.Context(), s.workspace, id) == nil {
 				break
 			}
-			h.clock.pass(time.Hour)
+			h.clock.Pass(time.Hour)
 		}
 		if found := s.rotation(id); found.State != rotation.StateBlocked && found.State != rotation.StateUnchanged {
 			t.Errorf("%+v ended %s: %s", report, found.State, found.Detail)

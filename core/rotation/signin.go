@@ -13,9 +13,36 @@ import (
 // signIn makes one fresh sign-in within the budget, in the given state, and has record keep what
 // came of it. If the budget is spent the rotation waits instead.
 func (a *attempt) signIn(ctx context.Context, state State, version int, record func(ctx context.Context, tx pgx.Tx, p *progress, report Report, kept evidence) error) error {
-	var attempt core.ID
-	err := a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
-		reserved, free, err := reserve(ctx, tx, p, version, a.now(), a.options)
+	attempt, err := a.reserve(ctx, state, version)
+	if err != nil || a.ended {
+		return err
+	}
+	credential, err := a.credential(ctx, version)
+	if err != nil {
+		return err
+	}
+	started := a.now()
+	trying, stop := context.WithTimeout(ctx, patience(a.options.SignInTimeout, credential))
+	report := a.connector.Verify(trying, a.target(), credential)
+	stop()
+	report = cleaned(report, started, a.now(), credential.Password)
+	a.meter().Tried(a.app.Connector, false, report.Outcome)
+	if ctx.Err() != nil && report.Outcome != Accepted && report.Outcome != Rejected {
+		return context.Cause(ctx) // broken off: it says nothing about the app
+	}
+	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+		if err := settle(ctx, tx, p.Workspace, p.Account, attempt, report.Outcome); err != nil {
+			return err
+		}
+		p.met(report)
+		return record(ctx, tx, p, report, a.evidence(report, version))
+	})
+}
+
+// reserve takes a sign-in out of the account's budget and goes over to a state. If the budget is spent the rotation waits instead.
+func (a *attempt) reserve(ctx context.Context, state State, version int) (attempt core.ID, err error) {
+	err = a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+		reserved, free, err := reserve(ctx, tx, p.Workspace, p.Account, version, a.now(), a.options)
 		if err != nil {
 			return err
 		}
@@ -28,34 +55,14 @@ func (a *attempt) signIn(ctx context.Context, state State, version int, record f
 		}
 		return p.step(ctx, tx, a.now(), state, "", nil)
 	})
-	if err != nil || a.ended {
-		return err
-	}
-	credential, err := a.credential(ctx, version)
-	if err != nil {
-		return err
-	}
-	started := a.now()
-	trying, stop := context.WithTimeout(ctx, a.options.SignInTimeout)
-	report := a.connector.Verify(trying, a.target(), credential)
-	stop()
-	report = cleaned(report, started, a.now(), credential.Password)
-	if ctx.Err() != nil && report.Outcome != Accepted && report.Outcome != Rejected {
-		return context.Cause(ctx) // broken off: it says nothing about the app
-	}
-	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
-		if err := settle(ctx, tx, p, attempt, report.Outcome); err != nil {
-			return err
-		}
-		p.met(report)
-		return record(ctx, tx, p, report, a.evidence(report, version))
-	})
+	return attempt, err
 }
 
 func (a *attempt) evidence(report Report, version int) evidence {
 	kept := evidence{
 		Outcome: report.Outcome, Detail: report.Detail, Stage: report.Stage, Version: version, Started: report.Started,
 		Finished: report.Finished, Hosts: report.Hosts, Released: report.Released, Agent: report.Agent, Fence: a.fence, Model: report.Model,
+		Rules: report.Rules,
 	}
 	if report.Outcome != Accepted {
 		kept.Screenshot = report.Screenshot

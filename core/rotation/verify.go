@@ -26,7 +26,7 @@ func (a *attempt) verify(ctx context.Context) error {
 				return err
 			}
 			const why = "The app accepted the stored password."
-			if err := a.Accounts.SetState(ctx, tx, p.Cause, p.Workspace, p.Account, accounts.Validated, why); err != nil {
+			if err := a.learn(ctx, tx, p, accounts.SignInAccepted, why); err != nil {
 				return err
 			}
 			return a.verified(ctx, tx, p, why, kept)
@@ -35,10 +35,15 @@ func (a *attempt) verify(ctx context.Context) error {
 				return err
 			}
 			why := words(report)
-			if err := a.Accounts.SetState(ctx, tx, p.Cause, p.Workspace, p.Account, accounts.Desynced, why); err != nil {
+			if err := a.learn(ctx, tx, p, accounts.SignInRefused, why); err != nil {
 				return err
 			}
 			return a.verified(ctx, tx, p, why, kept)
+		case MustChange:
+			if err := a.learn(ctx, tx, p, accounts.Expired, words(report)); err != nil {
+				return err
+			}
+			return a.verified(ctx, tx, p, words(report), kept)
 		}
 		return a.hindered(ctx, tx, p, StateProbing, report, kept)
 	})

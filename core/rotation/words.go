@@ -4,26 +4,32 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"postern/core"
+	"postern/core/passwordrules"
 	"postern/core/seal"
 )
 
 // evidence is what a step keeps of a connector's report.
 type evidence struct {
-	Outcome    Outcome         `json:"outcome"`
-	Detail     string          `json:"detail,omitempty"`
-	Stage      string          `json:"stage,omitempty"`
-	Version    int             `json:"version"` // of the password that was tried
-	Started    time.Time       `json:"started,omitzero"`
-	Finished   time.Time       `json:"finished,omitzero"`
-	Hosts      []string        `json:"hosts,omitempty"`
-	Released   bool            `json:"released,omitempty"`
-	Agent      string          `json:"agent,omitempty"`
-	Fence      int64           `json:"fence"`
-	Screenshot []byte          `json:"screenshot,omitempty"`
-	Model      json.RawMessage `json:"model,omitempty"`
+	Outcome  Outcome   `json:"outcome"`
+	Detail   string    `json:"detail,omitempty"`
+	Stage    string    `json:"stage,omitempty"`
+	Version  int       `json:"version"` // of the password that was tried
+	Started  time.Time `json:"started,omitzero"`
+	Finished time.Time `json:"finished,omitzero"`
+	Hosts    []string  `json:"hosts,omitempty"`
+	Released bool      `json:"released,omitempty"`
+	Agent    string    `json:"agent,omitempty"`
+	Fence    int64     `json:"fence"`
+	// Administrator is the account that signed in to set the version, if it was not the account itself.
+	Administrator core.ID         `json:"administrator,omitzero"`
+	Screenshot    []byte          `json:"screenshot,omitempty"`
+	Model         json.RawMessage `json:"model,omitempty"`
+	Rules         string          `json:"rules,omitempty"`
 }
 
 // What is kept of a report, at most.
@@ -39,6 +45,7 @@ func cleaned(report Report, started, finished time.Time, secrets ...seal.Secret)
 	for _, secret := range secrets {
 		if text := secret.Reveal(); text != "" {
 			report.Detail = strings.ReplaceAll(report.Detail, text, "[redacted]")
+			report.Rules = strings.ReplaceAll(report.Rules, text, "")
 			if bytes.Contains(report.Model, []byte(text)) {
 				report.Model = nil
 			}
@@ -48,12 +55,18 @@ func cleaned(report Report, started, finished time.Time, secrets ...seal.Secret)
 	if len(report.Detail) > maxDetail {
 		report.Detail = strings.ToValidUTF8(report.Detail[:maxDetail], "") + "…"
 	}
+	if !slices.Contains(outcomes, report.Outcome) {
+		report.Outcome = Unknown
+	}
 	if len(report.Model) > maxModel || !json.Valid(report.Model) || bytes.Contains(report.Model, []byte(`\u0000`)) {
 		report.Model = nil
 	}
 	if len(report.Screenshot) > maxScreenshot {
 		report.Screenshot = nil
 	}
+	// In their one form they are no longer the app's own words.
+	said, _ := passwordrules.Parse(report.Rules)
+	report.Rules = said.String()
 	if report.Started.IsZero() {
 		report.Started = started
 	}
@@ -64,6 +77,9 @@ func cleaned(report Report, started, finished time.Time, secrets ...seal.Secret)
 	report.Finished = report.Finished.UTC().Truncate(time.Microsecond)
 	return report
 }
+
+// Words says what a report means and what a person can do about it.
+func (r Report) Words() string { return words(r) }
 
 // words says what an outcome means and what a person can do about it.
 func words(report Report) string {
@@ -80,9 +96,15 @@ func words(report Report) string {
 	case Challenge:
 		text = "The app asks something only a person can answer. Sign in by hand, or have the app let Postern in without it, then try again."
 	case Locked:
-		text = "The app says that the account is locked or disabled. Unlock it in the app, then try again."
+		text = "The app says that the account is locked. Unlock it in the app, then try again."
+	case Disabled:
+		text = "The app says that the account is disabled. Enable it in the app, then try again."
 	case MustChange:
-		text = "The app wants the password changed at sign-in. Sign in by hand once, store the new password, then try again."
+		text = "The app accepts the password, and wants it changed before anything else."
+	case AdminRejected:
+		text = "The app refused the stored password of its administrator. Set that one right, then try again."
+	case AdminDenied:
+		text = "The app's administrator could not set the password. Settle what it says, then try again."
 	case Unreachable:
 		text = "The app cannot be reached."
 	case TimedOut:

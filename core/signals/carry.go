@@ -10,6 +10,7 @@ import (
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/directory"
+	"postern/core/lifecycle"
 	"postern/core/rotation"
 )
 
@@ -172,7 +173,7 @@ func (t *telling) describe(wanted []Command, told, late int, held bool) {
 
 // grave does what cannot be taken back.
 func (t *telling) grave(ctx context.Context, tx pgx.Tx, duties []duty) error {
-	var scopes [][]accounts.Exposed
+	var people []lifecycle.Exposure
 	rotates := false
 	for _, one := range duties {
 		// A departure is written by the version the person has at its end.
@@ -188,12 +189,13 @@ func (t *telling) grave(ctx context.Context, tx pgx.Tx, duties []duty) error {
 		if len(one.commands) > 0 && t.receipt.Outcome == Duplicate {
 			t.receipt.Outcome, t.receipt.Note = Done, "the incident was told before; this telling asks for more"
 		}
-		scopes = append(scopes, t.scope(one))
+		person := t.people[one.at]
+		people = append(people, lifecycle.Exposure{User: person.ID, Exposed: t.scope(one), Events: t.toldOf(person.ID)})
 	}
 	if !rotates {
 		return nil
 	}
-	rotations, events, err := t.Lifecycle.RotateIn(ctx, tx, t.cause, t.signal.Workspace, t.signal.Kind.because(), scopes...)
+	rotations, events, err := t.Lifecycle.RotateIn(ctx, tx, t.last, t.cause, t.signal.Workspace, t.signal.Kind.because(), people...)
 	if err != nil {
 		return err
 	}
@@ -209,6 +211,17 @@ func (t *telling) grave(ctx context.Context, tx pgx.Tx, duties []duty) error {
 		}
 	}
 	return nil
+}
+
+// toldOf is what this signal told of a person so far.
+func (t *telling) toldOf(person core.ID) []core.Event {
+	var told []core.Event
+	for _, event := range t.events {
+		if slices.ContainsFunc(event.Targets, func(target core.Target) bool { return target.ID == person }) {
+			told = append(told, event)
+		}
+	}
+	return told
 }
 
 // because is the reason a rotation goes by.

@@ -8,6 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/signals"
 )
@@ -59,16 +60,16 @@ func TestDefaultsNameEveryKindAndCanBeCarriedOut(t *testing.T) {
 func TestStepUpAsksForANewerSignIn(t *testing.T) {
 	h, _ := pair(t)
 	old := h.Now()
-	must(t, h.reveal(t, h.bob, old))
+	coretest.Must(t, h.reveal(t, h.bob, old))
 	receipt := h.receive(t, h.says(signals.RiskChanged, h.bob, "current_level", "HIGH"))
 	if diff := cmp.Diff([]signals.Command{signals.StepUp}, receipt.Commands); diff != "" {
 		t.Fatal(diff)
 	}
-	wants(t, h.reveal(t, h.bob, old), core.KindDenied, "step_up_required")
-	wants(t, h.reveal(t, h.bob, time.Time{}), core.KindDenied, "step_up_required")
-	must(t, h.fill(t, h.bob, 0))
-	must(t, h.reveal(t, h.bob, h.Now()))
-	must(t, h.reveal(t, h.ana, old))
+	coretest.Wants(t, h.reveal(t, h.bob, old), core.KindDenied, "step_up_required")
+	coretest.Wants(t, h.reveal(t, h.bob, time.Time{}), core.KindDenied, "step_up_required")
+	coretest.Must(t, h.fill(t, h.bob, 0))
+	coretest.Must(t, h.reveal(t, h.bob, h.Now()))
+	coretest.Must(t, h.reveal(t, h.ana, old))
 	if receipt := h.receive(t, h.says(signals.RiskChanged, h.ana, "current_level", "LOW")); receipt.Outcome != signals.Ignored {
 		t.Fatalf("%+v", receipt)
 	}
@@ -79,23 +80,23 @@ func TestRestrictionHoldsUntilItIsLifted(t *testing.T) {
 	untouched := other.snapshot(t)
 	h.receive(t, h.says(signals.DeviceComplianceChanged, h.bob, "current_status", "not-compliant"))
 	h.receive(t, h.says(signals.AccountDisabled, h.bob))
-	wants(t, h.fill(t, h.bob, 0), core.KindDenied, "restricted")
-	wants(t, h.reveal(t, h.bob, h.Now()), core.KindDenied, "restricted")
+	coretest.Wants(t, h.fill(t, h.bob, 0), core.KindDenied, "restricted")
+	coretest.Wants(t, h.reveal(t, h.bob, h.Now()), core.KindDenied, "restricted")
 	h.receive(t, h.says(signals.DeviceComplianceChanged, h.bob, "current_status", "compliant"))
-	wants(t, h.fill(t, h.bob, 0), core.KindDenied, "restricted") // the account is still disabled
+	coretest.Wants(t, h.fill(t, h.bob, 0), core.KindDenied, "restricted") // the account is still disabled
 	receipt := h.receive(t, h.says(signals.AccountEnabled, h.bob))
 	if diff := cmp.Diff([]signals.Command{signals.ReactivateProposal}, receipt.Commands); diff != "" || h.events(t, core.UserReactivationProposed) != 1 {
 		t.Fatal(diff)
 	}
-	wants(t, h.fill(t, h.bob, 0), core.KindDenied, "restricted") // nothing comes back by itself
+	coretest.Wants(t, h.fill(t, h.bob, 0), core.KindDenied, "restricted") // nothing comes back by itself
 	standing, err := h.Directory.Standing(t.Context(), h.DB, h.workspace, h.bob.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if diff := cmp.Diff([]string{"account_disabled"}, standing.Reasons); diff != "" {
 		t.Fatal(diff)
 	}
-	must(t, h.LiftRestriction(t.Context(), h.system, h.workspace, h.bob.ID))
-	must(t, h.fill(t, h.bob, 0))
-	wants(t, h.LiftRestriction(t.Context(), core.NewCause(h.bob.Actor(), h.Now()), h.workspace, h.bob.ID), core.KindDenied, "not_administrator")
+	coretest.Must(t, h.LiftRestriction(t.Context(), h.system, h.workspace, h.bob.ID))
+	coretest.Must(t, h.fill(t, h.bob, 0))
+	coretest.Wants(t, h.LiftRestriction(t.Context(), core.NewCause(h.bob.Actor(), h.Now()), h.workspace, h.bob.ID), core.KindDenied, "not_administrator")
 	if diff := cmp.Diff(untouched, other.snapshot(t)); diff != "" {
 		t.Fatal(diff)
 	}
@@ -116,7 +117,7 @@ func TestPurgedAccountLeaves(t *testing.T) {
 		user.Role = directory.RoleOwner
 		return nil
 	})
-	must(t, err)
+	coretest.Must(t, err)
 	token = h.signIn(t, h.ana, "")
 	receipt = h.receive(t, h.says(signals.AccountPurged, h.ana))
 	if receipt.Outcome != signals.Failed || receipt.Note == "" || receipt.Sessions != 1 || h.alive(t, token) || len(receipt.Commands) != 1 {
@@ -150,7 +151,7 @@ func TestIdentifiersAreUnlinkedAndRelinked(t *testing.T) {
 		gone := h.says(signals.SessionPresented, h.eve)
 		gone.Subject = subject
 		_, err := h.Receive(t.Context(), h.cause, gone, nil)
-		wants(t, err, core.KindNotFound, "")
+		coretest.Wants(t, err, core.KindNotFound, "")
 	}
 }
 
@@ -158,7 +159,7 @@ func TestIdentifiersAreUnlinkedAndRelinked(t *testing.T) {
 func TestSeveralPeopleMeantRotateEachAccountOnce(t *testing.T) {
 	h, other := pair(t)
 	h.share(t, 2, h.eve.ID)
-	must(t, h.fill(t, h.eve, 2))
+	coretest.Must(t, h.fill(t, h.eve, 2))
 	for _, user := range []directory.User{h.ana, h.bob, h.eve} {
 		h.signIn(t, user, "")
 	}
@@ -185,8 +186,8 @@ func TestSeveralPeopleMeantRotateEachAccountOnce(t *testing.T) {
 
 func TestRotateSeenLeavesWhatNobodyLookedAt(t *testing.T) {
 	h, _ := pair(t)
-	must(t, h.SetPolicy(t.Context(), h.system, h.workspace, h.connection.ID, "logout", []signals.Command{signals.RotateSeen, signals.EndSessions}))
-	must(t, h.fill(t, h.ana, 1))
+	coretest.Must(t, h.SetPolicy(t.Context(), h.system, h.workspace, h.connection.ID, "logout", []signals.Command{signals.RotateSeen, signals.EndSessions}))
+	coretest.Must(t, h.fill(t, h.ana, 1))
 	receipt := h.receive(t, h.about(h.ana))
 	if len(receipt.Rotations) != 1 {
 		t.Fatalf("%+v", receipt)
@@ -195,10 +196,10 @@ func TestRotateSeenLeavesWhatNobodyLookedAt(t *testing.T) {
 	if account != 1 {
 		t.Fatal("another account is rotated")
 	}
-	must(t, h.ResetPolicy(t.Context(), h.system, h.workspace, h.connection.ID, "logout"))
-	wants(t, h.ResetPolicy(t.Context(), h.system, h.workspace, h.connection.ID, "logout"), core.KindNotFound, "")
-	wants(t, h.SetPolicy(t.Context(), core.NewCause(h.bob.Actor(), h.Now()), h.workspace, core.ID{}, "other", []signals.Command{signals.EndSessions}), core.KindDenied, "")
-	wants(t, h.SetPolicy(t.Context(), h.cause, h.workspace, core.ID{}, "other", []signals.Command{signals.EndSessions}), core.KindDenied, "")
+	coretest.Must(t, h.ResetPolicy(t.Context(), h.system, h.workspace, h.connection.ID, "logout"))
+	coretest.Wants(t, h.ResetPolicy(t.Context(), h.system, h.workspace, h.connection.ID, "logout"), core.KindNotFound, "")
+	coretest.Wants(t, h.SetPolicy(t.Context(), core.NewCause(h.bob.Actor(), h.Now()), h.workspace, core.ID{}, "other", []signals.Command{signals.EndSessions}), core.KindDenied, "")
+	coretest.Wants(t, h.SetPolicy(t.Context(), h.cause, h.workspace, core.ID{}, "other", []signals.Command{signals.EndSessions}), core.KindDenied, "")
 }
 
 func TestAdministratorsMaySayItThemselves(t *testing.T) {
@@ -207,12 +208,12 @@ func TestAdministratorsMaySayItThemselves(t *testing.T) {
 	signal := h.about(h.bob)
 	signal.Door, signal.Subject = signals.Console, signals.OpaqueSubject(h.bob.ID.String())
 	_, err := h.Receive(t.Context(), core.NewCause(h.eve.Actor(), h.Now()), signal, nil)
-	wants(t, err, core.KindDenied, "not_administrator")
+	coretest.Wants(t, err, core.KindDenied, "not_administrator")
 	if !h.alive(t, token) {
 		t.Fatal("a refused command ended a session")
 	}
 	receipt, err := h.Receive(t.Context(), h.system, signal, nil)
-	must(t, err)
+	coretest.Must(t, err)
 	if receipt.Sessions != 1 || h.alive(t, token) || len(receipt.Rotations) != 2 {
 		t.Fatalf("%+v", receipt)
 	}
@@ -227,7 +228,7 @@ func TestReceiptsAreListedAndForgotten(t *testing.T) {
 	list := func(query signals.Query) []signals.Kept {
 		t.Helper()
 		found, err := h.List(t.Context(), h.DB, h.workspace, query)
-		must(t, err)
+		coretest.Must(t, err)
 		return found
 	}
 	all := list(signals.Query{})
@@ -250,10 +251,10 @@ func TestReceiptsAreListedAndForgotten(t *testing.T) {
 			t.Errorf("%s: %d, want %d", name, got, one.want)
 		}
 	}
-	must(t, h.SetSettings(t.Context(), h.system, h.workspace, signals.Settings{Window: time.Minute, Retention: 24 * time.Hour}))
+	coretest.Must(t, h.SetSettings(t.Context(), h.system, h.workspace, signals.Settings{Window: time.Minute, Retention: 24 * time.Hour}))
 	h.ahead = 48 * time.Hour
 	gone, err := h.Forget(t.Context())
-	must(t, err)
+	coretest.Must(t, err)
 	if gone != 4 || len(list(signals.Query{})) != 0 {
 		t.Fatalf("%d went", gone)
 	}

@@ -80,31 +80,14 @@ func (w *world) house(t testing.TB, slug string) house {
 	return h
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func wants(t testing.TB, err error, kind core.Kind, code string) {
-	t.Helper()
-	if err == nil {
-		t.Fatalf("nothing was refused, want %v %q", kind, code)
-	}
-	if got := core.AsError(err); got.Kind != kind || (code != "" && got.Code != code) {
-		t.Fatalf("got %v %q (%v), want %v %q", got.Kind, got.Code, err, kind, code)
-	}
-}
-
 func (h house) join(t testing.TB, name string) directory.User {
 	t.Helper()
 	user, err := h.Lifecycle.Provision(t.Context(), h.cause, directory.User{
 		Workspace: h.workspace, Connection: h.connection.ID, UserName: name, ExternalID: "ext-" + name, DisplayName: name,
 		Email: name + "@example.com", Active: true,
 	})
-	must(t, err)
-	must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+	coretest.Must(t, err)
+	coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
 		return h.Directory.LinkIdentity(t.Context(), tx, h.workspace, h.connection.ID, issuer, "sub-"+name, user.ID)
 	}))
 	return user
@@ -112,7 +95,7 @@ func (h house) join(t testing.TB, name string) directory.User {
 
 func (h house) share(t testing.TB, account int, user core.ID) {
 	t.Helper()
-	must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+	coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
 		_, err := h.Accounts.Share(t.Context(), tx, h.system, h.workspace, h.accounts[account].ID, accounts.Sharing{Subject: accounts.Subject{User: user}, Role: accounts.Owner})
 		return err
 	}))
@@ -122,7 +105,7 @@ func (h house) share(t testing.TB, account int, user core.ID) {
 func (h house) signIn(t testing.TB, user directory.User, sid string) seal.Secret {
 	t.Helper()
 	token, err := h.trySignIn(t, user, sid, h.Now())
-	must(t, err)
+	coretest.Must(t, err)
 	return token
 }
 
@@ -160,7 +143,7 @@ func (h house) about(user directory.User) signals.Signal {
 func (h house) receive(t testing.TB, signal signals.Signal) signals.Receipt {
 	t.Helper()
 	receipt, err := h.Receive(t.Context(), h.cause, signal, nil)
-	must(t, err)
+	coretest.Must(t, err)
 	return receipt
 }
 

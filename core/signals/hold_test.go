@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/seal"
 	"postern/core/signals"
@@ -36,7 +37,7 @@ func (h house) strike(t testing.TB, people []directory.User) (done, held int, ho
 	}
 	group.Wait()
 	for i, receipt := range receipts {
-		must(t, failures[i])
+		coretest.Must(t, failures[i])
 		switch receipt.Outcome {
 		case signals.Done:
 			done++
@@ -74,7 +75,7 @@ func TestCrowdIsHeldButItsSessionsDie(t *testing.T) {
 		t.Fatalf("%d rotations were asked for, want 10", asked)
 	}
 	open, err := h.Holds(t.Context(), h.DB, h.workspace, true)
-	must(t, err)
+	coretest.Must(t, err)
 	if len(open) != 1 || open[0].ID != hold || open[0].Waiting != 10 || open[0].LetGo != 10 || open[0].Active != 23 || h.events(t, core.SignalsHeld) != 1 {
 		t.Fatalf("%+v", open)
 	}
@@ -84,10 +85,10 @@ func TestCrowdIsHeldButItsSessionsDie(t *testing.T) {
 	if receipt := h.receive(t, signal); receipt.Outcome != signals.Duplicate {
 		t.Fatalf("%+v", receipt)
 	}
-	wants(t, h.ApproveHold(t.Context(), core.NewCause(h.bob.Actor(), h.Now()), h.workspace, hold), core.KindDenied, "not_administrator")
-	wants(t, h.ApproveHold(t.Context(), h.system, other.workspace, hold), core.KindNotFound, "")
-	must(t, h.ApproveHold(t.Context(), h.system, h.workspace, hold))
-	wants(t, h.RejectHold(t.Context(), h.system, h.workspace, hold), core.KindConflict, "already_decided")
+	coretest.Wants(t, h.ApproveHold(t.Context(), core.NewCause(h.bob.Actor(), h.Now()), h.workspace, hold), core.KindDenied, "not_administrator")
+	coretest.Wants(t, h.ApproveHold(t.Context(), h.system, other.workspace, hold), core.KindNotFound, "")
+	coretest.Must(t, h.ApproveHold(t.Context(), h.system, h.workspace, hold))
+	coretest.Wants(t, h.RejectHold(t.Context(), h.system, h.workspace, hold), core.KindConflict, "already_decided")
 	second := h.second(t)
 	carried := make([]int, 4)
 	var group sync.WaitGroup
@@ -112,7 +113,7 @@ func TestCrowdIsHeldButItsSessionsDie(t *testing.T) {
 		t.Fatal(again, err)
 	}
 	kept, err := h.List(t.Context(), h.DB, h.workspace, signals.Query{Hold: hold})
-	must(t, err)
+	coretest.Must(t, err)
 	for _, one := range kept {
 		if one.Outcome != signals.Done || len(one.Waiting) != 0 || len(one.Rotations) != 1 {
 			t.Fatalf("%+v", one)
@@ -133,17 +134,17 @@ func TestRejectedCrowdLosesNothing(t *testing.T) {
 	if held != 4 {
 		t.Fatalf("%d held", held)
 	}
-	must(t, h.RejectHold(t.Context(), h.system, h.workspace, hold))
+	coretest.Must(t, h.RejectHold(t.Context(), h.system, h.workspace, hold))
 	if done, err := h.Carry(t.Context()); err != nil || done != 4 {
 		t.Fatal(done, err)
 	}
 	kept, err := h.List(t.Context(), h.DB, h.workspace, signals.Query{Outcome: signals.Rejected})
-	must(t, err)
+	coretest.Must(t, err)
 	if len(kept) != 4 || h.planned(t) != 10 {
 		t.Fatalf("%d rejected, %d rotations asked for", len(kept), h.planned(t))
 	}
 	found, err := h.Hold(t.Context(), h.DB, h.workspace, hold)
-	must(t, err)
+	coretest.Must(t, err)
 	if found.Waiting != 0 || found.Decision != "rejected" {
 		t.Fatalf("%+v", found)
 	}
@@ -191,7 +192,7 @@ func TestApprovedSignalDoesEachPersonOnce(t *testing.T) {
 		t.Fatalf("%+v\n%+v", first, second)
 	}
 	asked := h.planned(t)
-	must(t, h.ApproveHold(t.Context(), h.system, h.workspace, first.Hold))
+	coretest.Must(t, h.ApproveHold(t.Context(), h.system, h.workspace, first.Hold))
 	if done, err := h.Carry(t.Context()); err != nil || done != 2 {
 		t.Fatal(done, err)
 	}
@@ -200,7 +201,7 @@ func TestApprovedSignalDoesEachPersonOnce(t *testing.T) {
 		rotations int
 	}{{first.ID, 2}, {second.ID, 1}} {
 		kept, err := h.Read(t.Context(), h.DB, h.workspace, want.receipt)
-		must(t, err)
+		coretest.Must(t, err)
 		if kept.Outcome != signals.Done || len(kept.Rotations) != want.rotations || len(kept.Waiting) != 0 {
 			t.Fatalf("%d rotations, want %d: %+v", len(kept.Rotations), want.rotations, kept)
 		}

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"postern/core"
+	"postern/core/certificates"
+	"postern/core/coretest"
 	"postern/core/policies"
 	"postern/core/signals"
 )
@@ -17,7 +19,7 @@ func TestPoliciesSayWhatASignalRotates(t *testing.T) {
 		Name: "one of them", Trigger: policies.TriggerLogout, Enabled: true,
 		Scope: policies.Scope{Covers: policies.Accounts, Accounts: []core.ID{h.accounts[0].ID}},
 	})
-	must(t, err)
+	coretest.Must(t, err)
 	receipt := h.receive(t, h.says(signals.SessionRevoked, h.bob))
 	if len(receipt.Rotations) != 1 || receipt.Note == "" || !slices.Contains(receipt.Commands, signals.EndSessions) {
 		t.Fatalf("%+v", receipt)
@@ -27,13 +29,45 @@ func TestPoliciesSayWhatASignalRotates(t *testing.T) {
 		t.Fatalf("the other workspace: %+v", all)
 	}
 	_, err = kept.Change(t.Context(), h.system, h.workspace, made.ID, 0, func(p *policies.Policy) { p.Enabled = false })
-	must(t, err)
+	coretest.Must(t, err)
 	receipt = h.receive(t, h.says(signals.CredentialCompromised, h.bob))
 	if len(receipt.Rotations) != 0 || receipt.Note == "" || !slices.Contains(receipt.Commands, signals.StepUp) {
 		t.Fatalf("%+v", receipt)
 	}
-	must(t, kept.Remove(t.Context(), h.system, h.workspace, made.ID))
+	coretest.Must(t, kept.Remove(t.Context(), h.system, h.workspace, made.ID))
 	if receipt = h.receive(t, h.says(signals.CredentialCompromised, h.eve)); receipt.Note != "" {
 		t.Fatalf("%+v", receipt)
+	}
+}
+
+// Whose accounts a signal has rotated can ask what became of each password, once for an incident.
+func TestASignalsRotationsAreCertified(t *testing.T) {
+	h, other := pair(t)
+	certified := func(h house, reason certificates.Reason) (people []core.ID) {
+		t.Helper()
+		found, err := (&certificates.Certificates{DB: h.DB, Now: h.Now}).List(t.Context(), h.DB, h.workspace, certificates.Query{})
+		coretest.Must(t, err)
+		for _, one := range found {
+			if one.Reason != reason || one.Passwords == 0 {
+				t.Errorf("%+v", one)
+			}
+			people = append(people, one.Person.ID)
+		}
+		return people
+	}
+	receipt := h.receive(t, h.says(signals.SessionRevoked, h.bob))
+	if len(receipt.Rotations) == 0 {
+		t.Fatalf("%+v", receipt)
+	}
+	h.receive(t, h.says(signals.SessionRevoked, h.bob))
+	if people := certified(h, certificates.Logout); len(people) != 1 || people[0] != h.bob.ID {
+		t.Errorf("certificates of %v", people)
+	}
+	other.receive(t, other.says(signals.CredentialCompromised, other.bob))
+	if people := certified(other, certificates.Revocation); len(people) != 1 || people[0] != other.bob.ID {
+		t.Errorf("the other workspace: certificates of %v", people)
+	}
+	if people := certified(h, certificates.Logout); len(people) != 1 {
+		t.Errorf("certificates of %v", people)
 	}
 }

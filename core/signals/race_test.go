@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/postgres"
 	"postern/core/seal"
@@ -22,7 +23,7 @@ func (h house) second(t testing.TB) house {
 	t.Helper()
 	config := h.DB.Config()
 	db, err := postgres.Open(context.Background(), config.ConnString(), postgres.Options{})
-	must(t, err)
+	coretest.Must(t, err)
 	t.Cleanup(db.Close)
 	other := h
 	other.world = on(t, db)
@@ -83,7 +84,7 @@ func TestTwoDoorsAtTheSameMomentRotateOnce(t *testing.T) {
 		group.Wait()
 		first := 0
 		for i, receipt := range receipts {
-			must(t, failures[i])
+			coretest.Must(t, failures[i])
 			switch receipt.Outcome {
 			case signals.Done:
 				first++
@@ -113,7 +114,7 @@ func TestOneCarrierAtOnceWorksOnce(t *testing.T) {
 	group.Wait()
 	first := 0
 	for i, receipt := range receipts {
-		must(t, failures[i])
+		coretest.Must(t, failures[i])
 		if receipt.Status != 204 {
 			t.Errorf("%+v", receipt)
 		}

@@ -83,10 +83,7 @@ const keptNewest = ` order by s.id desc limit @limit`
 
 // List reads receipts, the newest first.
 func (s *Signals) List(ctx context.Context, q postgres.Querier, workspace core.ID, query Query) ([]Kept, error) {
-	if query.Limit <= 0 {
-		query.Limit = 100
-	}
-	statement, args := selectKept, pgx.StrictNamedArgs{"workspace": workspace, "limit": min(query.Limit, 500)}
+	statement, args := selectKept, pgx.StrictNamedArgs{"workspace": workspace, "limit": postgres.Page(query.Limit)}
 	narrow := func(given bool, condition, name string, value any) {
 		if given {
 			statement, args[name] = statement+" and "+condition, value

@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/signals"
 )
 
@@ -25,7 +26,7 @@ func TestLogoutEndsSessionsAndRotatesWhatCouldBeSeen(t *testing.T) {
 		t.Fatal(diff)
 	}
 	kept, err := h.Read(t.Context(), h.DB, h.workspace, receipt.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if kept.Subject != "email ana@example.com" || kept.Sessions != 1 || kept.Open != 3 || kept.Rotated != nil || kept.Names[0] != "ana" ||
 		string(kept.Evidence.Digest) != "digest" || kept.Evidence.Issuer != issuer {
 		t.Fatalf("%+v", kept)
@@ -78,13 +79,13 @@ func TestSubjectsAreFoundInsideTheConnectionAlone(t *testing.T) {
 			signal.Kind, signal.Subject = signals.SessionPresented, one.subject
 			receipt, err := h.Receive(t.Context(), h.cause, signal, nil)
 			if one.want == nil {
-				wants(t, err, core.KindNotFound, "")
+				coretest.Wants(t, err, core.KindNotFound, "")
 				if receipt.Outcome != signals.Nobody {
 					t.Fatalf("%+v", receipt)
 				}
 				return
 			}
-			must(t, err)
+			coretest.Must(t, err)
 			if diff := cmp.Diff(one.want, receipt.Users); diff != "" {
 				t.Fatal(diff)
 			}
@@ -99,20 +100,20 @@ func TestCarrierWorksOnceForOneRequest(t *testing.T) {
 	h, _ := pair(t)
 	once := &signals.Once{TokenID: "jti-1", BodyHash: []byte("body"), Status: 204, Nobody: 404, Expires: h.Now().Add(time.Minute)}
 	first, err := h.Receive(t.Context(), h.cause, h.about(h.ana), once)
-	must(t, err)
+	coretest.Must(t, err)
 	if first.Replayed || first.Status != 204 {
 		t.Fatalf("%+v", first)
 	}
 	before := h.snapshot(t)
 	again, err := h.Receive(t.Context(), h.cause, h.about(h.ana), once)
-	must(t, err)
+	coretest.Must(t, err)
 	if !again.Replayed || again.Status != 204 {
 		t.Fatalf("%+v", again)
 	}
 	other := *once
 	other.BodyHash = []byte("other")
 	_, err = h.Receive(t.Context(), h.cause, h.about(h.bob), &other)
-	wants(t, err, core.KindUnauthenticated, "replayed")
+	coretest.Wants(t, err, core.KindUnauthenticated, "replayed")
 	if diff := cmp.Diff(before, h.snapshot(t)); diff != "" {
 		t.Fatal(diff)
 	}
@@ -120,9 +121,9 @@ func TestCarrierWorksOnceForOneRequest(t *testing.T) {
 	nobody.Subject = signals.EmailSubject("nobody@example.com")
 	once.TokenID = "jti-2"
 	_, err = h.Receive(t.Context(), h.cause, nobody, once)
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 	again, err = h.Receive(t.Context(), h.cause, nobody, once)
-	must(t, err)
+	coretest.Must(t, err)
 	if !again.Replayed || again.Status != 404 {
 		t.Fatalf("%+v", again)
 	}
@@ -168,7 +169,7 @@ func TestOneIncidentByManyDoorsRotatesOnce(t *testing.T) {
 
 func TestTellingThatAsksForMoreIsDone(t *testing.T) {
 	h, _ := pair(t)
-	must(t, h.SetPolicy(t.Context(), h.system, h.workspace, core.ID{}, "logout", []signals.Command{signals.EndSessions}))
+	coretest.Must(t, h.SetPolicy(t.Context(), h.system, h.workspace, core.ID{}, "logout", []signals.Command{signals.EndSessions}))
 	if receipt := h.receive(t, h.about(h.ana)); receipt.Outcome != signals.Done || len(receipt.Rotations) != 0 {
 		t.Fatalf("%+v", receipt)
 	}
@@ -202,7 +203,7 @@ func TestSessionIsEndedByItsName(t *testing.T) {
 	}
 	signal.Subject, signal.SID = signals.NoSubject(), "sid-9"
 	_, err := h.Receive(t.Context(), h.cause, signal, nil)
-	wants(t, err, core.KindNotFound, "")
+	coretest.Wants(t, err, core.KindNotFound, "")
 	if _, err := h.trySignIn(t, h.bob, "sid-9", h.Now().Add(-time.Second)); core.KindOf(err) != core.KindDenied {
 		t.Fatal("a sign-in under way of a session that nobody knew yet survived", err)
 	}

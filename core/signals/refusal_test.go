@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/signals"
 )
 
@@ -21,14 +22,14 @@ func TestStrangersLeaveFewTraces(t *testing.T) {
 		t.Fatalf("%d events, want 5", got)
 	}
 	failures, err := h.Failures(t.Context(), h.DB, h.workspace, h.connection.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if len(failures) != 5 || failures[0].Stage != "signature" || failures[0].Address != "192.0.2.1" {
 		t.Fatalf("%+v", failures)
 	}
 	h.ahead = 11 * time.Second
 	h.Refused(t.Context(), signals.Refusal{Connection: h.connection, Door: signals.UniversalLogout, Stage: "audience", Err: core.Unauthenticated("no")})
 	failures, err = h.Failures(t.Context(), h.DB, h.workspace, h.connection.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if len(failures) != 6 || failures[0].Stage != "audience" || failures[0].Suppressed != 195 {
 		t.Fatalf("%+v", failures)
 	}
@@ -40,7 +41,7 @@ func TestStrangersLeaveFewTraces(t *testing.T) {
 		})
 	}
 	failures, err = h.Failures(t.Context(), h.DB, h.workspace, h.connection.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if len(failures) != 16 || failures[0].Subject != "email 29" || failures[9].Subject != "email 20" {
 		t.Fatalf("%+v", failures)
 	}

@@ -48,12 +48,7 @@ type Meter interface {
 }
 
 // now is the time as PostgreSQL keeps it, so that what is returned equals what will be read.
-func (s *Signals) now() time.Time {
-	if s.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return s.Now().UTC().Truncate(time.Microsecond)
-}
+func (s *Signals) now() time.Time { return postgres.Now(s.Now) }
 
 // settleSoon has KeepSettled do what is left of a signal.
 func (s *Signals) settleSoon() {

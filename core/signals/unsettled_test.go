@@ -11,6 +11,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/signals"
 )
@@ -21,7 +22,7 @@ func (h house) judged(t testing.TB, user directory.User) (signals.Signal, *signa
 	signal := h.about(user)
 	var err error
 	_, signal.Judged, err = h.Directory.VersionedConnection(t.Context(), h.DB, h.connection.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	return signal, &signals.Once{
 		TokenID: signal.Evidence.TokenID, BodyHash: []byte("body"), Status: 204, Nobody: 404, Expires: h.Now().Add(time.Hour),
 	}
@@ -48,7 +49,7 @@ func TestTheRestOfALogoutIsLeft(t *testing.T) {
 			signal, once := h.judged(t, h.bob)
 			signal.Subject = subject
 			answer, err := h.Receive(t.Context(), h.cause, signal, once)
-			must(t, err)
+			coretest.Must(t, err)
 			if h.alive(t, token) || answer.Status != 204 || answer.Replayed || len(answer.Users) != 1 || answer.Users[0] != h.bob.ID || h.unsettled(t) != 1 {
 				t.Fatalf("%+v", answer)
 			}
@@ -56,7 +57,7 @@ func TestTheRestOfALogoutIsLeft(t *testing.T) {
 				t.Fatalf("a sign-in that was under way: %v", err)
 			}
 			again, err := h.Receive(t.Context(), h.cause, signal, once)
-			must(t, err)
+			coretest.Must(t, err)
 			if !again.Replayed || again.Status != 204 {
 				t.Fatalf("%+v", again)
 			}
@@ -68,12 +69,12 @@ func TestTheRestOfALogoutIsLeft(t *testing.T) {
 			for _, at := range []house{h, second} {
 				group.Go(func() {
 					_, err := at.Settle(t.Context())
-					must(t, err)
+					coretest.Must(t, err)
 				})
 			}
 			group.Wait()
 			kept, err := h.Read(t.Context(), h.DB, h.workspace, answer.ID)
-			must(t, err)
+			coretest.Must(t, err)
 			if kept.Outcome != signals.Done || kept.Sessions != 1 || kept.Open != 2 || len(kept.Users) != 1 || kept.Users[0] != h.bob.ID ||
 				!kept.Committed.Equal(answer.Committed) || string(kept.Evidence.Digest) != "digest" || kept.Correlation != h.cause.Correlation {
 				t.Fatalf("%+v", kept)
@@ -101,16 +102,16 @@ func TestALogoutThatIsLeftAndAnotherDoorRotateOnce(t *testing.T) {
 	h.Later = true
 	signal, once := h.judged(t, h.bob)
 	left, err := h.Receive(t.Context(), h.cause, signal, once)
-	must(t, err)
+	coretest.Must(t, err)
 	told := h.about(h.bob)
 	told.Door = signals.SSFPush
 	if receipt := h.receive(t, told); receipt.Outcome != signals.Done || len(receipt.Rotations) != 2 {
 		t.Fatalf("%+v", receipt)
 	}
 	_, err = h.Settle(t.Context())
-	must(t, err)
+	coretest.Must(t, err)
 	kept, err := h.Read(t.Context(), h.DB, h.workspace, left.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if kept.Outcome != signals.Duplicate || h.planned(t) != 2 {
 		t.Fatalf("%+v, %d planned", kept, h.planned(t))
 	}
@@ -131,17 +132,17 @@ func TestNothingIsLeftThatCannotWait(t *testing.T) {
 	}
 	once.BodyHash = []byte("another body")
 	_, err := h.Receive(t.Context(), h.cause, signal, once)
-	wants(t, err, core.KindUnauthenticated, "replayed")
+	coretest.Wants(t, err, core.KindUnauthenticated, "replayed")
 	signal, once = h.judged(t, h.bob)
 	signal.Judged++
 	_, err = h.Receive(t.Context(), h.cause, signal, once)
-	wants(t, err, core.KindConflict, signals.JudgedByOld)
-	must(t, h.SetPolicy(t.Context(), h.system, h.workspace, core.ID{}, "logout", []signals.Command{signals.EndSessions, signals.Restrict}))
+	coretest.Wants(t, err, core.KindConflict, signals.JudgedByOld)
+	coretest.Must(t, h.SetPolicy(t.Context(), h.system, h.workspace, core.ID{}, "logout", []signals.Command{signals.EndSessions, signals.Restrict}))
 	signal, once = h.judged(t, h.bob)
 	_, err = h.Receive(t.Context(), h.cause, signal, once)
-	must(t, err)
+	coretest.Must(t, err)
 	standing, err := h.Directory.Standing(t.Context(), h.DB, h.workspace, h.bob.ID)
-	must(t, err)
+	coretest.Must(t, err)
 	if standing.Restricted == nil || h.unsettled(t) != 0 {
 		t.Fatal("the restriction waits")
 	}
@@ -156,28 +157,28 @@ func TestNoSessionOutlivesALogoutThatIsLeft(t *testing.T) {
 	token := other.signIn(t, h.bob, "sid-1")
 	signal, once := h.judged(t, h.bob)
 	_, err := h.Receive(t.Context(), h.cause, signal, once)
-	must(t, err)
+	coretest.Must(t, err)
 	if h.alive(t, token) || other.alive(t, token) {
 		t.Fatal("a session that began later by its own clock lives on")
 	}
 	ctx := t.Context()
 	tx, err := h.DB.Begin(ctx)
-	must(t, err)
+	coretest.Must(t, err)
 	defer func() { _ = tx.Rollback(context.WithoutCancel(ctx)) }()
 	h.ahead = 2 * time.Minute
 	_, token, err = h.Directory.StartSession(ctx, tx, h.system, directory.NewSession{
 		Workspace: h.workspace, User: h.bob.ID, Connection: h.connection.ID, Issuer: issuer, Subject: "sub-bob", SID: "sid-2",
 		Authenticated: h.Now(), Begun: h.Now(),
 	})
-	must(t, err)
+	coretest.Must(t, err)
 	signal, once = h.judged(t, h.bob)
 	answered := make(chan error, 1)
 	go func() {
 		_, err := h.Receive(ctx, h.cause, signal, once)
 		answered <- err
 	}()
-	must(t, tx.Commit(ctx))
-	must(t, <-answered)
+	coretest.Must(t, tx.Commit(ctx))
+	coretest.Must(t, <-answered)
 	if h.alive(t, token) {
 		t.Fatal("a session that began meanwhile lives on")
 	}
@@ -217,7 +218,7 @@ func TestLogoutsThatComeTogether(t *testing.T) {
 	}
 	group.Wait()
 	_, err := h.Settle(t.Context())
-	must(t, err)
+	coretest.Must(t, err)
 	for query, want := range map[string]int{
 		`select count(*) from sessions where workspace_id = @workspace and ended is null`: 0,
 		`select count(*) from signals where workspace_id = @workspace`:                    59,
@@ -241,16 +242,16 @@ func TestARestThatFailsWaits(t *testing.T) {
 	for _, person := range []directory.User{h.bob, h.eve} {
 		signal, once := h.judged(t, person)
 		receipt, err := h.Receive(t.Context(), h.cause, signal, once)
-		must(t, err)
+		coretest.Must(t, err)
 		receipts = append(receipts, receipt)
 	}
 	of := pgx.StrictNamedArgs{"workspace": h.workspace, "id": receipts[0].ID}
 	const said, say = `select said::text from signals_unsettled where workspace_id = @workspace and id = @id`, `update signals_unsettled set said = @said where workspace_id = @workspace and id = @id`
 	var text string
-	must(t, h.DB.QueryRow(t.Context(), said, of).Scan(&text))
+	coretest.Must(t, h.DB.QueryRow(t.Context(), said, of).Scan(&text))
 	put := func(text string) {
 		_, err := h.DB.Exec(t.Context(), say, pgx.StrictNamedArgs{"workspace": h.workspace, "id": receipts[0].ID, "said": text})
-		must(t, err)
+		coretest.Must(t, err)
 	}
 	put(`[]`)
 	for try := range 3 {
@@ -283,7 +284,7 @@ func TestTheRestIsDoneAtOnce(t *testing.T) {
 	go func() { stopped <- h.KeepSettled(ctx) }()
 	signal, once := h.judged(t, h.bob)
 	receipt, err := h.Receive(ctx, h.cause, signal, once)
-	must(t, err)
+	coretest.Must(t, err)
 	select {
 	case <-settled:
 	case <-time.After(30 * time.Second):
@@ -293,5 +294,5 @@ func TestTheRestIsDoneAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop()
-	must(t, <-stopped)
+	coretest.Must(t, <-stopped)
 }

@@ -8,31 +8,32 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 
+	"postern/core/coretest"
 	"postern/core/jwt"
 )
 
 func TestCertificates(t *testing.T) {
 	h := open(t)
 	made, err := h.signing.Certificates(t.Context(), h.acme)
-	must(t, err)
+	coretest.Must(t, err)
 	again, err := h.neighbour.Certificates(t.Context(), h.acme)
-	must(t, err)
+	coretest.Must(t, err)
 	if len(made) != 1 || len(again) != 1 || !bytes.Equal(made[0].DER, again[0].DER) || !made[0].Signs {
 		t.Fatalf("%d certificates and %d in another process, which differ", len(made), len(again))
 	}
 	other, err := h.signing.Certificates(t.Context(), h.globex)
-	must(t, err)
+	coretest.Must(t, err)
 	if bytes.Equal(other[0].DER, made[0].DER) {
 		t.Error("two workspaces have one certificate")
 	}
 	parsed, err := x509.ParseCertificate(made[0].DER)
-	must(t, err)
-	must(t, parsed.CheckSignature(parsed.SignatureAlgorithm, parsed.RawTBSCertificate, parsed.Signature))
+	coretest.Must(t, err)
+	coretest.Must(t, parsed.CheckSignature(parsed.SignatureAlgorithm, parsed.RawTBSCertificate, parsed.Signature))
 
 	signed, err := h.signing.SignCertified(t.Context(), h.acme, "JWT", map[string]string{"iss": "a"})
-	must(t, err)
+	coretest.Must(t, err)
 	read, err := jose.ParseSignedCompact(signed, []jose.SignatureAlgorithm{jose.RS256})
-	must(t, err)
+	coretest.Must(t, err)
 	if _, err := read.Verify(parsed.PublicKey.(*rsa.PublicKey)); err != nil {
 		t.Error(err)
 	}

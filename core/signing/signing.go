@@ -51,12 +51,7 @@ type remembered struct {
 }
 
 // now is the time as PostgreSQL keeps it.
-func (s *Signing) now() time.Time {
-	if s.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return s.Now().UTC().Truncate(time.Microsecond)
-}
+func (s *Signing) now() time.Time { return postgres.Now(s.Now) }
 
 // keys are a workspace's, oldest first: from memory if they are no older than age, or as they are now.
 func (s *Signing) keys(ctx context.Context, workspace core.ID, age time.Duration) (*remembered, error) {

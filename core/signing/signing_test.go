@@ -16,6 +16,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/jwt"
 	"postern/core/postgres"
@@ -40,12 +41,12 @@ func open(t *testing.T) *house {
 	t.Helper()
 	h := &house{db: postgrestest.Open(t), cause: core.NewCause(core.System, time.Now())}
 	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
-	must(t, err)
+	coretest.Must(t, err)
 	now := func() time.Time { return time.Now().Add(time.Duration(h.ahead.Load())) }
 	h.signing = &signing.Signing{DB: h.db, Vault: &vault.Vault{DB: h.db, Keys: key, Now: now}, Now: now}
 	h.neighbour = &signing.Signing{DB: h.db, Vault: &vault.Vault{DB: h.db, Keys: key, Now: now}, Now: now}
 	people := &directory.Directory{DB: h.db}
-	must(t, h.db.Tx(t.Context(), func(tx pgx.Tx) error {
+	coretest.Must(t, h.db.Tx(t.Context(), func(tx pgx.Tx) error {
 		acme, err := people.CreateWorkspace(t.Context(), tx, h.cause, "acme", "Acme")
 		if err != nil {
 			return err
@@ -55,13 +56,6 @@ func open(t *testing.T) *house {
 		return err
 	}))
 	return h
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 func (h *house) pass(d time.Duration) { h.ahead.Add(int64(d)) }
@@ -83,7 +77,7 @@ func (h *house) Renew(ctx context.Context, source jwt.Source) ([]jose.JSONWebKey
 func (h *house) sign(t *testing.T, workspace core.ID) string {
 	t.Helper()
 	compact, err := h.signing.Sign(t.Context(), workspace, "secevent+jwt", map[string]any{"iss": workspace.String(), "aud": "a", "jti": "1"})
-	must(t, err)
+	coretest.Must(t, err)
 	return compact
 }
 
@@ -99,14 +93,14 @@ func (h *house) verify(t *testing.T, workspace core.ID, compact string) (jwt.Tok
 func (h *house) kid(t *testing.T, compact string) string {
 	t.Helper()
 	token, err := jwt.Peek(compact, jwt.Expected{Types: []string{"secevent+jwt"}})
-	must(t, err)
+	coretest.Must(t, err)
 	return token.KeyID
 }
 
 func (h *house) published(t *testing.T, workspace core.ID) []string {
 	t.Helper()
 	keys, err := h.neighbour.PublicKeys(t.Context(), workspace)
-	must(t, err)
+	coretest.Must(t, err)
 	ids := []string{}
 	for _, key := range keys {
 		public, ok := key.Key.(*rsa.PublicKey)
@@ -121,9 +115,9 @@ func (h *house) published(t *testing.T, workspace core.ID) []string {
 func (h *house) events(t *testing.T, workspace core.ID) []core.EventType {
 	t.Helper()
 	rows, err := h.db.Query(t.Context(), `select type from audit_outbox where workspace_id = @workspace and type like 'signing%' order by xid, number`, pgx.StrictNamedArgs{"workspace": workspace})
-	must(t, err)
+	coretest.Must(t, err)
 	types, err := pgx.CollectRows(rows, pgx.RowTo[core.EventType])
-	must(t, err)
+	coretest.Must(t, err)
 	return types
 }
 
@@ -179,11 +173,11 @@ func TestTheFirstUseMakesTheKey(t *testing.T) {
 
 func TestRotation(t *testing.T) {
 	h := open(t)
-	must(t, h.signing.Prepare(t.Context(), h.cause, h.acme))
-	must(t, h.signing.Prepare(t.Context(), h.cause, h.acme))
+	coretest.Must(t, h.signing.Prepare(t.Context(), h.cause, h.acme))
+	coretest.Must(t, h.signing.Prepare(t.Context(), h.cause, h.acme))
 	before := h.sign(t, h.acme)
 	h.pass(time.Hour)
-	must(t, h.signing.Rotate(t.Context(), h.cause, h.acme))
+	coretest.Must(t, h.signing.Rotate(t.Context(), h.cause, h.acme))
 	if err := h.signing.Rotate(t.Context(), h.cause, h.acme); core.AsError(err).Code != "rotation_under_way" {
 		t.Errorf("a second one: %v", err)
 	}
@@ -209,14 +203,14 @@ func TestRotation(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	// At once: with a new key, or with the one that waits.
-	must(t, h.signing.RotateNow(t.Context(), h.cause, h.acme))
+	coretest.Must(t, h.signing.RotateNow(t.Context(), h.cause, h.acme))
 	h.pass(2 * time.Second)
 	if all := h.published(t, h.acme); len(all) != 2 || h.kid(t, h.sign(t, h.acme)) != all[1] {
 		t.Errorf("published %v", all)
 	}
 	h.pass(time.Minute)
-	must(t, h.signing.Rotate(t.Context(), h.cause, h.acme))
-	must(t, h.signing.RotateNow(t.Context(), h.cause, h.acme))
+	coretest.Must(t, h.signing.Rotate(t.Context(), h.cause, h.acme))
+	coretest.Must(t, h.signing.RotateNow(t.Context(), h.cause, h.acme))
 	h.pass(time.Minute)
 	if all := h.published(t, h.acme); len(all) != 3 || h.kid(t, h.sign(t, h.acme)) != all[2] {
 		t.Errorf("published %v", all)
@@ -238,9 +232,9 @@ func TestPrivateKeysAreSealed(t *testing.T) {
 	h := open(t)
 	compact := h.sign(t, h.acme)
 	id, err := core.ParseID(h.kid(t, compact))
-	must(t, err)
+	coretest.Must(t, err)
 	opened, err := h.signing.Vault.Open(t.Context(), h.db, h.acme, id, "signing_key", 1)
-	must(t, err)
+	coretest.Must(t, err)
 	if _, err := h.signing.Vault.Open(t.Context(), h.db, h.globex, id, "signing_key", 1); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("another workspace opens it: %v", err)
 	}
@@ -256,7 +250,7 @@ func TestTheStagesOfKeys(t *testing.T) {
 	stages := func() (all []signing.Stage) {
 		t.Helper()
 		keys, err := h.signing.List(t.Context(), h.acme)
-		must(t, err)
+		coretest.Must(t, err)
 		for i, key := range keys {
 			if (key.Retires == nil) != (i == len(keys)-1) || len(key.Thumbprint) != 43 {
 				t.Errorf("%+v", key)
@@ -272,16 +266,16 @@ func TestTheStagesOfKeys(t *testing.T) {
 		}
 	}
 	wants()
-	must(t, h.signing.Prepare(t.Context(), h.cause, h.acme))
+	coretest.Must(t, h.signing.Prepare(t.Context(), h.cause, h.acme))
 	wants(signing.Current)
 	h.pass(time.Hour)
-	must(t, h.signing.Rotate(t.Context(), h.cause, h.acme))
+	coretest.Must(t, h.signing.Rotate(t.Context(), h.cause, h.acme))
 	wants(signing.Current, signing.Next)
 	h.pass(signing.Ahead)
 	wants(signing.Previous, signing.Current)
 	h.pass(signing.After)
 	wants(signing.Retired, signing.Current)
-	must(t, h.signing.RotateNow(t.Context(), h.cause, h.acme))
+	coretest.Must(t, h.signing.RotateNow(t.Context(), h.cause, h.acme))
 	wants(signing.Retired, signing.Previous, signing.Current)
 	if keys, err := h.signing.List(t.Context(), h.globex); err != nil || len(keys) != 0 {
 		t.Errorf("another workspace: %v, %v", keys, err)

@@ -327,3 +327,34 @@ func TestNothingStandsInClear(t *testing.T) {
 		}
 	}
 }
+
+func TestFingerprints(t *testing.T) {
+	f := newFixture(t)
+	of := func(workspace core.ID, field, value string) string {
+		t.Helper()
+		made, epoch, err := f.vault.Fingerprint(t.Context(), f.db, workspace, field, seal.NewSecret(value))
+		if err != nil || epoch != 1 {
+			t.Fatalf("epoch %d, %v", epoch, err)
+		}
+		return string(made)
+	}
+	first := of(f.acme, "password", canary)
+	if first != of(f.acme, "password", canary) {
+		t.Error("the same value has another one")
+	}
+	for what, other := range map[string]string{
+		"another value": of(f.acme, "password", canary+"!"), "another field": of(f.acme, "note", canary), "another workspace": of(f.other, "password", canary),
+	} {
+		if other == first {
+			t.Errorf("%s has the same", what)
+		}
+	}
+	if _, _, err := f.vault.Fingerprint(t.Context(), f.db, core.NewID(), "password", seal.NewSecret(canary)); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("a workspace that does not exist: %v", err)
+	}
+	f.now = f.now.Add(time.Hour) // what was unwrapped is forgotten
+	f.keys.switchOff = true
+	if _, _, err := f.vault.Fingerprint(t.Context(), f.db, f.acme, "password", seal.NewSecret(canary)); core.KindOf(err) != core.KindUnavailable {
+		t.Errorf("while the KMS is down: %v", err)
+	}
+}

@@ -21,6 +21,7 @@ type Descriptor struct {
 	HEC      string                 `json:"hec"`       // event receiver: GET /events lists what arrived
 	Kafka    string                 `json:"kafka"`     // host:port
 	Database string                 `json:"database"`  // PostgreSQL URL
+	Mailbox  string                 `json:"mailbox"`   // host:port where mails for accounts are received (SMTP)
 	SCIM     map[string]SCIMAddress `json:"scim"`      // by connection: okta, entra
 	Logout   map[string]string      `json:"logout"`    // Universal Logout endpoint, by connection
 	SignIn   map[string]string      `json:"sign_in"`   // where a browser begins to sign in, by connection

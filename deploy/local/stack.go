@@ -22,7 +22,7 @@ import (
 
 // Ports are those asked for; 0 keeps the one a part had before, or takes a free one.
 type Ports struct {
-	Gateway, Database, Kafka, IdP, App, HEC int
+	Gateway, Database, Kafka, IdP, App, HEC, Mailbox int
 }
 
 // Stack is everything around the gateway, running.
@@ -35,6 +35,7 @@ type Stack struct {
 	HECToken string // reference
 	SumoURL  string // reference
 	Gateway  int    // the port reserved for the gateway
+	Mailbox  string // host:port reserved for what receives mails
 
 	People    *devidp.Server
 	Harbour   *sampleapp.App
@@ -71,6 +72,10 @@ func Start(ctx context.Context, folder *Folder, ports Ports, log *slog.Logger, t
 		return nil, errors.Join(err, s.Stop())
 	}
 	s.Gateway = port
+	if port, err = folder.Port("mailbox", ports.Mailbox); err != nil {
+		return nil, errors.Join(err, s.Stop())
+	}
+	s.Mailbox = fmt.Sprintf("127.0.0.1:%d", port)
 	return s, nil
 }
 

@@ -52,8 +52,10 @@ type newAccount struct {
 }
 
 type accountList struct {
-	Limit  int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
-	Cursor core.ID `query:"cursor" doc:"next of the page before"`
+	State    string  `query:"state" enum:"unvalidated,validated,desync_suspected,desynced,unmanaged,app_disabled,at_risk" doc:"Only those in this state"`
+	Orphaned bool    `query:"orphaned" doc:"Only those nobody active owns"`
+	Limit    int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
+	Cursor   core.ID `query:"cursor" doc:"next of the page before"`
 }
 
 func (s *Service) accounts(api huma.API) {
@@ -80,7 +82,7 @@ func (s *Service) accounts(api huma.API) {
 		})
 	add(api, huma.Operation{OperationID: "listAccounts", Method: http.MethodGet, Path: "/accounts", Tags: tags, Summary: "List accounts, oldest first"},
 		AccountsRead, func(ctx context.Context, by caller, in *accountList) (*listed[Account], error) {
-			found, err := s.Accounts.List(ctx, s.DB, by.Workspace, accounts.ListQuery{Limit: in.Limit, After: in.Cursor})
+			found, err := s.Accounts.List(ctx, s.DB, by.Workspace, accounts.ListQuery{Limit: in.Limit, After: in.Cursor, State: accounts.State(in.State), Orphaned: in.Orphaned})
 			if err != nil {
 				return nil, err
 			}
@@ -101,13 +103,14 @@ func (s *Service) accounts(api huma.API) {
 	s.exposures(api, tags)
 }
 
-// Exposure is one time somebody was given a password.
+// Exposure is one time somebody was given a password, or a one-time code.
 type Exposure struct {
 	ID      core.ID   `json:"id"`
-	User    core.ID   `json:"user"`
-	Name    string    `json:"name"`
-	Version int       `json:"version" doc:"Which password"`
-	Level   string    `json:"level" enum:"injected,filled,revealed"`
+	User    core.ID   `json:"user" doc:"Who was given it; of a link, the owner in whose name it was made"`
+	Link    core.ID   `json:"link,omitzero" doc:"By which its recipient was given it"`
+	Name    string    `json:"name" doc:"Of the user, or the recipient's e-mail address"`
+	Version int       `json:"version" doc:"Which password; of a code, which secret it was made from; of a message, its number"`
+	Level   string    `json:"level" enum:"injected,filled,revealed,code,message" doc:"code: a one-time code, which does not tell the password; message: what one says that the account was sent"`
 	Seen    time.Time `json:"seen"`
 }
 
@@ -128,8 +131,22 @@ func (s *Service) exposures(api huma.API, tags []string) {
 			if err != nil {
 				return nil, err
 			}
+			owners := map[core.ID]core.ID{}
+			for _, one := range found {
+				if _, known := owners[one.Link]; known || one.Link.IsZero() {
+					continue
+				}
+				link, err := s.Links.Link(ctx, s.DB, by.Workspace, one.Link)
+				if err != nil {
+					return nil, err
+				}
+				owners[one.Link] = link.Owner
+			}
 			answer := listing(found, func(e accounts.ListedExposure) Exposure {
-				return Exposure{e.ID, e.User, e.Name, e.Version, e.Level, e.Seen}
+				if e.User.IsZero() {
+					e.User = owners[e.Link]
+				}
+				return Exposure{e.ID, e.User, e.Link, e.Name, e.Version, e.Level, e.Seen}
 			})
 			if len(found) == in.Limit {
 				answer.Body.Next = found[len(found)-1].ID.String()

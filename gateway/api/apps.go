@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -11,6 +13,7 @@ import (
 
 	"postern/core"
 	"postern/core/accounts"
+	"postern/core/rotation"
 )
 
 // App is a managed application.
@@ -23,20 +26,57 @@ type App struct {
 	Connector string          `json:"connector"`
 	Settings  json.RawMessage `json:"settings,omitempty" doc:"Overrides of the connector for this app"`
 	Created   time.Time       `json:"created"`
+
+	ReconcileAccount *core.ID `json:"reconcile_account,omitempty" doc:"The account that sets the others' passwords when nobody knows them any more"`
+	Capabilities     []string `json:"capabilities" nullable:"false" doc:"What its connector can do there: verify, change, enrol, reset, disable, end_sessions"`
+	// PasswordRules are as given, SeenRules as the app's forms and refusals say.
+	PasswordRules string `json:"password_rules,omitempty" doc:"What the app's passwords have to be like, as given"`
+	SeenRules     string `json:"seen_rules,omitempty" doc:"What the app itself has said of that"`
 }
 
-func appOf(app accounts.App) App {
-	return App{app.ID, app.Name, app.Domains, app.SignInURL, app.ChangeURL, app.Connector, app.Settings, app.Created}
+// Connector is what talks to a kind of app.
+type Connector struct {
+	Name         string   `json:"name" doc:"As an app names it"`
+	Capabilities []string `json:"capabilities" nullable:"false" doc:"What it can do: verify passwords, change them as the account itself, turn on a second factor, reset them, disable accounts and end their sessions as an administrator; in some apps less"`
+}
+
+func (s *Service) capabilities(connector string, settings json.RawMessage) []string {
+	can := []string{}
+	for _, one := range rotation.Capabilities(s.Connectors[connector], settings) {
+		can = append(can, string(one))
+	}
+	return can
+}
+
+func (s *Service) appOf(app accounts.App) App {
+	out := App{
+		ID: app.ID, Name: app.Name, Domains: app.Domains, SignInURL: app.SignInURL, ChangeURL: app.ChangeURL, Connector: app.Connector,
+		Settings: app.Settings, Created: app.Created, Capabilities: s.capabilities(app.Connector, app.Settings),
+		PasswordRules: app.PasswordRules, SeenRules: app.SeenRules,
+	}
+	if !app.ReconcileAccount.IsZero() {
+		out.ReconcileAccount = &app.ReconcileAccount
+	}
+	return out
 }
 
 type newApp struct {
 	Body struct {
 		Name      string          `json:"name" doc:"What people call it" example:"Wiki"`
 		Domains   []string        `json:"domains" nullable:"false" doc:"Host names, with a port where it is not the usual one" example:"[\"wiki.example.com\"]"`
-		SignInURL string          `json:"sign_in_url" doc:"The page with the sign-in form, at one of the domains" example:"https://wiki.example.com/login"`
+		SignInURL string          `json:"sign_in_url" doc:"The page with the sign-in form, or the address of the database, directory or host, at one of the domains" example:"https://wiki.example.com/login"`
 		ChangeURL string          `json:"change_url,omitempty" doc:"The page where a signed-in user changes the password; found by itself when empty"`
-		Connector string          `json:"connector,omitempty" default:"browser" doc:"What talks to the app"`
+		Connector string          `json:"connector,omitempty" default:"browser" doc:"What talks to the app: browser, http, postgresql, mysql, ldap or ssh"`
 		Settings  json.RawMessage `json:"settings,omitempty" doc:"Overrides of the connector for this app, a JSON object"`
+
+		PasswordRules string `json:"password_rules,omitempty" doc:"What the app's passwords have to be like, as in the passwordrules attribute; learned from its form and its refusals when empty" example:"minlength: 12; maxlength: 64; required: digit; allowed: lower, upper, [-_]"`
+	}
+}
+
+type newReconcileAccount struct {
+	ID   core.ID `path:"id" doc:"The app"`
+	Body struct {
+		Account core.ID `json:"account" doc:"One of the app's own accounts"`
 	}
 }
 
@@ -52,14 +92,14 @@ func (s *Service) apps(api huma.API) {
 			err := s.change(ctx, func(tx pgx.Tx) (err error) {
 				app, err = s.Accounts.CreateApp(ctx, tx, by.cause, by.Workspace, accounts.NewApp{
 					Name: in.Body.Name, Domains: in.Body.Domains, SignInURL: in.Body.SignInURL, ChangeURL: in.Body.ChangeURL,
-					Connector: in.Body.Connector, Settings: in.Body.Settings,
+					Connector: in.Body.Connector, Settings: in.Body.Settings, PasswordRules: in.Body.PasswordRules,
 				})
 				return err
 			})
 			if err != nil {
 				return nil, err
 			}
-			return &single[App]{appOf(app)}, nil
+			return &single[App]{s.appOf(app)}, nil
 		})
 	add(api, huma.Operation{OperationID: "listApps", Method: http.MethodGet, Path: "/apps", Tags: tags, Summary: "List the apps"},
 		AppsRead, func(ctx context.Context, by caller, _ *struct{}) (*listed[App], error) {
@@ -67,7 +107,7 @@ func (s *Service) apps(api huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			return listing(found, appOf), nil
+			return listing(found, s.appOf), nil
 		})
 	add(api, huma.Operation{OperationID: "getApp", Method: http.MethodGet, Path: "/apps/{id}", Tags: tags, Summary: "Get an app"},
 		AppsRead, func(ctx context.Context, by caller, in *byID) (*single[App], error) {
@@ -75,6 +115,36 @@ func (s *Service) apps(api huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			return &single[App]{appOf(app)}, nil
+			return &single[App]{s.appOf(app)}, nil
 		})
+	add(api, huma.Operation{OperationID: "putReconcileAccount", Method: http.MethodPut, Path: "/apps/{id}/reconcile-account", Tags: tags, Summary: "Name the account that sets the others' passwords",
+		Description: "One of the app's own accounts, which administers the others there. When no stored password of an account works any more, Postern signs in with this one's and sets a new one; its own password nobody sets so."},
+		AppsWrite, func(ctx context.Context, by caller, in *newReconcileAccount) (*single[App], error) {
+			if in.Body.Account.IsZero() {
+				return nil, core.Invalid("account", "name an account of this app")
+			}
+			return s.reconcileAccount(ctx, by, in.ID, in.Body.Account)
+		})
+	add(api, huma.Operation{OperationID: "removeReconcileAccount", Method: http.MethodDelete, Path: "/apps/{id}/reconcile-account", Tags: tags, Summary: "Have no account set the others' passwords", DefaultStatus: http.StatusOK},
+		AppsWrite, func(ctx context.Context, by caller, in *byID) (*single[App], error) {
+			return s.reconcileAccount(ctx, by, in.ID, core.ID{})
+		})
+	add(api, huma.Operation{OperationID: "listConnectors", Method: http.MethodGet, Path: "/connectors", Tags: tags, Summary: "List what can talk to apps, and what it can do"},
+		AppsRead, func(context.Context, caller, *struct{}) (*listed[Connector], error) {
+			return listing(slices.Sorted(maps.Keys(s.Connectors)), func(name string) Connector {
+				return Connector{name, s.capabilities(name, nil)}
+			}), nil
+		})
+}
+
+func (s *Service) reconcileAccount(ctx context.Context, by caller, app, account core.ID) (*single[App], error) {
+	var changed accounts.App
+	err := s.change(ctx, func(tx pgx.Tx) (err error) {
+		changed, err = s.Accounts.SetReconcileAccount(ctx, tx, by.cause, by.Workspace, app, account)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &single[App]{s.appOf(changed)}, nil
 }

@@ -19,7 +19,7 @@ type RevocationCertificate struct {
 	ID          core.ID    `json:"id"`
 	User        core.ID    `json:"user"`
 	UserName    string     `json:"user_name"`
-	Reason      string     `json:"reason" enum:"deprovision,logout"`
+	Reason      string     `json:"reason" enum:"deprovision,logout,revocation"`
 	Departed    time.Time  `json:"departed"`
 	Deadline    time.Time  `json:"deadline" doc:"It is signed then, though something is open"`
 	State       string     `json:"state" enum:"pending,complete,incomplete" doc:"As it was signed last; pending while it is not"`

@@ -9,5 +9,6 @@
 // taken exactly as it was written or not at all, and that every error is a problem (RFC 9457) that
 // names the faulty field.
 //
-// It never gives out a password: only a signed-in person may use or see one.
+// It never gives out a password but to the service account whose credential it is: otherwise only a signed-in
+// person may use or see one.
 package api

@@ -74,6 +74,8 @@ func TestFaultsAreNamed(t *testing.T) {
 		{"POST", "/apps", `{"name":"A","domains":["a.example.com"],"sign_in_url":"https://a.example.com","change_url":"javascript:1"}`, "#/change_url"},
 		{"POST", "/apps", `{"name":"A","domains":["a.example.com"],"sign_in_url":"https://a.example.com","settings":[]}`, "#/settings"},
 		{"POST", "/apps", `{"name":"A","domains":["a.example.com"],"sign_in_url":"https://a.example.com","connector":"Bad Name"}`, "#/connector"},
+		{"POST", "/apps", `{"name":"A","domains":["a.example.com"],"sign_in_url":"https://a.example.com","password_rules":"minlength: 20; maxlength: 8"}`, "#/password_rules"},
+		{"POST", "/apps", `{"name":"A","domains":["a.example.com"],"sign_in_url":"https://a.example.com","password_rules":"maxlength: 4"}`, "#/password_rules"},
 		{"POST", "/accounts", `{"app":"x","username":"u","password":"p","owner":""}`, "#/app #/owner"},
 		{"POST", "/accounts", `{"app":"` + core.NewID().String() + `","username":"u","password":"p","owner":"` + user + `"}`, "#/app"},
 		{"POST", "/accounts", `{"app":"` + id + `","username":"u","password":"p","owner":"` + core.NewID().String() + `"}`, "#/owner"},

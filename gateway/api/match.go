@@ -64,8 +64,9 @@ func taggable[Output any]() bool {
 	if !ok || body.Type.Kind() != reflect.Struct {
 		return false
 	}
-	_, list := body.Type.FieldByName("Next")
-	return !list
+	_, list := body.Type.FieldByName("Items")
+	_, next := body.Type.FieldByName("Next")
+	return !list || !next
 }
 
 // tagOf is the entity tag of an answer: of all its body but the members that change by themselves, which

@@ -21,6 +21,9 @@ import (
 // idempotencyKey names the header (draft-ietf-httpapi-idempotency-key-header).
 const idempotencyKey = "Idempotency-Key"
 
+// ownKey marks an operation that keeps its key itself: its effect is more than one transaction.
+const ownKey = "own-key"
+
 // maxBody is the largest body an operation takes.
 const maxBody = 256 << 10
 
@@ -28,7 +31,7 @@ const maxBody = 256 << 10
 func (s *Service) once(ctx huma.Context, next func(huma.Context)) {
 	c := humagin.Unwrap(ctx)
 	sent := c.Request.Header.Values(idempotencyKey)
-	if len(sent) == 0 || c.Request.Method == http.MethodGet {
+	if len(sent) == 0 || c.Request.Method == http.MethodGet || ctx.Operation().Metadata[ownKey] != nil {
 		next(ctx)
 		return
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"net/http"
 	"reflect"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"postern/core"
 	"postern/core/directory"
 	"postern/core/seal"
+	"postern/core/services"
 	"postern/gateway/problem"
 )
 
@@ -25,9 +27,12 @@ const (
 	AppsWrite        = "apps:write"
 	AccountsRead     = "accounts:read"  // accounts, their grants and rotations
 	AccountsWrite    = "accounts:write" // create accounts, start rotations and verifications
+	AccountsUse      = "accounts:use"   // one-time codes, for those the account is shared with
 	GrantsWrite      = "grants:write"
-	DirectoryRead    = "directory:read"    // users, teams, names of the connections
-	DirectoryWrite   = "directory:write"   // deprovision users, give roles
+	LinksRead        = "links:read"        // public links and who viewed them
+	LinksWrite       = "links:write"       // give passwords to people outside, in an owner's name
+	DirectoryRead    = "directory:read"    // users, guests, teams, names of the connections
+	DirectoryWrite   = "directory:write"   // deprovision users, give roles, invite guests
 	ConnectionsRead  = "connections:read"  // provisioning settings; tokens and clients, but not their secrets
 	ConnectionsWrite = "connections:write" // change the settings, make and revoke tokens and clients
 	ProvisioningRead = "provisioning:read" // what identity providers asked for, and departures that wait
@@ -36,15 +41,23 @@ const (
 	SignalsWrite     = "signals:write"     // change the policy, lift restrictions
 	PoliciesRead     = "policies:read"     // what starts a rotation
 	PoliciesWrite    = "policies:write"
+	PostureRead      = "posture:read" // findings, milestones, the score; new owners are given with grants:write
+	ReviewsRead      = "reviews:read" // who is asked about which access, and what was decided
+	ReviewsWrite     = "reviews:write"
 	ActivityRead     = "activity:read"   // events, checkpoints
 	OperationsRead   = "operations:read" // state of the sinks
+
+	ServiceAccountsRead  = "service-accounts:read"
+	ServiceAccountsWrite = "service-accounts:write" // up to the scopes one has oneself
+	CredentialsUse       = "credentials:use"        // read the values of one's own credentials
 )
 
 // Scopes lists every scope, for a service account that may do everything.
 func Scopes() []string {
 	return []string{
-		AppsRead, AppsWrite, AccountsRead, AccountsWrite, GrantsWrite, DirectoryRead, DirectoryWrite, ConnectionsRead, ConnectionsWrite,
-		ProvisioningRead, HoldsWrite, SignalsRead, SignalsWrite, PoliciesRead, PoliciesWrite, ActivityRead, OperationsRead,
+		AppsRead, AppsWrite, AccountsRead, AccountsWrite, AccountsUse, GrantsWrite, LinksRead, LinksWrite, DirectoryRead, DirectoryWrite, ConnectionsRead, ConnectionsWrite,
+		ProvisioningRead, HoldsWrite, SignalsRead, SignalsWrite, PoliciesRead, PoliciesWrite, PostureRead, ReviewsRead, ReviewsWrite, ActivityRead, OperationsRead,
+		ServiceAccountsRead, ServiceAccountsWrite, CredentialsUse,
 	}
 }
 
@@ -68,9 +81,16 @@ func add[Input, Output any](api huma.API, operation huma.Operation, scope string
 	operation.Path = base + operation.Path
 	operation.Security = []map[string][]string{{security: {scope}}}
 	operation.Description = strings.TrimSpace(operation.Description + "\n\nScope: `" + scope + "`.")
-	operation.MaxBodyBytes = maxBody
+	if operation.MaxBodyBytes == 0 {
+		operation.MaxBodyBytes = maxBody
+	}
 	_, hasBody := reflect.TypeFor[Input]().FieldByName("Body")
-	operation.Responses = refusalsOf(operation, api.OpenAPI().Components.Schemas, hasBody)
+	if _, file := reflect.TypeFor[Input]().FieldByName("RawBody"); file {
+		hasBody = true
+	}
+	responses := refusalsOf(operation, api.OpenAPI().Components.Schemas, hasBody)
+	maps.Copy(responses, operation.Responses)
+	operation.Responses = responses
 	huma.Register(api, operation, func(ctx context.Context, in *Input) (*Output, error) {
 		by := ctx.Value(callerKey{}).(caller)
 		out, err := handle(ctx, by, in)
@@ -100,9 +120,16 @@ func (s *Service) authenticate(ctx huma.Context, next func(huma.Context)) {
 		return
 	}
 	problem.Add(c, slog.String("workspace", account.Workspace.String()), slog.String("actor", account.ID.String()))
+	// What it may not do tells of it as much as what it may.
+	if err := s.Services.Observe(ctx.Context(), services.Use{
+		Workspace: account.Workspace, Account: account.Actor(), Token: account.Token, Origin: problem.Origin(c), Browser: c.GetHeader("Sec-Fetch-Mode") != "",
+	}); err != nil {
+		problem.Write(c, err)
+		return
+	}
 	for _, requirement := range ctx.Operation().Security {
 		for _, scope := range requirement[security] {
-			if !account.Has(scope) {
+			if !allowed(account, scope, ctx) {
 				problem.Write(c, core.Denied("this token's service account lacks the scope %s", scope).WithCode("missing_scope"))
 				return
 			}
@@ -111,6 +138,21 @@ func (s *Service) authenticate(ctx huma.Context, next func(huma.Context)) {
 	cause := core.NewCause(account.Actor(), received)
 	cause.Origin = problem.Origin(c)
 	next(huma.WithValue(ctx, callerKey{}, caller{account, cause, c}))
+}
+
+// allowed reports whether a service account has the scope of an operation: of every resource of its kind or, where the address names
+// one, of that one.
+func allowed(account directory.ServiceAccount, scope string, ctx huma.Context) bool {
+	wanted, err := services.ParseScope(scope)
+	if err != nil {
+		return false
+	}
+	if strings.HasPrefix(ctx.Operation().Path, base+"/"+wanted.Kind+"/{id}") {
+		if id, err := core.ParseID(ctx.Param("id")); err == nil {
+			wanted.ID = id
+		}
+	}
+	return services.Allow(account.Scopes, wanted)
 }
 
 // bearer is the token of a request; "" if there is none.

@@ -12,15 +12,22 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/rotation"
 	"postern/gateway/api"
 )
 
 // bodies are what operations take; {app}, {user} and {other} stand for ids.
 var bodies = map[string]string{
-	"createApp":     `{"name":"Mail","domains":["mail.example.com"],"sign_in_url":"https://mail.example.com/login"}`,
-	"createAccount": `{"app":"{app}","username":"second","password":"` + canary + `","owner":"{user}"}`,
-	"shareAccount":  `{"user":"{other}","role":"collaborator","purpose":"on call"}`,
-	"putUserRole":   `{"role":"admin"}`,
+	"createApp":           `{"name":"Mail","domains":["mail.example.com"],"sign_in_url":"https://mail.example.com/login"}`,
+	"putReconcileAccount": `{"account":"{account}"}`,
+	"putRecipe":           `{"recording":{"title":"Wiki","steps":[{"type":"change","value":"{{current_password}}","selectors":["#p"]},{"type":"click","selectors":["#go"]}]}}`,
+	"createAccount":       `{"app":"{app}","username":"second","password":"` + canary + `","owner":"{user}"}`,
+	"shareAccount":        `{"user":"{other}","role":"collaborator","purpose":"on call"}`,
+	"putUserRole":         `{"role":"admin"}`,
+
+	"createLink":       `{"owner":"{user}","recipients":["ada@example.com"],"life_seconds":3600,"once":true,"purpose":"the audit"}`,
+	"inviteGuest":      `{"email":"guest-{token}@example.com","name":"Gus"}`,
+	"putGuestSettings": `{"inviters":"administrators"}`,
 
 	"createConnection":       `{"name":"Another","kind":"generic","issuer":"https://idp.example.com","client_id":"client"}`,
 	"replaceProvisioning":    `{"profile":"strict","journal_days":7}`,
@@ -58,9 +65,38 @@ var bodies = map[string]string{
 	"replacePolicy":          `{"name":"Renamed {token}","trigger":"sign_in","delay_seconds":3600}`,
 	"previewPolicyDraft":     `{"name":"Draft","trigger":"schedule","schedule":{"days":7}}`,
 	"setAccountTags":         `{"tags":["prod"]}`,
+	"storePassword":          `{"password":"` + canary + `"}`,
+	"unmanageAccount":        `{"reason":"handed over"}`,
+	"reportFill":             `{"user":"{user}"}`,
+	"putTOTP":                `{"secret":"` + totpCanary + `"}`,
+	"getCode":                `{"user":"{user}"}`,
+	"putMailboxPhone":        `{"phone":"+49 30 123456"}`,
+	"readMessage":            `{"user":"{user}"}`,
+	"createSMSProvider":      `{"kind":"twilio","name":"Texts {token}","secret":"` + canary + `"}`,
+	"putHealthSettings":      `{"interval_seconds":3600,"retention_days":30}`,
 	"putCertificateSettings": `{"deadline_seconds":3600}`,
 	"putAccountSuccession":   `{"successors":[{"manager":true},{"user":"{other}"}]}`,
 	"putSuccession":          `{"successors":[{"manager":true}]}`,
+
+	"previewReassignment":     `{"owners":[{"user":"{other}"}],"orphaned":{}}`,
+	"createReassignment":      `{"owners":[{"user":"{other}"}],"accounts":["{account}"]}`,
+	"createImport":            "url,username,password\nhttps://wiki.example.com,imported {token}," + canary + "\n",
+	"createServiceAccount":    `{"name":"Service {token}","scopes":["service-accounts:write"],"owners":[{"user":"{user}"},{"user":"{other}"}]}`,
+	"replaceServiceAccount":   `{"name":"Renamed {token}","risk":5}`,
+	"addServiceOwner":         `{"user":"{other}"}`,
+	"setServiceReaches":       `{"reaches":[{"name":"Wiki","app":"{app}","risk":2,"sensitivity":3}]}`,
+	"addServiceCredential":    `{"name":"key","kind":"key","held":"vault","value":"` + canary + `"}`,
+	"rotateServiceCredential": `{"value":"` + canary + `"}`,
+	"advanceServiceRotation":  `{"to":"distributed"}`,
+	"decideServiceFinding":    `{"state":"resolved","note":"a test"}`,
+	"readCredential":          `{}`,
+	"createReviewCampaign":    `{"name":"Campaign {token}","days":14}`,
+	"replaceReviewCampaign":   `{"name":"Renamed {token}","days":10,"fallback":"keep"}`,
+	"previewReview":           `{"role":"owner"}`,
+	"decideReviewItems":       `{"decisions":[{"item":"{item}","decision":"keep","reason":"needed"}]}`,
+	"reassignReviewItems":     `{"items":["{item}"],"to":"{other}"}`,
+	"cancelReview":            `{"reason":"a mistake"}`,
+	"putReviewSettings":       `{"triggers":[{"trigger":"unused","enabled":true,"days":14,"fallback":"revoke"}]}`,
 
 	"putSignalPolicy":   `{"commands":["end_sessions"]}`,
 	"putSignalSettings": `{"window_seconds":60,"retention_days":30}`,
@@ -80,8 +116,14 @@ type things struct {
 
 	hooks, webhooks string
 
-	policies                string
+	policies, imports       string
 	certificates, proposals string
+	reassignments           string
+
+	links, guests, message, smsProviders string
+	// Two service accounts: what belongs to one is of the second.
+	serviceAccounts, serviceOwners, serviceCredentials, serviceRotations, serviceFindings, credentials string
+	campaigns, reviews, item                                                                           string
 }
 
 func (th things) fill(t *testing.T, text string) string {
@@ -91,11 +133,14 @@ func (th things) fill(t *testing.T, text string) string {
 		"/connections/": th.connections, "/provisioning-requests/": th.requests, "/holds/": th.holds, "/sessions/": th.sessions, "/signals/": th.signals,
 		"/signal-holds/": th.signalHolds, "/streams/": th.streams,
 		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets, "/hooks/": th.hooks, "/webhooks/": th.webhooks, "/policies/": th.policies,
-		"/certificates/": th.certificates, "/proposals/": th.proposals,
+		"/review-campaigns/": th.campaigns, "/reviews/": th.reviews, "/certificates/": th.certificates, "/proposals/": th.proposals, "/reassignments/": th.reassignments, "/links/": th.links, "/guests/": th.guests, "/sms-providers/": th.smsProviders,
+		"/imports/":          th.imports,
+		"/service-accounts/": th.serviceAccounts, "/service-owners/": th.serviceOwners, "/service-credentials/": th.serviceCredentials,
+		"/service-rotations/": th.serviceRotations, "/service-findings/": th.serviceFindings, "/credentials/": th.credentials,
 	} {
 		text = strings.Replace(text, prefix+"{id}", prefix+id, 1)
 	}
-	text = strings.NewReplacer("{app}", th.apps, "{user}", th.users, "{other}", th.other, "{token}", th.token, "{client}", th.client, "{transmitter}", th.transmitter, "{case}", "risk_changed.high").Replace(text)
+	text = strings.NewReplacer("{app}", th.apps, "{account}", th.accounts, "{user}", th.users, "{other}", th.other, "{item}", th.item, "{message}", th.message, "{token}", th.token, "{client}", th.client, "{transmitter}", th.transmitter, "{case}", "risk_changed.high").Replace(text)
 	if strings.Contains(text, "{id}") {
 		t.Fatalf("whose id is it in %s? Say so in things", text)
 	}
@@ -107,6 +152,10 @@ func (w *world) things(t *testing.T) things {
 	app, account, created := w.account(t)
 	grant := items(w.must(t, 200, "GET", "/accounts/"+account+"/grants", ""))[0]["id"].(string)
 	all := things{apps: app, accounts: account, grants: grant, rotations: created["verification"].(string), users: w.ana.ID.String(), other: w.ben.ID.String()}
+	w.must(t, 200, "PUT", "/accounts/"+account+"/totp", bodies["putTOTP"])
+	all.message = w.messaged(t, account)
+	all.smsProviders = w.must(t, 201, "POST", "/sms-providers", `{"kind":"standard","name":"Texts"}`)["id"].(string)
+	w.must(t, 200, "PUT", "/apps/"+app+"/recipe", bodies["putRecipe"])
 	w.provider(t, &all)
 	all.sessions = w.session(t)
 	w.streamed(t, &all)
@@ -114,6 +163,12 @@ func (w *world) things(t *testing.T) things {
 	w.hooking(t, &all)
 	all.policies = w.must(t, 201, "POST", "/policies", `{"name":"After use","trigger":"sign_in"}`)["id"].(string)
 	all.certificates, all.proposals = w.backAgain(t, account, "first")
+	all.reassignments = w.must(t, 202, "POST", "/posture/reassignments", `{"owners":[{"user":"`+w.ana.ID.String()+`"}],"accounts":["`+account+`"]}`)["id"].(string)
+	all.links = w.must(t, 201, "POST", "/accounts/"+account+"/links", `{"owner":"`+all.users+`","domains":["partner.example.org"]}`)["id"].(string)
+	all.guests = w.must(t, 201, "POST", "/guests", `{"email":"gus@example.com"}`)["id"].(string)
+	all.imports = w.imported(t, "first")
+	w.served(t, &all)
+	all.campaigns, all.reviews, all.item = w.signedReview(t, "first")
 	return all
 }
 
@@ -121,6 +176,9 @@ func (w *world) things(t *testing.T) things {
 func request(t *testing.T, one operation, with things) *http.Request {
 	t.Helper()
 	made := httptest.NewRequest(one.Method, with.fill(t, one.Path), nil)
+	if one.OperationID == "tailActivity" {
+		made.URL.RawQuery = "seconds=1"
+	}
 	if len(one.RequestBody) > 0 {
 		body, known := bodies[one.OperationID]
 		if !known {
@@ -128,6 +186,10 @@ func request(t *testing.T, one operation, with things) *http.Request {
 		}
 		made = httptest.NewRequest(one.Method, with.fill(t, one.Path), strings.NewReader(with.fill(t, body)))
 		made.Header.Set("Content-Type", "application/json")
+	}
+	if one.OperationID == "createImport" {
+		made.URL.RawQuery = "owner=" + with.users
+		made.Header.Set("Content-Type", "text/csv")
 	}
 	return made
 }
@@ -198,6 +260,23 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 		if one.OperationID == "rejectHold" {
 			all.holds = w.depart(t, "second")
 		}
+		switch one.OperationID {
+		case "enrolTOTP":
+			w.rotations.Connectors = rotation.Connectors{"browser": &login{}}
+			made := w.must(t, 201, "POST", "/accounts", `{"app":"`+all.apps+`","username":"bare","password":"`+canary+`","owner":"`+w.ana.ID.String()+`"}`)
+			bare := all
+			bare.accounts = made["id"].(string)
+			w.allowed(t, one, bare)
+			continue
+		case "decideReviewItems", "reassignReviewItems", "cancelReview":
+			_, all.reviews, all.item = w.reviewing(t, one.OperationID)
+		case "getReviewDocument":
+			_, all.reviews, all.item = w.signedReview(t, one.OperationID)
+		}
+		if one.OperationID == "resetAccount" { // which another account is to do
+			boss := w.must(t, 201, "POST", "/accounts", `{"app":"`+all.apps+`","username":"boss","password":"`+canary+`","owner":"`+all.users+`"}`)["id"].(string)
+			w.must(t, 200, "PUT", "/apps/"+all.apps+"/reconcile-account", `{"account":"`+boss+`"}`)
+		}
 		if one.OperationID == "declineProposal" {
 			_, all.proposals = w.backAgain(t, all.accounts, "second")
 		}
@@ -207,6 +286,7 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 		w.allowed(t, one, all)
 	}
 	w.must(t, 201, "POST", "/accounts/"+all.accounts+"/grants", `{"user":"`+w.ben.ID.String()+`","role":"owner"}`)
+	all.imports = w.imported(t, "second")                                                                // the first is committed by now
 	slices.SortStableFunc(last, func(a, b operation) int { return strings.Compare(a.Method, b.Method) }) // DELETE before POST
 	for _, one := range last {
 		w.allowed(t, one, all)
@@ -248,7 +328,7 @@ func TestAnotherWorkspaceHasNoneOfIt(t *testing.T) {
 			if recorder.Code != 200 {
 				t.Errorf("%s: %d %v", one.OperationID, recorder.Code, got)
 			}
-			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users, mine.connections, mine.requests, mine.holds, mine.signals, mine.signalHolds, mine.streams, mine.receivers, mine.logoutTargets, mine.hooks, mine.webhooks, mine.certificates, mine.proposals} {
+			for _, id := range []string{mine.apps, mine.accounts, mine.grants, mine.rotations, mine.users, mine.connections, mine.requests, mine.holds, mine.signals, mine.signalHolds, mine.streams, mine.receivers, mine.logoutTargets, mine.hooks, mine.webhooks, mine.certificates, mine.proposals, mine.campaigns, mine.reviews, mine.item, mine.imports, mine.serviceAccounts, mine.serviceOwners, mine.serviceCredentials, mine.serviceFindings, mine.credentials} {
 				if strings.Contains(recorder.Body.String(), id) {
 					t.Errorf("%s lists what is another workspace's: %v", one.OperationID, got)
 				}

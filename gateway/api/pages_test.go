@@ -120,6 +120,11 @@ func (l *login) Change(ctx context.Context, target rotation.Target, current rota
 	return report
 }
 
+// Enrol implements rotation.Enroller.
+func (l *login) Enrol(ctx context.Context, target rotation.Target, given rotation.Credential, _ func(context.Context, seal.Secret) (seal.Secret, error)) rotation.Report {
+	return l.Verify(ctx, target, given)
+}
+
 func TestReceiptAndExposures(t *testing.T) {
 	w := newWorld(t)
 	_, account, created := w.account(t)

@@ -11,6 +11,7 @@ import (
 	"postern/core"
 	"postern/core/audit"
 	"postern/core/journal"
+	"postern/gateway/activity"
 	"postern/scim/resource"
 )
 
@@ -97,7 +98,7 @@ func (s *Service) requests(api huma.API) {
 			}
 			out := ProvisioningRequestInFull{
 				ProvisioningRequest: requestOf(entry), Body: bodyOf(entry.Body), Fired: []FiredRule{},
-				LedTo: listing(events, entryOf).Body.Items, Complete: len(events) < most,
+				LedTo: listing(events, activity.EntryOf).Body.Items, Complete: len(events) < most,
 			}
 			for _, rule := range entry.Rules {
 				out.Fired = append(out.Fired, FiredRule{rule, resource.Explain(resource.Rule(rule))})

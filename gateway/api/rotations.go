@@ -17,8 +17,8 @@ import (
 type Rotation struct {
 	ID          core.ID    `json:"id"`
 	Account     core.ID    `json:"account"`
-	Reason      string     `json:"reason" enum:"manual,deprovision,logout,verify,schedule,sign_in,revocation"`
-	State       string     `json:"state" enum:"planned,stored,armed,submitted,probing,new_proven,old_dead,done,not_sent,unchanged,drifted,unknown,blocked"`
+	Reason      string     `json:"reason" enum:"manual,deprovision,logout,verify,schedule,sign_in,revocation,enrol"`
+	State       string     `json:"state" enum:"planned,stored,armed,submitted,probing,new_proven,old_dead,done,not_sent,unchanged,drifted,unknown,reconciling,blocked"`
 	Detail      string     `json:"detail,omitempty" doc:"Why it is where it is"`
 	Attempts    int        `json:"attempts" doc:"Without progress"`
 	NextAttempt *time.Time `json:"next_attempt,omitempty"`
@@ -40,6 +40,7 @@ type Receipt struct {
 	Hosts         []string  `json:"hosts" nullable:"false" doc:"Every host contacted"`
 	Agent         string    `json:"agent"`
 	Events        []core.ID `json:"events" nullable:"false"`
+	Administrator *core.ID  `json:"administrator,omitempty" doc:"The account that set the password, where it was not the account itself"`
 }
 
 // Step is one entry of a rotation's history.
@@ -67,6 +68,9 @@ func rotationOf(r rotation.Rotation) Rotation {
 			NewAccepted: receipt.NewAccepted, OldRefused: receipt.OldRefused, Received: receipt.Received, LockedOut: receipt.LockedOut,
 			TimeToLockout: receipt.TimeToLockout.Seconds(), Candidate: receipt.Candidate,
 			Hosts: append([]string{}, receipt.Hosts...), Agent: receipt.Agent, Events: append([]core.ID{}, receipt.EventIDs...),
+		}
+		if !receipt.Administrator.IsZero() {
+			out.Receipt.Administrator = &receipt.Administrator
 		}
 	}
 	return out
@@ -96,6 +100,19 @@ func (s *Service) rotations(api huma.API) {
 	add(api, huma.Operation{OperationID: "rotateAccount", Method: http.MethodPost, Path: "/accounts/{id}/rotations", Tags: tags, Summary: "Replace the password now",
 		Description: "Answers with the rotation that will do it: a new one, or the open one of the account.", DefaultStatus: http.StatusAccepted},
 		AccountsWrite, plan(rotation.ReasonManual))
+	add(api, huma.Operation{OperationID: "resetAccount", Method: http.MethodPost, Path: "/accounts/{id}/reset", Tags: tags, Summary: "Have the app's administrator set a new password",
+		Description: "For an account whose own password nobody knows. The app's reconcile account sets the new one, and the account signs in with it to prove it. Answers with the rotation that will do it.", DefaultStatus: http.StatusAccepted},
+		AccountsWrite, func(ctx context.Context, by caller, in *byID) (*single[Rotation], error) {
+			var planned rotation.Rotation
+			err := s.change(ctx, func(tx pgx.Tx) (err error) {
+				planned, err = s.Health.Reset(ctx, tx, by.cause, by.Workspace, in.ID)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+			return &single[Rotation]{rotationOf(planned)}, nil
+		})
 	add(api, huma.Operation{OperationID: "verifyAccount", Method: http.MethodPost, Path: "/accounts/{id}/verification", Tags: tags, Summary: "Sign in to prove the stored password",
 		Description: "Changes nothing in the app; sets the account's state.", DefaultStatus: http.StatusAccepted},
 		AccountsWrite, plan(rotation.ReasonVerify))

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,16 +19,26 @@ import (
 	"postern/core/accounts"
 	"postern/core/certificates"
 	"postern/core/directory"
+	"postern/core/dryruns"
+	"postern/core/health"
+	"postern/core/importing"
 	"postern/core/lifecycle"
+	"postern/core/links"
+	"postern/core/mailbox"
 	"postern/core/policies"
 	"postern/core/postgres"
+	"postern/core/posture"
+	"postern/core/reviews"
 	"postern/core/rotation"
+	"postern/core/services"
 	"postern/core/signals"
 	"postern/core/signing"
+	"postern/gateway/activity"
 	"postern/gateway/problem"
 	"postern/webhooks/hooks"
 	"postern/webhooks/outgoing"
 	"postern/webhooks/outlogout"
+	"postern/webhooks/sms"
 	"postern/webhooks/ssf"
 	"postern/webhooks/transmitter"
 )
@@ -37,19 +48,38 @@ type Service struct {
 	DB        *postgres.DB
 	Directory *directory.Directory
 	Accounts  *accounts.Accounts
-	Rotations *rotation.Rotations
-	Lifecycle *lifecycle.Lifecycle
-	Policies  *policies.Policies
-	Signals   *signals.Signals
-	Streams   *ssf.Service
-	Receivers *transmitter.Service
-	Hooks     *hooks.Service
-	Webhooks  *outgoing.Service
-	Logouts   *outlogout.Service
-	Signing   *signing.Signing
+	// Connectors are asked for what they can do, and for nothing else.
+	Connectors rotation.Connectors
+	Rotations  *rotation.Rotations
+	Lifecycle  *lifecycle.Lifecycle
+	Policies   *policies.Policies
+	Imports    *importing.Imports
+	Signals    *signals.Signals
+	Streams    *ssf.Service
+	Receivers  *transmitter.Service
+	Hooks      *hooks.Service
+	Webhooks   *outgoing.Service
+	Logouts    *outlogout.Service
+	Signing    *signing.Signing
 	// Certificates says what became of the passwords of who left.
 	Certificates *certificates.Certificates
+	// Health checks passwords and says how they are.
+	Health *health.Health
+	// Mailboxes keeps what apps send to accounts.
+	Mailboxes *mailbox.Mailboxes
+	// SMS is the door for text messages.
+	SMS *sms.Service
+	// DryRuns tells whether passwords of an app could be changed.
+	DryRuns *dryruns.DryRuns
+	// Posture says how well the accounts are kept.
+	Posture *posture.Posture
+	// Services keeps the service accounts, and sees where they are used.
+	Services *services.Services
+	// Reviews asks those who answer for access whether it is still needed.
+	Reviews *reviews.Reviews
 	// AuditKey verifies the checkpoints of the audit log.
+	// Links are public shares, and guests.
+	Links    *links.Links
 	AuditKey ed25519.PublicKey
 	Log      *slog.Logger
 	// Now is the clock. Default time.Now.
@@ -63,6 +93,11 @@ type Service struct {
 	limits   limits
 	reads    readers
 	matching chan struct{} // one for each change that looks again before its commit
+
+	listeners activity.Places // of tails and downloads
+	uploads   chan struct{}   // one for each file that is in memory
+	closing   chan struct{}
+	closed    sync.Once
 }
 
 const base = "/api/v1"
@@ -88,13 +123,22 @@ func (s *Service) Mount(router gin.IRouter) {
 		Transformers:  []huma.Transformer{asProblem},
 	}
 	config.RejectUnknownQueryParameters = true
+	s.closing, s.uploads = make(chan struct{}), make(chan struct{}, 2)
 	s.reads, s.matching = readers{}, make(chan struct{}, max(1, s.DB.Config().MaxConns/2))
 	api := huma.NewAPI(config, adapter{router, s.reads})
-	api.UseMiddleware(s.authenticate, s.limit, filled, s.once, s.unchanged)
+	api.UseMiddleware(s.authenticate, s.limit, sized, filled, s.once, s.unchanged)
 	s.apps(api)
+	s.recipes(api)
+	s.dryRuns(api)
 	s.accounts(api)
+	s.totp(api)
+	s.mailbox(api)
+	s.smsProviders(api)
 	s.grants(api)
 	s.rotations(api)
+	s.links(api)
+	s.guests(api)
+	s.health(api)
 	s.people(api)
 	s.departures(api)
 	s.signingKeys(api)
@@ -110,10 +154,16 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.webhooks(api)
 	s.policies(api)
 	s.certificates(api)
+	s.posture(api)
+	s.serviceAccounts(api)
+	s.serviceCredentials(api)
+	s.serviceFindings(api)
+	s.reviews(api)
 	s.succession(api)
 	s.proposals(api)
 	s.signalPolicies(api)
 	s.signalHolds(api)
+	s.imports(api)
 	s.activity(api)
 	s.sinks(api)
 	tidy(api.OpenAPI())
@@ -128,6 +178,9 @@ func (s *Service) Mount(router gin.IRouter) {
 		c.Data(http.StatusOK, "application/openapi+json", document)
 	})
 }
+
+// Close ends what streams, so that a server can shut down without waiting for whoever listens.
+func (s *Service) Close() { s.closed.Do(func() { close(s.closing) }) }
 
 func (s *Service) now() time.Time {
 	if s.Now == nil {

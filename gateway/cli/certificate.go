@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -135,7 +136,7 @@ func (o showCertificate) print(ctx context.Context, terminal terminal, s *setup,
 
 // describe says what a certificate says.
 func describe(sheet sheet, said certificates.Certificate) {
-	what := map[certificates.Reason]string{certificates.Deprovision: "left", certificates.Logout: "was logged out"}[said.Reason]
+	what := map[certificates.Reason]string{certificates.Deprovision: "left", certificates.Logout: "was logged out", certificates.Revocation: "was reported by the identity provider"}[said.Reason]
 	sheet.say("%s (%s) %s %s.", said.Person.Name, said.Person.UserName, what, said.Departed.Format(time.RFC3339))
 	if said.Reactivated != nil {
 		sheet.say("They are back since %s; nothing came back by that.", said.Reactivated.Format(time.RFC3339))
@@ -157,6 +158,13 @@ func describe(sheet sheet, said certificates.Certificate) {
 		if one.Why != "" {
 			sheet.say("            %s %s", one.Why, one.NextStep)
 		}
+	}
+	for _, one := range said.Links {
+		if one.Died == nil {
+			sheet.say("  open      link to %s for %s, whose end is not seen to yet", one.Name, strings.Join(one.For, ", "))
+			continue
+		}
+		sheet.say("  ended     link to %s for %s, %s", one.Name, strings.Join(one.For, ", "), one.Died.Format(time.RFC3339))
 	}
 	sheet.say("Sessions ended: %d. Grants revoked: %d. Accounts passed on: %d. Left without an owner: %d.",
 		said.Taken.Sessions, len(said.Taken.Grants), len(said.Taken.Passed), len(said.Taken.Orphaned))

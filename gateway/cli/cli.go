@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+	kongcompletion "github.com/jotaen/kong-completion"
 
 	"postern/core"
 )
@@ -23,17 +24,32 @@ type commands struct {
 	Migrate migrate     `cmd:"" help:"Bring the database schema up to date."`
 	Key     key         `cmd:"" help:"Print a fresh 32-byte key for --key or --audit-key."`
 
+	Login    login            `cmd:"" group:"remote" help:"Keep a gateway's address and a token for it, for the commands below."`
+	Leave    logout           `cmd:"" name:"logout" group:"remote" help:"Forget them."`
+	App      appCommands      `cmd:"" group:"remote" help:"List and add the apps whose passwords are kept."`
+	Recipe   recipeCommands   `cmd:"" group:"remote" help:"Record how an app is signed in to where its forms are not found."`
+	Account  accountCommands  `cmd:"" group:"remote" help:"List, add, tag and prove shared accounts."`
+	Grant    grantCommands    `cmd:"" group:"remote" help:"Share accounts, and see who may use what."`
+	Link     linkCommands     `cmd:"" group:"remote" help:"Give passwords to people outside, for a while, and see who saw them."`
+	Guest    guestCommands    `cmd:"" group:"remote" help:"Invite people outside, who sign in with mailed codes."`
+	Rotation rotationCommands `cmd:"" group:"remote" help:"Replace passwords, and see how it went."`
+	Service  serviceCommands  `cmd:"" group:"remote" help:"Look after service accounts: owners, credentials, rotations, findings."`
+	Policy   policyCommands   `cmd:"" group:"remote" help:"Say what starts a rotation: a schedule, a sign-in, somebody who leaves or loses access."`
+	Posture  postureCommands  `cmd:"" group:"remote" help:"See how well accounts are kept, and give orphans new owners."`
+	Review   reviewCommands   `cmd:"" group:"remote" help:"Ask whether access is still needed, and prove what was decided."`
+	User     userCommands     `cmd:"" group:"remote" help:"List people, deprovision them by hand; on the database: make the first owner."`
+	Team     teamCommands     `cmd:"" group:"remote" help:"List teams."`
+	Import   importFile       `cmd:"" group:"remote" help:"Add accounts from the file of another password manager."`
+	Activity activityCommands `cmd:"" group:"remote" help:"See what happened, follow it, and download it."`
+
 	Workspace   workspaceCommands    `cmd:"" help:"Create workspaces: one per customer organisation."`
 	Connection  connectionCommands   `cmd:"" help:"Connect identity providers, and keep their tokens."`
 	Token       tokenCommands        `cmd:"" help:"Give scripts and other systems tokens for the API."`
-	User        userCommands         `cmd:"" help:"Make the first owner."`
-	Grant       grantCommands        `cmd:"" help:"Share accounts, and see who may use what."`
 	Session     sessionCommands      `cmd:"" help:"See who is signed in, end sessions, and set how long they last."`
 	SCIM        scimCommands         `cmd:"" name:"scim" help:"See what identity providers asked for, and play it again."`
 	Certificate certificateCommands  `cmd:"" help:"Prove what became of the passwords of who left, and verify it."`
 	Succession  successionCommands   `cmd:"" help:"Say who accounts pass to when their last owner goes."`
 	Hold        holdCommands         `cmd:"" help:"Decide on mass departures that wait."`
-	Policy      policyCommands       `cmd:"" help:"Say what starts a rotation: a schedule, a sign-in, somebody who leaves or loses access."`
 	Signal      signalCommands       `cmd:"" help:"See what identity providers said and what it did, and decide what it does."`
 	Stream      streamCommands       `cmd:"" help:"Receive Shared Signals: make, adopt and prove streams."`
 	Receiver    receiverCommands     `cmd:"" help:"Send Shared Signals: say who may hear them, and see how it goes."`
@@ -41,7 +57,9 @@ type commands struct {
 	Hook        hookCommands         `cmd:"" help:"Receive events by Okta Event Hooks, Microsoft Graph, Standard Webhooks or any webhook that is signed."`
 	Webhook     webhookCommands      `cmd:"" help:"Tell endpoints what happens, by Standard Webhooks."`
 	SigningKey  signingKeyCommands   `cmd:"" name:"signing-key" help:"List and replace the keys Postern signs with."`
-	Doctor      doctorCommands       `cmd:"" help:"Say what is wrong with a connection, and what to do about it."`
+	Doctor      doctorCommands       `cmd:"" help:"Say what is wrong with a connection or an app, and what to do about it."`
+
+	Completion kongcompletion.Completion `cmd:"" help:"Have bash, zsh or fish complete commands, flags and their values."`
 
 	Conformance conformanceCommands `cmd:"" help:"Ask SCIM servers, Postern or others, whether they do what identity providers need."`
 }
@@ -69,11 +87,21 @@ func Run(arguments []string, out, errors io.Writer) int {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Exit(func(asked int) { code = asked }),
 		kong.Vars{"data": defaultData()},
-		kong.Groups{"provisioning": "How its SCIM endpoint behaves:"},
+		kong.Groups{
+			"provisioning": "How its SCIM endpoint behaves:",
+			"remote":       "Of a gateway anywhere, by its API:",
+			"gateway":      "Which gateway, and how to print:",
+			"events":       "Which events:",
+		},
 	)
 	if err != nil {
 		fmt.Fprintln(errors, "postern:", err)
 		return 1
+	}
+	// A shell that asks how a line could go on gets its answer here.
+	kongcompletion.Register(parser, kongcompletion.WithExitFunc(func(asked int) { code = asked }))
+	if code >= 0 {
+		return code
 	}
 	if len(arguments) == 0 {
 		arguments = []string{"--help"}

@@ -33,6 +33,7 @@ type dev struct {
 	HecPort      int `help:"Port of the event receiver." placeholder:"PORT"`
 	KafkaPort    int `help:"Port of the embedded Kafka." placeholder:"PORT"`
 	DatabasePort int `help:"Port of PostgreSQL." placeholder:"PORT"`
+	MailboxPort  int `help:"Port of the SMTP receiver for accounts' own addresses." placeholder:"PORT"`
 }
 
 // Help is shown by 'postern dev --help'.
@@ -74,7 +75,7 @@ func (d dev) Run(ctx context.Context, terminal terminal) (err error) {
 
 	screen.title("Postern, on this machine")
 	stack, err := local.Start(ctx, folder, local.Ports{
-		Gateway: d.GatewayPort, Database: d.DatabasePort, Kafka: d.KafkaPort, IdP: d.IdpPort, App: d.AppPort, HEC: d.HecPort,
+		Gateway: d.GatewayPort, Database: d.DatabasePort, Kafka: d.KafkaPort, IdP: d.IdpPort, App: d.AppPort, HEC: d.HecPort, Mailbox: d.MailboxPort,
 	}, log, screen.started)
 	if err != nil {
 		return err
@@ -107,8 +108,8 @@ func (d dev) prepare(ctx context.Context, folder *local.Folder, stack *local.Sta
 		PublicURL: address, Key: "file:" + folder.In("secrets", "key"), AuditKey: "file:" + folder.In("secrets", "audit-key"),
 		Kafka: []string{stack.Kafka}, KafkaTopic: "postern.audit",
 		SplunkURL: stack.HEC, SplunkToken: stack.HECToken, SumoURL: stack.SumoURL,
-		Browser: os.Getenv("POSTERN_BROWSER"), Concurrency: 3, AllowPrivate: true, APIRate: 1000, Grace: 10 * time.Second,
-		Rotation: devPace,
+		Browser: os.Getenv("POSTERN_BROWSER"), Concurrency: 3, AllowPrivate: true, MailKeep: true, APIRate: 1000, Grace: 10 * time.Second,
+		MailboxDomain: mailDomain, MailboxListen: stack.Mailbox, Rotation: devPace,
 	}
 	if err := folder.Write("secrets/database", []byte(stack.Database)); err != nil {
 		return config, local.Descriptor{}, err
@@ -142,9 +143,14 @@ func (d dev) prepare(ctx context.Context, folder *local.Folder, stack *local.Sta
 		return config, descriptor, err
 	}
 	descriptor.IdP, descriptor.App, descriptor.HEC = stack.IdP, stack.App, stack.HEC
+	descriptor.Mailbox = stack.Mailbox
 	descriptor.Kafka, descriptor.Database, descriptor.Owner = stack.Kafka, stack.Database, local.OwnerName
 	return config, descriptor, local.Introduce(folder, stack.People, descriptor)
 }
+
+// mailDomain is the domain of accounts' addresses on a developer's machine. Nobody looks it up: mails are brought to the
+// port of the receiver.
+const mailDomain = "mail.postern.localhost"
 
 // devPace lets a developer see in seconds what production does in minutes.
 var devPace = gateway.Pace{

@@ -17,6 +17,7 @@ import (
 
 type doctorCommands struct {
 	Connection doctorConnection `cmd:"" help:"Say what is wrong with a connection, and what to do about it."`
+	App        doctorApp        `cmd:"" help:"Say what is wrong with an app, and what to do about it."`
 	Coverage   doctorCoverage   `cmd:"" help:"Print which action at which identity provider reaches Postern, by which door, and how late."`
 }
 
@@ -65,13 +66,7 @@ func (c doctorConnection) Run(ctx context.Context, terminal terminal) error {
 // diagnosis prints what was found.
 func (s sheet) diagnosis(d doctor.Diagnosis) {
 	s.say("%s (%s)\n", d.Name, d.Provider)
-	marks := map[doctor.Level]string{doctor.Good: "  ok     ", doctor.Note: "  note   ", doctor.Warning: "  WARNING", doctor.Fault: "  FAULT  "}
-	for _, one := range d.Findings {
-		s.say("%s  %s: %s", marks[one.Level], doctor.DoorName(one.About), one.Says)
-		if one.Advice != "" {
-			s.say("             %s", one.Advice)
-		}
-	}
+	s.findings(d.Findings, doctor.DoorName)
 	when := func(at *time.Time) string {
 		if at == nil {
 			return "never"

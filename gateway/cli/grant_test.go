@@ -37,28 +37,29 @@ func TestGrants(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	in := func(words ...string) []string {
-		return append([]string{"grant"}, append(words, "--workspace", "acme")...)
-	}
+	f := d.far("acme", "other")
 	id := account.String()
-	made := d.json(in("add", id, "--user", "dana", "--role", "owner", "--purpose", "on call", "--days", "7")...)
+	made := f.rows("acme", "grant", "add", id, "--user", "dana", "--role", "owner", "--purpose", "on call", "--days", "7")[0]
 	if made["role"] != "owner" || made["purpose"] != "on call" || made["expires"] == nil {
 		t.Errorf("made %v", made)
 	}
-	d.do(in("add", id, "--team", "ops")...)
-	d.do(in("add", id, "--user", "gus")...)
-	d.refused(2, "collaborators only", in("add", id, "--user", "gus", "--role", "owner")...)
-	d.refused(4, "no team is called", in("add", id, "--team", "nobody")...)
-	d.refused(4, "no such account", "grant", "add", id, "--team", "ops", "--workspace", "other")
-	out := d.do(in("list", "--account", id)...)
+	f.ask("acme", "grant", "add", id, "--team", "ops")
+	f.ask("acme", "grant", "add", id, "--user", "gus")
+	f.denied(2, "collaborators only", "acme", "grant", "add", id, "--user", "gus", "--role", "owner")
+	f.denied(4, "no team is called", "acme", "grant", "add", id, "--team", "nobody")
+	f.denied(4, "no team is called", "other", "grant", "add", id, "--team", "ops")
+	f.denied(4, "no such account", "other", "grant", "list", "--account", id)
+	out := f.ask("acme", "grant", "list", "--account", id) + f.ask("acme", "grant", "list", "--account", id, "--given")
 	for _, want := range []string{"user dana", "team Ops", "on call", "own grant", "gus"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}
 	}
-	if used := d.json(in("list", "--user", "dana", "--search", "wi")...)["accounts"].([]any); len(used) != 1 {
+	if used := f.rows("acme", "grant", "list", "--user", "dana", "--search", "wi"); len(used) != 1 {
 		t.Errorf("dana uses %v", used)
 	}
-	d.do(in("remove", d.json(in("list", "--account", id)...)["grants"].([]any)[1].(map[string]any)["id"].(string))...)
-	d.refused(4, "no such grant", in("remove", core.NewID().String())...)
+	grant := f.rows("acme", "grant", "list", "--account", id, "--given")[1]["id"].(string)
+	f.denied(4, "no such grant", "other", "grant", "remove", grant)
+	f.ask("acme", "grant", "remove", grant)
+	f.denied(4, "no such grant", "acme", "grant", "remove", grant)
 }

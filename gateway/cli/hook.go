@@ -66,7 +66,9 @@ func hookRowOf(service *hooks.Service, one hooks.Hook) hookRow {
 func (s sheet) hook(row hookRow) {
 	s.say("Hook %s (%s)", row.Name, row.Kind)
 	s.row("id", row.ID.String())
-	s.row("URL to paste", row.URL)
+	if row.Kind != string(hooks.Graph) { // whose subscription Postern makes itself
+		s.row("URL to paste", row.URL)
+	}
 	if row.Secret != "" {
 		name := "secret, shown once"
 		if row.Kind == string(hooks.Okta) {

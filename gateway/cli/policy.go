@@ -2,12 +2,12 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"net/http"
 	"strings"
-	"time"
 
 	"postern/core"
-	"postern/core/accounts"
-	"postern/core/policies"
+	"postern/gateway/api"
 )
 
 type policyCommands struct {
@@ -17,196 +17,155 @@ type policyCommands struct {
 	Change  changePolicy  `cmd:"" help:"Change what is given, and leave the rest."`
 	Remove  removePolicy  `cmd:"" help:"Remove a policy. After the last one about a trigger its default holds again."`
 	Preview previewPolicy `cmd:"" help:"List what a policy would do now, account by account. Nothing is changed by it."`
-	Tag     tagAccount    `cmd:"" help:"Replace the tags of an account, for policies to cover it by."`
 }
 
-// policies is what keeps them. The command line rotates nothing itself.
-func (s *setup) policies() *policies.Policies {
-	return &policies.Policies{DB: s.db, Accounts: &accounts.Accounts{DB: s.db, Directory: s.people}}
-}
-
-// policyLine is a policy as it is printed.
-type policyLine struct {
-	ID       core.ID            `json:"id,omitzero"`
-	Name     string             `json:"name"`
-	Trigger  policies.Trigger   `json:"trigger"`
-	Enabled  bool               `json:"enabled"`
-	Sentence string             `json:"sentence"`
-	Accounts int                `json:"accounts"`
-	Scope    policies.Scope     `json:"scope"`
-	Spacing  string             `json:"spacing"`
-	Delay    string             `json:"delay,omitempty"`
-	Schedule *policies.Schedule `json:"schedule,omitempty"`
-	Next     *time.Time         `json:"next,omitempty"`
-	Finished *time.Time         `json:"finished,omitempty"`
-	Planned  int                `json:"planned"`
-	Passed   int                `json:"passed"`
-}
-
-func (s *setup) policyLine(ctx context.Context, policy policies.Policy) (policyLine, error) {
-	one, err := s.policies().Describe(ctx, s.db, s.workspace.ID, policy)
-	if err != nil {
-		return policyLine{}, err
-	}
-	line := policyLine{
-		ID: one.ID, Name: one.Name, Trigger: one.Trigger, Enabled: one.Enabled, Sentence: one.Sentence, Accounts: one.Accounts, Scope: one.Scope,
-		Spacing: one.Spacing.String(), Schedule: one.Schedule, Next: one.Next, Finished: one.Round.Finished, Planned: one.Round.Planned, Passed: one.Round.Passed,
-	}
-	if one.Delay > 0 {
-		line.Delay = one.Delay.String()
-	}
-	return line, nil
-}
-
-func (s sheet) policy(line policyLine) {
-	name := line.Name
-	if line.ID.IsZero() {
+func (s sheet) policy(one api.Policy) {
+	name := visible(one.Name)
+	if one.ID.IsZero() {
 		name += " (default)"
 	}
 	s.say("%s", name)
-	s.say("  %s", line.Sentence)
-	if !line.ID.IsZero() {
-		s.row("id", line.ID.String())
+	s.say("  %s", visible(one.Sentence))
+	if !one.ID.IsZero() {
+		s.row("id", one.ID.String())
 	}
-	s.row("trigger", string(line.Trigger))
-	if line.Finished != nil {
-		s.row("last carried out", line.Finished.UTC().Format(time.RFC3339))
+	s.row("trigger", one.Trigger)
+	if one.Finished != nil {
+		s.row("last carried out (UTC)", utc(one.Finished))
 	}
-	if line.Planned+line.Passed > 0 {
-		s.say("  %d rotations begun, %d accounts passed over", line.Planned, line.Passed)
+	if one.Planned+one.Passed > 0 {
+		s.say("  %d rotations begun, %d accounts passed over", one.Planned, one.Passed)
 	}
 }
 
 type listPolicies struct {
-	inWorkspace `embed:""`
+	remote `embed:""`
 }
 
+// Run asks the gateway.
 func (l listPolicies) Run(ctx context.Context, terminal terminal) error {
-	s, err := l.open(ctx)
+	c, err := l.connect()
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	found, err := s.policies().List(ctx, s.db, s.workspace.ID)
+	if l.Output != "table" {
+		return rows[api.Policy](terminal, l.remote, c.pages(ctx, "/policies", nil, 0))
+	}
+	all, err := found[api.Policy](c.pages(ctx, "/policies", nil, 0))
 	if err != nil {
 		return err
 	}
-	lines := make([]policyLine, len(found))
-	for i, policy := range found {
-		if lines[i], err = s.policyLine(ctx, policy); err != nil {
-			return err
-		}
+	for _, one := range all {
+		sheet{terminal.out}.policy(one)
 	}
-	return l.show(terminal, map[string]any{"policies": lines}, func(sheet sheet) {
-		for _, line := range lines {
-			sheet.policy(line)
-		}
-	})
+	return nil
 }
 
 // onePolicy is part of every command about one policy.
 type onePolicy struct {
-	inWorkspace `embed:""`
-	Policy      string `arg:"" help:"Id or name of the policy."`
+	remote `embed:""`
+	Policy string `arg:"" help:"Id or name of the policy."`
 }
 
-// with finds the policy and does something with it.
-func (o onePolicy) with(ctx context.Context, work func(s *setup, policy policies.Policy) error) error {
-	s, err := o.open(ctx)
-	if err != nil {
-		return err
+// find gives the gateway and the policy's address there.
+func (o onePolicy) find(ctx context.Context) (c *apiClient, path string, err error) {
+	if c, err = o.connect(); err != nil {
+		return nil, "", err
 	}
-	defer s.close()
-	all, err := s.policies().List(ctx, s.db, s.workspace.ID)
+	all, err := found[api.Policy](c.pages(ctx, "/policies", nil, 0))
 	if err != nil {
-		return err
+		return nil, "", err
 	}
 	var names []string
 	for _, one := range all {
-		if one.ID.IsZero() {
-			continue
+		switch {
+		case one.ID.IsZero():
+		case one.ID.String() == o.Policy || strings.EqualFold(one.Name, o.Policy):
+			return c, "/policies/" + one.ID.String(), nil
+		default:
+			names = append(names, one.Name)
 		}
-		if one.ID.String() == o.Policy || strings.EqualFold(one.Name, o.Policy) {
-			return work(s, one)
-		}
-		names = append(names, one.Name)
 	}
-	return missing("policy", o.Policy, names, "postern policy add")
+	return nil, "", missing("policy", o.Policy, names, "postern policy add")
 }
 
 type showPolicy struct {
 	onePolicy `embed:""`
 }
 
-func (c showPolicy) Run(ctx context.Context, terminal terminal) error {
-	return c.with(ctx, func(s *setup, policy policies.Policy) error {
-		line, err := s.policyLine(ctx, policy)
-		if err != nil {
-			return err
-		}
-		return c.show(terminal, line, func(sheet sheet) { sheet.policy(line) })
-	})
+// Run asks the gateway.
+func (s showPolicy) Run(ctx context.Context, terminal terminal) error {
+	c, path, err := s.find(ctx)
+	if err != nil {
+		return err
+	}
+	text, err := c.ask(ctx, http.MethodGet, path, nil, nil)
+	if err != nil {
+		return err
+	}
+	return thing(terminal, s.remote, text, sheet.policy)
 }
 
 type removePolicy struct {
 	onePolicy `embed:""`
 }
 
-func (c removePolicy) Run(ctx context.Context, terminal terminal) error {
-	return c.with(ctx, func(s *setup, policy policies.Policy) error {
-		if err := s.policies().Remove(ctx, s.cause, s.workspace.ID, policy.ID); err != nil {
-			return err
-		}
-		return c.show(terminal, map[string]any{"removed": policy.ID}, func(sheet sheet) { sheet.say("%s is removed.", policy.Name) })
-	})
+// Run asks the gateway.
+func (r removePolicy) Run(ctx context.Context, terminal terminal) error {
+	c, path, err := r.find(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := c.ask(ctx, http.MethodDelete, path, nil, nil); err != nil {
+		return err
+	}
+	return thing(terminal, r.remote, removed(strings.TrimPrefix(path, "/policies/")), func(sheet sheet, _ struct{}) { sheet.say("%s is removed.", r.Policy) })
 }
 
-// previewRow is what a policy would do about an account.
-type previewRow struct {
-	Account  core.ID      `json:"account"`
-	App      string       `json:"app"`
-	Username string       `json:"username"`
-	When     *time.Time   `json:"when,omitempty"`
-	WhyNot   policies.Why `json:"why_not,omitempty"`
-	Reason   string       `json:"reason,omitempty"`
-}
+// removed is what is printed where the gateway has nothing to say.
+func removed(id string) json.RawMessage { return json.RawMessage(`{"removed":"` + id + `"}`) }
 
 type previewPolicy struct {
 	onePolicy `embed:""`
-	Limit     int    `help:"How many accounts." default:"100" placeholder:"N"`
-	After     string `help:"Go on behind this account, by its id." placeholder:"ID"`
+	Limit     int `help:"At most so many accounts; 0 is all." default:"0" placeholder:"N"`
 }
 
-func (c previewPolicy) Run(ctx context.Context, terminal terminal) error {
-	return c.with(ctx, func(s *setup, policy policies.Policy) error {
-		var after core.ID
-		if err := after.UnmarshalText([]byte(c.After)); err != nil {
-			return core.Invalid("--after", "an account is named by its id")
-		}
-		found, err := s.policies().Preview(ctx, s.db, s.workspace.ID, policy, after, c.Limit)
+// Run asks the gateway.
+func (p previewPolicy) Run(ctx context.Context, terminal terminal) error {
+	c, path, err := p.find(ctx)
+	if err != nil {
+		return err
+	}
+	if p.Output == "table" {
+		policy, err := get[api.Policy](ctx, c, path, nil)
 		if err != nil {
 			return err
 		}
-		line, err := s.policyLine(ctx, policy)
-		if err != nil {
-			return err
-		}
-		rows := make([]previewRow, len(found))
-		for i, one := range found {
-			rows[i] = previewRow{one.Account, one.AppName, one.Username, one.When, one.Why, one.Reason}
-		}
-		return c.show(terminal, map[string]any{"policy": line, "accounts": rows}, func(sheet sheet) {
-			sheet.say("%s\n", line.Sentence)
-			for _, row := range rows {
-				what := "as soon as it is triggered"
-				switch {
-				case row.WhyNot != "":
-					what = "not: " + row.Reason
-				case row.When != nil:
-					what = row.When.UTC().Format("2006-01-02 15:04 MST")
-				}
-				sheet.say("%s  %-40s  %s", row.Account, row.App+" ("+row.Username+")", what)
+		sheet{terminal.out}.say("%s\n", visible(policy.Sentence))
+	}
+	return rows(terminal, p.remote, c.pages(ctx, path+"/preview", nil, p.Limit),
+		column[api.PolicyPreview]{"ACCOUNT", func(one api.PolicyPreview) string { return one.Account.String() }},
+		column[api.PolicyPreview]{"NAME", func(one api.PolicyPreview) string { return one.AppName + " (" + one.Username + ")" }},
+		column[api.PolicyPreview]{"WHEN (UTC)", func(one api.PolicyPreview) string {
+			switch {
+			case one.WhyNot != "":
+				return "not: " + one.Reason
+			case one.When != nil:
+				return utc(one.When)
 			}
-		})
-	})
+			return "as soon as it is triggered"
+		}})
+}
+
+// ids reads the ids of accounts.
+func ids(flag string, texts []string) ([]core.ID, error) {
+	var all []core.ID
+	for _, text := range texts {
+		id, err := core.ParseID(text)
+		if err != nil {
+			return nil, core.Invalid(flag, "an account is named by its id")
+		}
+		all = append(all, id)
+	}
+	return all, nil
 }

@@ -2,13 +2,13 @@ package cli
 
 import (
 	"context"
-	"slices"
+	"encoding/json"
+	"net/http"
 	"strings"
 	"time"
 
 	"postern/core"
-	"postern/core/accounts"
-	"postern/core/policies"
+	"postern/gateway/api"
 )
 
 // policyFlags say what a policy is to be.
@@ -28,30 +28,57 @@ type policyFlags struct {
 	Spacing  *time.Duration `help:"How long ago an account's last rotation must have finished." group:"When" placeholder:"24h"`
 }
 
+// wantedPolicy is what the gateway is asked for.
+type wantedPolicy struct {
+	Name     string              `json:"name"`
+	Trigger  string              `json:"trigger"`
+	Enabled  bool                `json:"enabled"`
+	Scope    *api.PolicyScope    `json:"scope,omitempty"`
+	Spacing  *int64              `json:"spacing_seconds,omitempty"`
+	Delay    int64               `json:"delay_seconds,omitempty"`
+	Schedule *api.PolicySchedule `json:"schedule,omitempty"`
+}
+
 // apply changes a policy by the flags that are given.
-func (f policyFlags) apply(ctx context.Context, s *setup, policy *policies.Policy) error {
+func (f policyFlags) apply(ctx context.Context, c *apiClient, policy *wantedPolicy) error {
 	if f.Delay != nil {
-		policy.Delay = *f.Delay
+		policy.Delay = int64(*f.Delay / time.Second)
 	}
 	if f.Spacing != nil {
-		policy.Spacing = *f.Spacing
+		policy.Spacing = new(int64(*f.Spacing / time.Second))
+	}
+	if err := f.scope(ctx, c, policy); err != nil {
+		return err
+	}
+	return f.schedule(policy)
+}
+
+// scope changes which accounts are covered, if one of its flags is given.
+func (f policyFlags) scope(ctx context.Context, c *apiClient, policy *wantedPolicy) error {
+	scope := api.PolicyScope{Covers: "all"}
+	if policy.Scope != nil {
+		scope = *policy.Scope
 	}
 	if len(f.App)+len(f.Tag)+len(f.Account) > 0 || f.All {
-		policy.Scope = policies.Scope{Covers: policies.All, Tags: f.Tag, Excluded: policy.Scope.Excluded}
-		var err error
-		if policy.Scope.Apps, err = f.apps(ctx, s); err != nil {
-			return err
+		scope = api.PolicyScope{Covers: "all", Tags: f.Tag, Excluded: scope.Excluded}
+		for _, name := range f.App {
+			app, err := c.app(ctx, name)
+			if err != nil {
+				return err
+			}
+			scope.Apps = append(scope.Apps, app)
 		}
-		if policy.Scope.Accounts, err = ids("--account", f.Account); err != nil {
+		var err error
+		if scope.Accounts, err = ids("--account", f.Account); err != nil {
 			return err
 		}
 		switch {
 		case len(f.App) > 0:
-			policy.Scope.Covers = policies.Apps
+			scope.Covers = "apps"
 		case len(f.Tag) > 0:
-			policy.Scope.Covers = policies.Tags
+			scope.Covers = "tags"
 		case len(f.Account) > 0:
-			policy.Scope.Covers = policies.Accounts
+			scope.Covers = "accounts"
 		}
 	}
 	if len(f.Exclude) > 0 {
@@ -59,13 +86,14 @@ func (f policyFlags) apply(ctx context.Context, s *setup, policy *policies.Polic
 		if err != nil {
 			return err
 		}
-		policy.Scope.Excluded = excluded
+		scope.Excluded = excluded
 	}
-	return f.schedule(policy)
+	policy.Scope = &scope
+	return nil
 }
 
 // schedule changes when, if one of its flags is given.
-func (f policyFlags) schedule(policy *policies.Policy) error {
+func (f policyFlags) schedule(policy *wantedPolicy) error {
 	days := f.Every != 0 || len(f.Weekday)+len(f.MonthDay) > 0
 	if !days && f.Start == "" && f.Zone == "" && f.Window == "" {
 		return nil
@@ -74,10 +102,7 @@ func (f policyFlags) schedule(policy *policies.Policy) error {
 	if f.Window != "" && !window {
 		return core.Invalid("--window", "a window is written as 02:00-04:00")
 	}
-	wanted, err := policies.ParseSchedule(f.Every, f.Start, f.Weekday, f.MonthDay, f.Zone, from, to)
-	if err != nil {
-		return err
-	}
+	wanted := &api.PolicySchedule{Days: f.Every, Start: f.Start, Weekdays: f.Weekday, MonthDays: f.MonthDay, Zone: f.Zone, From: from, To: to}
 	if before := policy.Schedule; before != nil {
 		if !days {
 			wanted.Days, wanted.Weekdays, wanted.MonthDays = before.Days, before.Weekdays, before.MonthDays
@@ -96,43 +121,8 @@ func (f policyFlags) schedule(policy *policies.Policy) error {
 	return nil
 }
 
-func (f policyFlags) apps(ctx context.Context, s *setup) ([]core.ID, error) {
-	if len(f.App) == 0 {
-		return nil, nil
-	}
-	all, err := s.policies().Accounts.Apps(ctx, s.db, s.workspace.ID)
-	if err != nil {
-		return nil, err
-	}
-	var found []core.ID
-	for _, wanted := range f.App {
-		at := slices.IndexFunc(all, func(app accounts.App) bool { return app.ID.String() == wanted || strings.EqualFold(app.Name, wanted) })
-		if at < 0 {
-			var names []string
-			for _, app := range all {
-				names = append(names, app.Name)
-			}
-			return nil, missing("app", wanted, names, "POST /api/v1/apps")
-		}
-		found = append(found, all[at].ID)
-	}
-	return found, nil
-}
-
-func ids(flag string, texts []string) ([]core.ID, error) {
-	var all []core.ID
-	for _, text := range texts {
-		id, err := core.ParseID(text)
-		if err != nil {
-			return nil, core.Invalid(flag, "an account is named by its id")
-		}
-		all = append(all, id)
-	}
-	return all, nil
-}
-
 type addPolicy struct {
-	inWorkspace `embed:""`
+	remote      `embed:""`
 	policyFlags `embed:""`
 	Name        string `arg:"" help:"What administrators call it."`
 	Trigger     string `help:"What makes it act: schedule, sign_in, deprovision, logout, revocation, owner_change, admin_change or link_end." required:"" enum:"schedule,sign_in,deprovision,logout,revocation,owner_change,admin_change,link_end"`
@@ -143,32 +133,28 @@ type addPolicy struct {
 func (addPolicy) Help() string {
 	return `Rotate the accounts of an app every 90 days, at night:
 
-  postern policy add Quarterly --trigger schedule --every 90 --window 02:00-04:00 --zone Europe/Berlin --app Harbour --workspace acme
+  postern policy add Quarterly --trigger schedule --every 90 --window 02:00-04:00 --zone Europe/Berlin --app Harbour
 
 Four hours after somebody signed in with an account tagged shared:
 
-  postern policy add Shared --trigger sign_in --delay 4h --tag shared --workspace acme`
+  postern policy add Shared --trigger sign_in --delay 4h --tag shared`
 }
 
-func (c addPolicy) Run(ctx context.Context, terminal terminal) error {
-	s, err := c.open(ctx)
+// Run asks the gateway.
+func (a addPolicy) Run(ctx context.Context, terminal terminal) error {
+	c, err := a.connect()
 	if err != nil {
 		return err
 	}
-	defer s.close()
-	wanted := policies.Policy{Name: c.Name, Trigger: policies.Trigger(c.Trigger), Enabled: !c.Off, Spacing: policies.Trigger(c.Trigger).Spacing()}
-	if err := c.apply(ctx, s, &wanted); err != nil {
+	wanted := wantedPolicy{Name: a.Name, Trigger: a.Trigger, Enabled: !a.Off}
+	if err := a.apply(ctx, c, &wanted); err != nil {
 		return err
 	}
-	made, err := s.policies().Create(ctx, s.cause, s.workspace.ID, wanted)
+	made, err := c.ask(ctx, http.MethodPost, "/policies", nil, wanted)
 	if err != nil {
 		return err
 	}
-	line, err := s.policyLine(ctx, made)
-	if err != nil {
-		return err
-	}
-	return c.show(terminal, line, func(sheet sheet) { sheet.policy(line) })
+	return thing(terminal, a.remote, made, sheet.policy)
 }
 
 type changePolicy struct {
@@ -179,24 +165,37 @@ type changePolicy struct {
 	Off         bool   `help:"Switch it off." xor:"enabled"`
 }
 
-func (c changePolicy) Run(ctx context.Context, terminal terminal) error {
-	return c.with(ctx, func(s *setup, policy policies.Policy) error {
-		wanted := policy
-		if c.Name != "" {
-			wanted.Name = c.Name
-		}
-		wanted.Enabled = c.On || policy.Enabled && !c.Off
-		if err := c.apply(ctx, s, &wanted); err != nil {
-			return err
-		}
-		changed, err := s.policies().Change(ctx, s.cause, s.workspace.ID, policy.ID, policy.Version, func(one *policies.Policy) { *one = wanted })
-		if err != nil {
-			return err
-		}
-		line, err := s.policyLine(ctx, changed)
-		if err != nil {
-			return err
-		}
-		return c.show(terminal, line, func(sheet sheet) { sheet.policy(line) })
-	})
+// Run changes the policy as it was read: if somebody else changed it meanwhile, the gateway refuses.
+func (p changePolicy) Run(ctx context.Context, terminal terminal) error {
+	c, path, err := p.find(ctx)
+	if err != nil {
+		return err
+	}
+	text, tag, err := c.exchange(ctx, http.MethodGet, path, nil, nil)
+	if err != nil {
+		return err
+	}
+	var before api.Policy
+	if err := json.Unmarshal(text, &before); err != nil {
+		return err
+	}
+	wanted := wantedPolicy{
+		Name: before.Name, Trigger: before.Trigger, Enabled: p.On || before.Enabled && !p.Off, Scope: &before.Scope,
+		Spacing: &before.SpacingSeconds, Delay: before.DelaySeconds, Schedule: before.Schedule,
+	}
+	if p.Name != "" {
+		wanted.Name = p.Name
+	}
+	if err := p.apply(ctx, c, &wanted); err != nil {
+		return err
+	}
+	var unchanged []string
+	if tag != "" {
+		unchanged = []string{"If-Match", tag}
+	}
+	changed, err := c.ask(ctx, http.MethodPut, path, nil, wanted, unchanged...)
+	if err != nil {
+		return err
+	}
+	return thing(terminal, p.remote, changed, sheet.policy)
 }

@@ -12,19 +12,28 @@ import (
 	"postern/core/accounts"
 )
 
+// app adds an app of which nothing but its name matters.
+func (f *far) app(workspace core.ID, name string) accounts.App {
+	f.t.Helper()
+	host := strings.ToLower(name) + ".example.com"
+	var made accounts.App
+	if err := f.db.Tx(f.t.Context(), func(tx pgx.Tx) (err error) {
+		made, err = f.logins.CreateApp(context.WithoutCancel(f.t.Context()), tx, core.NewCause(core.System, time.Now()), workspace, accounts.NewApp{
+			Name: name, Domains: []string{host}, SignInURL: "https://" + host + "/", Connector: "browser",
+		})
+		return err
+	}); err != nil {
+		f.t.Fatal(err)
+	}
+	return made
+}
+
 func TestPolicy(t *testing.T) {
 	d := newDesk(t)
 	acme := d.workspace("acme")
 	d.workspace("globex")
-	logins := &accounts.Accounts{DB: d.db, Directory: d.people}
-	if err := d.db.Tx(t.Context(), func(tx pgx.Tx) error {
-		_, err := logins.CreateApp(context.Background(), tx, core.NewCause(core.System, time.Now()), acme, accounts.NewApp{
-			Name: "Harbour", Domains: []string{"harbour.example.com"}, SignInURL: "https://harbour.example.com/", Connector: "browser",
-		})
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
+	f := d.far("acme", "globex")
+	f.app(acme, "Harbour")
 	says := func(out string, all ...string) {
 		t.Helper()
 		for _, one := range all {
@@ -33,24 +42,23 @@ func TestPolicy(t *testing.T) {
 			}
 		}
 	}
-	says(d.do("policy", "list", "--workspace", "acme"), "Whoever leaves (default)", "as soon as a link to them ends")
-	says(d.do("policy", "add", "Quarterly", "--workspace", "acme", "--trigger", "schedule", "--every", "90", "--window", "02:00-04:00",
+	says(f.ask("acme", "policy", "list"), "Whoever leaves (default)", "as soon as a link to them ends")
+	says(f.ask("acme", "policy", "add", "Quarterly", "--trigger", "schedule", "--every", "90", "--window", "02:00-04:00",
 		"--zone", "Europe/Berlin", "--app", "harbour"), "Rotates 0 accounts of Harbour every 90 days, 02:00–04:00 Europe/Berlin, each at most once in 1 day, next: ")
-	says(d.do("policy", "change", "quarterly", "--workspace", "acme", "--weekday", "monday", "--weekday", "fri", "--spacing", "2h"),
+	says(f.ask("acme", "policy", "change", "quarterly", "--weekday", "monday", "--weekday", "fri", "--spacing", "2h"),
 		"on Mondays and Fridays, 02:00–04:00 Europe/Berlin, each at most once in 2 hours")
-	says(d.do("policy", "change", "quarterly", "--workspace", "acme", "--off", "--name", "Weekly", "--all"), "Off. Switched on, it rotates all 0 accounts on Mondays")
-	line := d.json("policy", "show", "Weekly", "--workspace", "acme")
-	if line["enabled"] != false || line["spacing"] != "2h0m0s" {
+	says(f.ask("acme", "policy", "change", "quarterly", "--off", "--name", "Weekly", "--all"), "Off. Switched on, it rotates all 0 accounts on Mondays")
+	line := f.rows("acme", "policy", "show", "Weekly")[0]
+	if line["enabled"] != false || line["spacing_seconds"] != 7200.0 {
 		t.Errorf("%v", line)
 	}
-	says(d.do("policy", "preview", "Weekly", "--workspace", "acme"), "Switched on")
-	says(d.do("policy", "add", "After use", "--workspace", "acme", "--trigger", "sign_in", "--delay", "4h", "--tag", "Prod"), "0 accounts tagged prod 4 hours after a sign-in")
-	d.refused(2, "02:00-04:00", "policy", "add", "x", "--workspace", "acme", "--trigger", "schedule", "--window", "now")
-	d.refused(4, "Harbour", "policy", "add", "x", "--workspace", "acme", "--trigger", "logout", "--app", "Nowhere")
-	d.refused(2, "by its id", "policy", "add", "x", "--workspace", "acme", "--trigger", "logout", "--account", "7")
-	d.refused(2, "trigger", "policy", "add", "x", "--workspace", "acme", "--trigger", "manual")
-	d.refused(5, "another policy", "policy", "add", "Weekly", "--workspace", "acme", "--trigger", "logout")
-	d.refused(4, "Weekly", "policy", "show", "Weekly", "--workspace", "globex")
-	d.refused(2, "id", "policy", "tag", "7", "a", "--workspace", "acme")
-	says(d.do("policy", "remove", "Weekly", "--workspace", "acme"), "Weekly is removed")
+	says(f.ask("acme", "policy", "preview", "Weekly"), "Switched on")
+	says(f.ask("acme", "policy", "add", "After use", "--trigger", "sign_in", "--delay", "4h", "--tag", "Prod"), "0 accounts tagged prod 4 hours after a sign-in")
+	f.denied(2, "02:00-04:00", "acme", "policy", "add", "x", "--trigger", "schedule", "--window", "now")
+	f.denied(4, "Harbour", "acme", "policy", "add", "x", "--trigger", "logout", "--app", "Nowhere")
+	f.denied(2, "by its id", "acme", "policy", "add", "x", "--trigger", "logout", "--account", "7")
+	f.denied(2, "--trigger", "acme", "policy", "add", "x", "--trigger", "manual")
+	f.denied(5, "another policy", "acme", "policy", "add", "Weekly", "--trigger", "logout")
+	f.denied(4, "there is none yet", "globex", "policy", "show", "Weekly")
+	says(f.ask("acme", "policy", "remove", "Weekly"), "Weekly is removed")
 }

@@ -187,7 +187,7 @@ func TestHold(t *testing.T) {
 		t.Errorf("decided %v", got)
 	}
 	d.refused(5, "decided already", "hold", "approve", got["id"].(string), "--workspace", "acme")
-	if got := d.json("user", "deprovision", "ray", "--workspace", "acme"); got["was_active"] != false || got["user_name"] != "ray" {
+	if got := d.far("acme").rows("acme", "user", "deprovision", "ray")[0]; got["active"] != false || got["user_name"] != "ray" {
 		t.Errorf("deprovisioned %v", got)
 	}
 	if got := d.json("hold", "show", got["id"].(string), "--workspace", "acme")["users"].([]any); got[0].(map[string]any)["state"] != "kept" || got[1].(map[string]any)["state"] != "done" {

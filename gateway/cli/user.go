@@ -12,8 +12,10 @@ import (
 )
 
 type userCommands struct {
-	Role        userRole        `cmd:"" help:"Give somebody a role in the workspace: this is how the first owner is made."`
+	List        listUsers       `cmd:"" help:"List people."`
+	Show        showUser        `cmd:"" help:"Show somebody, with their teams."`
 	Deprovision deprovisionUser `cmd:"" help:"Take everything from somebody, whatever the identity provider says."`
+	Role        userRole        `cmd:"" help:"Give somebody a role in the workspace, on the database: this is how the first owner is made."`
 }
 
 // oneUser is part of every command about one user.

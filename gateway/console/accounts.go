@@ -1,9 +1,11 @@
 package console
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -13,10 +15,12 @@ import (
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/directory"
+	"postern/core/health"
 	"postern/core/rotation"
 )
 
-const pageSize = 200
+// pageSize is how many rows a page of a list has.
+const pageSize = 100
 
 // row is one account of the list.
 type row struct {
@@ -32,87 +36,149 @@ func (r row) Uses() bool { return r.Role != "" }
 
 // accountsPage is the list of accounts.
 type accountsPage struct {
-	Rows    []row
-	Mine    bool // only what the reader may use
-	Choice  bool // whether the reader may choose
-	InSync  int
-	Wrong   int // states that need a person
-	Busy    int
+	Rows   []row
+	Mine   bool // only what the reader may use
+	Choice bool // whether the reader may choose
+	Query  string
+	State  accounts.State   // only those in this state, or health.Orphaned
+	States []accounts.State // there are
+	Whole  bool             // every account there is, so that they can be counted
+	Next   string
+	InSync int
+	Wrong  int // states that need a person
+	Busy   int
+	// Orphans have no owner.
 	Orphans int
-	Next    string
 }
 
 // listAccounts shows what the reader may use; administrators see every account of the workspace.
 func (s *Service) listAccounts(c *gin.Context) {
-	ctx, by := c.Request.Context(), s.reader(c)
-	after, err := queryID(c, "after")
+	by := s.reader(c)
+	page := accountsPage{Mine: !by.admin() || c.Query("show") == "mine", Choice: by.admin(), Query: strings.TrimSpace(c.Query("q")), States: append(accounts.States(), health.Orphaned)}
+	if page.State = accounts.State(c.Query("state")); page.State != "" && (page.Mine || !slices.Contains(page.States, page.State)) {
+		s.refuse(c, core.Invalid("state", "there is no such state"))
+		return
+	}
+	found, err := s.findAccounts(c, by, &page)
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
-	page := accountsPage{Mine: !by.admin() || c.Query("show") == "mine", Choice: by.admin()}
-	// Both lists are in the order of accounts: what the reader may use of a page is not behind its end.
-	usable, err := s.Accounts.Usable(ctx, s.DB, by.workspace(), by.user.ID, accounts.UsableQuery{Limit: pageSize, After: after})
-	if err != nil {
-		s.refuse(c, err)
-		return
-	}
-	var found []accounts.Account
-	roles := map[core.ID]accounts.Role{}
-	for _, one := range usable {
-		found = append(found, one.Account)
-		roles[one.ID] = one.Role
-	}
-	if !page.Mine {
-		if found, err = s.Accounts.List(ctx, s.DB, by.workspace(), accounts.ListQuery{Limit: pageSize, After: after}); err != nil {
-			s.refuse(c, err)
-			return
-		}
-	}
-	if len(found) == pageSize {
-		page.Next = found[len(found)-1].ID.String()
-	}
-	latest, err := s.latest(ctx, by.workspace())
+	latest, err := s.Rotations.Latest(c.Request.Context(), s.DB, by.workspace(), idsOf(found))
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
 	for _, account := range found {
-		account.Role = roles[account.ID]
-		one := row{Account: account, Rotation: latest[account.ID]}
-		page.Rows = append(page.Rows, one)
-		switch tone := known(accountStates, account.State).Tone; {
-		case account.State == accounts.Validated:
-			page.InSync++
-		case tone == "warn" || tone == "bad":
-			page.Wrong++
+		one := row{Account: account}
+		if rotation, ok := latest[account.ID]; ok {
+			one.Rotation = &rotation
 		}
-		if one.Busy() {
-			page.Busy++
-		}
-		if account.Orphaned {
-			page.Orphans++
-		}
+		page.add(one)
 	}
-	slices.SortStableFunc(page.Rows, func(a, b row) int {
-		return strings.Compare(strings.ToLower(a.AppName+"\x00"+a.Username), strings.ToLower(b.AppName+"\x00"+b.Username))
-	})
 	s.show(c, http.StatusOK, "accounts", "Accounts", "accounts", page)
 }
 
-// latest gives the newest rotation of each account that had one lately.
-func (s *Service) latest(ctx context.Context, workspace core.ID) (map[core.ID]*rotation.Rotation, error) {
-	found, err := s.Rotations.List(ctx, s.DB, workspace, core.ID{}, 500)
+// findAccounts reads a page of the list, with the reader's roles, and says what comes next.
+func (s *Service) findAccounts(c *gin.Context, by reader, page *accountsPage) ([]accounts.Account, error) {
+	ctx := c.Request.Context()
+	after, err := queryID(c, "after")
 	if err != nil {
 		return nil, err
 	}
-	newest := map[core.ID]*rotation.Rotation{}
-	for i := range found {
-		if _, ok := newest[found[i].Account]; !ok {
-			newest[found[i].Account] = &found[i]
+	next := url.Values{}
+	if page.Query != "" {
+		next.Set("q", page.Query)
+	}
+	var found []accounts.Account
+	if page.Mine {
+		usable, err := s.Accounts.Usable(ctx, s.DB, by.workspace(), by.user.ID, accounts.UsableQuery{Search: page.Query, Limit: pageSize, After: after})
+		if err != nil {
+			return nil, err
+		}
+		for _, one := range usable {
+			one.Account.Role = one.Role
+			found = append(found, one.Account)
+		}
+		if len(found) == pageSize {
+			next.Set("after", found[pageSize-1].ID.String())
+		}
+		if page.Choice {
+			next.Set("show", "mine")
+		}
+	} else if page.State != "" {
+		if found, err = s.Accounts.List(ctx, s.DB, by.workspace(), narrowed(page.State, after)); err != nil {
+			return nil, err
+		}
+		roles, err := s.Accounts.RolesOn(ctx, s.DB, by.workspace(), by.user.ID, idsOf(found))
+		if err != nil {
+			return nil, err
+		}
+		for i := range found {
+			found[i].Role = roles[found[i].ID]
+		}
+		if len(found) == pageSize {
+			next.Set("after", found[pageSize-1].ID.String())
+		}
+		next.Set("state", string(page.State))
+	} else {
+		named, err := s.Accounts.Named(ctx, s.DB, by.workspace(), accounts.NamedQuery{Search: page.Query, After: after, ByUsername: c.Query("by") == "username", Limit: pageSize})
+		if err != nil {
+			return nil, err
+		}
+		roles, err := s.Accounts.RolesOn(ctx, s.DB, by.workspace(), by.user.ID, idsOf(named.Accounts))
+		if err != nil {
+			return nil, err
+		}
+		found = named.Accounts
+		for i := range found {
+			found[i].Role = roles[found[i].ID]
+		}
+		if !named.Next.IsZero() {
+			next.Set("after", named.Next.String())
+		}
+		if named.ByUsername {
+			next.Set("by", "username")
 		}
 	}
-	return newest, nil
+	if next.Has("after") {
+		page.Next = "/?" + next.Encode()
+	}
+	page.Whole = page.Next == "" && after.IsZero() && page.Query == "" && page.State == ""
+	return found, nil
+}
+
+// narrowed is a page of the accounts in a state.
+func narrowed(state accounts.State, after core.ID) accounts.ListQuery {
+	if state == health.Orphaned {
+		return accounts.ListQuery{Limit: pageSize, After: after, Orphaned: true}
+	}
+	return accounts.ListQuery{Limit: pageSize, After: after, State: state}
+}
+
+func idsOf(all []accounts.Account) []core.ID {
+	ids := make([]core.ID, 0, len(all))
+	for _, one := range all {
+		ids = append(ids, one.ID)
+	}
+	return ids
+}
+
+// add puts an account on the page and counts it.
+func (p *accountsPage) add(one row) {
+	p.Rows = append(p.Rows, one)
+	switch tone := known(accountStates, one.State).Tone; {
+	case one.State == accounts.Validated:
+		p.InSync++
+	case tone == "warn" || tone == "bad":
+		p.Wrong++
+	}
+	if one.Busy() {
+		p.Busy++
+	}
+	if one.Orphaned {
+		p.Orphans++
+	}
 }
 
 // accountPage is one account.
@@ -121,23 +187,43 @@ type accountPage struct {
 	App        accounts.App
 	Role       accounts.Role // of the reader; empty: an administrator without a grant
 	Manages    bool          // owner or administrator
+	Enrols     bool          // the app's second factor can be turned on by Postern
+	Insider    bool          // may know who else uses it: no guest
 	Grants     []accounts.Grant
+	MoreGrants string
+	Unshare    *accounts.Grant   // is to be confirmed
 	People     []accounts.Access // a page of everybody who may use it
 	Further    bool              // not the first page
 	MorePeople string
 	Exposures  []accounts.Exposure
+	Health     health.View
+	Checks     []health.Check
 	Versions   []accounts.Version
 	Rotations  []rotation.Rotation
 	Chosen     *rotation.Rotation
 	Steps      []stepLine
 	Subjects   []subject // who it could be shared with
 	Problem    string    // of the action that was refused
-	Again      string    // reveal or fill: asked for before the reader proved themselves, and offered again
+	Seen       int64     // what the page shows is of then, in microseconds
+	Again      string    // reveal, fill or code: asked for before the reader proved themselves, and offered again
+	TOTP       *accounts.TOTP
+	Given      *accounts.Code // of TOTP, on a page that was asked for without scripts
+	Code       string
+	Forget     bool // removing the TOTP secret is to be confirmed
+	Reconcile  reconcile
 }
 
-// Busy reports whether a rotation is under way: the page then updates by itself.
+// Busy reports whether a rotation or a check is under way: the page then updates by itself.
 func (p accountPage) Busy() bool {
-	return slices.ContainsFunc(p.Rotations, func(r rotation.Rotation) bool { return r.Finished == nil })
+	return p.Health.Open != nil || slices.ContainsFunc(p.Rotations, func(r rotation.Rotation) bool { return r.Finished == nil })
+}
+
+// Recipe reports whether the app is signed in to as somebody recorded it.
+func (p accountPage) Recipe() bool {
+	var settings struct {
+		Recipe json.RawMessage `json:"recipe"`
+	}
+	return json.Unmarshal(p.App.Settings, &settings) == nil && settings.Recipe != nil
 }
 
 // stepLine is one step of a rotation, with the time since it was asked for.
@@ -164,7 +250,7 @@ func (s *Service) account(c *gin.Context, status int, refusal string) {
 		return
 	}
 	page.Problem = refusal
-	if again := c.Query("again"); again == "reveal" || again == "fill" {
+	if again := c.Query("again"); again == "reveal" || again == "fill" || again == "code" {
 		page.Again = again
 	}
 	s.show(c, status, "account", page.Account.AppName+" · "+page.Account.Username, "accounts", page)
@@ -180,28 +266,47 @@ func (s *Service) loadAccount(c *gin.Context) (accountPage, error) {
 	if err != nil {
 		return accountPage{}, err
 	}
-	var page accountPage
+	page := accountPage{Seen: s.now().UnixMicro()}
 	if page.Role, err = s.may(ctx, by, id); err != nil {
 		return accountPage{}, err
 	}
 	page.Manages = by.admin() || page.Role == accounts.Owner
-	if page.Account, err = s.Accounts.Account(ctx, s.DB, by.workspace(), id); err != nil {
+	if page.Health, err = s.Health.View(ctx, s.DB, by.workspace(), id); err != nil {
+		return accountPage{}, err
+	}
+	page.Account = page.Health.Account
+	switch totp, err := s.Accounts.TOTP(ctx, s.DB, by.workspace(), id); {
+	case err == nil:
+		page.TOTP, page.Forget = &totp, page.Manages && c.Query("totp") == "remove"
+	case core.KindOf(err) != core.KindNotFound:
 		return accountPage{}, err
 	}
 	if page.App, err = s.Accounts.App(ctx, s.DB, by.workspace(), page.Account.App); err != nil {
 		return accountPage{}, err
 	}
-	if page.Grants, err = s.Accounts.Grants(ctx, s.DB, by.workspace(), id); err != nil {
-		return accountPage{}, err
+	_, page.Enrols = s.Rotations.Connectors[page.App.Connector].(rotation.Enroller)
+	if page.Manages {
+		if err := s.loadReconcile(ctx, by, &page); err != nil {
+			return accountPage{}, err
+		}
+	}
+	if page.Insider = by.user.Role != directory.RoleGuest; page.Insider {
+		if page.Grants, page.MoreGrants, err = s.grants(c, by.workspace(), id); err != nil {
+			return accountPage{}, err
+		}
 	}
 	if page.Rotations, err = s.Rotations.List(ctx, s.DB, by.workspace(), id, 20); err != nil {
 		return accountPage{}, err
 	}
 	if page.Manages {
+		page.Unshare = unsharing(c, page.Grants)
 		if err := s.loadPeople(c, &page); err != nil {
 			return accountPage{}, err
 		}
 		if page.Exposures, err = s.Accounts.Exposures(ctx, s.DB, by.workspace(), id, 20); err != nil {
+			return accountPage{}, err
+		}
+		if page.Checks, err = s.Health.Checks(ctx, s.DB, by.workspace(), id, core.ID{}, 10); err != nil {
 			return accountPage{}, err
 		}
 		if page.Versions, err = s.Accounts.Versions(ctx, s.DB, by.workspace(), id); err != nil {
@@ -227,6 +332,38 @@ func (s *Service) loadAccount(c *gin.Context) (accountPage, error) {
 		page.Steps = append(page.Steps, stepLine{Step: step, After: step.At.Sub(page.Chosen.Cause.Received), Evidence: pretty(step.Evidence)})
 	}
 	return page, nil
+}
+
+// unsharing is the grant that is to be taken back, once that is confirmed.
+func unsharing(c *gin.Context, grants []accounts.Grant) *accounts.Grant {
+	at := slices.IndexFunc(grants, func(one accounts.Grant) bool { return one.ID.String() == c.Query("unshare") })
+	if at < 0 {
+		return nil
+	}
+	return &grants[at]
+}
+
+// grants reads a page of an account's grants, and where the next begins.
+func (s *Service) grants(c *gin.Context, workspace, account core.ID) ([]accounts.Grant, string, error) {
+	after, err := queryID(c, "grants")
+	if err != nil {
+		return nil, "", err
+	}
+	found, err := s.Accounts.GrantsBehind(c.Request.Context(), s.DB, workspace, account, after, pageSize)
+	users, last := 0, core.ID{}
+	for _, one := range found {
+		if one.User.IsZero() {
+			continue
+		}
+		users++
+		if bytes.Compare(one.User[:], last[:]) > 0 {
+			last = one.User
+		}
+	}
+	if users < pageSize {
+		return found, "", err
+	}
+	return found, last.String(), err
 }
 
 // loadPeople adds who may use the account, and through what.

@@ -50,12 +50,7 @@ func (s *Service) expose(c *gin.Context, how func(context.Context, core.Cause, c
 }
 
 // rotate asks for a new password now.
-func (s *Service) rotate(c *gin.Context) { s.plan(c, rotation.ReasonManual) }
-
-// verify asks for a sign-in that proves the stored password.
-func (s *Service) verify(c *gin.Context) { s.plan(c, rotation.ReasonVerify) }
-
-func (s *Service) plan(c *gin.Context, reason rotation.Reason) {
+func (s *Service) rotate(c *gin.Context) {
 	s.act(c, func(ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {
 		if !by.admin() {
 			role, err := s.Accounts.MayUse(ctx, tx, by.workspace(), by.user.ID, account)
@@ -66,7 +61,7 @@ func (s *Service) plan(c *gin.Context, reason rotation.Reason) {
 				return core.Denied("only an owner of the account or an administrator may do this")
 			}
 		}
-		_, err := s.Rotations.Plan(ctx, tx, s.cause(c), by.workspace(), account, reason, 0)
+		_, err := s.Rotations.Plan(ctx, tx, s.cause(c), by.workspace(), account, rotation.ReasonManual, 0)
 		return err
 	})
 }

@@ -145,7 +145,7 @@ func TestActions(t *testing.T) {
 		has             string
 	}{
 		{"an owner rotates", "ana", "/rotate", nil, 303, ""},
-		{"an administrator verifies", "zoe", "/verify", nil, 303, ""},
+		{"an administrator has it checked", "zoe", "/check", nil, 303, ""},
 		{"a collaborator does not", "ben", "/rotate", nil, 403, "Only an owner"},
 		{"somebody else", "eve", "/rotate", nil, 404, "not shared with you"},
 		{"another workspace", "gus", "/rotate", nil, 404, ""},
@@ -188,6 +188,38 @@ func TestActions(t *testing.T) {
 	}
 	if found, err := w.rotations.List(t.Context(), w.db, w.acme.ID, w.wiki.ID, 10); err != nil || len(found) != 1 {
 		t.Errorf("%d rotations, %v", len(found), err)
+	}
+}
+
+// listen opens a stream as somebody, and gives what comes up to a text.
+func (w *world) listen(t testing.TB, who, path string) func(text string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, w.server.URL+path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Cookie", w.cookies[who])
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = answer.Body.Close() })
+	stream := bufio.NewReader(answer.Body)
+	return func(text string) string {
+		t.Helper()
+		var all strings.Builder
+		for {
+			line, err := stream.ReadString('\n')
+			all.WriteString(line)
+			if err != nil {
+				t.Fatalf("%s ended before %q: %s", path, text, all.String())
+			}
+			if strings.Contains(line, text) {
+				return all.String()
+			}
+		}
 	}
 }
 

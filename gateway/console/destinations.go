@@ -29,6 +29,7 @@ type destination struct {
 	Backlog delivery.Backlog
 	Taken   *time.Time // when it last took a message
 	Wrong   string     // what went wrong last
+	Failed  *time.Time // and when
 	GivenUp string     // why; what happens is kept for it all the same
 }
 
@@ -109,7 +110,7 @@ func (s *Service) mountDestinations(inside *gin.RouterGroup) {
 	} {
 		at := "/destinations/" + one.path
 		inside.GET(at+"/new", s.newDestination)
-		inside.POST(at, s.forAdministrators(at+"/new"), one.create)
+		inside.POST(at, s.forAdministrators(at+"/new", "name", "url", "types", "scheme", "subject_format", "audience", "sessions", "accounts", "read_only", "kind", "address", "client_id"), one.create)
 		inside.GET(at+"/:id", one.show)
 		proven := s.forAdministrators(at + "/:id")
 		inside.POST(at+"/:id/delete", proven, one.remove)
@@ -161,7 +162,7 @@ func (s *Service) destinationOf(ctx context.Context, workspace, id core.ID) (des
 		return destination{}, err
 	}
 	backlog, err := s.Deliveries.Backlog(ctx, s.DB, workspace, id)
-	told := destination{Name: lane.Name, State: stateOf(lane), Backlog: backlog, Taken: lane.Succeeded, Wrong: lane.LastError}
+	told := destination{Name: lane.Name, State: stateOf(lane), Backlog: backlog, Taken: lane.Succeeded, Wrong: lane.LastError, Failed: lane.LastErrorAt}
 	if lane.State == delivery.Disabled && lane.Failures > 0 {
 		told.GivenUp = lane.Reason
 	}

@@ -70,16 +70,11 @@ func (s *Service) openHolds(c *gin.Context, workspace core.ID) []lifecycle.Hold 
 func (s *Service) showHold(c *gin.Context) { s.hold(c, http.StatusOK, "") }
 
 func (s *Service) hold(c *gin.Context, status int, refusal string) {
-	if !s.administrator(c) {
-		return
-	}
-	page, err := s.loadHold(c)
-	if err != nil {
-		s.refuse(c, err)
-		return
-	}
-	page.Problem = refusal
-	s.show(c, status, "hold", "Departures of "+page.Hold.ConnectionName, "connections", page)
+	s.about(c, status, "hold", "connections", func() (string, any, error) {
+		page, err := s.loadHold(c)
+		page.Problem = refusal
+		return "Departures of " + page.Hold.ConnectionName, page, err
+	})
 }
 
 func (s *Service) loadHold(c *gin.Context) (holdPage, error) {

@@ -96,7 +96,7 @@ func hookState(one hooks.Hook) badge {
 func (s *Service) mountHooks(inside *gin.RouterGroup) {
 	inside.GET("/hooks", s.listHooks)
 	inside.GET("/hooks/new", s.newHook)
-	inside.POST("/hooks", s.forAdministrators("/hooks/new"), s.createHook)
+	inside.POST("/hooks", s.forAdministrators("/hooks/new", "kind", "connection", "name", "address", "client_id", "tenant", "settings"), s.createHook)
 	inside.GET("/hooks/:id", s.showHook)
 	proven := s.forAdministrators("/hooks/:id")
 	inside.POST("/hooks/:id/change", proven, s.aboutHook(s.changeHook))
@@ -249,16 +249,11 @@ func (s *Service) hook(c *gin.Context, status int, refusal string) {
 }
 
 func (s *Service) hookWith(c *gin.Context, status int, refusal, sample string, readings []hooks.Reading) {
-	if !s.administrator(c) {
-		return
-	}
-	page, err := s.loadHook(c)
-	if err != nil {
-		s.refuse(c, err)
-		return
-	}
-	page.Problem, page.Sample, page.Readings = refusal, sample, readings
-	s.show(c, status, "hook", page.Name, "connections", page)
+	s.about(c, status, "hook", "connections", func() (string, any, error) {
+		page, err := s.loadHook(c)
+		page.Problem, page.Sample, page.Readings = refusal, sample, readings
+		return page.Name, page, err
+	})
 }
 
 func (s *Service) loadHook(c *gin.Context) (hookPage, error) {

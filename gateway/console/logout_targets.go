@@ -74,16 +74,11 @@ func (s *Service) createLogoutTarget(c *gin.Context) {
 func (s *Service) showLogoutTarget(c *gin.Context) { s.logoutTarget(c, http.StatusOK, "") }
 
 func (s *Service) logoutTarget(c *gin.Context, status int, refusal string) {
-	if !s.administrator(c) {
-		return
-	}
-	page, err := s.loadLogoutTarget(c)
-	if err != nil {
-		s.refuse(c, err)
-		return
-	}
-	page.Problem = refusal
-	s.show(c, status, "logout-target", page.Name, "destinations", page)
+	s.about(c, status, "logout-target", "destinations", func() (string, any, error) {
+		page, err := s.loadLogoutTarget(c)
+		page.Problem = refusal
+		return page.Name, page, err
+	})
 }
 
 func (s *Service) loadLogoutTarget(c *gin.Context) (logoutTargetPage, error) {

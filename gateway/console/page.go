@@ -22,12 +22,14 @@ type shell struct {
 	Title     string
 	Section   string // which entry of the menu is the current one
 	Nonce     string
+	Resumed   bool // the form says what was typed before a proof was asked for
 	SignedIn  bool
 	User      directory.User
 	Admin     bool
 	Workspace string
 	Holds     []lifecycle.Hold // that wait for this administrator
 	Crowds    []signals.Hold   // of signals, likewise
+	Mails     bool             // there are mails to read, in development
 	Page      any
 }
 
@@ -54,10 +56,11 @@ func (s *Service) cause(c *gin.Context) core.Cause {
 
 // show renders a page. Nothing is sent before it is whole.
 func (s *Service) show(c *gin.Context, status int, name, title, section string, page any) {
-	around := shell{Title: title, Section: section, Nonce: rand.Text(), Page: page}
+	around := shell{Title: title, Section: section, Nonce: rand.Text(), Resumed: resumed(c), Page: page}
 	session, user, signedIn := oidc.Session(c)
 	if signedIn {
 		around.SignedIn, around.User, around.Admin = true, user, user.Role.Administers()
+		around.Mails = around.Admin && s.Mail.Keep
 		around.Workspace = s.workspaceName(c, session.Workspace)
 		if around.Admin && name != "hold" {
 			around.Holds, around.Crowds = s.openHolds(c, session.Workspace), s.openCrowds(c, session.Workspace)
@@ -102,6 +105,19 @@ func (s *Service) workspaceName(c *gin.Context, id core.ID) string {
 		}
 	}
 	return found
+}
+
+// about shows administrators the page about what the path names: afresh, or with why something was refused.
+func (s *Service) about(c *gin.Context, status int, name, section string, load func() (title string, page any, err error)) {
+	if !s.administrator(c) {
+		return
+	}
+	title, page, err := load()
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	s.show(c, status, name, title, section, page)
 }
 
 // problemPage is what went wrong, for a person.

@@ -36,7 +36,10 @@ type editPage struct {
 	Tags     []string // there are
 	Triggers []policies.Trigger
 	Weekdays []policies.Weekday
-	Confirm  bool // removing it was asked for
+	Named    []accounts.Account // that the policy covers or leaves out by name
+	Find     string             // how accounts begin that were looked for
+	Found    []accounts.Account // besides those
+	Confirm  bool               // removing it was asked for
 	Problem  string
 }
 
@@ -51,15 +54,6 @@ func (p editPage) On(day policies.Weekday) bool {
 // Hours is a length of time for a field of the form.
 func (editPage) Hours(span time.Duration) string {
 	return strconv.FormatFloat(span.Hours(), 'f', -1, 64)
-}
-
-// Lines are ids for a field of the form.
-func (editPage) Lines(ids []core.ID) string {
-	texts := make([]string, len(ids))
-	for i, id := range ids {
-		texts[i] = id.String()
-	}
-	return strings.Join(texts, "\n")
 }
 
 // Days are those of the month for a field of the form.
@@ -111,6 +105,11 @@ func (s *Service) newPolicy(c *gin.Context) {
 	if trigger == policies.TriggerSchedule {
 		blank.Schedule = &policies.Schedule{Days: 90, Zone: "UTC", From: 2 * 60, To: 4 * 60}
 	}
+	if resumed(c) {
+		blank.Trigger = policies.Trigger(c.PostForm("trigger"))
+		s.editPolicy(c, http.StatusOK, blank, false, read(c, &blank))
+		return
+	}
 	s.editPolicy(c, http.StatusOK, blank, false, nil)
 }
 
@@ -137,6 +136,11 @@ func (s *Service) policy(c *gin.Context) (policies.Policy, bool) {
 	return found, err == nil
 }
 
+// policyFields are what the form of a policy says.
+var policyFields = []string{
+	"name", "trigger", "enabled", "covers", "app", "tags", "accounts", "excluded", "spacing", "delay", "every", "days", "start", "weekday", "month_days", "from", "to", "zone",
+}
+
 // editPolicy renders the form of a policy, perhaps with what it would do, or with why a change was refused.
 func (s *Service) editPolicy(c *gin.Context, status int, policy policies.Policy, preview bool, refusal error) {
 	ctx, workspace := c.Request.Context(), s.reader(c).workspace()
@@ -150,6 +154,9 @@ func (s *Service) editPolicy(c *gin.Context, status int, policy policies.Policy,
 	}
 	if err == nil {
 		page.Tags, err = s.Accounts.Tags(ctx, s.DB, workspace)
+	}
+	if err == nil {
+		err = s.nameAccounts(c, &page)
 	}
 	if err == nil && preview {
 		// A draft is told as it would be kept, and one that cannot be is told to be wrong.
@@ -189,14 +196,14 @@ func (s *Service) createPolicy(c *gin.Context) {
 	}
 	wanted := policies.Policy{Trigger: policies.Trigger(c.PostForm("trigger"))}
 	refusal := read(c, &wanted)
-	if refusal == nil && c.PostForm("preview") == "" {
+	if refusal == nil && c.PostForm("preview") == "" && c.PostForm("look") == "" {
 		var made policies.Policy
 		if made, refusal = s.Policies.Create(c.Request.Context(), s.cause(c), s.reader(c).workspace(), wanted); refusal == nil {
 			c.Redirect(http.StatusSeeOther, "/policies/"+made.ID.String())
 			return
 		}
 	}
-	s.editPolicy(c, http.StatusOK, wanted, refusal == nil, refusal)
+	s.editPolicy(c, http.StatusOK, wanted, refusal == nil && c.PostForm("preview") != "", refusal)
 }
 
 // changePolicy takes the form of a policy: to keep what was changed, or to show what it would do.
@@ -211,6 +218,10 @@ func (s *Service) changePolicy(c *gin.Context) {
 		draft := wanted
 		draft.ID = core.ID{}
 		s.previewChange(c, policy, draft)
+		return
+	}
+	if refusal == nil && c.PostForm("look") != "" {
+		s.editPolicy(c, http.StatusOK, wanted, false, nil)
 		return
 	}
 	if refusal == nil {
@@ -268,7 +279,7 @@ func read(c *gin.Context, policy *policies.Policy) error {
 		return err
 	}
 	policy.Scope = policies.Scope{Covers: policies.Covers(c.PostForm("covers"))}
-	if policy.Scope.Excluded, err = lines(c.PostForm("excluded")); err != nil {
+	if policy.Scope.Excluded, err = lines(strings.Join(c.PostFormArray("excluded"), " ")); err != nil {
 		return err
 	}
 	switch policy.Scope.Covers {
@@ -277,7 +288,7 @@ func read(c *gin.Context, policy *policies.Policy) error {
 	case policies.Tags:
 		policy.Scope.Tags = strings.Fields(strings.ReplaceAll(c.PostForm("tags"), ",", " "))
 	case policies.Accounts:
-		policy.Scope.Accounts, err = lines(c.PostForm("accounts"))
+		policy.Scope.Accounts, err = lines(strings.Join(c.PostFormArray("accounts"), " "))
 	case policies.All:
 	}
 	if err != nil {
@@ -334,7 +345,7 @@ func lines(text string) ([]core.ID, error) {
 	for _, word := range strings.Fields(strings.ReplaceAll(text, ",", " ")) {
 		id, err := core.ParseID(word)
 		if err != nil {
-			return nil, core.Invalid("accounts", "accounts are named by their ids: the last part of their pages' addresses")
+			return nil, core.Invalid("accounts", "this is no account's id")
 		}
 		ids = append(ids, id)
 	}

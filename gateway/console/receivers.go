@@ -100,16 +100,11 @@ func (s *Service) createReceiver(c *gin.Context) {
 func (s *Service) showReceiver(c *gin.Context) { s.receiver(c, http.StatusOK, "") }
 
 func (s *Service) receiver(c *gin.Context, status int, refusal string) {
-	if !s.administrator(c) {
-		return
-	}
-	page, err := s.loadReceiver(c)
-	if err != nil {
-		s.refuse(c, err)
-		return
-	}
-	page.Problem = refusal
-	s.show(c, status, "receiver", page.Name, "destinations", page)
+	s.about(c, status, "receiver", "destinations", func() (string, any, error) {
+		page, err := s.loadReceiver(c)
+		page.Problem = refusal
+		return page.Name, page, err
+	})
 }
 
 func (s *Service) loadReceiver(c *gin.Context) (receiverPage, error) {

@@ -45,6 +45,21 @@ var sayings = map[core.EventType]saying{
 	core.ServiceAccountTokenCreated: {"made a token for", "service_account", "", "", "calm"},
 	core.ServiceAccountTokenRevoked: {"revoked a token of", "service_account", "", "", "warn"},
 
+	core.ServiceAccountUpdated:             {"changed the service account", "service_account", "", "", "calm"},
+	core.ServiceAccountDeleted:             {"removed the service account", "service_account", "", "", "warn"},
+	core.ServiceAccountOwnerAdded:          {"has", "service_account", "answered for by", "grantee", "calm"},
+	core.ServiceAccountOwnerRemoved:        {"has", "service_account", "no longer answered for by", "grantee", "warn"},
+	core.ServiceAccountCredentialAdded:     {"gave", "service_account", "the credential", "credential", "calm"},
+	core.ServiceAccountCredentialRemoved:   {"ended of", "service_account", "the credential", "credential", "warn"},
+	core.ServiceAccountCredentialRead:      {"read", "credential", "", "", "calm"},
+	core.ServiceAccountRotationStarted:     {"began to rotate of", "service_account", "the credential", "credential", "busy"},
+	core.ServiceAccountRotationAdvanced:    {"went on with rotating of", "service_account", "the credential", "credential", "busy"},
+	core.ServiceAccountRotationFinished:    {"rotated of", "service_account", "the credential", "credential", "good"},
+	core.ServiceAccountRotationRolledBack:  {"kept of", "service_account", "the old value of the credential", "credential", "warn"},
+	core.ServiceAccountFindingOpened:       {"raised a finding about", "service_account", "", "", "bad"},
+	core.ServiceAccountFindingAcknowledged: {"looks after a finding about", "service_account", "", "", "calm"},
+	core.ServiceAccountFindingResolved:     {"resolved a finding about", "service_account", "", "", "good"},
+
 	core.SigningKeyCreated: {"made the first signing key", "signing_key", "", "", "calm"},
 	core.SigningKeyRotated: {"made the next signing key", "signing_key", "", "", "calm"},
 
@@ -115,20 +130,47 @@ var sayings = map[core.EventType]saying{
 	core.WebhookUpdated: {"changed the webhook", "webhook", "", "", "warn"},
 	core.WebhookDeleted: {"tells no events any more to the webhook", "webhook", "", "", "warn"},
 
+	core.GuestInvited:         {"invited", "user", "as a guest", "", "calm"},
+	core.GuestAccepted:        {"accepted an invitation", "", "", "", "good"},
+	core.GuestInvitationEnded: {"ended the invitation of", "user", "", "", "warn"},
+
+	core.GuestSettingsChanged: {"changed who may invite guests to", "workspace", "", "", "warn"},
+
+	core.LinkCreated: {"made a link to", "account", "", "", "warn"},
+	core.LinkViewed:  {"opened a link to", "account", "", "", "warn"},
+	core.LinkRefused: {"was refused by a link to", "account", "", "", "bad"},
+	core.LinkEnded:   {"ended a link to", "account", "", "", "calm"},
+
+	core.MailGivenUp: {"gave up the mail to", "mail", "", "", "bad"},
+
 	core.PolicyCreated: {"added the policy", "policy", "", "", "warn"},
 	core.PolicyChanged: {"changed the policy", "policy", "", "", "warn"},
 	core.PolicyRemoved: {"removed the policy", "policy", "", "", "warn"},
 
-	core.AppCreated:              {"added the app", "app", "", "", "calm"},
-	core.AccountCreated:          {"added the account", "account", "", "", "calm"},
-	core.AccountShared:           {"shared", "account", "with", "grantee", "calm"},
-	core.AccountUnshared:         {"took", "account", "from", "grantee", "calm"},
-	core.AccountGrantExpired:     {"ended as agreed the access to", "account", "of", "grantee", "calm"},
-	core.AccountPasswordRevealed: {"saw the password of", "account", "", "", "warn"},
-	core.AccountPasswordFilled:   {"used", "account", "", "", "calm"},
-	core.AccountValidated:        {"proved the password of", "account", "", "", "good"},
-	core.AccountDesynced:         {"found out of sync", "account", "", "", "bad"},
-	core.AccountOrphaned:         {"left without an owner", "account", "", "", "bad"},
+	core.AppCreated:                 {"added the app", "app", "", "", "calm"},
+	core.AppReconcileAccountChanged: {"changed which account resets the others of", "app", "", "", "warn"},
+	core.AppUpdated:                 {"changed the settings of the app", "app", "", "", "calm"},
+	core.AppDryRunFailed:            {"could not go through a password change of", "app", "", "", "bad"},
+	core.AppDryRunRecovered:         {"could go through a password change again of", "app", "", "", "good"},
+	core.AccountCreated:             {"added the account", "account", "", "", "calm"},
+	core.AccountShared:              {"shared", "account", "with", "grantee", "calm"},
+	core.AccountUnshared:            {"took", "account", "from", "grantee", "calm"},
+	core.AccountGrantExpired:        {"ended as agreed the access to", "account", "of", "grantee", "calm"},
+	core.AccountPasswordRevealed:    {"saw the password of", "account", "", "", "warn"},
+	core.AccountPasswordFilled:      {"used", "account", "", "", "calm"},
+	core.AccountValidated:           {"proved the password of", "account", "", "", "good"},
+	core.AccountDesynced:            {"found out of sync", "account", "", "", "bad"},
+	core.AccountOrphaned:            {"left without an owner", "account", "", "", "bad"},
+
+	core.AccountDesyncSuspected: {"suspects out of sync", "account", "", "", "warn"},
+	core.AccountAppDisabled:     {"found locked or disabled by the app", "account", "", "", "bad"},
+	core.AccountUnmanaged:       {"took out of management", "account", "", "", "warn"},
+	core.AccountManaged:         {"took under management again", "account", "", "", "good"},
+	core.AccountAtRisk:          {"could not lock somebody out of", "account", "", "", "bad"},
+	core.AccountCheckRequested:  {"asked for a sign-in check of", "account", "", "", "calm"},
+	core.AccountPasswordStored:  {"stored the app’s password of", "account", "", "", "warn"},
+	core.AccountFillReported:    {"could not sign in with", "account", "", "", "warn"},
+	core.HealthSettingsChanged:  {"changed how often passwords are checked in", "workspace", "", "", "warn"},
 
 	core.AccountOwnerSucceeded:      {"passed", "account", "on to", "grantee", "warn"},
 	core.AccountProposalDeclined:    {"declined to give back", "account", "to", "user", "calm"},
@@ -140,27 +182,60 @@ var sayings = map[core.EventType]saying{
 
 	core.AccountTagged: {"changed the tags of", "account", "", "", "calm"},
 
+	core.AccountTOTPStored:  {"stored the secret of the one-time codes of", "account", "", "", "warn"},
+	core.AccountTOTPRemoved: {"removed the one-time codes of", "account", "", "", "warn"},
+	core.AccountCodeGiven:   {"was given a one-time code of", "account", "", "", "calm"},
+
+	core.AccountAddressCreated:  {"gave an e-mail address to", "account", "", "", "calm"},
+	core.AccountAddressRemoved:  {"removed the e-mail address of", "account", "", "", "warn"},
+	core.AccountPhoneAssigned:   {"assigned a phone number to", "account", "", "", "calm"},
+	core.AccountPhoneRemoved:    {"removed the phone number of", "account", "", "", "warn"},
+	core.AccountMessageReceived: {"received a message for", "account", "", "", "calm"},
+	core.AccountMessageRead:     {"read a message to", "account", "", "", "calm"},
+	core.SMSProviderCreated:     {"added the SMS provider", "sms_provider", "", "", "warn"},
+	core.SMSProviderRemoved:     {"removed the SMS provider", "sms_provider", "", "", "warn"},
+
+	core.ReassignmentStarted:  {"began to give accounts new owners", "", "", "", "warn"},
+	core.ReassignmentFinished: {"gave accounts their new owners", "", "", "", "calm"},
+
 	core.RotationPassedOver:     {"did not rotate", "account", "", "", "warn"},
 	core.RotationPlanned:        {"asked for a rotation of", "account", "", "", "busy"},
 	core.RotationStarted:        {"began to rotate", "account", "", "", "busy"},
 	core.RotationDelayed:        {"will try again to rotate", "account", "", "", "warn"},
 	core.RotationBlocked:        {"needs a person to rotate", "account", "", "", "bad"},
+	core.RotationReconciling:    {"had the app’s administrator reset", "account", "", "", "warn"},
 	core.AccountPasswordDrifted: {"found an older password on", "account", "", "", "warn"},
 	core.AccountPasswordRotated: {"rotated the password of", "account", "", "", "good"},
+
+	core.ImportStarted:  {"began to import accounts for", "user", "", "", "calm"},
+	core.ImportFinished: {"finished importing accounts for", "user", "", "", "good"},
 
 	core.SinkPaused:       {"paused the sink", "sink", "", "", "bad"},
 	core.SinkResumed:      {"resumed the sink", "sink", "", "", "good"},
 	core.SinkDeadLettered: {"set an event aside from the sink", "sink", "", "", "bad"},
 
 	core.CheckpointSigned: {"signed a checkpoint of the log", "", "", "", "calm"},
+
+	core.ReviewCampaignCreated: {"set up the access reviews", "review_campaign", "", "", "calm"},
+	core.ReviewCampaignChanged: {"changed the access reviews", "review_campaign", "", "", "warn"},
+	core.ReviewCampaignRemoved: {"removed the access reviews", "review_campaign", "", "", "warn"},
+	core.ReviewStarted:         {"began the access review", "review", "", "", "busy"},
+	core.ReviewReassigned:      {"handed on items of the access review", "review", "to", "user", "calm"},
+	core.ReviewItemDecided:     {"decided about the access to", "account", "of", "grantee", "calm"},
+	core.ReviewCancelled:       {"cancelled the access review", "review", "", "", "warn"},
+	core.ReviewClosed:          {"closed the access review", "review", "", "", "good"},
+	core.ReviewSigned:          {"signed the evidence of the access review", "review", "", "", "calm"},
+	core.ReviewSettingsChanged: {"changed the settings of small reviews of", "workspace", "", "", "warn"},
 }
 
 // ours are the events that Postern itself makes happen, whoever is the cause: the sentence begins
 // with Postern, and the cause is in the correlation.
 var ours = map[core.EventType]bool{
-	core.RotationStarted: true, core.RotationDelayed: true, core.RotationBlocked: true, core.AccountPasswordDrifted: true,
+	core.ReviewClosed: true, core.ReviewSigned: true,
+	core.RotationStarted: true, core.RotationDelayed: true, core.RotationBlocked: true, core.RotationReconciling: true, core.AccountPasswordDrifted: true,
 	core.AccountPasswordRotated: true, core.AccountValidated: true, core.AccountDesynced: true, core.AccountOrphaned: true,
-	core.AccountOwnerSucceeded: true, core.CertificateIssued: true,
+	core.AccountOwnerSucceeded: true, core.CertificateIssued: true, core.ReassignmentFinished: true,
+	core.AccountDesyncSuspected: true, core.AccountAppDisabled: true, core.AccountAtRisk: true,
 	core.SignalRefused: true, core.StreamVerified: true, core.StreamFailing: true, core.StreamRecovered: true,
 	core.DeliveryDeadLettered: true, core.DeliveryDisabled: true, core.HookFailing: true, core.RotationPassedOver: true,
 }
@@ -189,6 +264,14 @@ func lineOf(record audit.Record) line {
 	}
 	if event.Type == core.SessionEnded && event.Actor.ID == told.Object.ID {
 		told.Verb, told.Object = "signed out", core.Target{}
+	}
+	if event.Type == core.ReviewItemDecided {
+		if service, ok := targetOf(event, "service_account"); ok {
+			told.Object = service
+		}
+		if said, known := map[string]string{"keep": "kept the access to", "revoke": "revoked the access to", "change": "narrowed the access to"}[event.Data["decision"]]; known {
+			told.Verb = said
+		}
 	}
 	if event.Type == core.AccountPasswordRotated {
 		if millis, err := strconv.ParseInt(event.Data["time_to_lockout_ms"], 10, 64); err == nil {

@@ -19,10 +19,18 @@ import (
 	"postern/core/accounts"
 	"postern/core/certificates"
 	"postern/core/directory"
+	"postern/core/health"
+	"postern/core/importing"
 	"postern/core/lifecycle"
+	"postern/core/links"
+	"postern/core/mail"
+	"postern/core/mailbox"
 	"postern/core/policies"
 	"postern/core/postgres"
+	"postern/core/posture"
+	"postern/core/reviews"
 	"postern/core/rotation"
+	"postern/core/services"
 	"postern/core/signals"
 	"postern/gateway/problem"
 	"postern/oidc"
@@ -39,13 +47,28 @@ type Service struct {
 	DB        *postgres.DB
 	Directory *directory.Directory
 	Accounts  *accounts.Accounts
-	Rotations *rotation.Rotations
-	Lifecycle *lifecycle.Lifecycle
-	Policies  *policies.Policies
-	Signals   *signals.Signals
+	// Connectors are asked for what they can do, and for nothing else.
+	Connectors rotation.Connectors
+	Rotations  *rotation.Rotations
+	Lifecycle  *lifecycle.Lifecycle
+	Policies   *policies.Policies
+	Imports    *importing.Imports
+	Signals    *signals.Signals
 	// Certificates says what became of the passwords of who left.
 	Certificates *certificates.Certificates
-	Streams      *ssf.Service
+	// Health checks passwords and says how they are.
+	Health *health.Health
+	// Posture says how well the accounts are kept.
+	Posture *posture.Posture
+	// Links are public shares, and guests. Mail has what was kept of their mails, in development.
+	Links *links.Links
+	Mail  *mail.Mail
+	// Mailboxes keeps what apps send to accounts.
+	Mailboxes *mailbox.Mailboxes
+	Services  *services.Services
+	Streams   *ssf.Service
+	// Reviews asks those who answer for access whether it is still needed.
+	Reviews *reviews.Reviews
 	// Deliveries is what brings messages to Webhooks, Receivers and Logouts.
 	Deliveries *delivery.Deliveries
 	Webhooks   *outgoing.Service
@@ -68,8 +91,16 @@ type Service struct {
 	assets  map[string]asset
 }
 
-// StreamRoute is the route of the live activity, as gin knows it: it must not be given a timeout.
-const StreamRoute = "/activity/stream"
+// The routes of the live activity and of its downloads, as gin knows them.
+const (
+	StreamRoute   = "/activity/stream"
+	DownloadRoute = "/activity/download"
+)
+
+// StreamRoutes are the routes of what goes on while somebody looks, or takes a file: they must not be given a timeout.
+func StreamRoutes() []string {
+	return []string{StreamRoute, DownloadRoute, ProgressRoute, ExportFindingsRoute}
+}
 
 //go:embed templates/*.html
 var templates embed.FS
@@ -90,18 +121,34 @@ func (s *Service) Mount(router gin.IRouter) {
 	router.GET("/sign-in", s.signIn)
 	router.GET("/console/:file", s.file)
 	router.GET("/favicon.ico", func(c *gin.Context) { c.Redirect(http.StatusFound, s.assets["icon.svg"].address) })
+	s.mountOutside(router)
 	inside := router.Group("", s.OIDC.Require(), s.annotate)
 	inside.GET("/", s.listAccounts)
 	inside.GET("/accounts/:id", s.showAccount)
 	inside.POST("/accounts/:id/fill", s.toReveal("/accounts/:id?again=fill"), s.fill)
 	inside.POST("/accounts/:id/reveal", s.toReveal("/accounts/:id?again=reveal"), s.reveal)
+	inside.POST("/accounts/:id/code", s.toReveal("/accounts/:id?again=code"), s.code)
+	s.mountInbox(inside)
+	inside.POST("/accounts/:id/totp", s.setTOTP)
+	inside.POST("/accounts/:id/totp/enrol", s.enrolTOTP)
+	inside.POST("/accounts/:id/totp/remove", s.removeTOTP)
 	inside.POST("/accounts/:id/rotate", s.rotate)
-	inside.POST("/accounts/:id/verify", s.verify)
+	inside.POST("/accounts/:id/check", s.check)
+	inside.POST("/accounts/:id/resync", s.resync)
+	inside.POST("/accounts/:id/reset", s.reset)
+	inside.POST("/accounts/:id/reconciles", s.reconciles)
+	inside.POST("/accounts/:id/password", s.storePassword)
+	inside.POST("/accounts/:id/manage", s.manage)
+	inside.POST("/accounts/:id/unmanage", s.unmanage)
+	inside.POST("/accounts/:id/report", s.reportFill)
+	inside.GET("/settings/health", s.showHealthSettings)
+	inside.POST("/settings/health", s.forAdministrators("/settings/health"), s.changeHealthSettings)
 	inside.POST("/accounts/:id/share", s.share)
 	inside.POST("/accounts/:id/unshare", s.unshare)
 	inside.POST("/accounts/:id/tags", s.setTags)
 	inside.GET("/activity", s.showActivity)
 	inside.GET(StreamRoute, s.stream)
+	inside.GET(DownloadRoute, s.downloadActivity)
 	inside.GET("/users", s.listUsers)
 	inside.GET("/users/:id", s.showUser)
 	inside.POST("/users/:id/deprovision", s.forAdministrators("/users/:id?deprovision=1"), s.deprovision)
@@ -109,6 +156,17 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.POST("/users/:id/lift", s.forAdministrators("/users/:id"), s.lift)
 	inside.POST("/users/:id/sessions/end", s.forAdministrators("/users/:id"), s.endAllOf)
 	inside.POST("/users/:id/sessions/:session/end", s.forAdministrators("/users/:id"), s.endUsers)
+	inside.GET("/links", s.listLinks)
+	inside.GET("/links/:id", s.showLink)
+	inside.POST("/links/:id/end", s.endLink)
+	inside.GET("/accounts/:id/links/new", s.newLink)
+	inside.POST("/accounts/:id/links", s.toReveal("/accounts/:id/links/new"), s.createLink)
+	inside.GET("/guests", s.listGuests)
+	inside.POST("/guests", s.inviteGuest)
+	inside.POST("/guests/:id/resend", s.resendInvitation)
+	inside.POST("/guests/:id/end", s.forAdministrators("/guests?remove=:id"), s.endGuest)
+	inside.POST("/settings/guests", s.forAdministrators("/guests"), s.setInviters)
+	inside.GET("/mail", s.listMails)
 	inside.GET("/certificates", s.listCertificates)
 	inside.GET("/certificates/:id", s.showCertificate)
 	inside.GET("/certificates/:id/download", s.downloadCertificate)
@@ -128,7 +186,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.GET("/requests/:id", s.showRequest)
 	inside.GET("/policies", s.listPolicies)
 	inside.GET("/policies/new", s.newPolicy)
-	inside.POST("/policies", s.forAdministrators("/policies/new"), s.createPolicy)
+	inside.POST("/policies", s.forAdministrators("/policies/new", policyFields...), s.createPolicy)
 	inside.GET("/policies/:id", s.showPolicy)
 	inside.POST("/policies/:id", s.forAdministrators("/policies/:id"), s.changePolicy)
 	inside.POST("/policies/:id/remove", s.forAdministrators("/policies/:id?remove=1"), s.removePolicy)
@@ -138,8 +196,16 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.GET("/signals/:id", s.showSignal)
 	inside.POST("/signal-holds/:id/approve", s.forAdministrators("/signals"), s.approveSignals)
 	inside.POST("/signal-holds/:id/reject", s.forAdministrators("/signals"), s.rejectSignals)
+	s.mountReviews(inside)
 	s.mountDestinations(inside)
+	s.mountSecurity(inside)
 	s.mountHooks(inside)
+	s.mountImports(inside)
+	inside.GET("/rotations", s.listRotations)
+	inside.GET(ProgressRoute, s.followRotations)
+	inside.GET("/teams", s.listTeams)
+	inside.GET("/teams/:id", s.showTeam)
+	s.mountServices(inside)
 	inside.GET("/holds/:id", s.showHold)
 	inside.POST("/holds/:id/approve", s.forAdministrators("/holds/:id?decide=approve"), s.approve)
 	inside.POST("/holds/:id/reject", s.forAdministrators("/holds/:id?decide=reject"), s.reject)
@@ -173,10 +239,27 @@ func (s *Service) prepare() {
 			s.assets[entry.Name()] = asset{address, kind, content}
 		}
 		s.pages = map[string]*template.Template{}
-		base := template.Must(template.New("base.html").Funcs(s.words()).ParseFS(templates, "templates/base.html", "templates/parts.html"))
-		for _, name := range []string{"accounts", "account", "activity", "users", "user", "connections", "doctor", "requests", "request", "hold", "signals", "signal", "signal-policy", "policies", "policy", "sessions", "session-settings", "certificates", "certificate", "succession", "sign-in", "problem",
-			"destinations", "destination-new", "made", "webhook", "receiver", "logout-target", "hooks", "hook-new", "hook"} {
-			s.pages[name] = template.Must(template.Must(base.Clone()).ParseFS(templates, "templates/"+name+".html"))
+		files, err := fs.ReadDir(templates, "templates")
+		if err != nil {
+			panic(err)
+		}
+		base, contents := template.New("base.html").Funcs(s.words()), map[string]string{}
+		for _, file := range files {
+			text, err := fs.ReadFile(templates, "templates/"+file.Name())
+			if err != nil {
+				panic(err)
+			}
+			switch name := strings.TrimSuffix(file.Name(), ".html"); {
+			case strings.Contains(string(text), `{{define "content"}}`): // a page; what has none is a part of all of them
+				contents[name] = string(text)
+			case name == "base":
+				template.Must(base.Parse(string(text)))
+			default:
+				template.Must(base.New(file.Name()).Parse(string(text)))
+			}
+		}
+		for name, text := range contents {
+			s.pages[name] = template.Must(template.Must(base.Clone()).New(name + ".html").Parse(text))
 		}
 	})
 }
@@ -193,11 +276,12 @@ func (s *Service) file(c *gin.Context) {
 	problem.Write(c, core.NotFound("file"))
 }
 
-// annotate puts who asks into the request's log line.
+// annotate puts who asks into the request's log line, and what they had typed into their form.
 func (s *Service) annotate(c *gin.Context) {
 	if session, user, ok := oidc.Session(c); ok {
 		problem.Add(c, slog.String("workspace", session.Workspace.String()), slog.String("actor", user.ID.String()))
 	}
+	s.resume(c)
 	c.Next()
 }
 

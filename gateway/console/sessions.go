@@ -188,11 +188,6 @@ func to(pattern string) func(c *gin.Context) string {
 	return func(c *gin.Context) string { return strings.Replace(pattern, ":id", c.Param("id"), 1) }
 }
 
-// forAdministrators is what changes what belongs to others needs: a recent proof.
-func (s *Service) forAdministrators(back string) gin.HandlerFunc {
-	return s.OIDC.Recent(directory.ToAdminister, to(back))
-}
-
 // toReveal is what being given a password needs.
 func (s *Service) toReveal(back string) gin.HandlerFunc {
 	return s.OIDC.Recent(directory.ToReveal, to(back))

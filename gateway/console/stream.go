@@ -62,12 +62,31 @@ func (l *streams) leave(user core.ID) {
 // the last sequence they saw.
 func (s *Service) stream(c *gin.Context) {
 	by := s.reader(c)
-	query, err := s.query(c, by)
+	query, _, err := s.query(c, by)
 	if err != nil {
 		problem.Write(c, err)
 		return
 	}
 	query.AfterSequence = lastSeen(c)
+	s.live(c, by, func(ctx context.Context) ([]string, error) {
+		found, err := audit.Search(ctx, s.DB, by.workspace(), query)
+		var messages []string
+		for _, record := range found.Records {
+			message, err := s.message("activity", "line", "line", strconv.FormatInt(record.Sequence, 10), lineOf(record))
+			if err != nil {
+				return nil, err
+			}
+			messages = append(messages, message)
+		}
+		if err == nil {
+			query.AfterSequence = found.Next
+		}
+		return messages, err
+	}, func(ctx context.Context) bool { return s.mayFollow(ctx, by, query) })
+}
+
+// live sends what each look finds, as long as the reader may have it.
+func (s *Service) live(c *gin.Context, by reader, look func(ctx context.Context) ([]string, error), may func(ctx context.Context) bool) {
 	if !s.streams.enter(by.user.ID) {
 		problem.Write(c, &core.Error{Kind: core.KindRateLimited, RetryAfter: 10 * time.Second, Message: "too many pages are open at once"})
 		return
@@ -87,16 +106,14 @@ func (s *Service) stream(c *gin.Context) {
 	defer tick.Stop()
 	checked := s.now()
 	for {
-		records, err := audit.List(ctx, s.DB, by.workspace(), query)
+		messages, err := look(ctx)
 		if err != nil {
 			return // the browser comes back
 		}
-		for _, record := range records {
-			message, err := s.message(record)
-			if err != nil || out.send(message) != nil {
+		for _, message := range messages {
+			if out.send(message) != nil {
 				return
 			}
-			query.AfterSequence = record.Sequence
 		}
 		select {
 		case <-ctx.Done():
@@ -107,38 +124,49 @@ func (s *Service) stream(c *gin.Context) {
 		}
 		if s.now().Sub(checked) > streamRecheck {
 			checked = s.now()
-			if !s.mayFollow(ctx, by, query) || out.send(": still here\n\n") != nil {
+			if !may(ctx) || out.send(": still here\n\n") != nil {
 				return
 			}
 		}
 	}
 }
 
-// mayFollow reports whether the reader's session still is and lets them see what they are being sent,
-// without counting as their activity.
+// mayFollow reports whether the reader's session still is and lets them see what they are being sent.
 func (s *Service) mayFollow(ctx context.Context, by reader, query audit.Query) bool {
-	sessions, err := s.Directory.Sessions(ctx, s.DB, by.workspace(), by.user.ID)
-	if err != nil || !slices.ContainsFunc(sessions, func(session directory.Session) bool { return session.ID == by.session.ID }) {
-		return false
-	}
-	user, err := s.Directory.User(ctx, s.DB, by.workspace(), by.user.ID)
+	now, still := s.stillSignedIn(ctx, by)
 	switch {
-	case err != nil:
+	case !still:
 		return false
 	case by.admin():
-		return user.Role.Administers()
+		return now.admin()
 	}
-	return s.narrow(ctx, by, &query) == nil
+	narrowed := query
+	narrowed.Reader = nil
+	if s.narrow(ctx, by, &narrowed) != nil {
+		return false
+	}
+	// Whoever owns other accounts by now comes back, and sees those.
+	return query.Reader == nil || slices.Equal(narrowed.Reader.Accounts, query.Reader.Accounts)
 }
 
-// message is one server-sent event. Its data may not hold a line break, so each line is its own.
-func (s *Service) message(record audit.Record) (string, error) {
+// stillSignedIn gives the reader as they are by now, without counting as their activity.
+func (s *Service) stillSignedIn(ctx context.Context, by reader) (reader, bool) {
+	sessions, err := s.Directory.Sessions(ctx, s.DB, by.workspace(), by.user.ID)
+	if err != nil || !slices.ContainsFunc(sessions, func(session directory.Session) bool { return session.ID == by.session.ID }) {
+		return reader{}, false
+	}
+	user, err := s.Directory.User(ctx, s.DB, by.workspace(), by.user.ID)
+	return reader{by.session, user}, err == nil
+}
+
+// message is one server-sent event: a part of a page. Its data may not hold a line break, so each line is its own.
+func (s *Service) message(page, part, event, id string, of any) (string, error) {
 	var html bytes.Buffer
-	if err := s.pages["activity"].ExecuteTemplate(&html, "line", lineOf(record)); err != nil {
+	if err := s.pages[page].ExecuteTemplate(&html, part, of); err != nil {
 		return "", err
 	}
 	var message bytes.Buffer
-	fmt.Fprintf(&message, "id: %d\nevent: line\n", record.Sequence)
+	fmt.Fprintf(&message, "id: %s\nevent: %s\n", id, event)
 	for part := range bytes.Lines(html.Bytes()) {
 		fmt.Fprintf(&message, "data: %s\n", bytes.TrimRight(part, "\r\n"))
 	}

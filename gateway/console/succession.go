@@ -20,6 +20,7 @@ const manager = "@manager"
 type successionPage struct {
 	Account *accounts.Account // nil: the workspace's
 	Text    string            // a line for each
+	Admin   bool              // the reader may see the workspace's
 	Problem string
 }
 
@@ -79,7 +80,7 @@ func (s *Service) showSuccession(c *gin.Context) {
 		}
 		lines = append(lines, line)
 	}
-	s.show(c, http.StatusOK, "succession", "Succession", section(account), successionPage{Account: account, Text: strings.Join(lines, "\n")})
+	s.show(c, http.StatusOK, "succession", "Succession", section(account), successionPage{Account: account, Text: strings.Join(lines, "\n"), Admin: s.reader(c).admin()})
 }
 
 func section(account *accounts.Account) string {
@@ -118,7 +119,7 @@ func (s *Service) changeSuccession(c *gin.Context) {
 		return
 	}
 	_ = c.Error(err)
-	page := successionPage{Account: account, Text: c.PostForm("successors"), Problem: classified.Message}
+	page := successionPage{Account: account, Text: c.PostForm("successors"), Admin: by.admin(), Problem: classified.Message}
 	s.show(c, problem.Status(classified.Kind), "succession", "Succession", section(account), page)
 }
 

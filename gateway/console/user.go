@@ -38,16 +38,11 @@ type userPage struct {
 func (s *Service) showUser(c *gin.Context) { s.user(c, http.StatusOK, "") }
 
 func (s *Service) user(c *gin.Context, status int, refusal string) {
-	if !s.administrator(c) {
-		return
-	}
-	page, err := s.loadUser(c)
-	if err != nil {
-		s.refuse(c, err)
-		return
-	}
-	page.Problem = refusal
-	s.show(c, status, "user", page.Name(), "users", page)
+	s.about(c, status, "user", "users", func() (string, any, error) {
+		page, err := s.loadUser(c)
+		page.Problem = refusal
+		return page.User.Name(), page, err
+	})
 }
 
 func (s *Service) loadUser(c *gin.Context) (userPage, error) {

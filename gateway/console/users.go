@@ -2,12 +2,11 @@ package console
 
 import (
 	"net/http"
-	"strconv"
+	"net/url"
 	"strings"
 
 	"github.com/gin-gonic/gin"
 
-	"postern/core"
 	"postern/core/directory"
 )
 
@@ -20,58 +19,53 @@ type person struct {
 // usersPage is a part of the workspace's users.
 type usersPage struct {
 	People []person
-	Total  int
 	Query  string
-	Next   int
-	Offset int
+	Next   string
 }
 
-// listUsers shows administrators who there is.
+// listUsers shows administrators who there is, in the order of their user names or, when it is those that begin as
+// was asked for, of their e-mail addresses.
 func (s *Service) listUsers(c *gin.Context) {
+	if !s.administrator(c) {
+		return
+	}
 	ctx, by := c.Request.Context(), s.reader(c)
-	if !by.admin() {
-		s.refuse(c, core.Denied("only administrators see everybody"))
+	after, err := queryID(c, "after")
+	if err != nil {
+		s.refuse(c, err)
 		return
 	}
 	page := usersPage{Query: strings.TrimSpace(c.Query("q"))}
-	if text := c.Query("from"); text != "" {
-		offset, err := strconv.Atoi(text)
-		if err != nil || offset < 0 {
-			s.refuse(c, core.Invalid("from", "this is not a place in the list"))
-			return
-		}
-		page.Offset = offset
+	query, addressed := directory.NamedQuery{Search: page.Query, After: after, Limit: pageSize}, c.Query("by") == "email"
+	var users []directory.User
+	if !addressed {
+		users, err = s.Directory.NamedUsers(ctx, s.DB, by.workspace(), query)
 	}
-	query := directory.UserQuery{Offset: page.Offset, Limit: 100}
-	if strings.Contains(page.Query, "@") {
-		query.Email = page.Query
-	} else {
-		query.UserName = page.Query
-	}
-	users, total, err := s.Directory.Users(ctx, s.DB, by.workspace(), query)
-	if err == nil && len(users) == 0 && query.Email != "" {
-		// Many user names look like e-mail addresses.
-		users, total, err = s.Directory.Users(ctx, s.DB, by.workspace(), directory.UserQuery{UserName: page.Query, Limit: 100})
+	if err == nil && len(users) == 0 && page.Query != "" && (addressed || after.IsZero()) {
+		addressed = true
+		users, err = s.Directory.AddressedUsers(ctx, s.DB, by.workspace(), query)
 	}
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
-	connections, err := s.Directory.Connections(ctx, s.DB, by.workspace())
+	names, err := s.connectionNames(ctx, by.workspace())
 	if err != nil {
 		s.refuse(c, err)
 		return
 	}
-	names := map[core.ID]string{}
-	for _, connection := range connections {
-		names[connection.ID] = connection.Name
-	}
-	page.Total = total
 	for _, user := range users {
 		page.People = append(page.People, person{user, names[user.Connection]})
 	}
-	if page.Offset+len(users) < total && len(users) > 0 {
-		page.Next = page.Offset + len(users)
+	if len(users) == pageSize {
+		next := url.Values{"after": {users[pageSize-1].ID.String()}}
+		if page.Query != "" {
+			next.Set("q", page.Query)
+		}
+		if addressed {
+			next.Set("by", "email")
+		}
+		page.Next = "/users?" + next.Encode()
 	}
 	s.show(c, http.StatusOK, "users", "Users", "users", page)
 }

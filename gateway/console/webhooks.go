@@ -79,16 +79,11 @@ func webhookMade(one outgoing.Made, what string) *made {
 func (s *Service) showWebhook(c *gin.Context) { s.webhook(c, http.StatusOK, "") }
 
 func (s *Service) webhook(c *gin.Context, status int, refusal string) {
-	if !s.administrator(c) {
-		return
-	}
-	page, err := s.loadWebhook(c)
-	if err != nil {
-		s.refuse(c, err)
-		return
-	}
-	page.Problem = refusal
-	s.show(c, status, "webhook", page.Name, "destinations", page)
+	s.about(c, status, "webhook", "destinations", func() (string, any, error) {
+		page, err := s.loadWebhook(c)
+		page.Problem = refusal
+		return page.Name, page, err
+	})
 }
 
 func (s *Service) loadWebhook(c *gin.Context) (webhookPage, error) {

@@ -12,8 +12,14 @@ import (
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/certificates"
+	"postern/core/health"
+	"postern/core/importing"
 	"postern/core/lifecycle"
+	"postern/core/links"
+	"postern/core/posture"
+	"postern/core/reviews"
 	"postern/core/rotation"
+	"postern/core/services"
 	"postern/core/signals"
 	"postern/gateway/doctor"
 )
@@ -33,23 +39,25 @@ var accountStates = map[accounts.State]badge{
 	accounts.Desynced:        {Word: "Out of sync", Tone: "bad", Hint: "The app refuses the stored password"},
 	accounts.Unmanaged:       {Word: "Unmanaged", Tone: "warn", Hint: "Nobody keeps the password up to date"},
 	accounts.AppDisabled:     {Word: "Locked by the app", Tone: "bad", Hint: "The app has locked or disabled the login"},
+	health.Orphaned:          {Word: "Without an owner", Tone: "warn", Hint: "Nobody active owns it"},
 	accounts.AtRisk:          {Word: "At risk", Tone: "bad", Hint: "Somebody who left may still know the password"},
 }
 
 var rotationStates = map[rotation.State]badge{
-	rotation.StatePlanned:   {Word: "Planned", Tone: "busy", Hint: "Waits for a worker"},
-	rotation.StateStored:    {Word: "Next password sealed", Tone: "busy", Hint: "It is in the vault before the app sees it"},
-	rotation.StateArmed:     {Word: "At the app", Tone: "busy", Hint: "A browser signs in and fills in the form"},
-	rotation.StateSubmitted: {Word: "Change sent", Tone: "busy", Hint: "The request left; from here on only sign-ins tell"},
-	rotation.StateProbing:   {Word: "Finding out", Tone: "busy", Hint: "Which password does the app have?"},
-	rotation.StateNewProven: {Word: "New password accepted", Tone: "busy", Hint: "A fresh sign-in with it worked"},
-	rotation.StateOldDead:   {Word: "Old password refused", Tone: "busy", Hint: "A fresh sign-in with it was turned away"},
-	rotation.StateDone:      {Word: "Done", Tone: "good", Hint: "Both proofs are in the receipt"},
-	rotation.StateNotSent:   {Word: "Nothing was sent", Tone: "warn", Hint: "Certain: no request left"},
-	rotation.StateUnchanged: {Word: "Unchanged", Tone: "warn", Hint: "The old password still works; tried again later"},
-	rotation.StateDrifted:   {Word: "Drifted", Tone: "warn", Hint: "A password from history works"},
-	rotation.StateUnknown:   {Word: "Unknown", Tone: "bad", Hint: "No stored password works"},
-	rotation.StateBlocked:   {Word: "Needs a person", Tone: "bad", Hint: "Ask again once what it says is settled"},
+	rotation.StatePlanned:     {Word: "Planned", Tone: "busy", Hint: "Waits for a worker"},
+	rotation.StateStored:      {Word: "Next password sealed", Tone: "busy", Hint: "It is in the vault before the app sees it"},
+	rotation.StateArmed:       {Word: "At the app", Tone: "busy", Hint: "A browser signs in and fills in the form"},
+	rotation.StateSubmitted:   {Word: "Sent", Tone: "busy", Hint: "The request left; from here on only sign-ins tell"},
+	rotation.StateProbing:     {Word: "Finding out", Tone: "busy", Hint: "What does the app take?"},
+	rotation.StateNewProven:   {Word: "New password accepted", Tone: "busy", Hint: "A fresh sign-in with it worked"},
+	rotation.StateOldDead:     {Word: "Old password refused", Tone: "busy", Hint: "A fresh sign-in with it was turned away"},
+	rotation.StateDone:        {Word: "Done", Tone: "good", Hint: "Proved by fresh sign-ins"},
+	rotation.StateNotSent:     {Word: "Nothing was sent", Tone: "warn", Hint: "Certain: no request left"},
+	rotation.StateUnchanged:   {Word: "Unchanged", Tone: "warn", Hint: "The old password still works; tried again later"},
+	rotation.StateDrifted:     {Word: "Drifted", Tone: "warn", Hint: "A password from history works"},
+	rotation.StateUnknown:     {Word: "Unknown", Tone: "bad", Hint: "No stored password works"},
+	rotation.StateReconciling: {Word: "By the administrator", Tone: "busy", Hint: "The app’s administrator sets the next password"},
+	rotation.StateBlocked:     {Word: "Needs a person", Tone: "bad", Hint: "Ask again once what it says is settled"},
 }
 
 // reasons say why a rotation began, as the beginning of a sentence.
@@ -57,40 +65,59 @@ var reasons = map[rotation.Reason]string{
 	rotation.ReasonDeprovision: "Because somebody left", rotation.ReasonRevocation: "Because access was revoked",
 	rotation.ReasonLogout: "Because of a universal logout", rotation.ReasonManual: "On request", rotation.ReasonSignIn: "After a sign-in",
 	rotation.ReasonSchedule: "On schedule", rotation.ReasonVerify: "To prove the stored password",
+	rotation.ReasonEnrol: "To turn on the second factor",
 }
 
 // words are what the templates say things with.
 func (s *Service) words() template.FuncMap {
 	return template.FuncMap{
-		"asset":       func(name string) string { return s.assets[name].address },
-		"account":     func(state accounts.State) badge { return known(accountStates, state) },
-		"rotation":    func(state rotation.State) badge { return known(rotationStates, state) },
-		"step":        step,
-		"sentence":    sentence,
-		"capital":     capital,
-		"tail":        tailOf,
-		"held":        func(state lifecycle.State) badge { return known(heldStates, state) },
-		"whereabouts": whereabouts,
-		"signalled":   func(outcome signals.Outcome) badge { return known(signalOutcomes, outcome) },
-		"commands":    commandWords,
-		"certified":   func(state certificates.State) badge { return known(certificateStates, state) },
-		"fate":        func(fate certificates.Fate) badge { return known(fates, fate) },
-		"millis":      func(millis int64) string { return span(time.Duration(millis) * time.Millisecond) },
-		"does":        slices.Contains[[]signals.Command],
-		"found":       func(level doctor.Level) badge { return known(doctorLevels, level) },
-		"door":        doctor.DoorName,
-		"seconds":     doctor.Span,
-		"reason":      func(reason rotation.Reason) string { return reasons[reason] },
-		"ago":         s.ago,
-		"stamp":       func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
-		"clock":       func(at time.Time) string { return at.UTC().Format("15:04:05.000") },
-		"machine":     func(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) },
-		"span":        span,
-		"initial":     initial,
-		"tint":        tint,
-		"join":        strings.Join,
-		"plural":      plural,
-		"overlaps":    func() any { return overlaps },
+		"asset":         func(name string) string { return s.assets[name].address },
+		"account":       func(state accounts.State) badge { return known(accountStates, state) },
+		"outcome":       func(outcome rotation.Outcome) badge { return known(checkOutcomes, outcome) },
+		"checked":       func(reason health.Reason) string { return checkReasons[reason] },
+		"offers":        offers,
+		"rotation":      func(state rotation.State) badge { return known(rotationStates, state) },
+		"step":          step,
+		"sentence":      sentence,
+		"capital":       capital,
+		"tail":          tailOf,
+		"held":          func(state lifecycle.State) badge { return known(heldStates, state) },
+		"whereabouts":   whereabouts,
+		"signalled":     func(outcome signals.Outcome) badge { return known(signalOutcomes, outcome) },
+		"commands":      commandWords,
+		"reviewing":     func(state reviews.State) badge { return known(reviewStates, state) },
+		"verdict":       func(verdict reviews.Verdict) badge { return known(verdicts, verdict) },
+		"date":          func(at time.Time) string { return at.UTC().Format("2 January 2006") },
+		"certified":     func(state certificates.State) badge { return known(certificateStates, state) },
+		"fate":          func(fate certificates.Fate) badge { return known(fates, fate) },
+		"severity":      func(severity posture.Severity) badge { return known(gradings, severity) },
+		"reassigned":    func(outcome posture.Outcome) badge { return known(outcomes, outcome) },
+		"share":         func(part, of int) int { return 1000 * part / max(of, 1) },
+		"imported":      func(state importing.State) badge { return known(importStates, state) },
+		"rowed":         func(outcome importing.Outcome) badge { return known(importOutcomes, outcome) },
+		"format":        nameOfFormat,
+		"finding_words": func(kind services.FindingKind) string { return findingWords[kind] },
+		"found_state":   func(state services.FindingState) badge { return known(findingStates, state) },
+		"service_state": func(state services.State) badge { return known(serviceStates, state) },
+		"levels":        func(all ...string) []string { return all },
+		"millis":        func(millis int64) string { return span(time.Duration(millis) * time.Millisecond) },
+		"does":          slices.Contains[[]signals.Command],
+		"found":         func(level doctor.Level) badge { return known(doctorLevels, level) },
+		"door":          doctor.DoorName,
+		"seconds":       doctor.Span,
+		"reason":        func(reason rotation.Reason) string { return reasons[reason] },
+		"ago":           s.ago,
+		"stamp":         func(at time.Time) string { return at.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"clock":         func(at time.Time) string { return at.UTC().Format("15:04:05.000") },
+		"machine":       func(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) },
+		"span":          span,
+		"initial":       initial,
+		"tint":          tint,
+		"join":          strings.Join,
+		"plural":        plural,
+		"linked":        func(state links.State) badge { return known(linkStates, state) },
+		"guested":       func(state links.GuestState) badge { return known(guestStates, state) },
+		"overlaps":      func() any { return overlaps },
 		"letters": func(all []sent, at string) any {
 			return struct {
 				Sent []sent
@@ -98,7 +125,7 @@ func (s *Service) words() template.FuncMap {
 			}{all, at}
 		},
 		"level": func(level string) string {
-			return map[string]string{"injected": "signed in for them", "filled": "used it", "revealed": "saw it"}[level]
+			return map[string]string{"injected": "signed in for them", "filled": "used it", "revealed": "saw it", "code": "was given a one-time code", "message": "read a message"}[level]
 		},
 		"role": func(role any) string { return strings.ReplaceAll(fmt.Sprint(role), "_", " ") },
 	}

@@ -8,7 +8,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,14 +21,23 @@ import (
 	"postern/core/accounts"
 	"postern/core/audit"
 	"postern/core/certificates"
+	"postern/core/coretest"
 	"postern/core/directory"
+	"postern/core/health"
+	"postern/core/importing"
 	"postern/core/jobs"
 	"postern/core/lifecycle"
+	"postern/core/links"
+	"postern/core/mail"
+	"postern/core/mailbox"
 	"postern/core/policies"
 	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
+	"postern/core/posture"
+	"postern/core/reviews"
 	"postern/core/rotation"
 	"postern/core/seal"
+	"postern/core/services"
 	"postern/core/signals"
 	"postern/core/signing"
 	"postern/core/vault"
@@ -60,6 +71,13 @@ type world struct {
 	hooks        *hooks.Service
 	server       *httptest.Server
 	certificates *certificates.Certificates
+	posture      *posture.Posture
+	links        *links.Links
+	letters      *mail.Mail
+	mailboxes    *mailbox.Mailboxes
+	mailed       []string // addresses that people outside have from mails
+	imports      *importing.Imports
+	reviews      *reviews.Reviews
 
 	acme, globex directory.Workspace
 	okta         directory.Connection
@@ -67,7 +85,15 @@ type world struct {
 	cookies      map[string]string
 	wiki, mail   accounts.Account // of acme: ana owns wiki, ben collaborates; zoe owns mail
 	theirs       accounts.Account // of globex
+
+	routes   []string // GET, of the console
+	streams  []string // of those, the ones that go on
+	mutex    sync.Mutex
+	captured []string // pages for a browser
 }
+
+// routeHeader says which route answered.
+const routeHeader = "X-Route"
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
@@ -87,11 +113,14 @@ func newWorld(t testing.TB) *world {
 	w.rotations = &rotation.Rotations{DB: db, Accounts: w.accounts, Queue: queue}
 	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}
 	engine := gin.New()
-	problem.Install(engine, problem.Options{Log: slog.New(slog.DiscardHandler), Streams: []string{console.StreamRoute}})
+	w.streams = console.StreamRoutes()
+	problem.Install(engine, problem.Options{Log: slog.New(slog.DiscardHandler), Streams: w.streams})
+	engine.Use(func(c *gin.Context) { c.Header(routeHeader, c.FullPath()) })
 	w.server = httptest.NewServer(engine)
 	signIn := &oidc.Service{DB: db, Directory: w.directory, HTTP: http.DefaultClient, PublicURL: w.server.URL}
 	signIn.Mount(engine)
 	w.signals = &signals.Signals{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle}
+	w.reviews = &reviews.Reviews{DB: db, Directory: w.directory, Accounts: w.accounts, Lifecycle: w.lifecycle, Services: &services.Services{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}, Signing: &signing.Signing{DB: db, Vault: w.accounts.Vault}}
 	w.certificates = &certificates.Certificates{DB: db, Signing: &signing.Signing{DB: db, Vault: w.accounts.Vault}}
 	w.deliveries = &delivery.Deliveries{DB: db}
 	w.webhooks = &outgoing.Service{DB: db, Vault: w.accounts.Vault, Deliveries: w.deliveries, HTTP: http.DefaultClient, AllowPrivate: true}
@@ -102,12 +131,32 @@ func newWorld(t testing.TB) *world {
 	w.hooks = &hooks.Service{
 		DB: db, Directory: w.directory, Signals: w.signals, Vault: w.accounts.Vault, Keys: &keys.Cache{HTTP: http.DefaultClient}, HTTP: http.DefaultClient, PublicURL: w.server.URL,
 	}
+	w.posture = &posture.Posture{DB: db, Accounts: w.accounts, Lifecycle: w.lifecycle, Queue: queue}
+	chosen := &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}
+	w.letters = &mail.Mail{DB: db, Vault: w.accounts.Vault, Jobs: queue, Keep: true}
+	w.links = &links.Links{
+		DB: db, Directory: w.directory, Accounts: w.accounts, Policies: chosen, Mail: w.letters, PublicURL: w.server.URL, Return: w.lifecycle.Reactivate,
+		Depart: func(ctx context.Context, cause core.Cause, workspace, user core.ID) error {
+			_, err := w.lifecycle.Deprovision(ctx, cause, workspace, user)
+			return err
+		},
+	}
+	w.mailboxes = &mailbox.Mailboxes{DB: db, Accounts: w.accounts, Vault: w.accounts.Vault, Domain: "in.example.com"}
+	w.imports = &importing.Imports{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Vault: w.accounts.Vault, Queue: queue}
 	w.console = &console.Service{
-		DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Lifecycle: w.lifecycle,
-		Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Signals: w.signals, Certificates: w.certificates, Streams: &ssf.Service{DB: db}, OIDC: signIn,
+		Links: w.links, Mail: w.letters, Mailboxes: w.mailboxes,
+		DB: db, Directory: w.directory, Accounts: w.accounts, Connectors: rotation.Connectors{"browser": (*coretest.Apps)(nil)}, Rotations: w.rotations, Lifecycle: w.lifecycle, Imports: w.imports,
+		Policies: chosen, Signals: w.signals, Certificates: w.certificates, Reviews: w.reviews, Health: &health.Health{DB: db, Accounts: w.accounts, Rotations: w.rotations, Queue: queue}, Posture: w.posture, Services: &services.Services{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}, Streams: &ssf.Service{DB: db}, OIDC: signIn,
 		Deliveries: w.deliveries, Webhooks: w.webhooks, Receivers: w.receivers, Logouts: w.logouts, Hooks: w.hooks, Log: slog.New(slog.DiscardHandler),
 	}
+	before := engine.Routes()
 	w.console.Mount(engine)
+	for _, one := range engine.Routes() {
+		if one.Method == http.MethodGet && !slices.ContainsFunc(before, func(other gin.RouteInfo) bool { return other.Method == one.Method && other.Path == one.Path }) {
+			w.routes = append(w.routes, one.Path)
+		}
+	}
+	engine.GET("/captured/:at", w.showCaptured)
 	t.Cleanup(func() {
 		w.console.Close()
 		w.server.Close()

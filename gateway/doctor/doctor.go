@@ -57,9 +57,10 @@ type Diagnosis struct {
 }
 
 // Count counts the findings of a level.
-func (d Diagnosis) Count(level Level) int {
-	count := 0
-	for _, one := range d.Findings {
+func (d Diagnosis) Count(level Level) int { return countOf(d.Findings, level) }
+
+func countOf(findings []Finding, level Level) (count int) {
+	for _, one := range findings {
 		if one.Level == level {
 			count++
 		}

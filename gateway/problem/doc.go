@@ -8,5 +8,5 @@
 // one fixed text, that every answer and its one log line carry the same request id, and that a
 // panic becomes a 500 instead of a dropped connection.
 //
-// It never logs a query string, a cookie, an Authorization header or a body.
+// It never logs a query string, the address of a link, a cookie, an Authorization header or a body.
 package problem

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -39,7 +40,7 @@ func AccessLog(log *slog.Logger, now func() time.Time, quiet ...string) gin.Hand
 			slog.String("request_id", RequestID(c)),
 			slog.String("method", core.Cut(c.Request.Method, 16)),
 			slog.String("route", c.FullPath()),
-			slog.String("path", core.Cut(c.Request.URL.Path, 200)),
+			slog.String("path", shown(c.Request.URL.Path)),
 			slog.Int("status", status),
 			slog.Duration("duration", now().Sub(began)),
 			slog.Int("bytes", max(0, c.Writer.Size())),
@@ -64,6 +65,17 @@ func AccessLog(log *slog.Logger, now func() time.Time, quiet ...string) gin.Hand
 		// The client may be gone; its line is written all the same.
 		log.LogAttrs(context.WithoutCancel(c.Request.Context()), level, "request", facts...)
 	}
+}
+
+// hidden is how the paths begin that hold a secret: the addresses of links.
+const hidden = "/l/"
+
+// shown is a path as it is logged.
+func shown(path string) string {
+	if strings.HasPrefix(path, hidden) {
+		return hidden + "…"
+	}
+	return core.Cut(path, 200)
 }
 
 // Recover turns a panic into Internal: the client gets the fixed text, the log the stack.

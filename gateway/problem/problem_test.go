@@ -214,3 +214,16 @@ func TestSecurityHeaders(t *testing.T) {
 		}
 	}
 }
+
+func TestTheAddressOfALinkIsNotLogged(t *testing.T) {
+	var log bytes.Buffer
+	engine := gin.New()
+	problem.Install(engine, problem.Options{Log: slog.New(slog.NewJSONHandler(&log, nil))})
+	engine.GET("/l/:token", fails(core.NotFound("link")))
+	for _, path := range []string{"/l/pst_link_canary", "/l/pst_link_canary/more", "/l/pst_link_canary/code"} {
+		engine.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, path, nil))
+	}
+	if text := log.String(); strings.Contains(text, "canary") || !strings.Contains(text, `"path":"/l/…"`) {
+		t.Error(text)
+	}
+}

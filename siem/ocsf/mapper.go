@@ -185,7 +185,7 @@ func resourceOf(target core.Target) resource {
 
 func actorOf(who core.Actor) *actor {
 	switch who.Kind {
-	case core.ActorUser:
+	case core.ActorUser, core.ActorRecipient:
 		return &actor{User: userOf(core.Target{ID: who.ID, Name: who.Name})}
 	case core.ActorServiceAccount:
 		acting := userOf(core.Target{ID: who.ID, Name: who.Name})

@@ -143,12 +143,7 @@ func (d *Deliveries) prepare() {
 }
 
 // now is the time as PostgreSQL keeps it.
-func (d *Deliveries) now() time.Time {
-	if d.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return d.Now().UTC().Truncate(time.Microsecond)
-}
+func (d *Deliveries) now() time.Time { return postgres.Now(d.Now) }
 
 func (d *Deliveries) log() *slog.Logger {
 	if d.Log == nil {

@@ -39,7 +39,7 @@ type Service struct {
 	Log  *slog.Logger     // nil: nothing is logged
 	Now  func() time.Time // nil: time.Now
 	Wake func()           // called after a commit with events, if set
-	// Look is how often the worker looks for what is due. Default 2 s.
+	// Look is how often the worker looks for what is due: what Microsoft Graph told waits for it. Default 250 ms.
 	Look time.Duration
 	// Every is how long after one look at the System Log, or at all users, the next one comes by itself.
 	// Default 15 min.
@@ -73,12 +73,7 @@ func (s *Service) judge() *jwt.Verifier {
 }
 
 // now is the time as PostgreSQL keeps it.
-func (s *Service) now() time.Time {
-	if s.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return s.Now().UTC().Truncate(time.Microsecond)
-}
+func (s *Service) now() time.Time { return postgres.Now(s.Now) }
 
 func (s *Service) wake() {
 	if s.Wake != nil {

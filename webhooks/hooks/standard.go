@@ -90,6 +90,35 @@ func (h standardHead) signs(secret seal.Secret, body []byte) (bool, error) {
 	return false, nil
 }
 
+// verify reports whether one of the secrets signed a message, which is an error if none did, or not lately.
+func (h standardHead) verify(secrets []seal.Secret, body []byte, now time.Time) (known bool, err error) {
+	for _, secret := range secrets {
+		signed, err := h.signs(secret, body)
+		if err != nil {
+			return known, err
+		}
+		known = known || signed
+	}
+	if !known {
+		return false, core.Unauthenticated("no signature is of this hook's secret").WithCode(stageSigned)
+	}
+	if h.at.Before(now.Add(-Tolerance)) || h.at.After(now.Add(Tolerance)) {
+		return true, core.Unauthenticated("webhook-timestamp is more than five minutes away from now").WithCode(stageTime)
+	}
+	return true, nil
+}
+
+// VerifyStandard returns the id of a message of Standard Webhooks 1.0 that a secret signed within Tolerance of now.
+// Unauthenticated if it did not. That an id comes once is the caller's to see to.
+func VerifyStandard(header http.Header, body []byte, secret seal.Secret, now time.Time) (id string, err error) {
+	head, err := readStandard(header)
+	if err != nil {
+		return "", err
+	}
+	_, err = head.verify([]seal.Secret{secret}, body, now)
+	return head.id, err
+}
+
 // standard takes a message of Standard Webhooks 1.0.
 func (s *Service) standard(c *gin.Context, in *arrival) error {
 	ctx := c.Request.Context()
@@ -104,18 +133,8 @@ func (s *Service) standard(c *gin.Context, in *arrival) error {
 	if err != nil {
 		return err
 	}
-	for _, secret := range secrets {
-		signed, err := head.signs(secret, in.body)
-		if err != nil {
-			return err
-		}
-		in.known = in.known || signed
-	}
-	if !in.known {
-		return core.Unauthenticated("no signature is of this hook's secret").WithCode(stageSigned)
-	}
-	if head.at.Before(in.received.Add(-Tolerance)) || head.at.After(in.received.Add(Tolerance)) {
-		return core.Unauthenticated("webhook-timestamp is more than five minutes away from now").WithCode(stageTime)
+	if in.known, err = head.verify(secrets, in.body, in.received); err != nil {
+		return err
 	}
 	mapping := *in.hook.Settings.Mapping
 	if mapping.Occurred == "" {

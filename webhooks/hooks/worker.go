@@ -25,7 +25,7 @@ const lease = 5 * time.Minute
 func (s *Service) Run(ctx context.Context) error {
 	look := s.Look
 	if look <= 0 {
-		look = 2 * time.Second
+		look = 250 * time.Millisecond
 	}
 	for {
 		more, err := s.Work(ctx)

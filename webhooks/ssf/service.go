@@ -89,12 +89,7 @@ func (s *Service) prepare() {
 }
 
 // now is the time as PostgreSQL keeps it.
-func (s *Service) now() time.Time {
-	if s.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return s.Now().UTC().Truncate(time.Microsecond)
-}
+func (s *Service) now() time.Time { return postgres.Now(s.Now) }
 
 func (s *Service) wake() {
 	if s.Wake != nil {

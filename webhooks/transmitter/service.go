@@ -98,12 +98,7 @@ func (s *Service) Carrier() delivery.Carrier {
 }
 
 // now is the time as PostgreSQL keeps it.
-func (s *Service) now() time.Time {
-	if s.Now == nil {
-		return time.Now().UTC().Truncate(time.Microsecond)
-	}
-	return s.Now().UTC().Truncate(time.Microsecond)
-}
+func (s *Service) now() time.Time { return postgres.Now(s.Now) }
 
 func (s *Service) wake() {
 	s.Deliveries.Nudge()

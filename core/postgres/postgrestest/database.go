@@ -72,13 +72,16 @@ func URL(t testing.TB, extra ...func(ctx context.Context, db *postgres.DB) error
 	if err := ensureTemplate(admin, template, extra); err != nil {
 		t.Fatal(err)
 	}
-	name := fmt.Sprintf("test_%d_%d", os.Getpid(), number.Add(1))
 	ctx := context.Background()
-	if err := execute(ctx, admin, "create database "+name+" template "+template); err != nil {
-		t.Fatal(err)
+	name, found := taken(template)
+	if !found {
+		name = fmt.Sprintf("test_%d_%d", os.Getpid(), number.Add(1))
+		if err := execute(ctx, admin, "create database "+name+" template "+template); err != nil {
+			t.Fatal(err)
+		}
 	}
 	t.Cleanup(func() {
-		if err := execute(ctx, admin, "drop database if exists "+name+" with (force)"); err != nil {
+		if err := leave(ctx, admin, template, name); err != nil {
 			t.Logf("dropping %s: %v", name, err)
 		}
 	})
@@ -128,6 +131,9 @@ func makeTemplate(ctx context.Context, admin, template string, extra []func(cont
 		}
 	}
 	db.Close()
+	if err == nil {
+		err = describe(ctx, on(admin, half), half)
+	}
 	if err != nil {
 		return err
 	}

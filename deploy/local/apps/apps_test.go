@@ -16,7 +16,7 @@ import (
 
 func TestSites(t *testing.T) {
 	partstest.Long(t, "web application")
-	for name, start := range map[string]func(context.Context, string, Options) (*Site, error){"DokuWiki": StartDokuWiki, "WordPress": StartWordPress} {
+	for name, start := range map[string]func(context.Context, string, Options) (*Site, error){"DokuWiki": StartDokuWiki, "WordPress": StartWordPress, "MediaWiki": StartMediaWiki, "Redmine": StartRedmine} {
 		t.Run(name, func(t *testing.T) {
 			folder := t.TempDir()
 			begun := time.Now()
@@ -136,4 +136,34 @@ func left(t *testing.T, folder string) int {
 		}
 	}
 	return count
+}
+
+// What an application's administrator does to an account, it does to the next sign-in.
+func TestSitesDisableAndExpire(t *testing.T) {
+	partstest.Long(t, "web application")
+	for name, start := range map[string]func(context.Context, string, Options) (*Site, error){"MediaWiki": StartMediaWiki, "Redmine": StartRedmine} {
+		t.Run(name, func(t *testing.T) {
+			site, err := start(t.Context(), t.TempDir(), Options{})
+			partstest.Need(t, name, err)
+			defer func() {
+				if err := site.Stop(); err != nil {
+					t.Error(err)
+				}
+			}()
+			for _, step := range []struct {
+				do   func() error
+				want bool
+			}{
+				{func() error { return site.Enable(t.Context(), site.Username, false) }, false},
+				{func() error { return site.Enable(t.Context(), site.Username, true) }, true},
+				{func() error { return site.Expire(t.Context(), site.Username) }, false},
+				{func() error { return site.SetPassword(t.Context(), site.Username, site.Password) }, true},
+			} {
+				if err := step.do(); err != nil {
+					t.Fatal(err)
+				}
+				expect(t, site, site.Username, site.Password, step.want)
+			}
+		})
+	}
 }

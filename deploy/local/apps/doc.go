@@ -3,6 +3,12 @@
 //	/usr/share/dokuwiki  ─► folder/site ─► php ─► http://127.0.0.1:port
 //	/usr/share/wordpress ─► folder/site ─► php ─► http://127.0.0.1:port
 //	                        folder/data ─► mariadbd
+//	/usr/share/mediawiki ────────────────► php ─► http://127.0.0.1:port
+//	                        folder/data ─► sqlite
+//	/usr/share/redmine   ─► folder/site ─► puma ─► http://127.0.0.1:port
+//	                        folder/data ─► sqlite
+//
+// MediaWiki and Redmine can also disable an account, have its password expire, and ask it for one-time codes.
 //
 // A site listens on loopback alone, keeps everything in one folder, is the same after a second
 // start, and ends with the process that started it, even when that is killed. It runs as who starts

@@ -2,6 +2,7 @@ package apps
 
 import (
 	"context"
+	"html"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -11,7 +12,12 @@ import (
 	"time"
 )
 
-var hiddenField = regexp.MustCompile(`<input type="hidden" name="([^"]+)" value="([^"]*)"`)
+var (
+	inputField = regexp.MustCompile(`<input [^>]*type="hidden"[^>]*>`)
+	fieldName  = regexp.MustCompile(`\bname="([^"]+)"`)
+	fieldValue = regexp.MustCompile(`\bvalue="([^"]*)"`)
+	formToken  = regexp.MustCompile(`sectok|LoginToken|authenticity_token`) // what DokuWiki, MediaWiki and Redmine call theirs
+)
 
 // signIn opens a sign-in page, posts its form and looks for the way out that only a signed-in
 // visitor sees.
@@ -26,9 +32,10 @@ func signIn(ctx context.Context, page, action, usernameField, passwordField stri
 		return false, err
 	}
 	form := url.Values{usernameField: {username}, passwordField: {password}}
-	for _, hidden := range hiddenField.FindAllStringSubmatch(body, -1) {
-		if strings.Contains(hidden[1], "sectok") {
-			form.Set(hidden[1], hidden[2])
+	for _, hidden := range inputField.FindAllString(body, -1) {
+		name, value := fieldName.FindStringSubmatch(hidden), fieldValue.FindStringSubmatch(hidden)
+		if name != nil && value != nil && formToken.MatchString(name[1]) {
+			form.Set(name[1], html.UnescapeString(value[1]))
 		}
 	}
 	for name, value := range extra {

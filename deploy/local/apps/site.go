@@ -38,6 +38,8 @@ type Site struct {
 	folder    string
 	processes []*process.Process
 	set       func(ctx context.Context, username, password string) error
+	enrol     func(ctx context.Context, username, secret string) error
+	decree    func(ctx context.Context, username, what string) error // enable, disable, expire; nil: the application cannot
 	accepts   func(ctx context.Context, username, password string) (bool, error)
 }
 
@@ -53,6 +55,35 @@ func (s *Site) Stop() error {
 // SetPassword makes an account, or sets its password as the site's administrator would.
 func (s *Site) SetPassword(ctx context.Context, username, password string) error {
 	return s.set(ctx, username, password)
+}
+
+// Enable turns an account on, or off, as the site's administrator would.
+func (s *Site) Enable(ctx context.Context, username string, on bool) error {
+	if on {
+		return s.order(ctx, username, "enable")
+	}
+	return s.order(ctx, username, "disable")
+}
+
+// Expire has an account's password be too old, so that the site asks for another one at the next sign-in.
+func (s *Site) Expire(ctx context.Context, username string) error {
+	return s.order(ctx, username, "expire")
+}
+
+// Enrol has the site ask an account for one-time codes made of a secret (base32, TOTP with 6 digits, SHA-1 and 30 seconds)
+// from its next sign-in on. It takes each code once, as RFC 6238 5.2 wants.
+func (s *Site) Enrol(ctx context.Context, username, secret string) error {
+	if s.enrol == nil {
+		return core.Invalid("", "%s has no second factor", s.Name)
+	}
+	return s.enrol(ctx, username, secret)
+}
+
+func (s *Site) order(ctx context.Context, username, what string) error {
+	if s.decree == nil {
+		return core.Invalid("", "%s has nothing to %s an account with", s.Name, what)
+	}
+	return s.decree(ctx, username, what)
 }
 
 // Accepts signs in by the site's own form, with a plain HTTP client and no browser, and reports
@@ -105,14 +136,14 @@ func missing(debianPackage string) error {
 	return core.NotFound("package " + debianPackage + " on this machine; `make tools` installs it")
 }
 
-// php serves a folder, four requests at a time.
-func (s *Site) php(ctx context.Context, program string, port int, folder string) error {
+// php serves a folder, four requests at a time, with more options of PHP's.
+func (s *Site) php(ctx context.Context, program string, port int, folder string, more ...string) error {
 	server, err := process.StartGroup(process.Program{
 		Path: program, Folder: folder, Environment: []string{"PHP_CLI_SERVER_WORKERS=4", "PATH=/usr/bin:/bin", "TMPDIR=" + os.TempDir()},
-		Arguments: []string{
+		Arguments: append([]string{
 			"-d", "memory_limit=256M", "-d", "display_errors=0", "-d", "opcache.enable=1", "-d", "opcache.enable_cli=1",
 			"-S", fmt.Sprintf("127.0.0.1:%d", port), "-t", folder,
-		},
+		}, more...),
 	})
 	if err != nil {
 		return err

@@ -9,10 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
-
-	"postern/deploy/local/process"
 )
 
 const wordpressProgram = "/usr/share/wordpress"
@@ -32,8 +29,7 @@ func StartWordPress(ctx context.Context, folder string, options Options) (*Site,
 	if err := needFolder(wordpressProgram, "wordpress"); err != nil {
 		return nil, err
 	}
-	mariadb, err := findMariaDB()
-	if err != nil {
+	if _, err := findMariaDB(); err != nil {
 		return nil, err
 	}
 	if options, err = options.fill(); err != nil {
@@ -53,13 +49,15 @@ func StartWordPress(ctx context.Context, folder string, options Options) (*Site,
 	if err := once(base, func() error { return makeWordPress(base) }); err != nil {
 		return nil, fmt.Errorf("WordPress: %w", err)
 	}
-	database, err := mariadb.start(ctx, filepath.Join(base, "mariadb"))
-	if database != nil {
-		site.processes = append(site.processes, database.process)
-	}
+	database, err := StartMariaDB(ctx, filepath.Join(base, "mariadb"), func(password string) string {
+		return "create database if not exists wordpress character set utf8mb4;\n" +
+			"create user if not exists 'wordpress'@'127.0.0.1' identified by '" + password + "';\n" +
+			"grant all on wordpress.* to 'wordpress'@'127.0.0.1';\n"
+	})
 	if err != nil {
-		return nil, errors.Join(err, site.Stop())
+		return nil, err
 	}
+	site.processes = append(site.processes, database.process)
 	user := func(ctx context.Context, username, password string, force bool) error {
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
@@ -68,7 +66,7 @@ func StartWordPress(ctx context.Context, folder string, options Options) (*Site,
 		return run(command, fmt.Sprintf("%s\n%s\n%t", username, password, force))
 	}
 	site.set = func(ctx context.Context, username, password string) error { return user(ctx, username, password, true) }
-	settings := "<?php\ndefine('POSTERN_DB_PORT', " + fmt.Sprint(database.port) + ");\ndefine('POSTERN_DB_PASSWORD', " + phpText(database.password) +
+	settings := "<?php\ndefine('POSTERN_DB_PORT', " + fmt.Sprint(database.Port) + ");\ndefine('POSTERN_DB_PASSWORD', " + phpText(database.Password) +
 		");\ndefine('POSTERN_URL', " + phpText(site.URL) + ");\n"
 	for name, content := range map[string]string{filepath.Join(base, "site", "postern.php"): settings, filepath.Join(base, "user.php"): wordpressScript} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
@@ -120,88 +118,4 @@ require_once ABSPATH . 'wp-settings.php';
 		return err
 	}
 	return os.MkdirAll(filepath.Join(site, "wp-content", "uploads"), 0o755)
-}
-
-// mariaDB is where the programs of MariaDB are.
-type mariaDB struct{ server, install string }
-
-func findMariaDB() (mariaDB, error) {
-	server, err := need("mariadbd", "mariadb-server")
-	if err != nil {
-		return mariaDB{}, err
-	}
-	install, err := need("mariadb-install-db", "mariadb-server")
-	return mariaDB{server, install}, err
-}
-
-type mariaDBServer struct {
-	process  *process.Process
-	port     int
-	password string
-}
-
-// start brings a private MariaDB up, on a free port of loopback and with one user of its own.
-func (m mariaDB) start(ctx context.Context, folder string) (*mariaDBServer, error) {
-	account := []string{}
-	if os.Geteuid() == 0 {
-		account = []string{"--user=root"} // it refuses root unless told
-	}
-	data, secret := filepath.Join(folder, "data"), filepath.Join(folder, "password")
-	err := once(folder, func() error {
-		command := exec.CommandContext(ctx, m.install, append([]string{"--no-defaults", "--datadir=" + data, "--auth-root-authentication-method=normal", "--skip-test-db"}, account...)...)
-		command.Env = []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
-		if err := run(command, ""); err != nil {
-			return err
-		}
-		return os.WriteFile(secret, []byte(rand.Text()), 0o600)
-	})
-	if err != nil {
-		return nil, err
-	}
-	password, err := os.ReadFile(secret)
-	if err != nil {
-		return nil, err
-	}
-	free, err := Options{}.fill()
-	if err != nil {
-		return nil, err
-	}
-	statements := "create database if not exists wordpress character set utf8mb4;\n" +
-		"create user if not exists 'wordpress'@'127.0.0.1' identified by '" + string(password) + "';\n" +
-		"grant all on wordpress.* to 'wordpress'@'127.0.0.1';\n" +
-		"alter user 'root'@'localhost' identified by '" + string(password) + "';\n"
-	initial := filepath.Join(folder, "initial.sql")
-	if err := os.WriteFile(initial, []byte(statements), 0o600); err != nil {
-		return nil, err
-	}
-	// The socket's path is relative to the data folder: a full one may be too long for the kernel.
-	started, err := process.Start(process.Program{
-		Path: m.server, Folder: folder, Environment: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR=" + os.TempDir()},
-		Arguments: append([]string{
-			"--no-defaults", "--datadir=" + data, "--socket=s", "--pid-file=" + filepath.Join(folder, "pid"), "--bind-address=127.0.0.1",
-			fmt.Sprintf("--port=%d", free.Port), "--init-file=" + initial, "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M",
-			"--skip-name-resolve", "--performance-schema=off",
-		}, account...),
-	})
-	if err != nil {
-		return nil, err
-	}
-	server := &mariaDBServer{process: started, port: free.Port, password: string(password)}
-	deadline := time.NewTimer(time.Minute)
-	defer deadline.Stop()
-	for {
-		// It says so once it has run the initial statements and listens.
-		if strings.Contains(started.Output(), "ready for connections") {
-			return server, nil
-		}
-		select {
-		case <-started.Exited():
-			return server, fmt.Errorf("MariaDB stopped at its start:\n%s", started.Output())
-		case <-ctx.Done():
-			return server, ctx.Err()
-		case <-deadline.C:
-			return server, fmt.Errorf("MariaDB did not start:\n%s", started.Output())
-		case <-time.After(25 * time.Millisecond):
-		}
-	}
 }

@@ -94,6 +94,45 @@ document.addEventListener("click", (event) => {
   if (button) expose(button);
 });
 
+// A one-time code: shown as long as it is good.
+let codeEnds = 0;
+document.addEventListener("submit", async (event) => {
+  const form = event.target.closest("[data-code]"), place = $("#one-time");
+  if (!form || !place) return;
+  event.preventDefault();
+  clearInterval(codeEnds);
+  const output = $("output", place), left = $("[data-code-left]", place);
+  output.textContent = "";
+  let answer, body;
+  try {
+    answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { "X-Postern-Console": "1", Accept: "application/json" } });
+    body = await answer.json();
+  } catch {
+    answer = { ok: false };
+    body = { detail: "Postern cannot be reached." };
+  }
+  if (answer.status === 401) {
+    if (body.step_up) location.assign(body.step_up); else location.reload();
+    return;
+  }
+  place.hidden = false;
+  if (!answer.ok) { left.textContent = body.detail || "That did not work."; return; }
+  output.textContent = body.code;
+  const ends = Date.now() + body.left;
+  const tick = () => {
+    const seconds = Math.ceil((ends - Date.now()) / 1000);
+    if (seconds > 0) {
+      left.textContent = `good for ${seconds} s.` + (body.spent ? " Postern has just signed in with it: the app takes the next one." : "");
+      return;
+    }
+    clearInterval(codeEnds);
+    output.textContent = "";
+    left.textContent = "is over. Choose Code for the next one.";
+  };
+  tick();
+  codeEnds = setInterval(tick, 500);
+});
+
 // Values to paste somewhere else.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-clip]");
@@ -109,13 +148,13 @@ document.addEventListener("click", async (event) => {
   setTimeout(() => { button.innerHTML = said; }, 2000);
 });
 
-// Finding in a list.
-const filter = $("[data-filter]");
+// Finding in a list: what is typed narrows what is on the page at once, and Enter looks everywhere.
+const finder = $("[data-find]");
 function find() {
-  if (!filter) return;
-  const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+  if (!finder?.dataset.filter) return;
+  const words = finder.value === finder.defaultValue ? [] : finder.value.toLowerCase().split(/\s+/).filter(Boolean);
   let found = 0;
-  for (const row of all(filter.dataset.filter)) {
+  for (const row of all(finder.dataset.filter)) {
     const text = row.textContent.toLowerCase();
     row.hidden = !words.every((word) => text.includes(word));
     if (!row.hidden) found++;
@@ -123,23 +162,59 @@ function find() {
   const none = $("[data-filter-none]");
   if (none) none.hidden = found > 0;
 }
-if (filter) {
-  filter.addEventListener("input", find);
+finder?.addEventListener("input", find);
+
+// Keys: each row of a list is at its first link, so that Enter opens it.
+const rows = () => all("main tbody tr, main .lines > li, main .list > li").filter((row) => !row.hidden && $("a", row));
+function step(by) {
+  const list = rows(), at = list.findIndex((row) => row.contains(document.activeElement));
+  const next = at < 0 ? list[by > 0 ? 0 : list.length - 1] : list[at + by];
+  if (next) { const link = $("a", next); link.focus(); link.scrollIntoView({ block: "nearest" }); }
+}
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, textarea, select, dialog[open]")) return;
+  const inList = event.target.closest("main tbody tr, main .lines > li, main .list > li") !== null;
+  switch (event.key) {
+    case "/": if (!finder) return; finder.focus(); finder.select(); break;
+    case "?": if (!$("#keys")) return; $("#keys").togglePopover(); break;
+    case "j": step(1); break;
+    case "k": step(-1); break;
+    case "ArrowDown": if (!inList) return; step(1); break;
+    case "ArrowUp": if (!inList) return; step(-1); break;
+    default: return;
+  }
+  event.preventDefault();
+});
+
+// Deciding about rows by key.
+const deciding = $("#deciding");
+if (deciding) {
+  const rows = all("[data-row]", deciding), keys = $("[data-keys]");
+  keys.hidden = false;
   document.addEventListener("keydown", (event) => {
-    if (event.key === "/" && !event.target.closest("input, textarea, select, dialog")) { event.preventDefault(); filter.focus(); }
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input:not([type=radio]), textarea, select, summary, a, button")) return;
+    const at = rows.findIndex((row) => row.contains(document.activeElement));
+    const to = { ArrowDown: Math.min(at + 1, rows.length - 1), ArrowUp: Math.max(at - 1, 0) }[event.key];
+    if (to !== undefined) { event.preventDefault(); rows[to].focus(); return; }
+    const choice = at >= 0 && $(`[data-key="${CSS.escape(event.key.toLowerCase())}"]`, rows[at]);
+    if (!choice) return;
+    event.preventDefault();
+    choice.checked = true;
+    if (event.key.toLowerCase() === "n") { const more = $("details", rows[at]); more.open = true; $("input[type=date]", more).focus(); return; }
+    rows[Math.min(at + 1, rows.length - 1)].focus();
   });
 }
 
 function ready(from = document) {
   times(from);
   for (const button of all("[data-expose], [data-clip]", from)) button.hidden = false;
-  for (const tools of all("[data-filter-tools]", from)) tools.hidden = false;
   find();
 }
 
 // A part of the page that changes by itself is asked for again, and replaced unless somebody is busy
 // in it.
 async function refresh(part) {
+  clearTimeout(waits.get(part));
   let wait = Number(part.dataset.refresh);
   try {
     const busy = dialog?.open || part.contains(document.activeElement) && document.activeElement.matches("input, select, textarea, summary");
@@ -162,7 +237,12 @@ async function refresh(part) {
       } else if (answer.status === 401) { location.reload(); return; }
     }
   } catch { wait = 5000; }
-  setTimeout(refresh, wait, part);
+  later(part, wait);
+}
+const waits = new Map();
+function later(part, wait) {
+  clearTimeout(waits.get(part));
+  waits.set(part, setTimeout(refresh, wait, part));
 }
 
 // What is long is loaded once somebody wants to see it.
@@ -182,14 +262,26 @@ document.addEventListener("toggle", async (event) => {
   } catch { details.dataset.load = address; }
 }, true);
 
-// Activity as it happens. Without a stream the page is loaded again now and then.
-function follow(list) {
+// What happens while somebody looks. Without a stream the page is loaded again now and then.
+function listen(address, name, told) {
   const state = $("[data-live]"), text = $("[data-live-text]");
   const tell = (word, on) => { if (state) { state.hidden = false; state.classList.toggle("on", on); text.textContent = word; } };
   let failures = 0;
-  const source = new EventSource(list.dataset.stream);
+  const source = new EventSource(address);
   source.onopen = () => { failures = 0; tell("Live", true); };
-  source.addEventListener("line", (event) => {
+  source.addEventListener(name, told);
+  source.onerror = () => {
+    tell("Reconnecting…", false);
+    if (source.readyState === EventSource.CLOSED || ++failures > 5) {
+      source.close();
+      tell("Not live; loads again by itself", false);
+      if (state) setTimeout(() => location.reload(), 15000);
+    }
+  };
+  addEventListener("pagehide", () => source.close());
+}
+function follow(list) {
+  listen(list.dataset.stream, "line", (event) => {
     const fresh = new DOMParser().parseFromString("<ol>" + event.data + "</ol>", "text/html").querySelector("li");
     if (!fresh || document.getElementById(fresh.id)) return;
     times(fresh);
@@ -198,19 +290,28 @@ function follow(list) {
     $("#no-lines")?.remove();
     while (list.children.length > 500) list.lastElementChild.remove();
   });
-  source.onerror = () => {
-    tell("Reconnecting…", false);
-    if (source.readyState === EventSource.CLOSED || ++failures > 5) {
-      source.close();
-      tell("Not live; loads again by itself", false);
-      setTimeout(() => location.reload(), 15000);
-    }
-  };
-  addEventListener("pagehide", () => source.close());
+}
+
+// Rotations as they go on: a row is replaced where it stands, anything else is asked for again; and it is said.
+function progress(part) {
+  const around = part.closest("[data-refresh]");
+  listen(part.dataset.progress, "rotation", (event) => {
+    const fresh = new DOMParser().parseFromString("<table><tbody>" + event.data + "</tbody></table>", "text/html").querySelector("tr");
+    if (!fresh) return;
+    $("#said").textContent = fresh.dataset.said;
+    const row = document.getElementById(fresh.id);
+    if (!row) { refresh(around); return; }
+    const focused = row.contains(document.activeElement);
+    row.replaceWith(fresh);
+    ready(fresh);
+    if (focused) $("a", fresh).focus();
+  });
 }
 
 ready();
+$("nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 setInterval(times, 10000);
-for (const part of all("[data-refresh]")) setTimeout(refresh, Number(part.dataset.refresh), part);
+for (const part of all("[data-refresh]")) later(part, Number(part.dataset.refresh));
+for (const part of all("[data-progress]")) progress(part);
 const stream = $("[data-stream]");
 if (stream) follow(stream);

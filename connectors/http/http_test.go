@@ -1,0 +1,100 @@
+package http_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"postern/conformance/partstest"
+	"postern/connectors/connectortest"
+	"postern/connectors/http"
+	"postern/core/rotation"
+	"postern/core/seal"
+	"postern/deploy/local/apps"
+)
+
+func TestContract(t *testing.T) {
+	partstest.Long(t, "web application")
+	site, err := apps.StartMediaWiki(t.Context(), t.TempDir(), apps.Options{Username: "Harbour", Password: seal.GeneratePassword(seal.PasswordPolicy{}).Reveal()})
+	partstest.Need(t, "MediaWiki", err)
+	t.Cleanup(func() {
+		if err := site.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	var number atomic.Int64
+	connectortest.App{
+		Connector: http.New(false), Address: strings.TrimPrefix(site.URL, "http://"), Disabled: rotation.Disabled,
+		At: func(address string) rotation.Target {
+			return rotation.Target{
+				AppName: "wiki", Domains: []string{"127.0.0.1"}, SignInURL: "http://" + address, AllowPrivate: true,
+				Settings: []byte(`{"definition": "mediawiki"}`),
+			}
+		},
+		Account: func(t *testing.T) rotation.Credential {
+			t.Helper()
+			made := rotation.Credential{Username: fmt.Sprintf("Shared & a=%d", number.Add(1)), Password: seal.GeneratePassword(seal.PasswordPolicy{})}
+			made.Username = strings.NewReplacer("&", "and", "=", " ").Replace(made.Username)
+			if err := site.SetPassword(t.Context(), made.Username, made.Password.Reveal()); err != nil {
+				t.Fatal(err)
+			}
+			return made
+		},
+		Disable: func(t *testing.T, account rotation.Credential) {
+			t.Helper()
+			if err := site.Enable(t.Context(), account.Username, false); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}.Run(t)
+}
+
+// What is wrong with a definition is told with its line.
+func TestFaults(t *testing.T) {
+	const fine = "name: App\nsign_in:\n  - method: GET\n    path: /me\n    headers: {Authorization: \"{password}\"}\n    success: {status: [200]}\n" +
+		"change:\n  - method: PUT\n    path: /me\n    json: {password: \"{new}\"}\n    success: {status: [204]}\n"
+	if _, err := http.Parse([]byte(fine)); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ old, new, want string }{
+		{"method: GET", "method: FETCH", "line 3: sign_in[0].method: write GET, POST, PUT, PATCH or DELETE"},
+		{"path: /me\n    headers", "path: /me?x=1\n    headers", "line 4: sign_in[0].path: write a path"},
+		{"{password}", "{new}", "nothing gives {new}"},
+		{"path: /me\n    json", "path: /me/{new}\n    json", "does not belong into an address"},
+		{"{new}", "{username}", "the last request has to carry {new}"},
+		{"status: [204]", "", "which statuses mean success"},
+		{"name: App", "nam: App", `unknown field "nam"`},
+		{"success: {status: [204]}", "success: {status: [204]}\n    failures: [{status: [400], outcome: fine}]", "line 12: change[0].failures[0].outcome: write one of"},
+		{"change:", "changes:", `unknown field "changes"`},
+		{"json: {password: \"{new}\"}", "json: {password: \"{new}\", a: &a [x], b: [*a, *a]}", "line 10: a definition has no anchors"},
+		{"name: App", "name: " + strings.Repeat("[", 60_000), "line 1: more than 20 lists or brackets"},
+		{"name: App", "name:\n  " + strings.Repeat("- ", 30_000), "line 2: more than 20 lists or brackets"},
+	} {
+		_, err := http.Parse([]byte(strings.Replace(fine, test.old, test.new, 1)))
+		if err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: %v, want %q", test.new, err, test.want)
+		}
+	}
+}
+
+// The definition people start from is one.
+func TestTheGuidesDefinition(t *testing.T) {
+	text, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("```yaml\n"))
+	definition, _, found := bytes.Cut(text, []byte("```"))
+	if parsed, err := http.Parse(definition); !found || err != nil || len(parsed.SignIn) != 1 || len(parsed.Change) != 1 {
+		t.Errorf("%+v, %v", parsed, err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("```yaml\nreset:"))
+	reset, _, found := bytes.Cut(text, []byte("```"))
+	if parsed, err := http.Parse(slices.Concat(definition, []byte("reset:"), reset)); !found || err != nil || len(parsed.Reset) != 2 {
+		t.Errorf("%+v, %v", parsed, err)
+	}
+}

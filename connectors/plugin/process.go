@@ -1,0 +1,178 @@
+package plugin
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+	goplugin "github.com/hashicorp/go-plugin"
+	"google.golang.org/grpc"
+
+	"postern/connectors/plugin/connectorpb"
+	"postern/core"
+)
+
+const (
+	startTimeout = 20 * time.Second
+	// maxMessage bounds what a program may send at once, in bytes: a report with its picture.
+	maxMessage = 2 << 20
+)
+
+// process is the program running. It serves many attempts at once.
+type process struct {
+	client *goplugin.Client
+	stub   connectorpb.ConnectorClient
+	uses   int
+	worn   bool // serves no new attempt, and ends with its last
+}
+
+// program starts the process and replaces it.
+type program struct {
+	options Options
+
+	mutex   sync.Mutex
+	current *process
+	closed  bool
+	ending  sync.WaitGroup
+}
+
+// passed are the variables of the environment a program gets. No other: the gateway's holds its keys.
+var passed = []string{"PATH", "TMPDIR", "TZ", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR"}
+
+// start starts the program. What it said instead of the handshake is in no error: it may be anything.
+func (p *program) start() (*process, error) {
+	command := exec.Command(p.options.Path)
+	for _, name := range passed {
+		if value, set := os.LookupEnv(name); set {
+			command.Env = append(command.Env, name+"="+value)
+		}
+	}
+	command.Env = append(command.Env, p.options.environment...)
+	client := goplugin.NewClient(&goplugin.ClientConfig{
+		HandshakeConfig: handshake, Plugins: goplugin.PluginSet{kind: wire{}}, Cmd: command, SkipHostEnv: true, AutoMTLS: true,
+		SecureConfig:     &goplugin.SecureConfig{Checksum: p.options.SHA256, Hash: sha256.New()},
+		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC}, StartTimeout: startTimeout,
+		Stderr: io.Discard, SyncStdout: io.Discard, SyncStderr: io.Discard, Logger: hclog.New(&hclog.LoggerOptions{Output: io.Discard, Level: hclog.Off}),
+		GRPCDialOptions: []grpc.DialOption{grpc.WithDisableRetry(), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage))},
+	})
+	fail := func(err error) (*process, error) {
+		client.Kill()
+		if errors.Is(err, goplugin.ErrChecksumsDoNotMatch) {
+			return nil, core.Denied("the program of the connector %s has another checksum than the one configured", p.options.Name).WithCode("checksum")
+		}
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+			return nil, core.Unavailable(time.Minute, "the program of the connector %s cannot be started: it is not there, or may not be run", p.options.Name)
+		}
+		return nil, core.Unavailable(time.Minute, "the program of the connector %s does not start as a connector does", p.options.Name)
+	}
+	channel, err := client.Client()
+	if err != nil {
+		return fail(err)
+	}
+	served, err := channel.Dispense(kind)
+	if err != nil {
+		return fail(err)
+	}
+	stub, ok := served.(connectorpb.ConnectorClient)
+	if !ok {
+		return fail(errors.New("plugin: no connector"))
+	}
+	return &process{client: client, stub: stub}, nil
+}
+
+// acquire gives the process for an attempt; release gives it back.
+func (p *program) acquire() (*process, error) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	if p.closed {
+		return nil, core.Unavailable(time.Minute, "the connector %s has been closed", p.options.Name)
+	}
+	if p.current != nil && p.current.client.Exited() {
+		p.retire(p.current)
+	}
+	if p.current == nil {
+		started, err := p.start()
+		if err != nil {
+			return nil, err
+		}
+		p.current = started
+		p.options.Log.Info("connector's program started", "connector", p.options.Name)
+	}
+	p.current.uses++
+	return p.current, nil
+}
+
+// release gives a process back. One that broke off serves no other attempt.
+func (p *program) release(one *process, broken bool) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	one.uses--
+	if broken && !one.worn {
+		p.options.Log.Warn("connector's program broke off", "connector", p.options.Name)
+		p.retire(one)
+	} else if one.worn && one.uses == 0 && !p.closed {
+		p.end(one)
+	}
+}
+
+// retire takes a process out of use. Under the lock.
+func (p *program) retire(one *process) {
+	one.worn = true
+	if p.current == one {
+		p.current = nil
+	}
+	if one.uses == 0 {
+		p.end(one)
+	}
+}
+
+func (p *program) end(one *process) { p.ending.Go(one.client.Kill) }
+
+// close ends the program, and with it what still runs.
+func (p *program) close() {
+	p.mutex.Lock()
+	p.closed = true
+	if one := p.current; one != nil {
+		p.current, one.worn = nil, true
+		p.end(one)
+	}
+	p.mutex.Unlock()
+	p.ending.Wait()
+}
+
+// describe asks the program what it can do.
+func (p *program) describe(ctx context.Context) (*connectorpb.Description, error) {
+	one, err := p.acquire()
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithTimeout(ctx, startTimeout)
+	defer stop()
+	described, err := one.stub.Describe(ctx, &connectorpb.Nothing{})
+	p.release(one, err != nil)
+	if err != nil {
+		return nil, core.Unavailable(time.Minute, "the program of the connector %s does not answer as a connector does", p.options.Name)
+	}
+	return described, nil
+}
+
+// tidy makes a text of a program's fit to be kept: bounded, on one line, without control characters.
+func tidy(text string, limit int) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "?"))
+	if len(text) > limit {
+		text = strings.ToValidUTF8(text[:limit], "") + "…"
+	}
+	return text
+}

@@ -1,0 +1,59 @@
+package console
+
+import (
+	"context"
+
+	"github.com/gin-gonic/gin"
+	"github.com/jackc/pgx/v5"
+
+	"postern/core"
+	"postern/core/rotation"
+)
+
+// reconcile is what an account's page says of who sets the app's lost passwords.
+type reconcile struct {
+	Can        []string // what the connector can do in the app
+	Resets     bool     // setting others' passwords among it
+	This       bool     // this account does
+	Other      string   // the username of the one that does instead
+	Administer bool     // the reader may say who does
+}
+
+func (s *Service) loadReconcile(ctx context.Context, by reader, page *accountPage) error {
+	page.Reconcile.Administer = by.admin()
+	for _, one := range rotation.Capabilities(s.Connectors[page.App.Connector], page.App.Settings) {
+		page.Reconcile.Can = append(page.Reconcile.Can, string(one))
+		page.Reconcile.Resets = page.Reconcile.Resets || one == rotation.CanReset
+	}
+	switch page.App.ReconcileAccount {
+	case core.ID{}:
+	case page.Account.ID:
+		page.Reconcile.This = true
+	default:
+		other, err := s.Accounts.Account(ctx, s.DB, by.workspace(), page.App.ReconcileAccount)
+		if err != nil {
+			return err
+		}
+		page.Reconcile.Other = other.Username
+	}
+	return nil
+}
+
+// reconciles has the account set the passwords of the app's others from now on, or no more.
+func (s *Service) reconciles(c *gin.Context) {
+	if !s.readForm(c) {
+		return
+	}
+	s.act(c, func(ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {
+		found, err := s.Accounts.Account(ctx, tx, by.workspace(), account)
+		if err != nil {
+			return err
+		}
+		wanted := account
+		if c.PostForm("none") != "" {
+			wanted = core.ID{}
+		}
+		_, err = s.Accounts.SetReconcileAccount(ctx, tx, s.cause(c), by.workspace(), found.App, wanted)
+		return err
+	})
+}
