@@ -154,6 +154,11 @@ func (s *side) leave(t coretest.T, name string) (exposed []accounts.Exposed, err
 }
 
 func (s *side) leaveIn(ctx context.Context, name string) (exposed []accounts.Exposed, err error) {
+	return s.leaveSlowly(ctx, name, func() {})
+}
+
+// leaveSlowly calls wait between the look at what they own and the end of it.
+func (s *side) leaveSlowly(ctx context.Context, name string, wait func()) (exposed []accounts.Exposed, err error) {
 	err = s.w.DB.Tx(ctx, func(tx pgx.Tx) error {
 		user, err := s.w.Directory.LockUser(ctx, tx, s.workspace, s.user(name))
 		if err != nil {
@@ -162,6 +167,7 @@ func (s *side) leaveIn(ctx context.Context, name string) (exposed []accounts.Exp
 		if exposed, err = s.w.RevokeAll(ctx, tx, s.cause, s.workspace, user.ID); err != nil {
 			return err
 		}
+		wait()
 		user.Active = false
 		if _, err := s.w.Directory.UpdateUser(ctx, tx, user); err != nil {
 			return err

@@ -185,6 +185,9 @@ func (a *Accounts) holdNamed(ctx context.Context, tx pgx.Tx, workspace core.ID, 
 	if core.KindOf(err) == core.KindNotFound {
 		return "", core.Invalid("team", "there is no such team in this workspace")
 	}
+	if err == nil && sharing.Role == Owner {
+		err = holdNewOwners(ctx, tx, workspace, team.ID)
+	}
 	return team.DisplayName, err
 }
 

@@ -189,11 +189,19 @@ cross join lateral (
 where a.workspace_id = @workspace and a.id = any(@accounts) and a.orphaned = @orphaned and not ` + livingOwner + `
 order by a.id, s.account_id is null, s.place`
 
-const holdSuccessors = `
+const holdUsers = `
 select u.id from users u where u.workspace_id = @workspace and u.id = any(@users::uuid[]) order by u.id for share`
 
 const holdTeams = `
 select t.id from teams t where t.workspace_id = @workspace and t.id = any(@teams::uuid[]) order by t.id for share`
+
+const holdMembers = `
+select u.id from users u
+where u.workspace_id = @workspace and u.id in (
+	select m.user_id from team_members m
+	where m.workspace_id = @workspace and m.team_id = any(@teams::uuid[]) and m.suspended is null
+)
+order by u.id for share`
 
 const revokeReplaced = `
 update grants set revoked = @now, revoke_cause = 'replaced'
@@ -204,7 +212,7 @@ where workspace_id = @workspace and account_id = @account and revoked is null an
 // as they are.
 func (a *Accounts) passOn(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, accounts []core.ID, orphaned bool, lost loss) ([]core.Event, error) {
 	now := a.now()
-	chosen, err := a.choose(ctx, tx, pgx.StrictNamedArgs{
+	chosen, err := a.choose(ctx, tx, workspace, pgx.StrictNamedArgs{
 		"workspace": workspace, "accounts": accounts, "orphaned": orphaned, "leaver": lost.leaver, "except": lost.except,
 		"team": lost.team, "now": now,
 	})
@@ -237,9 +245,17 @@ func (a *Accounts) passOn(ctx context.Context, tx pgx.Tx, cause core.Cause, work
 	return events, postgres.Classify(tx.SendBatch(ctx, batch).Close())
 }
 
+// holdNewOwners waits for whoever of teams, which become owners, is leaving at this moment: they have read
+// already what they own, so nobody would ask, when they are gone, whether these accounts still have an
+// owner. Who leaves later finds the grant. O(members), paid by whom gives a team an account.
+func holdNewOwners(ctx context.Context, tx pgx.Tx, workspace core.ID, teams ...core.ID) error {
+	_, err := postgres.Column[core.ID](ctx, tx, holdMembers, pgx.StrictNamedArgs{"workspace": workspace, "teams": teams})
+	return err
+}
+
 // choose finds whom accounts pass to, and keeps those alive, and in their teams, until the transaction
 // ends: nobody is chosen who is leaving at this moment. Looked up again after each wait for a lock.
-func (a *Accounts) choose(ctx context.Context, tx pgx.Tx, args pgx.StrictNamedArgs) ([]choice, error) {
+func (a *Accounts) choose(ctx context.Context, tx pgx.Tx, workspace core.ID, args pgx.StrictNamedArgs) ([]choice, error) {
 	held := map[core.ID]bool{{}: true} // the zero team is nobody's
 	for {
 		chosen, err := postgres.Many[choice](ctx, tx, selectChoices, args)
@@ -260,10 +276,13 @@ func (a *Accounts) choose(ctx context.Context, tx pgx.Tx, args pgx.StrictNamedAr
 			return chosen, nil
 		}
 		// A team before its people, as in every command.
-		if _, err := postgres.Column[core.ID](ctx, tx, holdTeams, pgx.StrictNamedArgs{"workspace": args["workspace"], "teams": teams}); err != nil {
+		if _, err := postgres.Column[core.ID](ctx, tx, holdTeams, pgx.StrictNamedArgs{"workspace": workspace, "teams": teams}); err != nil {
 			return nil, err
 		}
-		if _, err := postgres.Column[core.ID](ctx, tx, holdSuccessors, pgx.StrictNamedArgs{"workspace": args["workspace"], "users": users}); err != nil {
+		if err := holdNewOwners(ctx, tx, workspace, teams...); err != nil {
+			return nil, err
+		}
+		if _, err := postgres.Column[core.ID](ctx, tx, holdUsers, pgx.StrictNamedArgs{"workspace": workspace, "users": users}); err != nil {
 			return nil, err
 		}
 	}

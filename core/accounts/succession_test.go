@@ -163,6 +163,58 @@ func TestSuccessionRefuses(t *testing.T) {
 	}
 }
 
+// TestATeamComesToOwnAsItsPeopleLeave has one of two leave the team while it is given an account: she looked
+// at what the team owns before, and he is not its last when he leaves.
+func TestATeamComesToOwnAsItsPeopleLeave(t *testing.T) {
+	for name, give := range map[string]func(s *side, account core.ID) error{
+		"by succession": func(s *side, account core.ID) error {
+			_, err := s.leaveIn(context.Background(), "ana")
+			return err
+		},
+		"by sharing": func(s *side, account core.ID) error {
+			err := s.w.DB.Tx(context.Background(), func(tx pgx.Tx) error {
+				_, err := s.w.Share(context.Background(), tx, s.as("ana"), s.workspace, account, accounts.Sharing{Subject: accounts.Subject{Team: s.next("ops").Team}, Role: accounts.Owner})
+				return err
+			})
+			if err == nil {
+				_, err = s.leaveIn(context.Background(), "ana")
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := open(t)
+			w.side(t)
+			s := w.side(t)
+			s.add(t, "ops", "ben")
+			s.add(t, "ops", "cleo")
+			account := s.account(t, "one", "ana")
+			if name == "by succession" {
+				coretest.Must(t, s.succession(t, s.cause, account.ID, s.next("ops")))
+			}
+			others := make(chan error, 1)
+			_, err := s.leaveSlowly(t.Context(), "cleo", func() {
+				go func() {
+					err := give(s, account.ID)
+					if err == nil {
+						_, err = s.leaveIn(context.Background(), "ben")
+					}
+					others <- err
+				}()
+				for waiting := 0; waiting == 0 && len(others) == 0; {
+					if err := w.DB.QueryRow(t.Context(), `select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`).Scan(&waiting); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+			coretest.Must(t, err)
+			coretest.Must(t, <-others)
+			equal(t, "orphaned", s.orphaned(t, account.ID), true)
+		})
+	}
+}
+
 // TestSuccessionsAtOnce has several people leave at the same moment, each next in line after another:
 // whatever order that happens in, no account ends with an owner who left, and none is orphaned while
 // somebody in line is alive.

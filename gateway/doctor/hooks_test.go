@@ -77,7 +77,7 @@ func TestAGraphSubscriptionIsExamined(t *testing.T) {
 	}{
 		"not renewed in time":   {5*24*time.Hour + time.Minute, false, "", doctor.Warning, "ends in 5 days, and was not renewed"},
 		"failing to renew":      {5*24*time.Hour + time.Minute, false, "the credential is not accepted (401)", doctor.Warning, "not renewed: the credential is not accepted"},
-		"nearly over":           {90 * time.Minute, false, "the credential is not accepted (401)", doctor.Fault, "ends in 1 hour"},
+		"nearly over":           {80 * time.Minute, false, "the credential is not accepted (401)", doctor.Fault, "ends in 1 hour"},
 		"over":                  {-time.Hour, false, "", doctor.Fault, "ended an hour ago"},
 		"people cannot be read": {20 * 24 * time.Hour, false, "the credential is not accepted (403)", doctor.Fault, "cannot be asked how people changed"},
 		"missed":                {20 * 24 * time.Hour, true, "", doctor.Warning, "lost notifications"},
