@@ -30,6 +30,10 @@ const lockTemplate = 0x706f7374_000000ff
 
 func startServer() (string, error) {
 	if url := os.Getenv("POSTERN_TEST_POSTGRES"); url != "" {
+		if name, told := strings.CutPrefix(url, "file:"); told {
+			written, err := os.ReadFile(name)
+			return string(written), err
+		}
 		return url, nil
 	}
 	folder, err := os.MkdirTemp("", "postern-test-postgresql-")

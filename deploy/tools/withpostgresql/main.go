@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 
 	"postern/deploy/local/postgresql"
@@ -62,11 +63,38 @@ func serve(ctx context.Context) (stop func()) {
 	if err != nil {
 		return remove
 	}
-	if err := os.Setenv("POSTERN_TEST_POSTGRES", server.URL); err != nil {
+	address, forget := tell(server.URL)
+	if err := os.Setenv("POSTERN_TEST_POSTGRES", address); err != nil {
 		return remove
 	}
 	return func() {
+		forget()
 		_ = server.Stop()
 		remove()
 	}
+}
+
+// tell writes a server's address into a file, and gives "file:" and its name. The name is the same for
+// every run, so that go test may keep the results of packages that nothing has changed for. While another
+// run has the file, the address itself is given.
+func tell(url string) (address string, forget func()) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return url, func() {}
+	}
+	file, err := os.OpenFile(filepath.Join(cache, "postern", "test-postgresql"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return url, func() {}
+	}
+	forget = func() { _ = file.Close() }
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return url, forget
+	}
+	if err := file.Truncate(0); err != nil {
+		return url, forget
+	}
+	if _, err := file.WriteString(url); err != nil {
+		return url, forget
+	}
+	return "file:" + file.Name(), forget
 }
