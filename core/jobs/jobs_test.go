@@ -278,7 +278,7 @@ func TestAWorkerThatLostItsConnectionIsNotTakenForDead(t *testing.T) {
 	}
 	run(t, db, jobs.WorkerOptions{Concurrency: 1}, work)
 	eventually(t, "begun", func() bool { lock.Lock(); defer lock.Unlock(); return len(attempts) == 1 })
-	locks := `select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`
+	locks := `select pg_terminate_backend(pid, 30000) from pg_locks where locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())`
 	if tag, err := db.Exec(t.Context(), locks); err != nil || tag.RowsAffected() == 0 {
 		t.Fatalf("nothing was cut: %v, %v", tag, err)
 	}
