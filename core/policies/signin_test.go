@@ -131,6 +131,9 @@ func TestSignInsAreSeenToOnceByMany(t *testing.T) {
 		})
 	}
 	together(work...)
+	coretest.Until(t, "the server has noticed who was killed, and lets go", func() bool {
+		return h.count(t, `select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and xact_start is not null and @workspace::uuid is not null`, nil) == 0
+	})
 	h.tick(t)
 	h.once(t, 1)
 	small.once(t, 1)
