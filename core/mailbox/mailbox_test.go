@@ -44,7 +44,7 @@ func open(t testing.TB) *world {
 	w.Core = coretest.Open(t, w.clock.Now)
 	w.Mailboxes = &mailbox.Mailboxes{
 		DB: w.Core.DB, Accounts: w.Core.Accounts, Vault: w.Core.Vault, Domain: "in.example.com", Now: w.clock.Now,
-		Options: mailbox.Options{Hourly: 5, Kept: 8, Pause: 5 * time.Millisecond, Patience: 5 * time.Second},
+		Options: mailbox.Options{Hourly: 5, Kept: 8, Pause: 5 * time.Millisecond, Patience: time.Minute},
 	}
 	return w
 }
@@ -403,7 +403,7 @@ func TestACodeIsAwaited(t *testing.T) {
 	acme.Options.Patience = 50 * time.Millisecond
 	_, err = ask(t.Context())
 	coretest.Wants(t, err, core.KindUnavailable, "no_message")
-	acme.Options.Patience = 5 * time.Second
+	acme.Options.Patience = time.Minute
 	acme.clock.Pass(time.Hour + time.Second)
 
 	// Two at once are given two codes.
