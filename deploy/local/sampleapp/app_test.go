@@ -180,16 +180,17 @@ func TestForgedForms(t *testing.T) {
 func TestBehaviour(t *testing.T) {
 	app := newApp(t, t.TempDir())
 	v := visit(t, app)
-	v.client.Timeout = 100 * time.Millisecond
 	app.Behave(Behaviour{Down: true})
 	if status, _ := v.get("/sign-in"); status != http.StatusServiceUnavailable {
 		t.Errorf("down: %d", status)
 	}
 	app.Behave(Behaviour{Hang: true})
+	v.client.Timeout = 100 * time.Millisecond
 	if response, err := v.client.Get(v.base + "/sign-in"); err == nil {
 		response.Body.Close()
 		t.Error("it answered while hanging")
 	}
+	v.client.Timeout = 0
 	app.Behave(Behaviour{NoSignInForm: true})
 	if _, body := v.get("/sign-in"); strings.Contains(body, `type="password"`) {
 		t.Error("the form is still there")
