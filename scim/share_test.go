@@ -87,8 +87,8 @@ func flood(ctx context.Context, t *testing.T, client *http.Client, token func() 
 	return func() map[int]int { all.Wait(); return answered }
 }
 
-// calmly sends 25 requests a second for some seconds and returns how many answers there were of each
-// status.
+// calmly sends 25 requests a second for some seconds, no more than eight at once as identity providers do, and returns
+// how many answers there were of each status.
 func calmly(t *testing.T, client *http.Client, seconds int, address, token string) map[int]int {
 	t.Helper()
 	var all sync.WaitGroup
@@ -96,9 +96,12 @@ func calmly(t *testing.T, client *http.Client, seconds int, address, token strin
 	answered := map[int]int{}
 	ticker := time.NewTicker(40 * time.Millisecond)
 	defer ticker.Stop()
+	inside := make(chan struct{}, 8)
 	for range 25 * seconds {
 		<-ticker.C
+		inside <- struct{}{}
 		all.Go(func() {
+			defer func() { <-inside }()
 			status, _, err := get(t.Context(), client, address, token)
 			if err != nil {
 				t.Error(err)
