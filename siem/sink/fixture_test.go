@@ -284,7 +284,7 @@ func (l *line) all(t testing.TB, door string) {
 
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for range 600 {
+	for range 3000 {
 		if holds() {
 			return
 		}
