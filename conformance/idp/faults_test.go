@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"postern/conformance/idp"
 	"postern/conformance/partstest"
@@ -69,7 +70,7 @@ func TestARunFindsFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			w := open(t, kindOf(one.shape), 3)
 			options := w.options(one.shape, idp.Size{Users: 40, Groups: 4, Cycles: 2}, 1)
-			options.Chaos, options.Pause = idp.Chaos{}, 1
+			options.Chaos, options.Pause, options.EventsWithin = idp.Chaos{}, 1, 5*time.Second // what is missing never comes
 			if one.events != nil {
 				options.Events = func(ctx context.Context) ([]core.Event, error) {
 					events, err := w.events(ctx)

@@ -170,7 +170,7 @@ func (w *world) options(shape idp.Shape, size idp.Size, seed uint64) idp.Options
 			}
 			return w.share(ctx, people)
 		},
-		Events: w.events, EventsWithin: 5 * time.Second,
+		Events: w.events, EventsWithin: time.Minute,
 		Shared: func() map[core.ID][]core.ID { return w.shared },
 	}
 }
