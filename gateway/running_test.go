@@ -94,7 +94,7 @@ func dial(t *testing.T, address, text string) (net.Conn, *bufio.Reader) {
 }
 
 func TestAStopLetsRequestsFinish(t *testing.T) {
-	h := build(t, func(c *gateway.Config) { c.Drain = 500 * time.Millisecond })
+	h := build(t, func(c *gateway.Config) { c.Drain = 3 * time.Second })
 	address, stop := h.start(t)
 
 	// A request whose body is still on its way, and a page that is looked at live.
