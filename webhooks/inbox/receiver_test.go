@@ -127,7 +127,7 @@ func TestAFloodDelaysNobodyElse(t *testing.T) {
 		if err != nil || code.Reveal() != fmt.Sprint("77110", n) {
 			t.Errorf("%s, %v", code.Reveal(), err)
 		}
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("it took %v in a flood", took)
 		}
 	}
@@ -241,23 +241,28 @@ func TestSTARTTLS(t *testing.T) {
 }
 
 func TestConnectionsAreLimited(t *testing.T) {
-	w := open(t, func(r *inbox.Receiver) { r.Limits.PerSource, r.Limits.Session = 2, 2*time.Second })
-	var idle []net.Conn
-	for range 2 {
-		connection, err := net.Dial("tcp", w.at)
-		coretest.Must(t, err)
-		defer connection.Close()
-		said, err := bufio.NewReader(connection).ReadString('\n')
-		if err != nil || !strings.HasPrefix(said, "220 ") {
-			t.Fatalf("%q, %v", said, err)
+	idle := func(w *world) (kept []net.Conn) {
+		for range 2 {
+			connection, err := net.Dial("tcp", w.at)
+			coretest.Must(t, err)
+			t.Cleanup(func() { _ = connection.Close() })
+			said, err := bufio.NewReader(connection).ReadString('\n')
+			if err != nil || !strings.HasPrefix(said, "220 ") {
+				t.Fatalf("%q, %v", said, err)
+			}
+			kept = append(kept, connection)
 		}
-		idle = append(idle, connection)
+		return kept
 	}
+	w := open(t, func(r *inbox.Receiver) { r.Limits.PerSource = 2 })
+	idle(w)
 	_, err := smtp.Dial(w.at)
 	status(t, err, 421)
 	// Who says nothing goes after a while, and makes room.
-	_ = idle[0].SetReadDeadline(time.Now().Add(20 * time.Second))
-	if _, err := io.Copy(io.Discard, idle[0]); err != nil {
+	w = open(t, func(r *inbox.Receiver) { r.Limits.PerSource, r.Limits.Session = 2, 2*time.Second })
+	silent := idle(w)[0]
+	_ = silent.SetReadDeadline(time.Now().Add(time.Minute))
+	if _, err := io.Copy(io.Discard, silent); err != nil {
 		t.Errorf("a silent connection was kept: %v", err)
 	}
 	coretest.Until(t, "there is room again", func() bool {

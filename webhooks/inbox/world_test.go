@@ -114,7 +114,9 @@ func (w *world) dial(t *testing.T) *smtp.Client {
 // post sends a message in a dialogue of its own.
 func (w *world) post(t *testing.T, from, to, message string) error {
 	t.Helper()
-	return posted(w.dial(t), from, to, message)
+	client := w.dial(t)
+	defer client.Close() // or a client that tries again and again is one too many
+	return posted(client, from, to, message)
 }
 
 func posted(client *smtp.Client, from, to, message string) error {
