@@ -100,11 +100,15 @@ func (j *job) secret(ctx context.Context, credential rotation.Credential) (seal.
 		return seal.Secret{}, j.missing(err, "what the settings say to press before the second factor is not there")
 	}
 	var been []string
+	asked := false // the password was given in the document that was shown then
 	for range hops {
 		var found factor
 		now, err := j.tab.await(ctx, min(j.patience, 10*time.Second), options, func(now view) bool {
 			if !now.loaded() || now.Pending || now.Same && now.Ready != "complete" {
 				return false
+			}
+			if asked && now.Same && now.form("password") != nil && now.form("code") == nil {
+				return false // it is on its way to the next one
 			}
 			var err error
 			if found, err = ask[factor](ctx, j.tab, "factor"); err != nil {
@@ -118,12 +122,13 @@ func (j *job) secret(ctx context.Context, credential rotation.Credential) (seal.
 		if err != nil && !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 			return seal.Secret{}, j.failed(cmp.Or(ctx.Err(), err), "the page of the second factor did not come")
 		}
-		if form := j.last.form("password"); form != nil && j.last.form("code") == nil {
+		if form := j.last.form("password"); form != nil && j.last.form("code") == nil && !(asked && j.last.Same) {
 			var fields entries
 			fields.add(form.field("current"), credential.Password.Reveal())
 			if err := j.enter(ctx, form, fields); err != nil && !errors.Is(err, errMoving) {
 				return seal.Secret{}, j.missing(err, "the app's question for the current password could not be answered")
 			}
+			asked = true
 			continue
 		}
 		if j.last.form("code") != nil {
@@ -135,7 +140,7 @@ func (j *job) secret(ctx context.Context, credential rotation.Credential) (seal.
 		if on == nil {
 			break
 		}
-		been = append(been, on.name())
+		been, asked = append(been, on.name()), false
 		if _, err := ask[bool](ctx, j.tab, "follow", on.Ref); err != nil && !errors.Is(err, errMoving) {
 			return seal.Secret{}, j.missing(err, "the way to the second factor did not work")
 		}

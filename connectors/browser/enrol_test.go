@@ -113,8 +113,10 @@ func TestARealAppTurnsItsSecondFactorOn(t *testing.T) {
 type desk struct {
 	shown string // what the page of the secret shows, beside the form
 	asks  bool   // for the password before it shows anything
+	late  bool   // sends that a while after the button was pressed
 	deaf  bool   // takes no code
 	took  atomic.Int64
+	sure  atomic.Int64 // how often the password was given again
 }
 
 const deskSecret = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
@@ -134,11 +136,16 @@ func (d *desk) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		page(inside + `<p><a href="/remove">Remove my two-factor authentication</a></p><section><h2>Two-factor authentication</h2><p>Off</p><form method="post" action="/begin"><button>Enable</button></form></section>`)
 	case "POST /begin":
 		if d.asks {
-			page(inside + `<form method="post" action="/sure"><label>Current password <input type="password" name="password"></label><button>Continue</button></form>`)
+			script := ""
+			if d.late {
+				script = `<script>document.forms[0].addEventListener('submit', (e) => { e.preventDefault(); setTimeout(() => e.target.submit(), 1000) })</script>`
+			}
+			page(inside + `<form method="post" action="/sure"><label>Current password <input type="password" name="password"></label><button>Continue</button></form>` + script)
 			return
 		}
 		page(inside + d.shown + code)
 	case "POST /sure":
+		d.sure.Add(1)
 		page(inside + d.shown + code)
 	case "POST /on":
 		valid := totp.Validate(r.FormValue("otp"), deskSecret)
@@ -170,6 +177,7 @@ func TestEnrol(t *testing.T) {
 		"text in groups":               {&desk{shown: `<p>Enter <b>jbsw y3dp ehpk 3pxp jbsw y3dp ehpk 3pxp</b></p>`}, rotation.Applied, 1},
 		"a field that cannot be typed": {&desk{shown: `<input readonly value="` + deskSecret + `">`}, rotation.Applied, 1},
 		"after the password again":     {&desk{shown: picture(address), asks: true}, rotation.Applied, 1},
+		"after the password, late":     {&desk{shown: picture(address), asks: true, late: true}, rotation.Applied, 1},
 		"an app that takes no code":    {&desk{shown: picture(address), deaf: true}, rotation.Refused, 1},
 		"two secrets":                  {&desk{shown: picture(address) + `<a href="otpauth://totp/x?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ">Open</a>`}, rotation.FormNotFound, 0},
 		"a picture of something else":  {&desk{shown: picture("https://example.com/app")}, rotation.FormNotFound, 0},
@@ -178,7 +186,10 @@ func TestEnrol(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(tell.app)
 			t.Cleanup(server.Close)
-			target := rotation.Target{AppName: "Desk", Domains: []string{"127.0.0.1"}, SignInURL: server.URL + "/", Settings: []byte(`{"timeout_seconds": 5}`)}
+			target := rotation.Target{AppName: "Desk", Domains: []string{"127.0.0.1"}, SignInURL: server.URL + "/"}
+			if tell.want == rotation.FormNotFound {
+				target.Settings = []byte(`{"timeout_seconds": 5}`) // what never comes is waited for
+			}
 			calls := 0
 			report := b.Enrol(short(t), target, credential("quay", first), func(_ context.Context, secret seal.Secret) (seal.Secret, error) {
 				calls++
@@ -190,6 +201,9 @@ func TestEnrol(t *testing.T) {
 			})
 			if report.Outcome != tell.want || calls != tell.calls {
 				t.Errorf("%s after %d calls: %s", report.Outcome, calls, report.Detail)
+			}
+			if sure := tell.app.sure.Load(); sure > 1 {
+				t.Errorf("the password was given %d times", sure)
 			}
 			if on := tell.app.took.Load() > 0; on != (tell.want == rotation.Applied) {
 				t.Errorf("the second factor is on: %v", on)
