@@ -27,6 +27,7 @@ import (
 	"postern/deploy/local/broker"
 	"postern/deploy/local/demo"
 	"postern/deploy/local/postgresql"
+	"postern/deploy/local/process"
 	"postern/deploy/local/receiver"
 	"postern/deploy/local/sampleapp"
 	"postern/gateway/api"
@@ -206,12 +207,11 @@ func (w *world) siteAt(port int, handler http.Handler) {
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := process.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port
+	return port
 }
 
 // serve starts postern and waits until it is ready.

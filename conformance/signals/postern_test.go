@@ -6,9 +6,9 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -31,6 +31,7 @@ import (
 	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
 	"postern/core/seal"
+	"postern/deploy/local/process"
 	"postern/gateway"
 )
 
@@ -144,12 +145,11 @@ func (h *house) work(t *testing.T, config gateway.Config) {
 			t.Error(err)
 		}
 	})
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := process.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	h.listen = free.Addr().String()
-	_ = free.Close()
+	h.listen = fmt.Sprintf("127.0.0.1:%d", port)
 	proxy := httptest.NewServer(h.through(httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: h.listen}), &h.polled))
 	t.Cleanup(proxy.Close)
 	h.public = proxy.URL

@@ -3,6 +3,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -105,12 +106,19 @@ func (p *Process) End(signal syscall.Signal, patience time.Duration) error {
 	}
 }
 
-// FreePort finds a port of 127.0.0.1 that nobody listens on now.
+// What a system gives to whoever asks for any port begins at lastPort (Linux) or above it.
+const firstPort, lastPort = 20000, 32768
+
+// FreePort finds a port of 127.0.0.1 that nobody listens on now. It is none that the system gives out by itself:
+// such a one may be somebody else's before it is listened on, or while what listens there is started again.
 func FreePort() (int, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
+	var listener net.Listener
+	var err error
+	for range 100 {
+		port := firstPort + rand.IntN(lastPort-firstPort)
+		if listener, err = net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			return port, listener.Close()
+		}
 	}
-	defer listener.Close()
-	return listener.Addr().(*net.TCPAddr).Port, nil
+	return 0, err
 }
