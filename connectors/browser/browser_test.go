@@ -16,6 +16,7 @@ import (
 	"postern/conformance/partstest"
 	"postern/core/rotation"
 	"postern/core/seal"
+	local "postern/deploy/local/process"
 	"postern/deploy/local/sampleapp"
 )
 
@@ -151,7 +152,6 @@ func TestVerify(t *testing.T) {
 func TestLook(t *testing.T) {
 	b := connector(t)
 	app, target := harbour(t)
-	target.Settings = []byte(`{"timeout_seconds": 2}`)
 	expect(t, b.Look(short(t), target), rotation.Found, rotation.StageSignIn)
 	app.Behave(sampleapp.Behaviour{NoSignInForm: true})
 	expect(t, b.Look(short(t), target), rotation.FormNotFound, rotation.StageNavigate)
@@ -192,7 +192,7 @@ func TestChangeCalledOff(t *testing.T) {
 func TestFailuresAreTyped(t *testing.T) {
 	b := connector(t)
 	app, target := harbour(t)
-	target.Settings = []byte(`{"timeout_seconds": 2}`)
+	impatient := func(seconds int) { target.Settings = fmt.Appendf(nil, `{"timeout_seconds": %d}`, seconds) }
 	verify := func() rotation.Report { return b.Verify(short(t), target, credential("quay", first)) }
 	changing := func() (rotation.Report, *counter) {
 		count := &counter{}
@@ -209,6 +209,10 @@ func TestFailuresAreTyped(t *testing.T) {
 		"captcha":       {sampleapp.Behaviour{Captcha: true}, rotation.Challenge, rotation.StageVerify},
 	} {
 		app.Behave(c.behaviour)
+		target.Settings = nil
+		if c.behaviour.Hang {
+			impatient(2)
+		}
 		report := verify()
 		expect(t, report, c.outcome, c.stage)
 		if report.Screenshot == nil && name != "hangs" {
@@ -216,6 +220,7 @@ func TestFailuresAreTyped(t *testing.T) {
 		}
 	}
 
+	target.Settings = nil
 	app.Behave(sampleapp.Behaviour{NoChangeForm: true})
 	report, count := changing()
 	expect(t, report, rotation.FormNotFound, rotation.StageChangeForm)
@@ -229,22 +234,26 @@ func TestFailuresAreTyped(t *testing.T) {
 		t.Errorf("refused: released %v after %d calls", report.Released, count.calls)
 	}
 	app.Behave(sampleapp.Behaviour{HangAfterChange: true})
+	impatient(8) // enough for what comes before it, on a busy machine too
 	report, count = changing()
 	expect(t, report, rotation.TimedOut, rotation.StageSubmit)
 	if !report.Released || count.calls != 1 || !app.Works("quay", second) {
 		t.Errorf("no answer: released %v after %d calls", report.Released, count.calls)
 	}
 	app.Behave(sampleapp.Behaviour{})
+	target.Settings = nil
 	report, count = changing() // the first password is the old one now
 	expect(t, report, rotation.Rejected, rotation.StageSignIn)
 	if report.Released || count.calls != 0 {
 		t.Errorf("rejected: released %v after %d calls", report.Released, count.calls)
 	}
 
-	closed := httptest.NewServer(app)
-	closed.Close()
+	closed, err := local.FreePort()
+	if err != nil {
+		t.Fatal(err)
+	}
 	down := target
-	down.SignInURL = closed.URL + "/sign-in"
+	down.SignInURL = fmt.Sprintf("http://127.0.0.1:%d/sign-in", closed)
 	expect(t, b.Verify(short(t), down, credential("quay", first)), rotation.Unreachable, rotation.StageNavigate)
 	elsewhere := target
 	elsewhere.Domains = []string{"harbour.example"}
@@ -253,7 +262,6 @@ func TestFailuresAreTyped(t *testing.T) {
 	faulty.Settings = []byte(`{"sing_in": {}}`)
 	expect(t, b.Verify(short(t), faulty, credential("quay", first)), rotation.FormNotFound, rotation.StageNavigate)
 	long, count := target, &counter{}
-	long.Settings = nil
 	if err := app.SetPassword("quay", first); err != nil {
 		t.Fatal(err)
 	}
@@ -279,6 +287,9 @@ func TestTheCallersEndIsKept(t *testing.T) {
 	b := connector(t)
 	app, target := harbour(t)
 	app.Behave(sampleapp.Behaviour{Hang: true})
+	if err := b.Prepare(short(t)); err != nil { // the end is to come while the app is asked
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	expect(t, b.Verify(ctx, target, credential("quay", first)), rotation.TimedOut, rotation.StageNavigate)

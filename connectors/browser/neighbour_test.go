@@ -17,10 +17,12 @@ func TestAHangingChangeHoldsUpNobodyElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	app.Behave(sampleapp.Behaviour{HangAfterChange: true})
-	waiting, giveUp := context.WithCancel(short(t))
+	patient := target
+	patient.Settings = []byte(`{"timeout_seconds": 300}`) // it waits longer than the neighbours take
+	waiting, giveUp := context.WithCancel(t.Context())
 	done := make(chan rotation.Report)
 	go func() {
-		done <- b.Change(waiting, target, credential("quay", first), seal.NewSecret(second), new(counter).release)
+		done <- b.Change(waiting, patient, credential("quay", first), seal.NewSecret(second), new(counter).release)
 	}()
 	until(t, "the app has the change", func() bool { return app.Works("quay", second) })
 	for range 2 {
