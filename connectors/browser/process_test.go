@@ -177,6 +177,7 @@ func TestTheBrowserDiesWithUs(t *testing.T) {
 	_, err := Find("")
 	partstest.Need(t, "browser", err)
 	_, target := harbour(t)
+	t.Setenv("TMPDIR", t.TempDir()) // another process that starts a browser would sweep the profile first
 	child := exec.Command(os.Args[0], "-test.run=TestTheBrowserDiesWithUs$")
 	child.Env = append(os.Environ(), "POSTERN_BROWSER_CHILD="+strings.TrimSuffix(target.SignInURL, "/sign-in"))
 	output, err := child.StdoutPipe()
