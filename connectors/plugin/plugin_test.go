@@ -221,6 +221,14 @@ func given(password string) rotation.Credential {
 	return rotation.Credential{Username: "quay", Password: seal.NewSecret(password)}
 }
 
+// patience is how long a program is waited for: long enough for a busy machine, but where it hangs the end is what is waited for.
+func patience(behaviour string) time.Duration {
+	if strings.HasPrefix(behaviour, "hangs") {
+		return 5 * time.Second
+	}
+	return time.Minute
+}
+
 // Whatever a program does with a change ends in an outcome that loses no password: one that may have left is told as
 // such, and one that certainly did not as not sent.
 func TestAProgramThatMisbehavesInAChange(t *testing.T) {
@@ -247,9 +255,9 @@ func TestAProgramThatMisbehavesInAChange(t *testing.T) {
 		t.Run(behaviour, func(t *testing.T) {
 			t.Parallel()
 			connector := open(t, rebel(t, behaviour)).(rotation.Changer)
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience(behaviour))
 			defer cancel()
-			asked, began := 0, time.Now()
+			asked := 0
 			report := connector.Change(ctx, somewhere, given(first), seal.NewSecret(second), func(context.Context) error {
 				asked++
 				if want.held {
@@ -257,7 +265,7 @@ func TestAProgramThatMisbehavesInAChange(t *testing.T) {
 				}
 				return nil
 			})
-			if report.Outcome != want.outcome || report.Released != want.released || asked != want.asked || time.Since(began) > 8*time.Second {
+			if report.Outcome != want.outcome || report.Released != want.released || asked != want.asked {
 				t.Errorf("%s, released %t, asked %d times: %s", report.Outcome, report.Released, asked, report.Detail)
 			}
 			if report.Released && report.Stage != rotation.StageSubmit || report.Detail == "" || report.Finished.Before(report.Started) {
@@ -283,7 +291,7 @@ func TestAProgramThatMisbehavesInASignIn(t *testing.T) {
 		t.Run(behaviour, func(t *testing.T) {
 			t.Parallel()
 			connector := open(t, rebel(t, behaviour))
-			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience(behaviour))
 			defer cancel()
 			if report := connector.Verify(ctx, somewhere, given(first)); report.Outcome != want || report.Released {
 				t.Errorf("%s, released %t: %s", report.Outcome, report.Released, report.Detail)
