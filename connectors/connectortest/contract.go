@@ -156,9 +156,7 @@ func (a App) givenUp(t *testing.T) {
 }
 
 func (a App) nobody(t *testing.T) {
-	listener := listen(t)
-	_ = listener.Close()
-	outcome(t, a.Connector.Verify(t.Context(), a.At(listener.Addr().String()), a.Account(t)), rotation.Unreachable)
+	outcome(t, a.Connector.Verify(t.Context(), a.At("127.0.0.1:1"), a.Account(t)), rotation.Unreachable)
 }
 
 // hangs is an app that lets one connect and says nothing.
