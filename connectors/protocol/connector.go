@@ -34,10 +34,7 @@ func (e Endpoint) Address(port string) string {
 }
 
 // Loopback reports whether the endpoint is on this machine: only there may a password go without TLS.
-func (e Endpoint) Loopback() bool {
-	address := net.ParseIP(e.URL.Hostname())
-	return e.URL.Hostname() == "localhost" || address != nil && address.IsLoopback()
-}
+func (e Endpoint) Loopback() bool { return core.Loopback(e.URL.Hostname()) }
 
 // Protocol signs in at one kind of app.
 type Protocol interface {
