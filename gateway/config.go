@@ -219,13 +219,8 @@ func CheckPublicURL(text string) error {
 		strings.Trim(parsed.Path, "/") != "" || parsed.RawQuery != "" || parsed.Fragment != "" {
 		return core.Invalid("public-url", "the address IdPs reach is needed, without path, for example https://postern.example.com")
 	}
-	if parsed.Scheme == "http" && !loopback(parsed.Hostname()) {
+	if parsed.Scheme == "http" && !core.Loopback(parsed.Hostname()) {
 		return core.Invalid("public-url", "https is needed: sessions and tokens must not travel in clear")
 	}
 	return nil
-}
-
-func loopback(host string) bool {
-	address := net.ParseIP(host)
-	return host == "localhost" || (address != nil && address.IsLoopback())
 }

@@ -44,7 +44,7 @@ func (c Config) mail(fault func(string, string, ...any)) {
 // onLoopback reports whether a public address is this machine alone.
 func onLoopback(address string) bool {
 	parsed, err := url.Parse(address)
-	return err == nil && (address == "" || loopback(parsed.Hostname()))
+	return err == nil && (address == "" || core.Loopback(parsed.Hostname()))
 }
 
 // post wires what sends mails, and what is sent by mail.

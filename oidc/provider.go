@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"reflect"
 	"strings"
@@ -191,9 +190,5 @@ func (d document) fault(issuer string) string {
 // onThisMachine reports whether an address is loopback's, where development and tests have their IdPs.
 func onThisMachine(address string) bool {
 	parsed, err := url.Parse(address)
-	if err != nil {
-		return false
-	}
-	host, err := netip.ParseAddr(parsed.Hostname())
-	return parsed.Hostname() == "localhost" || err == nil && host.IsLoopback()
+	return err == nil && core.Loopback(parsed.Hostname())
 }

@@ -52,7 +52,10 @@ func (a *attempt) run(ctx context.Context, task *connectorpb.Task) rotation.Repo
 	if err := ctx.Err(); err != nil {
 		return end(a.broken(err))
 	}
-	process, err := a.program.acquire()
+	process, err := a.program.acquire(ctx)
+	if ctx.Err() != nil && process == nil {
+		return end(a.broken(ctx.Err()))
+	}
 	if err != nil {
 		// As if the app were down: nothing is wrong with the account, and it may start next time.
 		return end(rotation.Unreachable, sentence(core.AsError(err).Message))

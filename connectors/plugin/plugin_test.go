@@ -143,6 +143,11 @@ func TestMain(m *testing.M) {
 	case "false handshake":
 		fmt.Println("1|1|tcp|127.0.0.1:1|grpc")
 		select {}
+	case "starts once":
+		if os.Mkdir(os.Getenv("STARTED"), 0o700) != nil {
+			select {}
+		}
+		plugin.Serve(rebellion("dies"))
 	case "verifies":
 		plugin.Serve(struct{ rotation.Connector }{rebellion(behaviour)})
 	default:
@@ -175,6 +180,12 @@ func (r rebellion) Verify(ctx context.Context, _ rotation.Target, credential rot
 			Agent: credential.Password.Reveal(), Hosts: append(make([]string, 1000), credential.Password.Reveal()), Model: []byte(`"` + credential.Password.Reveal() + `"`),
 			Screenshot: []byte(credential.Password.Reveal()), Rules: credential.Password.Reveal(),
 		}
+	case "floods, hangs with a code":
+		if credential.Code != nil {
+			_, _ = credential.Code(ctx)
+			select {}
+		}
+		return rotation.Report{Outcome: rotation.Accepted, Screenshot: make([]byte, 64<<20)}
 	case "floods":
 		return rotation.Report{Outcome: rotation.Accepted, Screenshot: make([]byte, 64<<20)}
 	}
@@ -381,5 +392,47 @@ func TestCapabilitiesAreTheProgramsOwn(t *testing.T) {
 	}
 	if _, changes := open(t, rebel(t, "obeys")).(rotation.Changer); !changes {
 		t.Error("it changes none")
+	}
+}
+
+// Who waits for a program to start again gives up when their time is over.
+func TestAProgramThatDoesNotStartAgain(t *testing.T) {
+	connector := open(t, rebel(t, "starts once", "STARTED="+filepath.Join(t.TempDir(), "started")))
+	if report := connector.Verify(t.Context(), somewhere, given(first)); report.Outcome != rotation.Unknown {
+		t.Errorf("%s: %s", report.Outcome, report.Detail)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if report := connector.Verify(ctx, somewhere, given(first)); report.Outcome != rotation.TimedOut {
+		t.Errorf("%s: %s", report.Outcome, report.Detail)
+	}
+}
+
+// A program that broke off one attempt while another ran ends too when the connector is closed.
+func TestCloseEndsWhatWasReplaced(t *testing.T) {
+	connector := open(t, rebel(t, "floods, hangs with a code"))
+	hangs, ended := make(chan struct{}), make(chan rotation.Report, 1)
+	go func() {
+		slow := given(first)
+		slow.Code = func(context.Context) (seal.Secret, error) {
+			close(hangs)
+			return seal.NewSecret("123456"), nil
+		}
+		ended <- connector.Verify(context.WithoutCancel(t.Context()), somewhere, slow)
+	}()
+	<-hangs
+	if report := connector.Verify(t.Context(), somewhere, given(first)); report.Outcome != rotation.Unknown {
+		t.Errorf("%s: %s", report.Outcome, report.Detail)
+	}
+	if err := connector.(interface{ Close() error }).Close(); err != nil {
+		t.Error(err)
+	}
+	select {
+	case report := <-ended:
+		if report.Outcome != rotation.Unknown {
+			t.Errorf("%s: %s", report.Outcome, report.Detail)
+		}
+	case <-time.After(30 * time.Second):
+		t.Error("the program goes on")
 	}
 }

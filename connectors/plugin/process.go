@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,10 +38,18 @@ type process struct {
 type program struct {
 	options Options
 
-	mutex   sync.Mutex
-	current *process
-	closed  bool
-	ending  sync.WaitGroup
+	mutex    sync.Mutex
+	current  *process
+	starting *starting
+	leaving  []*process // out of use, with attempts that still run
+	closed   bool
+	ending   sync.WaitGroup
+}
+
+// starting is a process on its way; err is there once done is closed.
+type starting struct {
+	done chan struct{}
+	err  error
 }
 
 // passed are the variables of the environment a program gets. No other: the gateway's holds its keys.
@@ -87,26 +96,60 @@ func (p *program) start() (*process, error) {
 	return &process{client: client, stub: stub}, nil
 }
 
-// acquire gives the process for an attempt; release gives it back.
-func (p *program) acquire() (*process, error) {
+// acquire gives the process for an attempt, which waits for it as long as ctx lets it; release gives it back.
+func (p *program) acquire(ctx context.Context) (*process, error) {
+	for {
+		one, coming, err := p.take()
+		if err != nil || one != nil {
+			return one, err
+		}
+		select {
+		case <-coming.done:
+			if coming.err != nil {
+				return nil, coming.err
+			}
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// take gives the process if there is one, and else what is on its way.
+func (p *program) take() (*process, *starting, error) {
 	p.mutex.Lock()
 	defer p.mutex.Unlock()
 	if p.closed {
-		return nil, core.Unavailable(time.Minute, "the connector %s has been closed", p.options.Name)
+		return nil, nil, core.Unavailable(time.Minute, "the connector %s has been closed", p.options.Name)
 	}
 	if p.current != nil && p.current.client.Exited() {
 		p.retire(p.current)
 	}
-	if p.current == nil {
-		started, err := p.start()
-		if err != nil {
-			return nil, err
-		}
+	if p.current != nil {
+		p.current.uses++
+		return p.current, nil, nil
+	}
+	if p.starting == nil {
+		p.starting = &starting{done: make(chan struct{})}
+		p.ending.Go(func() { p.arrive(p.start()) })
+	}
+	return nil, p.starting, nil
+}
+
+// arrive puts a process into use that has started, or not.
+func (p *program) arrive(started *process, err error) {
+	p.mutex.Lock()
+	defer p.mutex.Unlock()
+	coming := p.starting
+	p.starting, coming.err = nil, err
+	switch {
+	case err != nil:
+	case p.closed:
+		p.end(started)
+	default:
 		p.current = started
 		p.options.Log.Info("connector's program started", "connector", p.options.Name)
 	}
-	p.current.uses++
-	return p.current, nil
+	close(coming.done)
 }
 
 // release gives a process back. One that broke off serves no other attempt.
@@ -117,7 +160,8 @@ func (p *program) release(one *process, broken bool) {
 	if broken && !one.worn {
 		p.options.Log.Warn("connector's program broke off", "connector", p.options.Name)
 		p.retire(one)
-	} else if one.worn && one.uses == 0 && !p.closed {
+	} else if at := slices.Index(p.leaving, one); at >= 0 && one.uses == 0 {
+		p.leaving = slices.Delete(p.leaving, at, at+1)
 		p.end(one)
 	}
 }
@@ -130,6 +174,8 @@ func (p *program) retire(one *process) {
 	}
 	if one.uses == 0 {
 		p.end(one)
+	} else {
+		p.leaving = append(p.leaving, one)
 	}
 }
 
@@ -143,13 +189,17 @@ func (p *program) close() {
 		p.current, one.worn = nil, true
 		p.end(one)
 	}
+	for _, one := range p.leaving {
+		p.end(one)
+	}
+	p.leaving = nil
 	p.mutex.Unlock()
 	p.ending.Wait()
 }
 
 // describe asks the program what it can do.
 func (p *program) describe(ctx context.Context) (*connectorpb.Description, error) {
-	one, err := p.acquire()
+	one, err := p.acquire(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package postgresql
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/pbkdf2"
@@ -34,11 +35,12 @@ type database struct{}
 func (database) SignIn(ctx context.Context, endpoint protocol.Endpoint, _ []byte, credential rotation.Credential) (protocol.Session, error) {
 	address := *endpoint.URL
 	values := address.Query()
-	mode := values.Get("sslmode")
-	if mode == "" {
-		mode = "verify-full"
-	}
-	if mode == "disable" && !endpoint.Loopback() {
+	mode := cmp.Or(values.Get("sslmode"), "verify-full")
+	switch {
+	case mode != "verify-full" && mode != "disable":
+		// allow and prefer go on without TLS if somebody in between says so, and require asks nobody who they are.
+		return nil, &protocol.Failure{Outcome: rotation.Unreachable, Detail: "The sslmode of the app's address is verify-full, or disable on this machine: any other sends a password to whoever answers."}
+	case mode == "disable" && !endpoint.Loopback():
 		return nil, &protocol.Failure{Outcome: rotation.Unreachable, Detail: "A password is not sent over the network without TLS: take sslmode=disable out of the app's address."}
 	}
 	for name := range values {

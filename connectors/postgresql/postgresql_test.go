@@ -3,6 +3,7 @@ package postgresql_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"sync/atomic"
@@ -84,5 +85,54 @@ func TestNoPasswordLeavesWithoutTLS(t *testing.T) {
 	target.SignInURL = "postgres://db.example.com/postgres?sslmode=require&options=-csearch_path%3Dx"
 	if report = postgresql.New(false).Verify(t.Context(), target, rotation.Credential{}); report.Outcome != rotation.Unreachable || len(report.Hosts) > 0 {
 		t.Errorf("%+v", report)
+	}
+}
+
+// A server that has no TLS and asks for the password itself, or somebody in between who says so.
+func TestNoPasswordLeavesForAnybodyWhoAnswers(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	var heard atomic.Pointer[string]
+	go func() {
+		for {
+			connection, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer connection.Close()
+				buffer := make([]byte, 1024)
+				for {
+					n, err := connection.Read(buffer)
+					if err != nil {
+						return
+					}
+					said := string(buffer[:n])
+					answer := []byte{'R', 0, 0, 0, 8, 0, 0, 0, 3} // AuthenticationCleartextPassword
+					switch {
+					case strings.Contains(said, "canary"):
+						heard.Store(&said)
+					case n == 8: // SSLRequest
+						answer = []byte{'N'}
+					}
+					if _, err := connection.Write(answer); err != nil {
+						return
+					}
+				}
+			}()
+		}
+	}()
+	for _, mode := range []string{"allow", "prefer", "require", "verify-ca", "nonsense"} {
+		target := rotation.Target{Domains: []string{"127.0.0.1"}, AllowPrivate: true, SignInURL: "postgres://" + listener.Addr().String() + "/postgres?sslmode=" + mode}
+		report := postgresql.New(false).Verify(t.Context(), target, rotation.Credential{Username: "shared", Password: seal.NewSecret("canary")})
+		if report.Outcome != rotation.Unreachable || !strings.Contains(report.Detail, "verify-full") || len(report.Hosts) > 0 {
+			t.Errorf("%s: %+v", mode, report)
+		}
+	}
+	if said := heard.Load(); said != nil {
+		t.Errorf("the password left: %q", *said)
 	}
 }

@@ -34,10 +34,7 @@ func (e Endpoint) Address(port string) string {
 }
 
 // Loopback reports whether the endpoint is on this machine: only there may a password go without TLS.
-func (e Endpoint) Loopback() bool {
-	address := net.ParseIP(e.URL.Hostname())
-	return e.URL.Hostname() == "localhost" || address != nil && address.IsLoopback()
-}
+func (e Endpoint) Loopback() bool { return core.Loopback(e.URL.Hostname()) }
 
 // Protocol signs in at one kind of app.
 type Protocol interface {
@@ -248,9 +245,35 @@ func (a *attempt) endpoint() (Endpoint, error) {
 		if !slices.Contains(a.hosts, address) {
 			a.hosts = append(a.hosts, address)
 		}
-		return dialer.DialContext(ctx, network, address)
+		connection, err := dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return &bounded{Conn: connection, left: maxSaid}, nil
 	}
 	return Endpoint{URL: address, Dial: dial}, nil
+}
+
+// maxSaid is how much an app may say on one connection. Nothing it is asked takes a part of that.
+const maxSaid = 8 << 20
+
+var errTalks = errors.New("protocol: the app talks without end")
+
+// bounded is a connection at which no app can say so much that it fills the memory: libraries keep an answer until it is
+// whole, and some believe what it says of its own length.
+type bounded struct {
+	net.Conn
+	left int
+}
+
+// Read implements net.Conn.
+func (b *bounded) Read(into []byte) (int, error) {
+	if b.left == 0 {
+		return 0, errTalks
+	}
+	n, err := b.Conn.Read(into[:min(len(into), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // reachable reports whether an address is one of the app's domains: a domain without a port is every port.

@@ -164,7 +164,7 @@ func (s *Sender) client(connected func(net.Conn)) (*gomail.Client, error) {
 	switch {
 	case port == implicitPort:
 		options = append(options, gomail.WithSSL())
-	case s.AllowPrivate && local(host):
+	case s.AllowPrivate && core.Loopback(host):
 		options = append(options, gomail.WithTLSPolicy(gomail.TLSOpportunistic))
 	default:
 		options = append(options, gomail.WithTLSPolicy(gomail.TLSMandatory))
@@ -173,12 +173,6 @@ func (s *Sender) client(connected func(net.Conn)) (*gomail.Client, error) {
 		options = append(options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover), gomail.WithUsername(s.User), gomail.WithPassword(s.Password.Reveal()))
 	}
 	return gomail.NewClient(host, options...)
-}
-
-// local reports whether a host is this very machine.
-func local(host string) bool {
-	address := net.ParseIP(host)
-	return host == "localhost" || address != nil && address.IsLoopback()
 }
 
 // classify tells what is refused for good, which is said of the mail or whom it is for, from what may pass.

@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -73,30 +72,79 @@ func tooMany() error {
 // readJSON reads a whole document.
 func readJSON(text []byte, into any) error {
 	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")), into); err != nil {
-		return core.Invalid("file", "this is not the JSON of such an export")
+		return noExport()
 	}
+	return nil
+}
+
+func noExport() error { return core.Invalid("file", "this is not the JSON of such an export") }
+
+// maxParts is how much of one kind an entry may hold.
+const maxParts = 1000
+
+// each goes through a list one by one, so that none costs much more than its text: a list of a few bytes each would fill
+// any memory otherwise. A list that is missing has nothing in it.
+func each(list json.RawMessage, most int, do func(one json.RawMessage) error) error {
+	if len(list) == 0 || string(list) == "null" {
+		return nil
+	}
+	decoder := json.NewDecoder(bytes.NewReader(list))
+	if begins, err := decoder.Token(); err != nil || begins != json.Delim('[') {
+		return errNoList
+	}
+	for number := 0; decoder.More(); number++ {
+		if number == most {
+			return errLong
+		}
+		var one json.RawMessage
+		if err := decoder.Decode(&one); err != nil {
+			return errNoList
+		}
+		if err := do(one); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var (
+	errNoList = errors.New("importing: this is no list")
+	errLong   = errors.New("importing: this list is too long")
+)
+
+// notUnderstood is what is told of an entry that is there and cannot be read.
+const notUnderstood = "it cannot be understood"
+
+// something is a value of which only this is of interest, whether it holds anything.
+type something bool
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (s *something) UnmarshalJSON(text []byte) error {
+	text = bytes.TrimSpace(text)
+	if len(text) > 1 && (text[0] == '[' || text[0] == '{') {
+		text = bytes.TrimSpace(text[1 : len(text)-1])
+	}
+	*s = len(text) > 0 && string(text) != "null"
 	return nil
 }
 
 type bitwardenFile struct {
 	Encrypted         bool            `json:"encrypted"`
 	PasswordProtected bool            `json:"passwordProtected"`
-	Items             []bitwardenItem `json:"items"`
+	Items             json.RawMessage `json:"items"`
 }
 
 type bitwardenItem struct {
-	Type   int               `json:"type"`
-	Name   string            `json:"name"`
-	Notes  string            `json:"notes"`
-	Fields []json.RawMessage `json:"fields"`
+	Type   int       `json:"type"`
+	Name   string    `json:"name"`
+	Notes  string    `json:"notes"`
+	Fields something `json:"fields"`
 	Login  *struct {
-		URIs []struct {
-			URI string `json:"uri"`
-		} `json:"uris"`
-		Username string            `json:"username"`
-		Password string            `json:"password"`
-		TOTP     string            `json:"totp"`
-		Passkeys []json.RawMessage `json:"fido2Credentials"`
+		URIs     json.RawMessage `json:"uris"`
+		Username string          `json:"username"`
+		Password string          `json:"password"`
+		TOTP     string          `json:"totp"`
+		Passkeys something       `json:"fido2Credentials"`
 	} `json:"login"`
 }
 
@@ -109,40 +157,58 @@ func readBitwarden(file []byte) ([]Entry, error) {
 	if read.Encrypted || read.PasswordProtected {
 		return nil, core.Invalid("file", encryptedHint).WithCode("encrypted_export")
 	}
-	if len(read.Items) > MaxEntries {
-		return nil, tooMany()
-	}
 	var entries []Entry
-	for _, item := range read.Items {
-		entry := Entry{Title: item.Name}
-		entry.add("notes", item.Notes != "")
-		entry.add("fields", len(item.Fields) > 0)
-		if item.Type != 1 || item.Login == nil {
-			entry.Skip = "it is no login"
-			entries = append(entries, entry)
-			continue
+	err := each(read.Items, MaxEntries, func(one json.RawMessage) error {
+		var item bitwardenItem
+		if err := readJSON(one, &item); err != nil {
+			return err
 		}
-		entry.Username, entry.Password = item.Login.Username, seal.NewSecret(item.Login.Password)
-		entry.TOTP = seal.NewSecret(item.Login.TOTP)
-		entry.add("passkeys", len(item.Login.Passkeys) > 0)
-		for _, one := range item.Login.URIs {
-			if _, is := siteOf(one.URI); is && entry.Address.IsZero() {
-				entry.Address = seal.NewSecret(one.URI)
-				continue
-			}
-			entry.add("more_sites", one.URI != "")
-		}
-		entries = append(entries, entry)
-	}
-	return entries, nil
+		entries = append(entries, item.entry())
+		return nil
+	})
+	return entries, listFault(err)
 }
 
-type onePasswordFile struct {
-	Accounts []struct {
-		Vaults []struct {
-			Items []json.RawMessage `json:"items"`
-		} `json:"vaults"`
-	} `json:"accounts"`
+// listFault says what is wrong with the list of all entries.
+func listFault(err error) error {
+	switch {
+	case errors.Is(err, errLong):
+		return tooMany()
+	case errors.Is(err, errNoList):
+		return noExport()
+	}
+	return err
+}
+
+func (i bitwardenItem) entry() Entry {
+	entry := Entry{Title: i.Name}
+	entry.add("notes", i.Notes != "")
+	entry.add("fields", bool(i.Fields))
+	if i.Type != 1 || i.Login == nil {
+		entry.Skip = "it is no login"
+		return entry
+	}
+	entry.Username, entry.Password = i.Login.Username, seal.NewSecret(i.Login.Password)
+	entry.TOTP = seal.NewSecret(i.Login.TOTP)
+	entry.add("passkeys", bool(i.Login.Passkeys))
+	err := each(i.Login.URIs, maxParts, func(one json.RawMessage) error {
+		var address struct {
+			URI string `json:"uri"`
+		}
+		if err := readJSON(one, &address); err != nil {
+			return err
+		}
+		if _, is := siteOf(address.URI); is && entry.Address.IsZero() {
+			entry.Address = seal.NewSecret(address.URI)
+			return nil
+		}
+		entry.add("more_sites", address.URI != "")
+		return nil
+	})
+	if err != nil {
+		entry.Skip = notUnderstood
+	}
+	return entry
 }
 
 type onePasswordItem struct {
@@ -150,25 +216,16 @@ type onePasswordItem struct {
 	State    string           `json:"state"`
 	Category string           `json:"categoryUuid"`
 	Overview struct {
-		Title string `json:"title"`
-		URL   string `json:"url"`
-		URLs  []struct {
-			URL string `json:"url"`
-		} `json:"urls"`
+		Title string          `json:"title"`
+		URL   string          `json:"url"`
+		URLs  json.RawMessage `json:"urls"`
 	} `json:"overview"`
 	Details struct {
-		Login []struct {
-			Value       string `json:"value"`
-			Designation string `json:"designation"`
-		} `json:"loginFields"`
-		Notes    string `json:"notesPlain"`
-		Password string `json:"password"`
-		Document any    `json:"documentAttributes"`
-		Sections []struct {
-			Fields []struct {
-				Value map[string]any `json:"value"`
-			} `json:"fields"`
-		} `json:"sections"`
+		Login    json.RawMessage `json:"loginFields"`
+		Notes    string          `json:"notesPlain"`
+		Password string          `json:"password"`
+		Document something       `json:"documentAttributes"`
+		Sections json.RawMessage `json:"sections"`
 	} `json:"details"`
 }
 
@@ -203,30 +260,46 @@ func readOnePassword(file []byte) ([]Entry, error) {
 	if text == nil {
 		return nil, core.Invalid("file", "this is no 1pux file: it holds no %s", exportData)
 	}
-	var read onePasswordFile
+	var read struct {
+		Accounts json.RawMessage `json:"accounts"`
+	}
 	if err := readJSON(text, &read); err != nil {
 		return nil, err
 	}
 	var entries []Entry
-	for _, account := range read.Accounts {
-		for _, vault := range account.Vaults {
-			for _, raw := range vault.Items {
-				if len(entries) == MaxEntries {
-					return nil, tooMany()
-				}
-				var item onePasswordItem
-				if err := readJSON(raw, &item); err != nil {
-					entries = append(entries, Entry{Skip: "it cannot be understood"})
-					continue
-				}
-				if item.Item != nil {
-					item = *item.Item
-				}
-				entries = append(entries, item.entry())
-			}
+	add := func(raw json.RawMessage) error {
+		if len(entries) == MaxEntries {
+			return errLong
 		}
+		var item onePasswordItem
+		if readJSON(raw, &item) != nil {
+			entries = append(entries, Entry{Skip: notUnderstood})
+			return nil
+		}
+		if item.Item != nil {
+			item = *item.Item
+		}
+		entries = append(entries, item.entry())
+		return nil
 	}
-	return entries, nil
+	err = each(read.Accounts, maxParts, func(account json.RawMessage) error {
+		var in struct {
+			Vaults json.RawMessage `json:"vaults"`
+		}
+		if err := readJSON(account, &in); err != nil {
+			return err
+		}
+		return each(in.Vaults, maxParts, func(vault json.RawMessage) error {
+			var in struct {
+				Items json.RawMessage `json:"items"`
+			}
+			if err := readJSON(vault, &in); err != nil {
+				return err
+			}
+			return each(in.Items, MaxEntries, add)
+		})
+	})
+	return entries, listFault(err)
 }
 
 // unpack reads a member of a zip, and stops where it is larger than it may be, whatever it says of itself.
@@ -255,18 +328,8 @@ func unpack(member *zip.File) ([]byte, error) {
 func (i onePasswordItem) entry() Entry {
 	entry := Entry{Title: i.Overview.Title}
 	entry.add("notes", i.Details.Notes != "")
-	entry.add("files", i.Details.Document != nil)
-	for _, section := range i.Details.Sections {
-		for _, field := range section.Fields {
-			_, totp := field.Value["totp"]
-			_, file := field.Value["file"]
-			if totp && entry.TOTP.IsZero() {
-				entry.TOTP = seal.NewSecret(fmt.Sprint(field.Value["totp"]))
-			}
-			entry.add("files", file)
-			entry.add("fields", !totp && !file && len(field.Value) > 0)
-		}
-	}
+	entry.add("files", bool(i.Details.Document))
+	understood := i.sections(&entry) == nil
 	switch {
 	case i.Category != onePasswordLogin && i.Category != onePasswordPassword:
 		entry.Skip = "it is no login"
@@ -276,7 +339,55 @@ func (i onePasswordItem) entry() Entry {
 		return entry
 	}
 	entry.Password = seal.NewSecret(i.Details.Password)
-	for _, field := range i.Details.Login {
+	if i.login(&entry) != nil || i.addresses(&entry) != nil || !understood {
+		entry.Skip = notUnderstood
+	}
+	return entry
+}
+
+// sections are what an item holds besides its login: one-time codes among them.
+func (i onePasswordItem) sections(entry *Entry) error {
+	return each(i.Details.Sections, maxParts, func(one json.RawMessage) error {
+		var section struct {
+			Fields json.RawMessage `json:"fields"`
+		}
+		if err := readJSON(one, &section); err != nil {
+			return err
+		}
+		return each(section.Fields, maxParts, func(one json.RawMessage) error {
+			var field struct {
+				Value json.RawMessage `json:"value"`
+			}
+			var held something
+			var value struct {
+				TOTP json.RawMessage `json:"totp"`
+				File json.RawMessage `json:"file"`
+			}
+			if err := readJSON(one, &field); err != nil || len(field.Value) == 0 {
+				return err
+			}
+			if err := errors.Join(readJSON(field.Value, &held), readJSON(field.Value, &value)); err != nil {
+				return err
+			}
+			if totp := ""; entry.TOTP.IsZero() && json.Unmarshal(value.TOTP, &totp) == nil {
+				entry.TOTP = seal.NewSecret(totp)
+			}
+			entry.add("files", value.File != nil)
+			entry.add("fields", value.TOTP == nil && value.File == nil && bool(held))
+			return nil
+		})
+	})
+}
+
+func (i onePasswordItem) login(entry *Entry) error {
+	return each(i.Details.Login, maxParts, func(one json.RawMessage) error {
+		var field struct {
+			Value       string `json:"value"`
+			Designation string `json:"designation"`
+		}
+		if err := readJSON(one, &field); err != nil {
+			return err
+		}
 		switch field.Designation {
 		case "username":
 			entry.Username = field.Value
@@ -285,17 +396,25 @@ func (i onePasswordItem) entry() Entry {
 		default:
 			entry.add("fields", field.Value != "")
 		}
-	}
-	addresses := []string{i.Overview.URL}
-	for _, one := range i.Overview.URLs {
-		addresses = append(addresses, one.URL)
-	}
-	for _, address := range addresses {
+		return nil
+	})
+}
+
+func (i onePasswordItem) addresses(entry *Entry) error {
+	add := func(address string) {
 		if _, is := siteOf(address); is && entry.Address.IsZero() {
 			entry.Address = seal.NewSecret(address)
-			continue
+			return
 		}
 		entry.add("more_sites", address != "" && address != entry.Address.Reveal())
 	}
-	return entry
+	add(i.Overview.URL)
+	return each(i.Overview.URLs, maxParts, func(one json.RawMessage) error {
+		var address struct {
+			URL string `json:"url"`
+		}
+		err := readJSON(one, &address)
+		add(address.URL)
+		return err
+	})
 }

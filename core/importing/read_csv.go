@@ -38,8 +38,12 @@ func readCSV(format Format, file []byte) ([]Entry, error) {
 	if err != nil {
 		return nil, err
 	}
+	comma := separator(text)
+	if wide(text, byte(comma)) {
+		return nil, core.Invalid("file", "a line has more than %d cells", maxColumns)
+	}
 	reader := csv.NewReader(bytes.NewReader(text))
-	reader.Comma, reader.FieldsPerRecord, reader.ReuseRecord = separator(text), -1, false
+	reader.Comma, reader.FieldsPerRecord, reader.ReuseRecord = comma, -1, false
 	heads, err := reader.Read()
 	if err != nil {
 		return nil, unreadable(err)
@@ -88,6 +92,29 @@ func separator(text []byte) rune {
 		}
 	}
 	return best
+}
+
+// maxColumns is how many cells a record may have.
+const maxColumns = 1000
+
+// wide reports whether a record has too many cells, which would cost many times its text to read. Where quotes stand that
+// do not belong there the reader stops before it comes to that.
+func wide(text []byte, comma byte) bool {
+	cells, quoted := 1, false
+	for _, c := range text {
+		switch {
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '\n':
+			cells = 1
+		case c == comma:
+			if cells++; cells > maxColumns {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // unreadable says where, and nothing of what.

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -186,4 +187,37 @@ func FuzzRead(f *testing.F) {
 			importing.Judged(entry)
 		}
 	})
+}
+
+// What is small in a file must not be large in memory.
+func TestReadIsBoundedInMemory(t *testing.T) {
+	many := func(one string, size int) string { return strings.Repeat(one+",", size/(len(one)+1)) + one }
+	item := func(details string) string {
+		return `{"accounts":[{"vaults":[{"items":[{"categoryUuid":"001","details":` + details + `}]}]}]}`
+	}
+	packed := func(text string) []byte { return pux(t, [2]string{"export.data", text}) }
+	const size = 8 << 20
+	for name, test := range map[string]struct {
+		format importing.Format
+		file   []byte
+	}{
+		"many items of Bitwarden":      {importing.Bitwarden, []byte(`{"items":[` + many("{}", size) + `]}`)},
+		"many fields of Bitwarden":     {importing.Bitwarden, []byte(`{"items":[{"type":1,"fields":[` + many("0", size) + `],"login":{}}]}`)},
+		"many sites of Bitwarden":      {importing.Bitwarden, []byte(`{"items":[{"type":1,"login":{"uris":[` + many("{}", size) + `]}}]}`)},
+		"many accounts of 1Password":   {importing.OnePassword, packed(`{"accounts":[` + many("{}", size) + `]}`)},
+		"many items of 1Password":      {importing.OnePassword, packed(`{"accounts":[{"vaults":[{"items":[` + many("0", size) + `]}]}]}`)},
+		"many attributes of 1Password": {importing.OnePassword, packed(item(`{"documentAttributes":[` + many("0", size) + `]}`))},
+		"many fields of 1Password":     {importing.OnePassword, packed(item(`{"loginFields":[` + many("{}", size) + `]}`))},
+		"many sections of 1Password":   {importing.OnePassword, packed(item(`{"sections":[{"fields":[` + many("{}", size) + `]}]}`))},
+		"many cells of a CSV":          {importing.CSV, []byte("url,username,password" + strings.Repeat(",", size))},
+		"many cells of a later line":   {importing.CSV, []byte("url,username,password\n\"a\nb\"" + strings.Repeat(",\"\n\"", size/4))},
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		entries, err := importing.Read(test.format, test.file)
+		runtime.ReadMemStats(&after)
+		if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 250 {
+			t.Errorf("%s: %d MiB for %d entries (%v)", name, took, len(entries), err)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package mailbox
 
 import (
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -183,4 +184,16 @@ func FuzzExtract(f *testing.F) {
 			t.Errorf("the subject %q shows the code", shown)
 		}
 	})
+}
+
+// What a link is shown by is looked at as far as it says what the link is for.
+func TestALabelWithoutEndFillsNoMemory(t *testing.T) {
+	message := `<a href="https://wiki.example.com/reset?token=0123456789abcdef">Reset your password ` + strings.Repeat("a<i>", maxRead/4) + `</a>`
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	found := extract(Incoming{HTML: seal.NewSecret(message)}, []string{"wiki.example.com"})
+	runtime.ReadMemStats(&after)
+	if took := (after.TotalAlloc - before.TotalAlloc) >> 20; took > 200 || found.link != "https://wiki.example.com/reset?token=0123456789abcdef" {
+		t.Errorf("%d MiB, and the link is %q", took, found.link)
+	}
 }

@@ -5,6 +5,8 @@ import (
 
 	"golang.org/x/net/html"
 	"golang.org/x/net/html/atom"
+
+	"postern/core"
 )
 
 // shown is what an HTML message shows.
@@ -26,7 +28,10 @@ var inline = map[atom.Atom]bool{
 	atom.Strong: true, atom.Sub: true, atom.Sup: true, atom.Td: true, atom.Th: true, atom.Time: true, atom.Tt: true, atom.U: true, atom.Var: true, atom.Wbr: true,
 }
 
-const maxAnchors = 200
+const (
+	maxAnchors = 200
+	maxLabel   = 500 // bytes of an anchor's words that matter
+)
 
 // show reads an HTML message as far as it can be read.
 func show(source string) shown {
@@ -46,8 +51,8 @@ func show(source string) shown {
 			if hidden == 0 {
 				words := strings.Join(strings.Fields(string(tokens.Text())), " ")
 				padded(&text, tokens.Raw(), words)
-				if open != nil {
-					open.words += " " + words
+				if open != nil && len(open.words) < maxLabel {
+					open.words += " " + core.Cut(words, maxLabel)
 				}
 			}
 		case html.StartTagToken, html.SelfClosingTagToken, html.EndTagToken:

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"net/netip"
 	"net/url"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -51,8 +50,7 @@ func secure(text string) bool {
 	if err != nil || parsed.Host == "" || parsed.RawQuery != "" || parsed.Fragment != "" || parsed.User != nil {
 		return false
 	}
-	address, err := netip.ParseAddr(parsed.Hostname())
-	return parsed.Scheme == "https" || parsed.Scheme == "http" && (parsed.Hostname() == "localhost" || err == nil && address.IsLoopback())
+	return parsed.Scheme == "https" || parsed.Scheme == "http" && core.Loopback(parsed.Hostname())
 }
 
 func (s *Service) connectionLife(api huma.API, tags []string) {

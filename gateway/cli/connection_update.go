@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"net/netip"
 	"net/url"
 	"strings"
 
@@ -62,8 +61,7 @@ func secure(text string) bool {
 	if err != nil || parsed.Host == "" || parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "" {
 		return false
 	}
-	address, err := netip.ParseAddr(parsed.Hostname())
-	return parsed.Scheme == "https" || parsed.Scheme == "http" && (parsed.Hostname() == "localhost" || err == nil && address.IsLoopback())
+	return parsed.Scheme == "https" || parsed.Scheme == "http" && core.Loopback(parsed.Hostname())
 }
 
 // updateConnection changes what was given and nothing else.

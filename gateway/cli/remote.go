@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -142,7 +141,7 @@ func newClient(address string, token seal.Secret) (*apiClient, error) {
 	if err != nil || base.Scheme != "https" && base.Scheme != "http" || base.Host == "" || base.User != nil || base.RawQuery != "" || base.Fragment != "" {
 		return nil, core.Invalid("--url", "give the gateway's address, such as https://postern.example.com")
 	}
-	if base.Scheme == "http" && !thisMachine(base.Hostname()) {
+	if base.Scheme == "http" && !core.Loopback(base.Hostname()) {
 		return nil, core.Invalid("--url", "a token is sent over https only, but to this machine")
 	}
 	made := retryablehttp.NewClient()
@@ -158,11 +157,6 @@ func newClient(address string, token seal.Secret) (*apiClient, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return &apiClient{base: base, token: token, http: made}, nil
-}
-
-func thisMachine(host string) bool {
-	address := net.ParseIP(host)
-	return host == "localhost" || address != nil && address.IsLoopback()
 }
 
 // again decides whether a request is sent once more: every one may be, since a change has its key. A gateway

@@ -1,6 +1,8 @@
 package inbox
 
 import (
+	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -87,6 +89,16 @@ type held struct {
 	net.Conn
 	once  sync.Once
 	leave func()
+}
+
+// Read implements net.Conn. A client hangs up between two commands and says QUIT; in the middle of a chunk (RFC 3030) the
+// library would take the end of the connection for the end of the message, and half a message for a whole one.
+func (h *held) Read(into []byte) (int, error) {
+	n, err := h.Conn.Read(into)
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
 }
 
 // Close implements net.Conn.

@@ -273,3 +273,32 @@ func TestConnectionsAreLimited(t *testing.T) {
 		return err == nil
 	})
 }
+
+// A client that hangs up in the middle of a message was told nothing, and comes again: the half is no message.
+func TestHalfAMessageIsNone(t *testing.T) {
+	w := open(t, nil)
+	whole := letter("1", "Your verification code is 482913.")
+	half := whole[:strings.Index(whole, "913")]
+	for _, command := range []string{"DATA\r\n" + half, fmt.Sprintf("BDAT %d LAST\r\n", len(whole)) + half, fmt.Sprintf("BDAT %d\r\n", len(whole)) + half} {
+		connection, err := net.Dial("tcp", w.at)
+		coretest.Must(t, err)
+		client, err := smtp.NewClient(connection, "mx.example.com")
+		coretest.Must(t, err)
+		coretest.Must(t, client.Mail("no-reply@example.com"))
+		coretest.Must(t, client.Rcpt(w.acme.addresses[0]))
+		_, err = client.Text.W.WriteString(command)
+		coretest.Must(t, err)
+		coretest.Must(t, client.Text.W.Flush())
+		if strings.HasPrefix(command, "DATA") {
+			_, _, err = client.Text.ReadResponse(354)
+			coretest.Must(t, err)
+		}
+		coretest.Must(t, connection.(*net.TCPConn).CloseWrite())
+		_, err = io.Copy(io.Discard, connection) // until the receiver has done with it
+		coretest.Must(t, err)
+		coretest.Must(t, connection.Close())
+	}
+	if got := w.opened(t, w.acme, 0); len(got) != 0 {
+		t.Errorf("half a message was kept: %q", got[0].Text.Reveal())
+	}
+}
