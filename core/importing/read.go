@@ -272,14 +272,14 @@ func readOnePassword(file []byte) ([]Entry, error) {
 			return errLong
 		}
 		var item onePasswordItem
-		if readJSON(raw, &item) != nil {
-			entries = append(entries, Entry{Skip: notUnderstood})
-			return nil
+		entry := Entry{Skip: notUnderstood}
+		if readJSON(raw, &item) == nil {
+			if item.Item != nil {
+				item = *item.Item
+			}
+			entry = item.entry()
 		}
-		if item.Item != nil {
-			item = *item.Item
-		}
-		entries = append(entries, item.entry())
+		entries = append(entries, entry)
 		return nil
 	}
 	err = each(read.Accounts, maxParts, func(account json.RawMessage) error {
