@@ -152,7 +152,7 @@ func (g *gate) release(ctx context.Context) error {
 		p.Submitted, p.Answer = &now, ""
 		p.Pass, p.Probed = passFirst, &now
 		if !g.reserved.IsZero() {
-			p.Administrator = core.ID{} // who asked for one meanwhile has the candidate sent by the account itself
+			p.Administrator, p.Mailed = core.ID{}, false // who asked for one meanwhile has the candidate sent by the account itself
 			// The form is reached, so the app let the current password in.
 			if err := settle(ctx, tx, p.Workspace, p.Account, g.reserved, Accepted); err != nil {
 				return err

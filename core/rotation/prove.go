@@ -76,7 +76,7 @@ func (a *attempt) finish(ctx context.Context) error {
 			Account: p.Account, Rotation: p.ID, Correlation: p.Cause.Correlation, Reason: p.Reason, Candidate: p.Candidate,
 			NewAccepted: *p.NewAccepted, OldRefused: *p.OldRefused, Received: p.Cause.Received, LockedOut: *p.OldRefused,
 			TimeToLockout: p.OldRefused.Sub(p.Cause.Received), Hosts: p.Hosts, Agent: p.Agent, Fence: p.Fence,
-			Administrator: p.Administrator,
+			Administrator: p.Administrator, Mailed: p.Mailed,
 		}
 		stamp := func(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
 		rotated := core.NewEvent(core.AccountPasswordRotated, p.Workspace, p.Cause, now, p.targets(a.account)...).
@@ -87,6 +87,9 @@ func (a *attempt) finish(ctx context.Context) error {
 			With("hosts", strings.Join(p.Hosts, ",")).With("agent", p.Agent).With("fence", strconv.FormatInt(p.Fence, 10))
 		if !p.Administrator.IsZero() {
 			rotated = rotated.With("administrator", p.Administrator.String())
+		}
+		if p.Mailed {
+			rotated = rotated.With("mailed", "true")
 		}
 		if err := p.tell(ctx, tx, rotated); err != nil {
 			return err

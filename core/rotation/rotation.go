@@ -34,7 +34,7 @@ const (
 	StateUnchanged   State = "unchanged"   // the old password still works
 	StateDrifted     State = "drifted"     // a password from history works
 	StateUnknown     State = "unknown"     // no stored password works
-	StateReconciling State = "reconciling" // the app's administrator is to set the candidate
+	StateReconciling State = "reconciling" // the app's administrator is to set the candidate, or whoever has the app's forgotten-password mail
 	StateBlocked     State = "blocked"     // a person is asked; a new Plan goes on
 )
 
@@ -109,6 +109,7 @@ type Receipt struct {
 	Fence         int64         `json:"fence"` // of the worker that finished
 	EventIDs      []core.ID     `json:"events"`
 	Administrator core.ID       `json:"administrator,omitzero"` // who set the password, if not the account itself
+	Mailed        bool          `json:"mailed,omitempty"`       // it was set by way of the app's forgotten-password mail
 }
 
 // Step is one entry of a rotation's history.
