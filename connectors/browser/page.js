@@ -56,6 +56,11 @@
     factorOff: /disable|turn.?off|remove|delet|deactivat|backup|recover|scratch|deaktivier|abschalten|entfern|désactiv|supprim|desactiv|quitar|desativ|remover|無効|解除|削除/i,
     begin: /enable|activate|set.?up|turn.?on|\badd\b|configure|continue|next|get.started|aktivier|einrichten|einschalten|weiter|activer|configurer|continuer|activar|configurar|continuar|ativar|有効|設定|次へ|続行/i,
     account: /my.account|profile|security|account.settings|settings|preferences|mein.konto|profil|sicherheit|einstellungen|mon.compte|sécurité|param[èe]tres|mi.cuenta|perfil|seguridad|ajustes|minha.conta|segurança|configurações|アカウント|プロフィール|セキュリティ|設定/i,
+    forgot: /forgot(ten)?\b.{0,16}pass|forgot\b(?!.{0,12}(user|login.?name|e-?mail))|(lost|reset|recover|remind|retrieve|new|resend).{0,16}pass|pass(word|wd)?.{0,12}(lost|forgotten|reset|recover|remind)|(can.?t|cannot|trouble).(sign|log|access)|vergessen|(passwor[dt]|kennwort).{0,24}(zurücksetz|anforder|zusend)|oublié|perdu|réinitialis|mot de passe.{0,16}perdu|olvid|(recuper|restablec).{0,24}contrase|contrase.{0,24}(recuper|restablec)|esquec|(recuper|redefin).{0,24}senha|senha.{0,24}(recuper|redefin)|パスワード.{0,12}(忘れ|再設定|再発行|リセット)|忘れ/i,
+    forgotAddress: /(lost|forgot(ten)?|reset|resend|recover|remind(er)?|vergessen|oubli|olvid|recuper|esquec)[-_.\/=?]{0,2}(your|my)?[-_]?(pass|pwd?\b|account|kennwort|contrase|senha|mot)|(pass(word|wd)?|pwd|account)[-_.\/=?]{0,2}(lost|forgot(ten)?|reset|recover|remind|new)|action=(lostpassword|forgot)|\/forgot\b/i,
+    mail: /e-?mail|courriel|correo|メール/i,
+    named: /user|login|name|account|benutzer|konto|kennung|utilisateur|identifiant|usuario|cuenta|usu[aá]rio|conta\b|ユーザ|アカウント/i,
+    search: /search|such|recherch|busca|busqu|pesquis|検索/i,
     outAddress: /[\/?&=._-](log|sign)[._-]?(out|off)\b/i,
   };
 
@@ -513,7 +518,50 @@
     return { addresses: [...addresses], texts: [...texts], pictures, ways };
   };
 
+  // forgotten looks for the form that asks whose password was forgotten, and for the ways to it. A page that was not come to
+  // by such a way must say itself that its form is one.
+  const forgotten = (asked) => {
+    const among = roots();
+    const groups = new Map();
+    for (const element of everywhere('input', among)) {
+      if (!visible(element) || !enabled(element) || has(element, 'readonly')) continue;
+      const group = groupOf(element);
+      if (!groups.has(group)) groups.set(group, { fields: [], closed: false, captcha: false });
+      const one = groups.get(group);
+      const said = kindOf(element), type = inputType(element), label = labelOf(element), named = attribute(element, 'name') + ' ' + attribute(element, 'id');
+      if (type === 'password') one.closed = true;
+      if (said && said.kind === 'captcha') one.captcha = true;
+      if (!said || !/^(username|text)$/.test(said.kind) || !/^(text|email)$/.test(type)) continue;
+      if (closest(element, '[role=search]') || words.search.test(named + ' ' + label) || /^(q|s)$/.test(attribute(element, 'name'))) continue;
+      const mail = type === 'email' || (words.mail.test(label + ' ' + named) && !words.named.test(label || named));
+      one.fields.push({ ref: number(element), mail, known: said.kind === 'username' });
+    }
+    const found = [];
+    for (const [group, { fields, closed, captcha }] of groups) {
+      const known = fields.filter((field) => field.known);
+      const chosen = known.length ? known : fields.length === 1 ? fields : [];
+      if (closed || !chosen.length || chosen.length > 2 || dangerous(group)) continue;
+      const submit = submitOf(group);
+      const heading = all(group, 'legend,h1,h2,h3,h4').map((e) => readable(e, 80)).join(' ');
+      const says = words.forgot.test((submit ? submit.label : '') + ' ' + heading) || words.forgotAddress.test(attribute(group instanceof Element ? group : document.documentElement, 'action'));
+      if (!asked && !says) continue;
+      found.push({ score: (says ? 2 : 0) + (known.length ? 1 : 0), captcha, fields: chosen.map(({ ref, mail }) => ({ ref, mail })), submit: submit ? { ref: number(submit.element), label: submit.label } : null });
+    }
+    found.sort((one, other) => other.score - one.score);
+    const ways = everywhere('a[href],button,input[type=button],[role=button]', among).filter((e) => visible(e) && enabled(e)).map((element) => {
+      const link = localName(element) === 'a';
+      const label = link ? words_(textContent(element) + ' ' + attribute(element, 'title') + ' ' + attribute(element, 'aria-label'), 120) : buttonLabel(element);
+      const address = attribute(element, 'href');
+      let score = 0;
+      if (words.danger.test(label) || words.out.test(label) || /^(mailto|tel|javascript):/i.test(address)) score = -1;
+      else if (!link && localName(element) === 'button' && buttonForm(element) && buttonType(element) !== 'button') score = -1;
+      else score = (words.forgot.test(label) ? 3 : 0) + (words.forgotAddress.test(address) ? 2 : 0);
+      return { ref: number(element), label, address, score };
+    }).filter((way) => way.score > 0).sort((one, other) => other.score - one.score).slice(0, 6);
+    return { forms: found.slice(0, 3).map(({ captcha, fields, submit }) => ({ captcha, fields, submit })), ways };
+  };
+
   // What steps.js, which follows a recipe, needs of the above.
   const inner = { all, attribute, buttonLabel, closest, defaultView, elements, enabled, groupOf, holds, inGroup, inputType, kindOf, localName, nameOf, nodeType, number, ownerDocument, parentNode, rectangle, roots, shadowRoot, textContent, visible, words, words_, mark: () => { marked = true; } };
-  globalThis.postern = { factor, look, type, aim, missed, press, send, show, follow, cover, inner };
+  globalThis.postern = { factor, forgotten, look, type, aim, missed, press, send, show, follow, cover, inner };
 })();
