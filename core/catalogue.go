@@ -169,7 +169,7 @@ const (
 	RotationStarted        EventType = "account.rotation_started"
 	RotationDelayed        EventType = "account.rotation_delayed"     // will be tried again by itself
 	RotationBlocked        EventType = "account.rotation_blocked"     // waits for a person
-	RotationReconciling    EventType = "account.rotation_reconciling" // the app's administrator sets the password
+	RotationReconciling    EventType = "account.rotation_reconciling" // the app's administrator sets the password, or the link of its mail does
 	AccountPasswordDrifted EventType = "account.password_drifted"
 	AccountPasswordRotated EventType = "account.password_rotated"
 
