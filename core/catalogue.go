@@ -128,6 +128,8 @@ const (
 	AccountTOTPStored          EventType = "account.totp_stored" // what its one-time codes are made from
 	AccountTOTPRemoved         EventType = "account.totp_removed"
 	AccountCodeGiven           EventType = "account.code_given" // somebody was given a one-time code
+	AccountBackupCodesStored   EventType = "account.backup_codes_stored"
+	AccountBackupCodeGiven     EventType = "account.backup_code_given"
 	AccountAddressCreated      EventType = "account.address_created"
 	AccountAddressRemoved      EventType = "account.address_removed"
 	AccountPhoneAssigned       EventType = "account.phone_assigned"

@@ -53,6 +53,7 @@
     reveal: /(set|new|change|choose|create|update|edit|reset|ändern|neues?|festlegen|changer|modifier|nouveau|définir|cambiar|nueva|establecer|alterar|nova|mudar|definir|変更|新し|設定).{0,24}(password|kennwort|passwort|mot de passe|contraseña|senha|palavra-passe|パスワード)|(password|kennwort|passwort|mot de passe|contraseña|senha|パスワード).{0,12}(set|new|change|ändern|festlegen|を?変更|を?設定)|generate-pw/i,
     out: /log.?(out|off)\b|sign.?(out|off)\b|abmelden|ausloggen|d[ée]connexion|se d[ée]connecter|cerrar sesi[oó]n|terminar sess[aã]o|encerrar sess[aã]o|^sair$|^salir$|ログアウト|サインアウト/i,
     factor: /two.?(factor|step)|2.?fa\b|2.?step|\bmfa\b|multi.?factor|authenticator|one.?time.(code|password)s?|\btotp\b|(zwei|mehr|2).?(faktor|stufig)|double.authentification|deux.(facteurs|étapes)|dos.(factores|pasos)|(dois|duas).(fatores|etapas)|(二|2|多)(要素|段階)/i,
+    backup: /back.?up|recover|scratch|emergency|rescue|ersatz|wiederherstell|notfall|secours|récupér|respaldo|recupera|emergencia|reserva|emergência|バックアップ|リカバリ|回復|予備/i,
     factorOff: /disable|turn.?off|remove|delet|deactivat|backup|recover|scratch|deaktivier|abschalten|entfern|désactiv|supprim|desactiv|quitar|desativ|remover|無効|解除|削除/i,
     begin: /enable|activate|set.?up|turn.?on|\badd\b|configure|continue|next|get.started|aktivier|einrichten|einschalten|weiter|activer|configurer|continuer|activar|configurar|continuar|ativar|有効|設定|次へ|続行/i,
     account: /my.account|profile|security|account.settings|settings|preferences|mein.konto|profil|sicherheit|einstellungen|mon.compte|sécurité|param[èe]tres|mi.cuenta|perfil|seguridad|ajustes|minha.conta|segurança|configurações|アカウント|プロフィール|セキュリティ|設定/i,
@@ -518,6 +519,39 @@
     return { addresses: [...addresses], texts: [...texts], pictures, ways };
   };
 
+  // backup looks for a list of backup codes: several texts of one shape, on a page that has a word for them; and for the ways
+  // that lead to one.
+  const backup = () => {
+    const among = roots();
+    const page = body(document) ? String(innerText(body(document))) : '';
+    const lists = new Map();
+    const take = (text) => {
+      text = text.replace(/^\s*\d{1,2}[.):]\s+/, '').trim();
+      if (text.length < 6 || text.length > 40 || !/^[A-Za-z0-9]+([ -][A-Za-z0-9]+)*$/.test(text)) return;
+      const shape = text.replace(/[A-Za-z0-9]/g, 'x');
+      if (!lists.has(shape)) lists.set(shape, new Set());
+      lists.get(shape).add(text);
+    };
+    if (words.backup.test(page)) {
+      for (const line of page.split('\n')) for (const text of line.split(/\t|,| {2,}/)) take(text);
+      for (const element of everywhere('li,td,code,pre,samp,kbd,span,div,p,textarea', among)) {
+        if (localName(element) === 'textarea') for (const line of String(element.value).split(/\n|,/)) take(line);
+        else if (!element.children.length && visible(element)) for (const text of textContent(element).split(/\n|,/)) take(text);
+      }
+    }
+    const codes = [...lists.values()].map((list) => [...list])
+      // Words look like it too: most codes have a digit, and where they have letters they are not all words.
+      .filter((list) => list.length >= 4 && list.length <= 100 && list.filter((text) => /\d/.test(text)).length * 2 >= list.length && !list.every((text) => /^[\d -]*(19|20)\d\d[\d -]*$/.test(text)))
+      .sort((one, other) => other.length - one.length)[0] || [];
+    const ways = everywhere('a[href],' + buttonSelector, among).filter((e) => visible(e) && enabled(e)).map((element) => {
+      const label = localName(element) === 'a' ? words_(textContent(element) + ' ' + attribute(element, 'title'), 80) : buttonLabel(element);
+      const address = attribute(element, 'href');
+      const off = words.danger.test(label) || words.out.test(label) || /disable|turn.?off|deactiv|deaktiv|désactiv|desactiv|desativ|無効|解除/i.test(label);
+      return { ref: number(element), label, address, score: off ? -1 : (words.backup.test(label) ? 3 : 0) + (/(backup|recovery|scratch|rescue)[-_]?codes?/i.test(address) ? 2 : 0) };
+    }).filter((way) => way.score > 0).sort((one, other) => other.score - one.score).slice(0, 6);
+    return { codes, ways };
+  };
+
   // forgotten looks for the form that asks whose password was forgotten, and for the ways to it. A page that was not come to
   // by such a way must say itself that its form is one.
   const forgotten = (asked) => {
@@ -563,5 +597,5 @@
 
   // What steps.js, which follows a recipe, needs of the above.
   const inner = { all, attribute, buttonLabel, closest, defaultView, elements, enabled, groupOf, holds, inGroup, inputType, kindOf, localName, nameOf, nodeType, number, ownerDocument, parentNode, rectangle, roots, shadowRoot, textContent, visible, words, words_, mark: () => { marked = true; } };
-  globalThis.postern = { factor, forgotten, look, type, aim, missed, press, send, show, follow, cover, inner };
+  globalThis.postern = { backup, factor, forgotten, look, type, aim, missed, press, send, show, follow, cover, inner };
 })();

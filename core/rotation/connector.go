@@ -124,6 +124,9 @@ type Report struct {
 	// Rules are what the app says of the passwords it takes, in the language of passwordrules; empty: nothing. From a
 	// Change that is Refused they are why, and the next candidate satisfies them.
 	Rules string
+	// BackupCodes are what the app showed for when the second factor is lost, from an Enrol that is Applied. They go to the
+	// vault, and are not kept with the rest.
+	BackupCodes []seal.Secret `json:"-"`
 	// Reused: the app refused the new password because it had it before. Another of the same kind will do.
 	Reused bool
 }
@@ -153,9 +156,10 @@ type Enroller interface {
 	Connector
 
 	// Enrol signs in, has the app show the secret that codes are made of, and answers with the first code. keep is called
-	// exactly once, with the secret as the app shows it (an otpauth:// address, or base32), before any code leaves; it
+	// exactly once with the secret as the app shows it (an otpauth:// address, or base32), before any code leaves; it
 	// stores the secret and returns the code to answer with. If it returns an error, nothing is sent and the outcome is
-	// NotSent. Applied and Refused are what the app said to the code, and evidence, not proof.
+	// NotSent. Called again without a secret, keep gives a further code, for an app that wants one before it shows backup
+	// codes. Applied and Refused are what the app said to the code, and evidence, not proof.
 	Enrol(ctx context.Context, target Target, credential Credential, keep func(ctx context.Context, secret seal.Secret) (code seal.Secret, err error)) Report
 }
 
