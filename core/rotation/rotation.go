@@ -108,8 +108,9 @@ type Receipt struct {
 	Agent         string        `json:"agent"`
 	Fence         int64         `json:"fence"` // of the worker that finished
 	EventIDs      []core.ID     `json:"events"`
-	Administrator core.ID       `json:"administrator,omitzero"` // who set the password, if not the account itself
-	Mailed        bool          `json:"mailed,omitempty"`       // it was set by way of the app's forgotten-password mail
+	Administrator core.ID       `json:"administrator,omitzero"`   // who set the password, if not the account itself
+	SessionsEnded *time.Time    `json:"sessions_ended,omitempty"` // when the app said that it ended the sessions open before
+	Mailed        bool          `json:"mailed,omitempty"`         // it was set by way of the app's forgotten-password mail
 }
 
 // Step is one entry of a rotation's history.

@@ -31,17 +31,18 @@ type Rotation struct {
 
 // Receipt proves a rotation by two fresh sign-ins.
 type Receipt struct {
-	NewAccepted   time.Time `json:"new_accepted" doc:"When the app let the new password in"`
-	OldRefused    time.Time `json:"old_refused" doc:"When the app turned the old password away"`
-	Received      time.Time `json:"received" doc:"When Postern was asked"`
-	LockedOut     time.Time `json:"locked_out"`
-	TimeToLockout float64   `json:"time_to_lockout" doc:"Seconds from received to locked_out"`
-	Candidate     int       `json:"candidate" doc:"Version of the password that is current now"`
-	Hosts         []string  `json:"hosts" nullable:"false" doc:"Every host contacted"`
-	Agent         string    `json:"agent"`
-	Events        []core.ID `json:"events" nullable:"false"`
-	Administrator *core.ID  `json:"administrator,omitempty" doc:"The account that set the password, where it was not the account itself"`
-	Mailed        bool      `json:"mailed,omitempty" doc:"The password was set behind the link of the app's forgotten-password mail"`
+	NewAccepted   time.Time  `json:"new_accepted" doc:"When the app let the new password in"`
+	OldRefused    time.Time  `json:"old_refused" doc:"When the app turned the old password away"`
+	Received      time.Time  `json:"received" doc:"When Postern was asked"`
+	LockedOut     time.Time  `json:"locked_out"`
+	TimeToLockout float64    `json:"time_to_lockout" doc:"Seconds from received to locked_out"`
+	Candidate     int        `json:"candidate" doc:"Version of the password that is current now"`
+	Hosts         []string   `json:"hosts" nullable:"false" doc:"Every host contacted"`
+	Agent         string     `json:"agent"`
+	Events        []core.ID  `json:"events" nullable:"false"`
+	Administrator *core.ID   `json:"administrator,omitempty" doc:"The account that set the password, where it was not the account itself"`
+	SessionsEnded *time.Time `json:"sessions_ended,omitempty" doc:"When the app's administrator had ended the sessions that were open"`
+	Mailed        bool       `json:"mailed,omitempty" doc:"The password was set behind the link of the app's forgotten-password mail"`
 }
 
 // Step is one entry of a rotation's history.
@@ -68,7 +69,7 @@ func rotationOf(r rotation.Rotation) Rotation {
 		out.Receipt = &Receipt{
 			NewAccepted: receipt.NewAccepted, OldRefused: receipt.OldRefused, Received: receipt.Received, LockedOut: receipt.LockedOut,
 			TimeToLockout: receipt.TimeToLockout.Seconds(), Candidate: receipt.Candidate,
-			Hosts: append([]string{}, receipt.Hosts...), Agent: receipt.Agent, Mailed: receipt.Mailed, Events: append([]core.ID{}, receipt.EventIDs...),
+			Hosts: append([]string{}, receipt.Hosts...), Agent: receipt.Agent, Mailed: receipt.Mailed, SessionsEnded: receipt.SessionsEnded, Events: append([]core.ID{}, receipt.EventIDs...),
 		}
 		if !receipt.Administrator.IsZero() {
 			out.Receipt.Administrator = &receipt.Administrator
