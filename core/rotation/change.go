@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +16,7 @@ import (
 // has committed under this worker's fence; from then on only probing tells what came of it.
 func (a *attempt) change(ctx context.Context) error {
 	changer, ok := a.connector.(Changer)
+	ok = ok && slices.Contains(Capabilities(a.connector, a.app.Settings), CanChange)
 	if !ok {
 		return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
 			if handed, err := a.reconcile(ctx, tx, p, "The connector "+a.app.Connector+" changes no passwords.", nil); handed {
