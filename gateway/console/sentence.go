@@ -206,7 +206,7 @@ var sayings = map[core.EventType]saying{
 	core.RotationStarted:        {"began to rotate", "account", "", "", "busy"},
 	core.RotationDelayed:        {"will try again to rotate", "account", "", "", "warn"},
 	core.RotationBlocked:        {"needs a person to rotate", "account", "", "", "bad"},
-	core.RotationReconciling:    {"began to have reset", "account", "", "", "warn"},
+	core.RotationReconciling:    {"began a reset of", "account", "", "", "warn"},
 	core.AccountPasswordDrifted: {"found an older password on", "account", "", "", "warn"},
 	core.AccountPasswordRotated: {"rotated the password of", "account", "", "", "good"},
 
