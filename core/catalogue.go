@@ -128,6 +128,8 @@ const (
 	AccountTOTPStored          EventType = "account.totp_stored" // what its one-time codes are made from
 	AccountTOTPRemoved         EventType = "account.totp_removed"
 	AccountCodeGiven           EventType = "account.code_given" // somebody was given a one-time code
+	AccountBackupCodesStored   EventType = "account.backup_codes_stored"
+	AccountBackupCodeGiven     EventType = "account.backup_code_given"
 	AccountAddressCreated      EventType = "account.address_created"
 	AccountAddressRemoved      EventType = "account.address_removed"
 	AccountPhoneAssigned       EventType = "account.phone_assigned"
@@ -169,7 +171,7 @@ const (
 	RotationStarted        EventType = "account.rotation_started"
 	RotationDelayed        EventType = "account.rotation_delayed"     // will be tried again by itself
 	RotationBlocked        EventType = "account.rotation_blocked"     // waits for a person
-	RotationReconciling    EventType = "account.rotation_reconciling" // the app's administrator sets the password
+	RotationReconciling    EventType = "account.rotation_reconciling" // the app's administrator sets the password, or the link of its mail does
 	AccountPasswordDrifted EventType = "account.password_drifted"
 	AccountPasswordRotated EventType = "account.password_rotated"
 

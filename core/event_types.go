@@ -19,7 +19,7 @@ func EventTypes() []EventType {
 		SigningKeyCreated, SigningKeyRotated, AppCreated, AppReconcileAccountChanged, AppUpdated, AppDryRunFailed, AppDryRunRecovered, AccountCreated, AccountShared, AccountUnshared, AccountGrantExpired, AccountPasswordRevealed,
 		AccountPasswordFilled, AccountValidated, AccountDesynced, AccountOrphaned, AccountDesyncSuspected, AccountAppDisabled, AccountUnmanaged,
 		AccountManaged, AccountAtRisk, AccountCheckRequested, AccountPasswordStored, AccountFillReported, HealthSettingsChanged, AccountTagged,
-		AccountTOTPStored, AccountTOTPRemoved, AccountCodeGiven, AccountAddressCreated, AccountAddressRemoved, AccountPhoneAssigned,
+		AccountTOTPStored, AccountTOTPRemoved, AccountCodeGiven, AccountBackupCodesStored, AccountBackupCodeGiven, AccountAddressCreated, AccountAddressRemoved, AccountPhoneAssigned,
 		AccountPhoneRemoved, AccountMessageReceived, AccountMessageRead, SMSProviderCreated, SMSProviderRemoved,
 		AccountOwnerSucceeded, AccountSuccessionChanged, AccountProposalDeclined, WorkspaceSuccessionChanged, CertificateIssued,
 		CertificateSettingsChanged, GuestInvited, GuestAccepted, GuestInvitationEnded, GuestSettingsChanged, LinkCreated, LinkViewed, LinkRefused,

@@ -3,6 +3,7 @@ package gateway
 import (
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"slices"
 
 	"postern/connectors/browser"
@@ -62,7 +63,7 @@ func readable[T any](parse func(json.RawMessage) (T, error)) func(json.RawMessag
 // connectors lists what can talk to apps, by the name an app gives in its connector field.
 func (g *Gateway) connectors() (rotation.Connectors, error) {
 	if !g.plays(RoleWorker) {
-		return rotation.Connectors{}, nil
+		return maps.Clone(kinds), nil // for who asks what can be done; a worker does it
 	}
 	made, err := browser.New(browser.Options{Executable: g.config.Browser, AllowPrivate: g.config.AllowPrivate, Log: g.log})
 	if err != nil {

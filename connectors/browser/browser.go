@@ -31,7 +31,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Browser is the connector. It implements rotation.Connector, Changer and Enroller and is safe for
+// Browser is the connector. It implements rotation.Connector, Changer, Enroller and Recoverer, and is safe for
 // concurrent use; two or three jobs at once keep two processor cores busy.
 type Browser struct {
 	options    Options
@@ -50,6 +50,7 @@ var (
 	_ rotation.Preparer  = (*Browser)(nil)
 	_ rotation.Enroller  = (*Browser)(nil)
 	_ rotation.Looker    = (*Browser)(nil)
+	_ rotation.Recoverer = (*Browser)(nil)
 )
 
 // New finds the browser and clears away what killed processes left behind. The browser itself starts

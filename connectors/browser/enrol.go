@@ -85,7 +85,11 @@ func (j *job) enrol(ctx context.Context, credential rotation.Credential, keep ke
 		}
 		return j.failed(err, "the code could not be sent")
 	}
-	return j.enrolled(ctx)
+	if outcome := j.enrolled(ctx); outcome != rotation.Applied {
+		return outcome
+	}
+	j.report.BackupCodes = j.backupCodes(ctx, credential, keep)
+	return j.outcome
 }
 
 // secret goes from page to page until one shows the secret and asks for a code, and reads it.

@@ -53,9 +53,15 @@
     reveal: /(set|new|change|choose|create|update|edit|reset|ändern|neues?|festlegen|changer|modifier|nouveau|définir|cambiar|nueva|establecer|alterar|nova|mudar|definir|変更|新し|設定).{0,24}(password|kennwort|passwort|mot de passe|contraseña|senha|palavra-passe|パスワード)|(password|kennwort|passwort|mot de passe|contraseña|senha|パスワード).{0,12}(set|new|change|ändern|festlegen|を?変更|を?設定)|generate-pw/i,
     out: /log.?(out|off)\b|sign.?(out|off)\b|abmelden|ausloggen|d[ée]connexion|se d[ée]connecter|cerrar sesi[oó]n|terminar sess[aã]o|encerrar sess[aã]o|^sair$|^salir$|ログアウト|サインアウト/i,
     factor: /two.?(factor|step)|2.?fa\b|2.?step|\bmfa\b|multi.?factor|authenticator|one.?time.(code|password)s?|\btotp\b|(zwei|mehr|2).?(faktor|stufig)|double.authentification|deux.(facteurs|étapes)|dos.(factores|pasos)|(dois|duas).(fatores|etapas)|(二|2|多)(要素|段階)/i,
+    backup: /back.?up|recover|scratch|emergency|rescue|ersatz|wiederherstell|notfall|secours|récupér|respaldo|recupera|emergencia|reserva|emergência|バックアップ|リカバリ|回復|予備/i,
     factorOff: /disable|turn.?off|remove|delet|deactivat|backup|recover|scratch|deaktivier|abschalten|entfern|désactiv|supprim|desactiv|quitar|desativ|remover|無効|解除|削除/i,
     begin: /enable|activate|set.?up|turn.?on|\badd\b|configure|continue|next|get.started|aktivier|einrichten|einschalten|weiter|activer|configurer|continuer|activar|configurar|continuar|ativar|有効|設定|次へ|続行/i,
     account: /my.account|profile|security|account.settings|settings|preferences|mein.konto|profil|sicherheit|einstellungen|mon.compte|sécurité|param[èe]tres|mi.cuenta|perfil|seguridad|ajustes|minha.conta|segurança|configurações|アカウント|プロフィール|セキュリティ|設定/i,
+    forgot: /forgot(ten)?\b.{0,16}pass|forgot\b(?!.{0,12}(user|login.?name|e-?mail))|(lost|reset|recover|remind|retrieve|new|resend).{0,16}pass|pass(word|wd)?.{0,12}(lost|forgotten|reset|recover|remind)|(can.?t|cannot|trouble).(sign|log|access)|vergessen|(passwor[dt]|kennwort).{0,24}(zurücksetz|anforder|zusend)|oublié|perdu|réinitialis|mot de passe.{0,16}perdu|olvid|(recuper|restablec).{0,24}contrase|contrase.{0,24}(recuper|restablec)|esquec|(recuper|redefin).{0,24}senha|senha.{0,24}(recuper|redefin)|パスワード.{0,12}(忘れ|再設定|再発行|リセット)|忘れ/i,
+    forgotAddress: /(lost|forgot(ten)?|reset|resend|recover|remind(er)?|vergessen|oubli|olvid|recuper|esquec)[-_.\/=?]{0,2}(your|my)?[-_]?(pass|pwd?\b|account|kennwort|contrase|senha|mot)|(pass(word|wd)?|pwd|account)[-_.\/=?]{0,2}(lost|forgot(ten)?|reset|recover|remind|new)|action=(lostpassword|forgot)|\/forgot\b/i,
+    mail: /e-?mail|courriel|correo|メール/i,
+    named: /user|login|name|account|benutzer|konto|kennung|utilisateur|identifiant|usuario|cuenta|usu[aá]rio|conta\b|ユーザ|アカウント/i,
+    search: /search|such|recherch|busca|busqu|pesquis|検索/i,
     outAddress: /[\/?&=._-](log|sign)[._-]?(out|off)\b/i,
   };
 
@@ -513,7 +519,83 @@
     return { addresses: [...addresses], texts: [...texts], pictures, ways };
   };
 
+  // backup looks for a list of backup codes: several texts of one shape, on a page that has a word for them; and for the ways
+  // that lead to one.
+  const backup = () => {
+    const among = roots();
+    const page = body(document) ? String(innerText(body(document))) : '';
+    const lists = new Map();
+    const take = (text) => {
+      text = text.replace(/^\s*\d{1,2}[.):]\s+/, '').trim();
+      if (text.length < 6 || text.length > 40 || !/^[A-Za-z0-9]+([ -][A-Za-z0-9]+)*$/.test(text)) return;
+      const shape = text.replace(/[A-Za-z0-9]/g, 'x');
+      if (!lists.has(shape)) lists.set(shape, new Set());
+      lists.get(shape).add(text);
+    };
+    if (words.backup.test(page)) {
+      for (const line of page.split('\n')) for (const text of line.split(/\t|,| {2,}/)) take(text);
+      for (const element of everywhere('li,td,code,pre,samp,kbd,span,div,p,textarea', among)) {
+        if (localName(element) === 'textarea') for (const line of String(element.value).split(/\n|,/)) take(line);
+        else if (!element.children.length && visible(element)) for (const text of textContent(element).split(/\n|,/)) take(text);
+      }
+    }
+    const codes = [...lists.values()].map((list) => [...list])
+      // Words look like it too: most codes have a digit, and where they have letters they are not all words.
+      .filter((list) => list.length >= 4 && list.length <= 100 && list.filter((text) => /\d/.test(text)).length * 2 >= list.length && !list.every((text) => /^[\d -]*(19|20)\d\d[\d -]*$/.test(text)))
+      .sort((one, other) => other.length - one.length)[0] || [];
+    const ways = everywhere('a[href],' + buttonSelector, among).filter((e) => visible(e) && enabled(e)).map((element) => {
+      const label = localName(element) === 'a' ? words_(textContent(element) + ' ' + attribute(element, 'title'), 80) : buttonLabel(element);
+      const address = attribute(element, 'href');
+      const off = words.danger.test(label) || words.out.test(label) || /disable|turn.?off|deactiv|deaktiv|désactiv|desactiv|desativ|無効|解除/i.test(label);
+      return { ref: number(element), label, address, score: off ? -1 : (words.backup.test(label) ? 3 : 0) + (/(backup|recovery|scratch|rescue)[-_]?codes?/i.test(address) ? 2 : 0) };
+    }).filter((way) => way.score > 0).sort((one, other) => other.score - one.score).slice(0, 6);
+    return { codes, ways };
+  };
+
+  // forgotten looks for the form that asks whose password was forgotten, and for the ways to it. A page that was not come to
+  // by such a way must say itself that its form is one.
+  const forgotten = (asked) => {
+    const among = roots();
+    const groups = new Map();
+    for (const element of everywhere('input', among)) {
+      if (!visible(element) || !enabled(element) || has(element, 'readonly')) continue;
+      const group = groupOf(element);
+      if (!groups.has(group)) groups.set(group, { fields: [], closed: false, captcha: false });
+      const one = groups.get(group);
+      const said = kindOf(element), type = inputType(element), label = labelOf(element), named = attribute(element, 'name') + ' ' + attribute(element, 'id');
+      if (type === 'password') one.closed = true;
+      if (said && said.kind === 'captcha') one.captcha = true;
+      if (!said || !/^(username|text)$/.test(said.kind) || !/^(text|email)$/.test(type)) continue;
+      if (closest(element, '[role=search]') || words.search.test(named + ' ' + label) || /^(q|s)$/.test(attribute(element, 'name'))) continue;
+      const mail = type === 'email' || (words.mail.test(label + ' ' + named) && !words.named.test(label || named));
+      one.fields.push({ ref: number(element), mail, known: said.kind === 'username' });
+    }
+    const found = [];
+    for (const [group, { fields, closed, captcha }] of groups) {
+      const known = fields.filter((field) => field.known);
+      const chosen = known.length ? known : fields.length === 1 ? fields : [];
+      if (closed || !chosen.length || chosen.length > 2 || dangerous(group)) continue;
+      const submit = submitOf(group);
+      const heading = all(group, 'legend,h1,h2,h3,h4').map((e) => readable(e, 80)).join(' ');
+      const says = words.forgot.test((submit ? submit.label : '') + ' ' + heading) || words.forgotAddress.test(attribute(group instanceof Element ? group : document.documentElement, 'action'));
+      if (!asked && !says) continue;
+      found.push({ score: (says ? 2 : 0) + (known.length ? 1 : 0), captcha, fields: chosen.map(({ ref, mail }) => ({ ref, mail })), submit: submit ? { ref: number(submit.element), label: submit.label } : null });
+    }
+    found.sort((one, other) => other.score - one.score);
+    const ways = everywhere('a[href],button,input[type=button],[role=button]', among).filter((e) => visible(e) && enabled(e)).map((element) => {
+      const link = localName(element) === 'a';
+      const label = link ? words_(textContent(element) + ' ' + attribute(element, 'title') + ' ' + attribute(element, 'aria-label'), 120) : buttonLabel(element);
+      const address = attribute(element, 'href');
+      let score = 0;
+      if (words.danger.test(label) || words.out.test(label) || /^(mailto|tel|javascript):/i.test(address)) score = -1;
+      else if (!link && localName(element) === 'button' && buttonForm(element) && buttonType(element) !== 'button') score = -1;
+      else score = (words.forgot.test(label) ? 3 : 0) + (words.forgotAddress.test(address) ? 2 : 0);
+      return { ref: number(element), label, address, score };
+    }).filter((way) => way.score > 0).sort((one, other) => other.score - one.score).slice(0, 6);
+    return { forms: found.slice(0, 3).map(({ captcha, fields, submit }) => ({ captcha, fields, submit })), ways };
+  };
+
   // What steps.js, which follows a recipe, needs of the above.
   const inner = { all, attribute, buttonLabel, closest, defaultView, elements, enabled, groupOf, holds, inGroup, inputType, kindOf, localName, nameOf, nodeType, number, ownerDocument, parentNode, rectangle, roots, shadowRoot, textContent, visible, words, words_, mark: () => { marked = true; } };
-  globalThis.postern = { factor, look, type, aim, missed, press, send, show, follow, cover, inner };
+  globalThis.postern = { backup, factor, forgotten, look, type, aim, missed, press, send, show, follow, cover, inner };
 })();

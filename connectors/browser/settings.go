@@ -22,6 +22,8 @@ type Settings struct {
 	Change ChangeSettings `json:"change,omitzero"`
 	// Enrol is about the page a second factor is turned on at.
 	Enrol EnrolSettings `json:"enrol,omitzero"`
+	// Forgotten is about the form that asks whose password was forgotten.
+	Forgotten ForgottenSettings `json:"forgotten,omitzero"`
 	// Recipe is a recording of the way, followed instead of the detection. `postern recipe import` makes it.
 	Recipe *recipe.Recipe `json:"recipe,omitempty"`
 	// TimeoutSeconds bounds each wait for the app: for a page, and for the answer to a form.
@@ -55,6 +57,12 @@ type ChangeSettings struct {
 // EnrolSettings describe the way to a second factor. Without any, the app's own links are followed.
 type EnrolSettings struct {
 	URL    string   `json:"url,omitempty"`    // where it begins
+	Before []string `json:"before,omitempty"` // pressed there, one after the other
+}
+
+// ForgottenSettings describe the way to a forgotten-password mail. Without any, the sign-in page's own links are followed.
+type ForgottenSettings struct {
+	URL    string   `json:"url,omitempty"`    // where the form is
 	Before []string `json:"before,omitempty"` // pressed there, one after the other
 }
 

@@ -295,6 +295,9 @@ func (j *job) verdict(now view) (rotation.Outcome, string) {
 		if said, ok := firstThat(saysCode, fresh); ok && asks.field("code") != nil && !saysPassword.MatchString(said) {
 			return rotation.Challenge, "The app refuses the code: " + said
 		}
+		if said, ok := firstThat(saysCodeWrong, fresh); ok && !saysPassword.MatchString(said) {
+			return rotation.Challenge, "The app refuses the code: " + said
+		}
 		if said, ok := firstThat(saysWrong, fresh); ok {
 			return rotation.Rejected, "The app says: " + said
 		}

@@ -42,6 +42,16 @@ var (
 	saysCode     = regexp.MustCompile(`(?i)\b(code|token)\b|one.?time|\botp\b|2fa|two.?factor|passcode|einmal|(bestätigungs|sicherheits)code|código|認証コード|確認コード|ワンタイム`)
 	saysPassword = regexp.MustCompile(`(?i)passwor[dt]|passwd|passphrase|credential|kennwort|mot de passe|contraseña|senha|palavra-passe|パスワード`)
 
+	// saysUnknown: the app knows nobody of the name a forgotten password was asked for.
+	saysUnknown = regexp.MustCompile(`(?i)(no|not|n.t|cannot|unknown|invalid).{0,60}(account|user|e-?mail|member|address)|(account|user|e-?mail|member|address).{0,60}(not|n.t|unknown|invalid|no match)|` +
+		`(kein|nicht|unbekannt|ungültig).{0,60}(konto|benutzer|adresse|e-?mail)|(konto|benutzer|adresse|e-?mail).{0,60}(nicht|unbekannt|ungültig)|` +
+		`(aucun|inconnu|invalide|introuvable).{0,60}|(n.existe|ne correspond)|(no (existe|hay|se encontr)|ningun|desconocid|inválid)|(não (existe|encontr|há)|nenhum|desconhecid)|` +
+		`(見つかりません|存在しません|登録されていません|無効)`)
+
+	// saysCodeWrong: of a one-time code, also where the form does not ask for it any more. A form's own token is none.
+	saysCodeWrong = regexp.MustCompile(`(?i)(\bcode\b|one.?time|\botp\b|2fa|two.?factor|passcode|(bestätigungs|sicherheits|einmal)code|código).{0,60}(not valid|invalid|wrong|incorrect|expired|outdated|falsch|ungültig|abgelaufen|invalide|erroné|expiré|inválid|incorrect|caducad|expirad)|` +
+		`(invalid|wrong|incorrect|expired|ungültiger?|falscher?).{0,30}(\bcode\b|\botp\b|passcode|einmalcode)|(認証|確認)コード.{0,20}(正しくありません|無効|違い|誤り)`)
+
 	saysChanged = regexp.MustCompile(`(?i)(password|profile|settings|account|changes?|details).{0,60}(changed|updated|saved|reset|set successfully|successful)|(success|saved|updated).{0,60}(password|profile|settings|account|changes)|successfully (changed|updated|saved)|changes saved|` +
 		`(kennwort|passwort|profil|änderungen|benutzerprofil).{0,60}(geändert|aktualisiert|gespeichert)|erfolgreich (geändert|aktualisiert|gespeichert)|` +
 		`(mot de passe|profil|modifications).{0,60}(modifié|changé|mis à jour|enregistr)|(contraseña|perfil|cambios).{0,60}(cambiad|actualizad|guardad|modificad)|(senha|perfil|alterações).{0,60}(alterad|atualizad|salv|modificad)|` +

@@ -21,12 +21,19 @@ import (
 type Definition struct {
 	Name   string `yaml:"name"`
 	SignIn []Step `yaml:"sign_in"` // one is signed in when the last has succeeded
-	Change []Step `yaml:"change"`  // the last one, and no other, carries the new password
-	Reset  []Step `yaml:"reset"`   // the same by an administrator, who is signed in; none: nobody can
+	Change []Step `yaml:"change"`  // the last one, and no other, carries the new password; none: only Reset sets one
+	Token  Token  `yaml:"token"`
+	Reset  []Step `yaml:"reset"` // the same by an administrator, who is signed in; none: nobody can
 	// What else an administrator does, who is signed in; none: nobody can.
 	Disable     []Step `yaml:"disable"` // with Enable, or neither
 	Enable      []Step `yaml:"enable"`
 	EndSessions []Step `yaml:"end_sessions"`
+}
+
+// Token is about the one account of an app whose password is an API token, and which does what an administrator does.
+type Token struct {
+	Username string `yaml:"username"` // empty: there is none
+	SignIn   []Step `yaml:"sign_in"`  // instead of the others'
 }
 
 // Step is a request, and what its answer means. Every text may have {username}, {password}, {new} and what earlier
@@ -101,10 +108,14 @@ func Parse(text []byte) (Definition, error) {
 	if definition.Name == "" {
 		fault("$.name", "write what the app is called")
 	}
-	for part, steps := range map[string][]Step{"sign_in": definition.SignIn, "change": definition.Change} {
-		if len(steps) == 0 {
-			fault("$."+part, "write at least one request")
-		}
+	if len(definition.SignIn) == 0 {
+		fault("$.sign_in", "write at least one request")
+	}
+	if len(definition.Change) == 0 && len(definition.Reset) == 0 {
+		fault("$.change", "write at least one request, here or in reset")
+	}
+	if (definition.Token.Username == "") != (len(definition.Token.SignIn) == 0) {
+		fault("$.token", "write the account's username and how it signs in: both, or neither")
 	}
 	// walk checks steps that may use the values known, and gives those known after them.
 	walk := func(name string, steps []Step, known []string, sets bool, allowed []rotation.Outcome) []string {
@@ -124,6 +135,10 @@ func Parse(text []byte) (Definition, error) {
 	}
 	signedIn := walk("sign_in", definition.SignIn, []string{"username", "password"}, false, outcomes)
 	walk("change", definition.Change, signedIn, true, outcomes)
+	if definition.Token.Username != "" {
+		// Whoever administers is this account.
+		signedIn = walk("token.sign_in", definition.Token.SignIn, []string{"username", "password"}, false, outcomes)
+	}
 	for _, part := range []struct {
 		name  string
 		steps []Step

@@ -45,7 +45,9 @@ func (*Connector) Can(settings json.RawMessage, capability rotation.Capability) 
 		return len(definition.Disable) > 0
 	case rotation.CanRevoke:
 		return len(definition.EndSessions) > 0
-	case rotation.CanVerify, rotation.CanChange:
+	case rotation.CanChange:
+		return len(definition.Change) > 0
+	case rotation.CanVerify:
 	}
 	return true
 }
@@ -103,7 +105,11 @@ func (api) SignIn(ctx context.Context, endpoint protocol.Endpoint, text []byte, 
 		values: map[string]string{"username": credential.Username, "password": credential.Password.Reveal()},
 	}
 	s.client.Transport = &http.Transport{DialContext: s.connect, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
-	for _, step := range definition.SignIn {
+	steps := definition.SignIn
+	if s.token = definition.Token.Username != "" && credential.Username == definition.Token.Username; s.token {
+		steps = definition.Token.SignIn
+	}
+	for _, step := range steps {
 		if err := s.take(ctx, step); err != nil {
 			return nil, err
 		}
@@ -117,6 +123,7 @@ type session struct {
 	endpoint   protocol.Endpoint
 	opened     chan net.Conn // for the next request; the library takes it in a goroutine of its own
 	values     map[string]string
+	token      bool // signed in with an API token
 }
 
 // open connects to the app for the next request.
@@ -140,6 +147,9 @@ func (s *session) connect(ctx context.Context, network, address string) (net.Con
 
 // Change implements protocol.Session.
 func (s *session) Change(ctx context.Context, next seal.Secret, release func() error) error {
+	if s.token || len(s.definition.Change) == 0 {
+		return &protocol.Failure{Outcome: rotation.Refused, Detail: "Nobody changes a password of their own by this API."}
+	}
 	return s.set(ctx, s.definition.Change, next, release)
 }
 
@@ -179,6 +189,8 @@ func (s *session) govern(ctx context.Context, username string, steps []Step, par
 // about has a part of the definition be about an account.
 func (s *session) about(username string, steps []Step, part string) error {
 	switch {
+	case s.definition.Token.Username != "" && !s.token:
+		return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "Only the account named " + s.definition.Token.Username + ", which has an API token, does this."}
 	case len(steps) == 0:
 		return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "The app's definition does not say how an administrator does this (" + part + ")."}
 	case username == "":

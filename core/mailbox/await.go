@@ -84,6 +84,18 @@ func (m *Mailboxes) spend(ctx context.Context, workspace, account core.ID, after
 	return secret(says.Code), nil
 }
 
+// Links gives where an account is mailed to, and what waits for the links that are mailed to it from now on: empty and nil if
+// it has no address.
+func (m *Mailboxes) Links(ctx context.Context, q postgres.Querier, workspace, account core.ID) (string, func(ctx context.Context) (seal.Secret, error), error) {
+	found, err := m.Mailbox(ctx, q, workspace, account)
+	if err != nil || found.Address == "" {
+		return "", nil, err
+	}
+	return found.Address, func(ctx context.Context) (seal.Secret, error) {
+		return m.Await(ctx, workspace, account, found.Received, Link)
+	}, nil
+}
+
 // Codes gives what waits for the codes that come to an account from now on, for a sign-in that begins now: nil if the
 // account has neither an address nor a number.
 func (m *Mailboxes) Codes(ctx context.Context, q postgres.Querier, workspace, account core.ID) (func(ctx context.Context) (seal.Secret, error), error) {

@@ -3,6 +3,7 @@ package rotation_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -55,6 +56,8 @@ type application struct {
 	admin     string           // whose password sets this one's
 	adminSays rotation.Outcome // what it says of the administrator; empty: it looks at the password
 	admins    int              // how often its administrator was turned away
+	links     int              // how many links it mailed: the newest is good
+	mails     bool             // the link comes
 	// check is called with every password the app takes.
 	check func(password string)
 }
@@ -269,6 +272,37 @@ func (s *simulated) Reset(ctx context.Context, _ rotation.Target, admin rotation
 		return stage(s.report(rotation.TimedOut, false))
 	case behaves == dropsSignIn:
 		return stage(s.report(rotation.Unreachable, false))
+	}
+	return s.send(ctx, life, behaves, anyPassword, next, release)
+}
+
+// Recover implements rotation.Recoverer.
+func (s *simulated) Recover(ctx context.Context, _ rotation.Target, forgotten rotation.Forgotten, next seal.Secret, release func(ctx context.Context) error) rotation.Report {
+	life, app := lifeOf(ctx), s.app
+	if !life.tick() {
+		return gone
+	}
+	app.lock.Lock()
+	behaves := obeys
+	if len(app.behaviour) > 0 {
+		behaves, app.behaviour = app.behaviour[0], app.behaviour[1:]
+	}
+	app.links++
+	newest := fmt.Sprint(app.links)
+	app.clock.Pass(100 * time.Millisecond)
+	app.lock.Unlock()
+	if !life.tick() { // asked for a mail, and nobody waits for it
+		return gone
+	}
+	switch behaves {
+	case hangs:
+		return s.report(rotation.TimedOut, false)
+	case dropsSignIn:
+		return s.report(rotation.NoMessage, false)
+	}
+	link, err := forgotten.Link(ctx)
+	if err != nil || link.Reveal() != newest {
+		return s.report(rotation.NoMessage, false)
 	}
 	return s.send(ctx, life, behaves, anyPassword, next, release)
 }

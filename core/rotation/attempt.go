@@ -123,6 +123,8 @@ func (a *attempt) next(ctx context.Context) error {
 		return a.store(ctx)
 	case !p.Administrator.IsZero():
 		return a.reset(ctx)
+	case p.Mailed:
+		return a.recover(ctx)
 	}
 	return a.change(ctx)
 }

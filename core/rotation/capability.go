@@ -11,6 +11,7 @@ const (
 	CanChange  Capability = "change"       // Changer
 	CanEnrol   Capability = "enrol"        // Enroller: turn on a second factor
 	CanReset   Capability = "reset"        // Resetter
+	CanRecover Capability = "recover"      // Recoverer: set a password by way of the app's forgotten-password mail
 	CanDisable Capability = "disable"      // Disabler
 	CanRevoke  Capability = "end_sessions" // Revoker
 )
@@ -41,6 +42,8 @@ func Capabilities(connector Connector, settings json.RawMessage) []Capability {
 	add(CanChange, changes)
 	add(CanEnrol, enrols)
 	add(CanReset, resets)
+	_, recovers := connector.(Recoverer)
+	add(CanRecover, recovers)
 	_, disables := connector.(Disabler)
 	_, revokes := connector.(Revoker)
 	add(CanDisable, disables)

@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,6 +16,7 @@ import (
 // has committed under this worker's fence; from then on only probing tells what came of it.
 func (a *attempt) change(ctx context.Context) error {
 	changer, ok := a.connector.(Changer)
+	ok = ok && slices.Contains(Capabilities(a.connector, a.app.Settings), CanChange)
 	if !ok {
 		return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
 			if handed, err := a.reconcile(ctx, tx, p, "The connector "+a.app.Connector+" changes no passwords.", nil); handed {
@@ -152,7 +154,7 @@ func (g *gate) release(ctx context.Context) error {
 		p.Submitted, p.Answer = &now, ""
 		p.Pass, p.Probed = passFirst, &now
 		if !g.reserved.IsZero() {
-			p.Administrator = core.ID{} // who asked for one meanwhile has the candidate sent by the account itself
+			p.Administrator, p.Mailed = core.ID{}, false // who asked for one meanwhile has the candidate sent by the account itself
 			// The form is reached, so the app let the current password in.
 			if err := settle(ctx, tx, p.Workspace, p.Account, g.reserved, Accepted); err != nil {
 				return err

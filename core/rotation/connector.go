@@ -48,6 +48,8 @@ const (
 	// AdminDenied: something else than a wrong password keeps the administrator out (locked, disabled, a code), or the
 	// administrator may not do what was asked.
 	AdminDenied Outcome = "admin_denied"
+	// NoMessage: the app was asked for its forgotten-password mail, and none with a link of its own came. Only Recover says so.
+	NoMessage Outcome = "no_message"
 	// Found: the app is there, with what one would sign in with. Only Look says so.
 	Found Outcome = "found"
 )
@@ -55,7 +57,7 @@ const (
 // outcomes are all there are.
 var outcomes = []Outcome{
 	Accepted, Rejected, Applied, Refused, NotSent, Unknown, FormNotFound, Challenge, Locked, Disabled, MustChange, Unreachable, TimedOut,
-	AdminRejected, AdminDenied,
+	AdminRejected, AdminDenied, NoMessage,
 }
 
 // Finding is what an outcome of Verify says of the password that was tried; ok is false if nothing.
@@ -122,6 +124,9 @@ type Report struct {
 	// Rules are what the app says of the passwords it takes, in the language of passwordrules; empty: nothing. From a
 	// Change that is Refused they are why, and the next candidate satisfies them.
 	Rules string
+	// BackupCodes are what the app showed for when the second factor is lost, from an Enrol that is Applied. They go to the
+	// vault, and are not kept with the rest.
+	BackupCodes []seal.Secret `json:"-"`
 	// Reused: the app refused the new password because it had it before. Another of the same kind will do.
 	Reused bool
 }
@@ -151,9 +156,10 @@ type Enroller interface {
 	Connector
 
 	// Enrol signs in, has the app show the secret that codes are made of, and answers with the first code. keep is called
-	// exactly once, with the secret as the app shows it (an otpauth:// address, or base32), before any code leaves; it
+	// exactly once with the secret as the app shows it (an otpauth:// address, or base32), before any code leaves; it
 	// stores the secret and returns the code to answer with. If it returns an error, nothing is sent and the outcome is
-	// NotSent. Applied and Refused are what the app said to the code, and evidence, not proof.
+	// NotSent. Called again without a secret, keep gives a further code, for an app that wants one before it shows backup
+	// codes. Applied and Refused are what the app said to the code, and evidence, not proof.
 	Enrol(ctx context.Context, target Target, credential Credential, keep func(ctx context.Context, secret seal.Secret) (code seal.Secret, err error)) Report
 }
 
@@ -166,6 +172,24 @@ type Resetter interface {
 	// that speaks of the account. One that the app has disabled or locked is not let in by it: either nothing is sent, and
 	// the outcome is Disabled or Locked, or it has another password and is as closed as before. The same again does no harm.
 	Reset(ctx context.Context, target Target, admin Credential, username string, next seal.Secret, release func(ctx context.Context) error) Report
+}
+
+// Forgotten is an account whose password nobody knows.
+type Forgotten struct {
+	Username string
+	Address  string // that the app's mail comes to
+	// Link gives the link of a mail that has come since, the newest, none twice: an error of code "no_message" if none comes
+	// in time. Where the app says that one is not good, the next may be: an older mail may come late.
+	Link func(ctx context.Context) (seal.Secret, error)
+}
+
+// Recoverer is a Connector that can set an account's password by way of the app's forgotten-password mail.
+type Recoverer interface {
+	Connector
+
+	// Recover has the app mail a link, follows it if it leads to the app, and asks the app for next there. For release the
+	// same holds as in Change. Nobody signs in: Rejected is an app that knows no such account.
+	Recover(ctx context.Context, target Target, forgotten Forgotten, next seal.Secret, release func(ctx context.Context) error) Report
 }
 
 // Disabler is a Connector that can have an app let an account in no more, or again, as an administrator of the app.

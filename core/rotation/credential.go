@@ -15,6 +15,9 @@ type Inbox interface {
 	// Codes gives what waits for the codes that are sent to an account from now on, none twice: nil if it can be sent
 	// none. What is given ends with an error of code "no_message" once it has waited as long as a code may take.
 	Codes(ctx context.Context, q postgres.Querier, workspace, account core.ID) (func(ctx context.Context) (seal.Secret, error), error)
+	// Links is Codes of the links that are mailed to an account, to hosts of its app; address is where to: empty if the
+	// account has none.
+	Links(ctx context.Context, q postgres.Querier, workspace, account core.ID) (address string, link func(ctx context.Context) (seal.Secret, error), err error)
 }
 
 // credential is what an account is signed in to with.

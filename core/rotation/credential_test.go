@@ -136,6 +136,10 @@ func (l *letters) Codes(_ context.Context, _ postgres.Querier, workspace, accoun
 	}, nil
 }
 
+func (l *letters) Links(context.Context, postgres.Querier, core.ID, core.ID) (string, func(context.Context) (seal.Secret, error), error) {
+	return "", nil, nil
+}
+
 // given is a connector that remembers what it was given.
 type given struct {
 	*simulated

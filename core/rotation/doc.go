@@ -4,7 +4,8 @@
 //	             ▲         │                     ├─► unchanged  the old one still works: wait, retry the same candidate
 //	             │         └─► not_sent          ├─► drifted    one from history works: adopt it, then rotate
 //	             └───────────────┘               └─► unknown    none works ─► reconciling: an administrator of the app sets the
-//	                                                            candidate ─► armed; without one ─► blocked: a person is asked
+//	                                                            candidate, or the link of the app's forgotten-password mail
+//	                                                            does ─► armed; without both ─► blocked: a person is asked
 //
 // A password that an app may have is never lost: a candidate is sealed and committed before the app
 // is even visited, no version is ever removed, and the request that carries it leaves only after the

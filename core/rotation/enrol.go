@@ -80,7 +80,7 @@ func (a *attempt) enrol(ctx context.Context) error {
 	}
 	started := a.now()
 	shown := shown{attempt: a, reserved: reserved}
-	trying, stop := context.WithTimeout(ctx, a.options.ChangeTimeout+accounts.MaxTOTPPeriod)
+	trying, stop := context.WithTimeout(ctx, a.options.ChangeTimeout+2*accounts.MaxTOTPPeriod)
 	report := enroller.Enrol(trying, a.target(), credential, shown.keep)
 	stop()
 	report = cleaned(report, started, a.now(), credential.Password, shown.secret)
@@ -93,6 +93,11 @@ func (a *attempt) enrol(ctx context.Context) error {
 		p.met(report)
 		if shown.stored {
 			p.FactorSaid = report.Outcome
+			if len(report.BackupCodes) > 0 {
+				if _, err := a.Accounts.KeepBackupCodes(ctx, tx, p.Cause, p.Workspace, p.Account, report.BackupCodes); err != nil && core.KindOf(err) != core.KindInvalid {
+					return err
+				}
+			}
 			return p.step(ctx, tx, a.now(), StateProbing, words(report), kept)
 		}
 		if err := settle(ctx, tx, p.Workspace, p.Account, reserved, report.Outcome); err != nil {
@@ -116,12 +121,16 @@ type shown struct {
 	reserved core.ID
 	called   bool
 	stored   bool
+	version  int
 	secret   seal.Secret
 	err      error
 }
 
 // keep commits the secret, if this worker may still do so, and then gives the first code of it.
 func (s *shown) keep(ctx context.Context, secret seal.Secret) (seal.Secret, error) {
+	if s.stored && secret.IsZero() {
+		return s.candidateCode(ctx, s.account, s.version)
+	}
 	if s.called {
 		return seal.Secret{}, errors.New("rotation: a secret is stored once")
 	}
@@ -143,7 +152,7 @@ func (s *shown) keep(ctx context.Context, secret seal.Secret) (seal.Secret, erro
 	if s.err != nil {
 		return seal.Secret{}, s.err
 	}
-	s.stored = true
+	s.stored, s.version = true, version
 	return s.candidateCode(ctx, s.account, version)
 }
 

@@ -104,6 +104,7 @@ type subject struct {
 	app       *application
 	connector *simulated
 	talks     rotation.Connector // to the app; nil: connector does
+	inbox     rotation.Inbox     // where the app's mails come to; nil: nowhere
 	options   rotation.Options
 	original  string
 	admin     core.ID // the app's reconcile account, if it was given one
@@ -180,7 +181,7 @@ func (s *subject) engine() *rotation.Rotations {
 	}
 	return &rotation.Rotations{
 		DB: s.db, Accounts: s.accounts, Queue: s.queue, Now: s.clock.Now, Options: s.options,
-		Connectors: rotation.Connectors{"simulated": talks},
+		Connectors: rotation.Connectors{"simulated": talks}, Inbox: s.inbox,
 	}
 }
 

@@ -81,7 +81,7 @@ func (r *Rotations) want(ctx context.Context, tx pgx.Tx, found accounts.Account,
 // begin finishes the planning of a row just inserted.
 func (r *Rotations) begin(ctx context.Context, tx pgx.Tx, p *progress, wanted wish, account accounts.Account) (Rotation, error) {
 	now := r.now()
-	p.Administrator = wanted.Administrator
+	p.Administrator, p.Mailed = wanted.Administrator, wanted.Mailed
 	if err := p.step(ctx, tx, now, StatePlanned, "", nil); err != nil {
 		return Rotation{}, err
 	}
@@ -104,9 +104,9 @@ func (r *Rotations) join(ctx context.Context, tx pgx.Tx, p *progress, wanted wis
 	default:
 		joined := heavier(&wish{Reason: p.Reason, Cause: p.Cause, Priority: p.Priority}, wanted)
 		p.Reason, p.Cause, p.Priority = joined.Reason, joined.Cause, joined.Priority
-		if !wanted.Administrator.IsZero() && (p.LeaseUntil == nil || !p.LeaseUntil.After(now)) {
-			// Which password the app has does not matter any more. A worker that is there comes to the administrator by itself.
-			p.Administrator, p.Pass = wanted.Administrator, passNone
+		if (!wanted.Administrator.IsZero() || wanted.Mailed) && (p.LeaseUntil == nil || !p.LeaseUntil.After(now)) {
+			// Which password the app has does not matter any more. A worker that is there comes to a reset by itself.
+			p.Administrator, p.Mailed, p.Pass = wanted.Administrator, wanted.Mailed, passNone
 		}
 	}
 	p.Priority = min(p.Priority, wanted.Priority)

@@ -43,7 +43,7 @@ func (a *attempt) probe(ctx context.Context) error {
 			}
 			return p.step(ctx, tx, a.now(), StateProbing, "The app refused "+versionWords(version)+".", kept)
 		}
-		if report.Outcome == MustChange && version == p.Candidate && !p.Administrator.IsZero() {
+		if report.Outcome == MustChange && version == p.Candidate && p.reset() {
 			return a.temporary(ctx, tx, p, report, kept)
 		}
 		return a.hindered(ctx, tx, p, StateProbing, report, kept)
@@ -93,7 +93,7 @@ func (a *attempt) found(ctx context.Context, tx pgx.Tx, p *progress, report Repo
 		p.Pass, p.Attempts, p.NewAccepted = passNone, 0, &report.Finished
 		return p.step(ctx, tx, now, StateNewProven, "The app accepted the new password.", kept)
 	}
-	p.Administrator = core.ID{} // a stored password works: the account can change it itself again
+	p.Administrator, p.Mailed = core.ID{}, false // a stored password works: the account can change it itself again
 	switch {
 	case version == current && p.Submitted == nil:
 		// It was turned away a moment ago, and is right all the same.
@@ -135,7 +135,7 @@ func (a *attempt) found(ctx context.Context, tx pgx.Tx, p *progress, report Repo
 // person can tell.
 func (a *attempt) exhausted(ctx context.Context, tx pgx.Tx, p *progress) error {
 	now := a.now()
-	if !p.Administrator.IsZero() {
+	if p.reset() {
 		return a.unreset(ctx, tx, p)
 	}
 	if p.Pass == passFirst {

@@ -35,6 +35,7 @@ type progress struct {
 	Follow      *wish
 	// Administrator is the account that is to set the candidate; zero: the account itself changes its password.
 	Administrator core.ID
+	Mailed        bool // the candidate is set by way of the app's forgotten-password mail
 	Fence         int64
 	LeaseUntil    *time.Time
 	Wake          int
@@ -54,10 +55,12 @@ type wish struct {
 	Priority int        `json:"priority"`
 	// Administrator sets the password; zero: the account itself does. It is not kept of what is to follow.
 	Administrator core.ID `json:"-"`
+	// Mailed has it set by way of the app's forgotten-password mail. It is not kept either.
+	Mailed bool `json:"-"`
 }
 
 const progressColumns = columns + `, steps, delay, coalesce(candidate, 0) as candidate, coalesce(previous, 0) as previous, submitted, answer,
-	refusals, factors, factor_said, rung, pass, probed, new_accepted, old_refused, hosts, agent, events, follow, administrator, fence, lease_until, wake`
+	refusals, factors, factor_said, rung, pass, probed, new_accepted, old_refused, hosts, agent, events, follow, administrator, mailed, fence, lease_until, wake`
 
 const lockProgress = `select ` + progressColumns + ` from rotations where workspace_id = @workspace and id = @id for update`
 
@@ -81,7 +84,7 @@ const updateProgress = `
 update rotations set reason = @reason, cause = @cause, priority = @priority, state = @state, detail = @detail, steps = @steps, delay = @delay,
 	candidate = nullif(@candidate, 0), previous = nullif(@previous, 0), submitted = @submitted, answer = @answer, refusals = @refusals, rung = @rung,
 	factors = coalesce(@factors::integer[], '{}'), factor_said = @factor_said, pass = @pass, probed = @probed, new_accepted = @new_accepted, old_refused = @old_refused, hosts = @hosts, agent = @agent,
-	events = @events, follow = @follow, administrator = @administrator, fence = @fence, lease_until = @lease_until, wake = @wake, attempts = @attempts,
+	events = @events, follow = @follow, administrator = @administrator, mailed = @mailed, fence = @fence, lease_until = @lease_until, wake = @wake, attempts = @attempts,
 	next_attempt = @next_attempt, updated = @updated, finished = @finished, receipt = @receipt
 where workspace_id = @workspace and id = @id`
 
@@ -92,7 +95,7 @@ func (p *progress) save(ctx context.Context, tx pgx.Tx, now time.Time) error {
 		"workspace": p.Workspace, "id": p.ID, "reason": p.Reason, "cause": p.Cause, "priority": p.Priority, "state": p.State,
 		"detail": p.Detail, "steps": p.Steps, "delay": p.Delay, "candidate": p.Candidate, "previous": p.Previous, "submitted": p.Submitted,
 		"answer": p.Answer, "refusals": p.Refusals, "factors": p.Factors, "factor_said": p.FactorSaid, "rung": p.Rung, "pass": p.Pass, "probed": p.Probed, "new_accepted": p.NewAccepted,
-		"old_refused": p.OldRefused, "hosts": p.Hosts, "agent": p.Agent, "events": p.Events, "follow": p.Follow, "administrator": p.Administrator, "fence": p.Fence,
+		"old_refused": p.OldRefused, "hosts": p.Hosts, "agent": p.Agent, "events": p.Events, "follow": p.Follow, "administrator": p.Administrator, "mailed": p.Mailed, "fence": p.Fence,
 		"lease_until": p.LeaseUntil, "wake": p.Wake, "attempts": p.Attempts, "next_attempt": p.NextAttempt, "updated": p.Updated,
 		"finished": p.Finished, "receipt": p.Receipt,
 	})
@@ -135,6 +138,10 @@ func (p *progress) targets(account accounts.Account) []core.Target {
 	return []core.Target{account.Target(), {Kind: "rotation", ID: p.ID}}
 }
 
+// reset reports whether somebody else than the account sets the candidate: the app's administrator, or whoever has the app's
+// forgotten-password mail.
+func (p *progress) reset() bool { return !p.Administrator.IsZero() || p.Mailed }
+
 // resting is the state that tells where a rotation goes on.
 func (p *progress) resting() State {
 	switch {
@@ -142,7 +149,7 @@ func (p *progress) resting() State {
 		return StateNewProven
 	case p.Pass != passNone:
 		return StateProbing
-	case !p.Administrator.IsZero():
+	case p.reset():
 		return StateReconciling
 	case p.Candidate != 0:
 		return StateStored

@@ -65,8 +65,12 @@ func (a *attempt) proveNew(ctx context.Context) error {
 	})
 }
 
-// finish writes the receipt, and plans the rotation that was asked for too late to be this one.
+// finish has the sessions opened before ended, where somebody can, writes the receipt, and plans the rotation that was asked for too late to be this one.
 func (a *attempt) finish(ctx context.Context) error {
+	sessions, err := a.endSessions(ctx)
+	if err != nil {
+		return err
+	}
 	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
 		now := a.now()
 		if err := a.learn(ctx, tx, p, accounts.Replaced, "The app accepted the new password."); err != nil {
@@ -76,7 +80,7 @@ func (a *attempt) finish(ctx context.Context) error {
 			Account: p.Account, Rotation: p.ID, Correlation: p.Cause.Correlation, Reason: p.Reason, Candidate: p.Candidate,
 			NewAccepted: *p.NewAccepted, OldRefused: *p.OldRefused, Received: p.Cause.Received, LockedOut: *p.OldRefused,
 			TimeToLockout: p.OldRefused.Sub(p.Cause.Received), Hosts: p.Hosts, Agent: p.Agent, Fence: p.Fence,
-			Administrator: p.Administrator,
+			Administrator: p.Administrator, Mailed: p.Mailed, SessionsEnded: sessions.at,
 		}
 		stamp := func(at time.Time) string { return at.UTC().Format(time.RFC3339Nano) }
 		rotated := core.NewEvent(core.AccountPasswordRotated, p.Workspace, p.Cause, now, p.targets(a.account)...).
@@ -87,6 +91,13 @@ func (a *attempt) finish(ctx context.Context) error {
 			With("hosts", strings.Join(p.Hosts, ",")).With("agent", p.Agent).With("fence", strconv.FormatInt(p.Fence, 10))
 		if !p.Administrator.IsZero() {
 			rotated = rotated.With("administrator", p.Administrator.String())
+		}
+		if p.Mailed {
+			rotated = rotated.With("mailed", "true")
+		}
+		rotated, err := sessions.told(ctx, tx, p, now, rotated)
+		if err != nil {
+			return err
 		}
 		if err := p.tell(ctx, tx, rotated); err != nil {
 			return err
@@ -106,7 +117,7 @@ func (a *attempt) finish(ctx context.Context) error {
 		if err := p.save(ctx, tx, now); err != nil {
 			return err
 		}
-		_, err := a.Plan(ctx, tx, p.Follow.Cause, p.Workspace, p.Account, p.Follow.Reason, p.Follow.Priority)
+		_, err = a.Plan(ctx, tx, p.Follow.Cause, p.Workspace, p.Account, p.Follow.Reason, p.Follow.Priority)
 		return err
 	})
 }

@@ -15,7 +15,8 @@ import (
 // The ladder's last rung before a person: an account of the app that the app names sets the others' passwords.
 
 // PlanReset is Plan of a rotation whose password the app's reconcile account sets, for an account whose own password nobody
-// knows. Without one, or of that account itself, it is a Conflict. An account that is closed for another reason than its
+// knows. Without one the app's forgotten-password mail has it set, where the account has an address; without that, or of the
+// reconcile account itself, it is a Conflict. An account that is closed for another reason than its
 // password stays closed: that is Denied.
 func (r *Rotations) PlanReset(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID) (Rotation, error) {
 	found, err := r.Accounts.Account(ctx, tx, workspace, account)
@@ -29,10 +30,17 @@ func (r *Rotations) PlanReset(ctx context.Context, tx pgx.Tx, cause core.Cause, 
 	switch {
 	case err != nil:
 		return Rotation{}, err
-	case app.ReconcileAccount.IsZero():
-		return Rotation{}, core.Conflict("", "the app names no account that sets the others' passwords").WithCode("no_reconcile_account")
-	case app.ReconcileAccount == account:
-		return Rotation{}, core.Conflict("", "this account sets the others' passwords, and nobody sets its own").WithCode("reconcile_account")
+	case app.ReconcileAccount.IsZero(), app.ReconcileAccount == account:
+		mailed, err := r.mailed(ctx, tx, found, app)
+		switch {
+		case err != nil:
+			return Rotation{}, err
+		case mailed:
+			return r.want(ctx, tx, found, wish{Reason: ReasonManual, Cause: cause, Priority: ReasonManual.priority(), Mailed: true})
+		case app.ReconcileAccount == account:
+			return Rotation{}, core.Conflict("", "this account sets the others' passwords, and nobody sets its own").WithCode("reconcile_account")
+		}
+		return Rotation{}, core.Conflict("", "the app names no account that sets the others' passwords, and this account has no address here that the app could mail to").WithCode("no_reconcile_account")
 	}
 	return r.want(ctx, tx, found, wish{
 		Reason: ReasonManual, Cause: cause, Priority: ReasonManual.priority(), Administrator: app.ReconcileAccount,
@@ -47,15 +55,18 @@ func (a *attempt) resetter() (resetter Resetter, admin core.ID, ok bool) {
 		slices.Contains(Capabilities(a.connector, a.app.Settings), CanReset)
 }
 
-// reconcile hands a rotation that can go on in no other way over to the app's administrator. handed is false if there is
-// none who can.
+// reconcile hands a rotation that can go on in no other way over to the app's administrator, or to the app's
+// forgotten-password mail. handed is false if there is neither.
 func (a *attempt) reconcile(ctx context.Context, tx pgx.Tx, p *progress, why string, kept any) (handed bool, err error) {
 	_, admin, can := a.resetter()
-	if !can || p.Reason == ReasonVerify {
+	switch {
+	case p.Reason == ReasonVerify:
 		return false, nil
+	case !can:
+		return a.remail(ctx, tx, p, why, kept)
 	}
 	why += " The app's administrator sets another one."
-	p.Administrator, p.Pass, p.Attempts = admin, passNone, 0
+	p.Administrator, p.Mailed, p.Pass, p.Attempts = admin, false, passNone, 0
 	if err := p.step(ctx, tx, a.now(), StateReconciling, why, kept); err != nil {
 		return true, err
 	}
@@ -250,6 +261,9 @@ func (a *attempt) reset(ctx context.Context) error {
 		switch {
 		case report.Outcome == AdminDenied, report.Outcome == AdminRejected:
 			p.Pass = passNone // even if it was sent: the candidate is tried again with whatever comes next
+			if handed, err := a.remail(ctx, tx, p, words(report), kept); handed {
+				return err
+			}
 			return a.block(ctx, tx, p, words(report), kept)
 		case report.Released, report.Outcome == Applied, p.Pass != passNone, report.Outcome == Unknown && report.Stage == StageSubmit:
 			return a.sent(ctx, tx, p, report, kept)
@@ -280,7 +294,10 @@ func (a *attempt) unreset(ctx context.Context, tx pgx.Tx, p *progress) error {
 	if p.Answer == Refused {
 		return a.another(ctx, tx, p, "The app refused the new password by its rules.", nil)
 	}
-	const why = "The app's administrator was to set the new password, and the app does not accept it."
+	why := "The app's administrator was to set the new password, and the app does not accept it."
+	if p.Mailed {
+		why = "The new password was to be set by the link of the app's mail, and the app does not accept it."
+	}
 	if p.Attempts+1 >= a.options.Tries {
 		return a.blockAs(ctx, tx, p, accounts.NoneAccepted, why+" Set one in the app by hand and store it here.", nil)
 	}
@@ -293,6 +310,6 @@ func (a *attempt) temporary(ctx context.Context, tx pgx.Tx, p *progress, report 
 	if err := a.Accounts.Promote(ctx, tx, p.Workspace, p.Account, p.Candidate); err != nil {
 		return err
 	}
-	p.Administrator, p.Pass, p.Candidate, p.Submitted, p.Answer, p.Attempts = core.ID{}, passNone, 0, nil, "", 0
+	p.Administrator, p.Mailed, p.Pass, p.Candidate, p.Submitted, p.Answer, p.Attempts = core.ID{}, false, passNone, 0, nil, "", 0
 	return a.blockAs(ctx, tx, p, accounts.Expired, words(report), kept)
 }

@@ -34,7 +34,7 @@ const (
 	StateUnchanged   State = "unchanged"   // the old password still works
 	StateDrifted     State = "drifted"     // a password from history works
 	StateUnknown     State = "unknown"     // no stored password works
-	StateReconciling State = "reconciling" // the app's administrator is to set the candidate
+	StateReconciling State = "reconciling" // the app's administrator is to set the candidate, or whoever has the app's forgotten-password mail
 	StateBlocked     State = "blocked"     // a person is asked; a new Plan goes on
 )
 
@@ -108,7 +108,9 @@ type Receipt struct {
 	Agent         string        `json:"agent"`
 	Fence         int64         `json:"fence"` // of the worker that finished
 	EventIDs      []core.ID     `json:"events"`
-	Administrator core.ID       `json:"administrator,omitzero"` // who set the password, if not the account itself
+	Administrator core.ID       `json:"administrator,omitzero"`   // who set the password, if not the account itself
+	SessionsEnded *time.Time    `json:"sessions_ended,omitempty"` // when the app said that it ended the sessions open before
+	Mailed        bool          `json:"mailed,omitempty"`         // it was set by way of the app's forgotten-password mail
 }
 
 // Step is one entry of a rotation's history.

@@ -105,6 +105,8 @@ func words(report Report) string {
 		text = "The app refused the stored password of its administrator. Set that one right, then try again."
 	case AdminDenied:
 		text = "The app's administrator could not set the password. Settle what it says, then try again."
+	case NoMessage:
+		text = "No forgotten-password mail with a link of the app came. Enter the account's address at Postern in the app as the account's own, then try again; or set a password in the app and store it here."
 	case Unreachable:
 		text = "The app cannot be reached."
 	case TimedOut:

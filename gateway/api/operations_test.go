@@ -70,6 +70,8 @@ var bodies = map[string]string{
 	"reportFill":             `{"user":"{user}"}`,
 	"putTOTP":                `{"secret":"` + totpCanary + `"}`,
 	"getCode":                `{"user":"{user}"}`,
+	"putBackupCodes":         `{"codes":["` + canary + `-1","` + canary + `-2"]}`,
+	"useBackupCode":          `{"user":"{user}"}`,
 	"putMailboxPhone":        `{"phone":"+49 30 123456"}`,
 	"readMessage":            `{"user":"{user}"}`,
 	"createSMSProvider":      `{"kind":"twilio","name":"Texts {token}","secret":"` + canary + `"}`,
@@ -153,6 +155,7 @@ func (w *world) things(t *testing.T) things {
 	grant := items(w.must(t, 200, "GET", "/accounts/"+account+"/grants", ""))[0]["id"].(string)
 	all := things{apps: app, accounts: account, grants: grant, rotations: created["verification"].(string), users: w.ana.ID.String(), other: w.ben.ID.String()}
 	w.must(t, 200, "PUT", "/accounts/"+account+"/totp", bodies["putTOTP"])
+	w.must(t, 200, "PUT", "/accounts/"+account+"/backup-codes", bodies["putBackupCodes"])
 	all.message = w.messaged(t, account)
 	all.smsProviders = w.must(t, 201, "POST", "/sms-providers", `{"kind":"standard","name":"Texts"}`)["id"].(string)
 	w.must(t, 200, "PUT", "/apps/"+app+"/recipe", bodies["putRecipe"])

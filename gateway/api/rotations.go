@@ -31,16 +31,18 @@ type Rotation struct {
 
 // Receipt proves a rotation by two fresh sign-ins.
 type Receipt struct {
-	NewAccepted   time.Time `json:"new_accepted" doc:"When the app let the new password in"`
-	OldRefused    time.Time `json:"old_refused" doc:"When the app turned the old password away"`
-	Received      time.Time `json:"received" doc:"When Postern was asked"`
-	LockedOut     time.Time `json:"locked_out"`
-	TimeToLockout float64   `json:"time_to_lockout" doc:"Seconds from received to locked_out"`
-	Candidate     int       `json:"candidate" doc:"Version of the password that is current now"`
-	Hosts         []string  `json:"hosts" nullable:"false" doc:"Every host contacted"`
-	Agent         string    `json:"agent"`
-	Events        []core.ID `json:"events" nullable:"false"`
-	Administrator *core.ID  `json:"administrator,omitempty" doc:"The account that set the password, where it was not the account itself"`
+	NewAccepted   time.Time  `json:"new_accepted" doc:"When the app let the new password in"`
+	OldRefused    time.Time  `json:"old_refused" doc:"When the app turned the old password away"`
+	Received      time.Time  `json:"received" doc:"When Postern was asked"`
+	LockedOut     time.Time  `json:"locked_out"`
+	TimeToLockout float64    `json:"time_to_lockout" doc:"Seconds from received to locked_out"`
+	Candidate     int        `json:"candidate" doc:"Version of the password that is current now"`
+	Hosts         []string   `json:"hosts" nullable:"false" doc:"Every host contacted"`
+	Agent         string     `json:"agent"`
+	Events        []core.ID  `json:"events" nullable:"false"`
+	Administrator *core.ID   `json:"administrator,omitempty" doc:"The account that set the password, where it was not the account itself"`
+	SessionsEnded *time.Time `json:"sessions_ended,omitempty" doc:"When the app's administrator had ended the sessions that were open"`
+	Mailed        bool       `json:"mailed,omitempty" doc:"The password was set behind the link of the app's forgotten-password mail"`
 }
 
 // Step is one entry of a rotation's history.
@@ -67,7 +69,7 @@ func rotationOf(r rotation.Rotation) Rotation {
 		out.Receipt = &Receipt{
 			NewAccepted: receipt.NewAccepted, OldRefused: receipt.OldRefused, Received: receipt.Received, LockedOut: receipt.LockedOut,
 			TimeToLockout: receipt.TimeToLockout.Seconds(), Candidate: receipt.Candidate,
-			Hosts: append([]string{}, receipt.Hosts...), Agent: receipt.Agent, Events: append([]core.ID{}, receipt.EventIDs...),
+			Hosts: append([]string{}, receipt.Hosts...), Agent: receipt.Agent, Mailed: receipt.Mailed, SessionsEnded: receipt.SessionsEnded, Events: append([]core.ID{}, receipt.EventIDs...),
 		}
 		if !receipt.Administrator.IsZero() {
 			out.Receipt.Administrator = &receipt.Administrator
@@ -100,8 +102,8 @@ func (s *Service) rotations(api huma.API) {
 	add(api, huma.Operation{OperationID: "rotateAccount", Method: http.MethodPost, Path: "/accounts/{id}/rotations", Tags: tags, Summary: "Replace the password now",
 		Description: "Answers with the rotation that will do it: a new one, or the open one of the account.", DefaultStatus: http.StatusAccepted},
 		AccountsWrite, plan(rotation.ReasonManual))
-	add(api, huma.Operation{OperationID: "resetAccount", Method: http.MethodPost, Path: "/accounts/{id}/reset", Tags: tags, Summary: "Have the app's administrator set a new password",
-		Description: "For an account whose own password nobody knows. The app's reconcile account sets the new one, and the account signs in with it to prove it. Answers with the rotation that will do it.", DefaultStatus: http.StatusAccepted},
+	add(api, huma.Operation{OperationID: "resetAccount", Method: http.MethodPost, Path: "/accounts/{id}/reset", Tags: tags, Summary: "Have a new password set by the app's administrator, or behind its mail",
+		Description: "For an account whose own password nobody knows. The app's reconcile account sets the new one, or, where the app names none and the account has an address here, the link of the app's forgotten-password mail does. The account signs in with it to prove it. Answers with the rotation that will do it.", DefaultStatus: http.StatusAccepted},
 		AccountsWrite, func(ctx context.Context, by caller, in *byID) (*single[Rotation], error) {
 			var planned rotation.Rotation
 			err := s.change(ctx, func(tx pgx.Tx) (err error) {

@@ -132,6 +132,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.dryRuns(api)
 	s.accounts(api)
 	s.totp(api)
+	s.backupCodes(api)
 	s.mailbox(api)
 	s.smsProviders(api)
 	s.grants(api)

@@ -17,19 +17,20 @@ type accountCommands struct {
 	Tag    tagAccount    `cmd:"" help:"Replace the tags of an account, for policies to cover it by."`
 	Verify verifyAccount `cmd:"" help:"Sign in to prove the stored password. Nothing is changed in the app."`
 
-	Health   showHealth      `cmd:"" help:"Say how an account is, why, and what to do next."`
-	Check    checkAccount    `cmd:"" help:"Try the stored password by one sign-in, or find out which stored one the app has."`
-	Checks   listChecks      `cmd:"" help:"List an account's sign-in checks, latest first."`
-	Password storePassword   `cmd:"" help:"Store the password the app has now; a sign-in proves it before it counts."`
-	Manage   manageAccount   `cmd:"" help:"Take an account under management again."`
-	Unmanage unmanageAccount `cmd:"" help:"Take an account out of management: nobody is given its password any more."`
-	Code     codeOfAccount   `cmd:"" help:"Get the one-time code of this moment, for somebody the account is shared with."`
-	Reset    resetAccount    `cmd:"" help:"Have the app's administrator set a new password."`
-	Totp     totpCommands    `cmd:"" name:"totp" help:"The secret one-time codes are made from."`
-	Mailbox  mailboxCommands `cmd:"" help:"Where apps send messages to an account."`
-	Inbox    inboxCommands   `cmd:"" help:"What an account was sent."`
-	Report   reportFill      `cmd:"" help:"Say that the password did not work for somebody."`
-	Settings healthSettings  `cmd:"" help:"Show or change how often passwords are checked."`
+	Health      showHealth         `cmd:"" help:"Say how an account is, why, and what to do next."`
+	Check       checkAccount       `cmd:"" help:"Try the stored password by one sign-in, or find out which stored one the app has."`
+	Checks      listChecks         `cmd:"" help:"List an account's sign-in checks, latest first."`
+	Password    storePassword      `cmd:"" help:"Store the password the app has now; a sign-in proves it before it counts."`
+	Manage      manageAccount      `cmd:"" help:"Take an account under management again."`
+	Unmanage    unmanageAccount    `cmd:"" help:"Take an account out of management: nobody is given its password any more."`
+	Code        codeOfAccount      `cmd:"" help:"Get the one-time code of this moment, for somebody the account is shared with."`
+	Reset       resetAccount       `cmd:"" help:"Have the app's administrator set a new password."`
+	BackupCodes backupCodeCommands `cmd:"" help:"The codes for when a second factor is lost."`
+	Totp        totpCommands       `cmd:"" name:"totp" help:"The secret one-time codes are made from."`
+	Mailbox     mailboxCommands    `cmd:"" help:"Where apps send messages to an account."`
+	Inbox       inboxCommands      `cmd:"" help:"What an account was sent."`
+	Report      reportFill         `cmd:"" help:"Say that the password did not work for somebody."`
+	Settings    healthSettings     `cmd:"" help:"Show or change how often passwords are checked."`
 }
 
 func accountColumns() []column[api.Account] {

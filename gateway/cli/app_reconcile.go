@@ -76,6 +76,8 @@ type resetAccount struct {
 // Help is shown by 'postern account reset --help'.
 func (resetAccount) Help() string {
 	return `For an account whose own password nobody knows: the app's reconcile account sets a new one, see 'postern app reconcile'.
+Without one the app is asked for its forgotten-password mail, if the account has an address here ('postern account mailbox').
+
 
   postern account reset 0198c7e2-…`
 }
@@ -87,7 +89,7 @@ func (r resetAccount) Run(ctx context.Context, terminal terminal) error {
 		return err
 	}
 	return thing(terminal, r.remote, text, func(sheet sheet, one api.Rotation) {
-		sheet.say("The app's administrator sets a new password; sign-ins will prove it.")
+		sheet.say("The app's administrator, or the link of its mail, sets a new password; sign-ins will prove it.")
 		sheet.row("rotation", one.ID.String())
 		sheet.say("\nSee what came of it: postern account health %s", one.Account)
 	})

@@ -207,6 +207,8 @@ type accountPage struct {
 	Seen       int64     // what the page shows is of then, in microseconds
 	Again      string    // reveal, fill or code: asked for before the reader proved themselves, and offered again
 	TOTP       *accounts.TOTP
+	Backup     *accounts.BackupCodes
+	BackupCode string         // that the reader was given just now
 	Given      *accounts.Code // of TOTP, on a page that was asked for without scripts
 	Code       string
 	Forget     bool // removing the TOTP secret is to be confirmed
@@ -275,6 +277,12 @@ func (s *Service) loadAccount(c *gin.Context) (accountPage, error) {
 		return accountPage{}, err
 	}
 	page.Account = page.Health.Account
+	switch backup, err := s.Accounts.BackupCodes(ctx, s.DB, by.workspace(), id); {
+	case err == nil:
+		page.Backup = &backup
+	case core.KindOf(err) != core.KindNotFound:
+		return page, err
+	}
 	switch totp, err := s.Accounts.TOTP(ctx, s.DB, by.workspace(), id); {
 	case err == nil:
 		page.TOTP, page.Forget = &totp, page.Manages && c.Query("totp") == "remove"

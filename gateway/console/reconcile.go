@@ -17,6 +17,8 @@ type reconcile struct {
 	This       bool     // this account does
 	Other      string   // the username of the one that does instead
 	Administer bool     // the reader may say who does
+	Address    string   // that the app can mail a link to; empty: none, or the connector follows none
+	Recovers   bool     // the connector does
 }
 
 func (s *Service) loadReconcile(ctx context.Context, by reader, page *accountPage) error {
@@ -24,6 +26,14 @@ func (s *Service) loadReconcile(ctx context.Context, by reader, page *accountPag
 	for _, one := range rotation.Capabilities(s.Connectors[page.App.Connector], page.App.Settings) {
 		page.Reconcile.Can = append(page.Reconcile.Can, string(one))
 		page.Reconcile.Resets = page.Reconcile.Resets || one == rotation.CanReset
+		page.Reconcile.Recovers = page.Reconcile.Recovers || one == rotation.CanRecover
+	}
+	if page.Reconcile.Recovers && s.Mailboxes != nil {
+		box, err := s.Mailboxes.Mailbox(ctx, s.DB, by.workspace(), page.Account.ID)
+		if err != nil {
+			return err
+		}
+		page.Reconcile.Address = box.Address
 	}
 	switch page.App.ReconcileAccount {
 	case core.ID{}:

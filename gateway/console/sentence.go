@@ -186,6 +186,9 @@ var sayings = map[core.EventType]saying{
 	core.AccountTOTPRemoved: {"removed the one-time codes of", "account", "", "", "warn"},
 	core.AccountCodeGiven:   {"was given a one-time code of", "account", "", "", "calm"},
 
+	core.AccountBackupCodesStored: {"stored the backup codes of", "account", "", "", "warn"},
+	core.AccountBackupCodeGiven:   {"was given a backup code of", "account", "", "", "warn"},
+
 	core.AccountAddressCreated:  {"gave an e-mail address to", "account", "", "", "calm"},
 	core.AccountAddressRemoved:  {"removed the e-mail address of", "account", "", "", "warn"},
 	core.AccountPhoneAssigned:   {"assigned a phone number to", "account", "", "", "calm"},
@@ -203,7 +206,7 @@ var sayings = map[core.EventType]saying{
 	core.RotationStarted:        {"began to rotate", "account", "", "", "busy"},
 	core.RotationDelayed:        {"will try again to rotate", "account", "", "", "warn"},
 	core.RotationBlocked:        {"needs a person to rotate", "account", "", "", "bad"},
-	core.RotationReconciling:    {"had the app’s administrator reset", "account", "", "", "warn"},
+	core.RotationReconciling:    {"began a reset of", "account", "", "", "warn"},
 	core.AccountPasswordDrifted: {"found an older password on", "account", "", "", "warn"},
 	core.AccountPasswordRotated: {"rotated the password of", "account", "", "", "good"},
 

@@ -130,6 +130,8 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.POST("/accounts/:id/code", s.toReveal("/accounts/:id?again=code"), s.code)
 	s.mountInbox(inside)
 	inside.POST("/accounts/:id/totp", s.setTOTP)
+	inside.POST("/accounts/:id/backup-codes", s.setBackupCodes)
+	inside.POST("/accounts/:id/backup-code", s.backupCode)
 	inside.POST("/accounts/:id/totp/enrol", s.enrolTOTP)
 	inside.POST("/accounts/:id/totp/remove", s.removeTOTP)
 	inside.POST("/accounts/:id/rotate", s.rotate)

@@ -56,7 +56,7 @@ var rotationStates = map[rotation.State]badge{
 	rotation.StateUnchanged:   {Word: "Unchanged", Tone: "warn", Hint: "The old password still works; tried again later"},
 	rotation.StateDrifted:     {Word: "Drifted", Tone: "warn", Hint: "A password from history works"},
 	rotation.StateUnknown:     {Word: "Unknown", Tone: "bad", Hint: "No stored password works"},
-	rotation.StateReconciling: {Word: "By the administrator", Tone: "busy", Hint: "The app’s administrator sets the next password"},
+	rotation.StateReconciling: {Word: "Being reset", Tone: "busy", Hint: "The app’s administrator, or the link of its mail, sets the next password"},
 	rotation.StateBlocked:     {Word: "Needs a person", Tone: "bad", Hint: "Ask again once what it says is settled"},
 }
 

@@ -22,6 +22,8 @@ type Options struct {
 	// Username and Password of the shared account. It is made when absent; an existing one keeps its
 	// password. Default: "shared", and a password that is the same for every site of a folder.
 	Username, Password string
+	// MailPort is where on 127.0.0.1 the site hands its mail over, by SMTP; 0: it sends none.
+	MailPort int
 }
 
 // Site is a running web application with one shared account.
@@ -38,6 +40,7 @@ type Site struct {
 	folder    string
 	processes []*process.Process
 	set       func(ctx context.Context, username, password string) error
+	address   func(ctx context.Context, username, address string) error // nil: the application cannot
 	enrol     func(ctx context.Context, username, secret string) error
 	decree    func(ctx context.Context, username, what string) error // enable, disable, expire; nil: the application cannot
 	accepts   func(ctx context.Context, username, password string) (bool, error)
@@ -55,6 +58,14 @@ func (s *Site) Stop() error {
 // SetPassword makes an account, or sets its password as the site's administrator would.
 func (s *Site) SetPassword(ctx context.Context, username, password string) error {
 	return s.set(ctx, username, password)
+}
+
+// SetAddress says where the site mails an account, as the site's administrator would.
+func (s *Site) SetAddress(ctx context.Context, username, address string) error {
+	if s.address == nil {
+		return core.Invalid("", "%s is not told addresses here", s.Name)
+	}
+	return s.address(ctx, username, address)
 }
 
 // Enable turns an account on, or off, as the site's administrator would.

@@ -14,11 +14,23 @@ import (
 
 const wordpressProgram = "/usr/share/wordpress"
 
-// wordpressScript installs WordPress once and makes users, reading "username\npassword\nforce" from
+// wordpressScript installs WordPress once and makes users, reading "username\npassword\nforce\naddress" from
 // its standard input, so that no password shows in a process list.
 //
 //go:embed wordpress.php
 var wordpressScript string
+
+// wordpressMail has WordPress hand its mail over by SMTP, as the many plugins for that do.
+const wordpressMail = `<?php
+add_filter('wp_mail_from', fn() => 'wordpress@example.com');
+add_action('phpmailer_init', function ($mailer) {
+    $mailer->isSMTP();
+    $mailer->Host = '127.0.0.1';
+    $mailer->Port = POSTERN_MAIL_PORT;
+    $mailer->SMTPAuth = false;
+    $mailer->SMTPAutoTLS = false;
+});
+`
 
 // StartWordPress runs Debian's wordpress on a private MariaDB, both with their data in folder.
 func StartWordPress(ctx context.Context, folder string, options Options) (*Site, error) {
@@ -58,22 +70,27 @@ func StartWordPress(ctx context.Context, folder string, options Options) (*Site,
 		return nil, err
 	}
 	site.processes = append(site.processes, database.process)
-	user := func(ctx context.Context, username, password string, force bool) error {
+	user := func(ctx context.Context, username, password string, force bool, address string) error {
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 		command := exec.CommandContext(ctx, php, "-d", "display_errors=stderr", filepath.Join(base, "user.php"))
 		command.Dir, command.Env = base, []string{"PATH=/usr/bin:/bin", "POSTERN_SITE=" + filepath.Join(base, "site")}
-		return run(command, fmt.Sprintf("%s\n%s\n%t", username, password, force))
+		return run(command, fmt.Sprintf("%s\n%s\n%t\n%s", username, password, force, address))
 	}
-	site.set = func(ctx context.Context, username, password string) error { return user(ctx, username, password, true) }
+	site.set = func(ctx context.Context, username, password string) error {
+		return user(ctx, username, password, true, "")
+	}
+	site.address = func(ctx context.Context, username, address string) error {
+		return user(ctx, username, "", false, address)
+	}
 	settings := "<?php\ndefine('POSTERN_DB_PORT', " + fmt.Sprint(database.Port) + ");\ndefine('POSTERN_DB_PASSWORD', " + phpText(database.Password) +
-		");\ndefine('POSTERN_URL', " + phpText(site.URL) + ");\n"
+		");\ndefine('POSTERN_URL', " + phpText(site.URL) + ");\ndefine('POSTERN_MAIL_PORT', " + fmt.Sprint(options.MailPort) + ");\n"
 	for name, content := range map[string]string{filepath.Join(base, "site", "postern.php"): settings, filepath.Join(base, "user.php"): wordpressScript} {
 		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
 			return nil, errors.Join(err, site.Stop())
 		}
 	}
-	if err := user(ctx, options.Username, options.Password, false); err != nil {
+	if err := user(ctx, options.Username, options.Password, false, ""); err != nil {
 		return nil, errors.Join(err, site.Stop())
 	}
 	if err := site.php(ctx, php, options.Port, filepath.Join(base, "site")); err != nil {
@@ -117,5 +134,9 @@ require_once ABSPATH . 'wp-settings.php';
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return err
 	}
-	return os.MkdirAll(filepath.Join(site, "wp-content", "uploads"), 0o755)
+	plugins := filepath.Join(site, "wp-content", "mu-plugins")
+	if err := errors.Join(os.MkdirAll(filepath.Join(site, "wp-content", "uploads"), 0o755), os.MkdirAll(plugins, 0o755)); err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(plugins, "mail.php"), []byte(wordpressMail), 0o600)
 }

@@ -1,7 +1,7 @@
 <?php
 // Run from the command line: installs WordPress once, then makes or changes one user. The first
-// three lines of standard input are the name, the password and "true" to change an existing one.
-list($name, $password, $force) = explode("\n", stream_get_contents(STDIN));
+// four lines of standard input are the name, the password, "true" to change an existing one, and an address.
+list($name, $password, $force, $address) = explode("\n", stream_get_contents(STDIN));
 $site = getenv('POSTERN_SITE');
 require $site . '/postern.php';
 $_SERVER['HTTP_HOST'] = parse_url(POSTERN_URL, PHP_URL_HOST) . ':' . parse_url(POSTERN_URL, PHP_URL_PORT);
@@ -24,4 +24,6 @@ if (!$user) {
     }
 } elseif ($force === 'true') {
     wp_set_password($password, $user->ID);
+} elseif ($address !== '') {
+    wp_update_user(['ID' => $user->ID, 'user_email' => $address]);
 }
