@@ -1,7 +1,6 @@
-package splunk
+package transporttest
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -9,54 +8,21 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"net"
-	"sync"
 	"testing"
 	"time"
-
-	"postern/core"
 )
 
-// refusing is a dialer that may not go there.
-func refusing(context.Context, string, string) (net.Conn, error) {
-	return nil, fmt.Errorf("dial: %w", core.Denied("private addresses may not be reached"))
-}
-
-// clock is one whose time passes only while somebody sleeps.
-type clock struct {
-	mutex sync.Mutex
-	now   time.Time
-}
-
-func newClock() *clock { return &clock{now: time.Now()} }
-
-func (c *clock) Now() time.Time {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	return c.now
-}
-
-func (c *clock) Sleep(ctx context.Context, wait time.Duration) error {
-	c.pass(wait)
-	return ctx.Err()
-}
-
-func (c *clock) pass(wait time.Duration) {
-	c.mutex.Lock()
-	defer c.mutex.Unlock()
-	c.now = c.now.Add(wait)
-}
-
-// authority signs certificates.
-type authority struct {
+// Authority signs certificates.
+type Authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
 	PEM         string
 }
 
-func newAuthority(t testing.TB) *authority {
+// NewAuthority makes one.
+func NewAuthority(t testing.TB) *Authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -74,18 +40,18 @@ func newAuthority(t testing.TB) *authority {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &authority{parsed, key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))}
+	return &Authority{parsed, key, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))}
 }
 
-// sign gives a certificate for a name with its key, in PEM.
-func (a *authority) sign(t testing.TB, name string) (certificate, key string) {
+// Sign gives a certificate for a name with its key, in PEM.
+func (a *Authority) Sign(t testing.TB, name string) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, a.certificate, private.Public(), a.key)
@@ -99,9 +65,10 @@ func (a *authority) sign(t testing.TB, name string) (certificate, key string) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: encoded}))
 }
 
-func (a *authority) pair(t testing.TB, name string) tls.Certificate {
+// Pair is Sign for a server.
+func (a *Authority) Pair(t testing.TB, name string) tls.Certificate {
 	t.Helper()
-	certificate, key := a.sign(t, name)
+	certificate, key := a.Sign(t, name)
 	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
 	if err != nil {
 		t.Fatal(err)
