@@ -1,6 +1,7 @@
 package sumologic
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -26,7 +27,7 @@ func read(reply transport.Reply, address seal.Secret) sink.Answer {
 		complaint = fmt.Sprintf("Sumo Logic said %q (%s)", transport.Clean(said.Message, hidden...), transport.Clean(said.Code, hidden...))
 	}
 	switch {
-	case result.Verdict == sink.Accepted && len(reply.Text) > 0 && complaint == "":
+	case result.Verdict == sink.Accepted && len(bytes.TrimSpace(reply.Text)) > 0 && complaint == "":
 		if reply.HTML() {
 			return transport.Misconfigured("the address answers, but not as an HTTP source does")
 		}

@@ -53,7 +53,7 @@ func Client(options Options) (*http.Client, error) {
 	}, nil
 }
 
-// Reply is an answer over HTTP, read up to 64 kB.
+// Reply is an answer over HTTP.
 type Reply struct {
 	Status int
 	Header http.Header
@@ -62,13 +62,18 @@ type Reply struct {
 
 // Ask makes one request and reads the answer.
 func Ask(client *http.Client, request *http.Request) (Reply, error) {
+	return AskFor(client, request, maxReply)
+}
+
+// AskFor is Ask for an answer of up to size bytes.
+func AskFor(client *http.Client, request *http.Request, size int64) (Reply, error) {
 	response, err := client.Do(request)
 	if err != nil {
 		return Reply{}, err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxReply))
-	return Reply{Status: response.StatusCode, Header: response.Header, Text: bytes.TrimSpace(text)}, err
+	text, err := io.ReadAll(io.LimitReader(response.Body, size))
+	return Reply{Status: response.StatusCode, Header: response.Header, Text: text}, err
 }
 
 // Answer is what the status alone means.
@@ -80,7 +85,7 @@ func (r Reply) Answer() sink.Answer {
 
 // HTML reports whether the answer is a page for people: of what stands before a receiver, or of something else.
 func (r Reply) HTML() bool {
-	return bytes.HasPrefix(r.Text, []byte("<")) || strings.HasPrefix(r.Header.Get("Content-Type"), "text/html")
+	return bytes.HasPrefix(bytes.TrimSpace(r.Text), []byte("<")) || strings.HasPrefix(r.Header.Get("Content-Type"), "text/html")
 }
 
 // Failed is the answer when none came. A receiver that ends the handshake with an alert wants another
