@@ -52,7 +52,6 @@ func openVolume(folder, name string) (*volume, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s cannot be read: %w", name, err)
 		}
-		defer unpacked.Close()
 		content = unpacked
 	}
 	written, _, err := read(content)

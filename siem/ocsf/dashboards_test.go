@@ -110,10 +110,7 @@ func inExpression(text string) []string {
 		fields = append(fields, strings.Trim(name, "'"))
 	}
 	text = calls.ReplaceAllString(quoted.ReplaceAllString(text, " "), " ")
-	for _, name := range bare.FindAllString(text, -1) {
-		fields = append(fields, name)
-	}
-	return fields
+	return append(fields, bare.FindAllString(text, -1)...)
 }
 
 func TestTheAddOnNamesFieldsThatExist(t *testing.T) {

@@ -31,8 +31,8 @@ func (t *tokens) open(now time.Time) ([]seal.Secret, error) {
 		return []seal.Secret{current}, nil
 	}
 	previous, err := transport.Token(t.secrets.Previous, "the collector's previous token")
-	if err != nil || previous.Equal(current) {
-		return []seal.Secret{current}, nil //nolint:nilerr // without the previous token it is the new one alone
+	if err != nil || previous.Equal(current) { // then it is the new one alone
+		return []seal.Secret{current}, nil
 	}
 	t.mutex.Lock()
 	defer t.mutex.Unlock()

@@ -17,11 +17,10 @@ import (
 	"postern/siem/transporttest"
 )
 
-// locked is a collector that takes one token, and one index if it has any.
+// locked is a collector that takes one token.
 type locked struct {
 	mutex sync.Mutex
 	token string
-	index string
 	given []string
 }
 
