@@ -91,6 +91,7 @@ var only = map[string][]string{
 	"github.com/hashicorp/go-plugin": {"connectors/plugin"},
 	"github.com/hashicorp/go-hclog":  {"connectors/plugin"},
 	"google.golang.org/grpc":         {"connectors/plugin"},
+	"go.opentelemetry.io/proto/":     {"siem/otlp"},
 }
 
 // pure packages do no I/O.

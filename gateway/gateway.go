@@ -174,7 +174,11 @@ func (g *Gateway) wire() error {
 	g.takers.Lifecycle = g.lifecycle
 	g.posture = &posture.Posture{DB: g.db, Accounts: g.accounts, Lifecycle: g.lifecycle, Queue: g.queue, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
 	if g.plays(RoleSink) {
-		for name, receiver := range g.receivers() {
+		receivers, err := g.receivers()
+		if err != nil {
+			return err
+		}
+		for name, receiver := range receivers {
 			g.sinks = append(g.sinks, &sink.Sink{Name: name, DB: g.db, Cluster: g.cluster(), Receiver: receiver, Mapper: mapper(), Now: g.now, Log: g.log})
 		}
 	}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"net/http"
 	"runtime/debug"
 	"time"
 
@@ -39,20 +38,27 @@ func (g *Gateway) relay(ctx context.Context) error {
 }
 
 // receivers lists where events go, by the name of the sink.
-func (g *Gateway) receivers() map[string]sink.Receiver {
+func (g *Gateway) receivers() (map[string]sink.Receiver, error) {
 	open := func(reference string) func() (seal.Secret, error) {
 		return func() (seal.Secret, error) { return OpenReference(reference) }
 	}
+	dial := (&guard.Dialer{AllowPrivate: g.config.AllowPrivate}).DialContext
 	receivers := map[string]sink.Receiver{}
 	if g.config.SplunkURL != "" {
-		receivers["splunk"] = &splunk.Receiver{
-			URL: g.config.SplunkURL, Token: open(g.config.SplunkToken), HTTP: g.outgoing(90 * time.Second), Index: g.config.SplunkIndex,
+		receiver, err := splunk.New(splunk.Settings{URLs: []string{g.config.SplunkURL}, Index: g.config.SplunkIndex}, splunk.Secrets{Token: open(g.config.SplunkToken)}, dial)
+		if err != nil {
+			return nil, err
 		}
+		receivers["splunk"] = receiver
 	}
 	if g.config.SumoURL != "" {
-		receivers["sumologic"] = &sumologic.Receiver{URL: open(g.config.SumoURL), HTTP: g.outgoing(time.Minute)}
+		receiver, err := sumologic.New(sumologic.Settings{}, sumologic.Secrets{URL: open(g.config.SumoURL)}, dial)
+		if err != nil {
+			return nil, err
+		}
+		receivers["sumologic"] = receiver
 	}
-	return receivers
+	return receivers, nil
 }
 
 // sink delivers to every receiver. A receiver that is down holds up no other.
@@ -87,11 +93,6 @@ func (g *Gateway) ensureTopic(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// outgoing is the guarded client for receivers, whose answers are short.
-func (g *Gateway) outgoing(timeout time.Duration) *http.Client {
-	return guard.Client(guard.Options{AllowPrivate: g.config.AllowPrivate, MaxBody: 64 << 10, Timeout: timeout})
 }
 
 func mapper() ocsf.Mapper { return ocsf.Mapper{Release: release()} }

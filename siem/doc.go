@@ -1,8 +1,8 @@
 // Package siem is the wing that tells security information systems what happened. It is only a
 // name for its rooms:
 //
-//	audit_log ── relay ──► Kafka ── stream ──► sink ──► splunk · sumologic ──► the receiver
-//	            (ocsf)                          │
+//	audit_log ── relay ──► Kafka ── stream ──► sink ──► splunk · sumologic · elasticsearch · otlp ──► the receiver
+//	            (ocsf)                          │       syslog · webhook · jsonl    (over transport)
 //	                                            └─ refused for itself ──► dead letters
 //
 // Every event reaches every receiver at least once, in the order of its workspace, with an id by

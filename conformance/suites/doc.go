@@ -5,6 +5,7 @@
 //	requirements.txt   scim2-tester, driven by tester.py        a conformance suite
 //	schemathesis.txt   Schemathesis, run by the tests of gateway  a suite for any API
 //	oasdiff/go.mod     oasdiff, run by them too                 what a change of the API's document breaks
+//	collector/go.mod   an OpenTelemetry Collector, run by the tests of siem/splunk and siem/otlp  a receiver of events
 //	pom.xml            a SCIM SDK, driven by Client.java        a client
 //	keycloak/pom.xml   Keycloak; package.json: oidc-provider    identity providers, started by conformance/optest
 //

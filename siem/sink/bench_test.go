@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -79,7 +80,11 @@ func BenchmarkOutboxToHEC(b *testing.B) {
 		}
 		publish := &relay.Relay{DB: db, Publisher: producer}
 		sequencer := &audit.Sequencer{DB: db, Key: private, Moved: publish.Wake}
-		delivering := &sink.Sink{Name: "splunk", DB: db, Cluster: cluster, Receiver: &splunk.Receiver{URL: collector.URL, HTTP: client, Token: func() (seal.Secret, error) { return seal.NewSecret(token), nil }}}
+		receiver, err := splunk.New(splunk.Settings{URLs: []string{collector.URL}}, splunk.Secrets{Token: func() (seal.Secret, error) { return seal.NewSecret(token), nil }}, new(net.Dialer).DialContext)
+		if err != nil {
+			b.Fatal(err)
+		}
+		delivering := &sink.Sink{Name: "splunk", DB: db, Cluster: cluster, Receiver: receiver}
 		l := &line{}
 		var stops []func()
 		for _, part := range []func(context.Context) error{sequencer.Run, publish.Run, delivering.Run} {

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
+	"net"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -184,16 +184,19 @@ func (l *line) setToken(text string) {
 
 // splunk is a sink to the receiver's collector, with short waits.
 func (l *line) splunk(t testing.TB) *sink.Sink {
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}
-	t.Cleanup(client.CloseIdleConnections)
+	collector, err := splunk.New(splunk.Settings{URLs: []string{l.url}}, splunk.Secrets{Token: func() (seal.Secret, error) {
+		l.mutex.Lock()
+		defer l.mutex.Unlock()
+		return seal.NewSecret(l.token), nil
+	}}, new(net.Dialer).DialContext)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = collector.Close() })
 	return &sink.Sink{
 		Name: "splunk", DB: l.db, Cluster: l.cluster, Log: l.log(), Mapper: ocsf.Mapper{},
-		Receiver: &splunk.Receiver{URL: l.url, HTTP: client, Token: func() (seal.Secret, error) {
-			l.mutex.Lock()
-			defer l.mutex.Unlock()
-			return seal.NewSecret(l.token), nil
-		}},
-		Backoff: 20 * time.Millisecond, LongestBackoff: 200 * time.Millisecond, ProbeEvery: 200 * time.Millisecond,
+		Receiver: collector,
+		Backoff:  20 * time.Millisecond, LongestBackoff: 200 * time.Millisecond, ProbeEvery: 200 * time.Millisecond,
 	}
 }
 

@@ -2,6 +2,7 @@ package sink_test
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -24,13 +25,16 @@ func TestEverythingArrivesAndVerifies(t *testing.T) {
 	partstest.Long(t, "a relay, a broker and their restarts")
 	onBrokers(t, func(t *testing.T, running *broker.Broker) {
 		l := start(t, nil, running)
-		client := &http.Client{Transport: &http.Transport{}}
-		t.Cleanup(client.CloseIdleConnections)
 		sumo := l.splunk(t)
 		sumo.Name = "sumo"
-		sumo.Receiver = &sumologic.Receiver{HTTP: client, URL: func() (seal.Secret, error) {
+		source, err := sumologic.New(sumologic.Settings{}, sumologic.Secrets{URL: func() (seal.Secret, error) {
 			return seal.NewSecret(l.url + "/receiver/v1/http/canarysumocode"), nil
-		}}
+		}}, new(net.Dialer).DialContext)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = source.Close() })
+		sumo.Receiver = source
 		l.run(t, l.splunk(t).Run)
 		l.run(t, sumo.Run)
 		for range 10 {

@@ -4,10 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
+	"slices"
 	"time"
 
+	"postern/core/seal"
 	"postern/siem/sink"
+	"postern/siem/transport"
 )
 
 // meaning is what a code of the collector means.
@@ -16,7 +18,8 @@ type meaning struct {
 	words   string // added to Splunk's own
 }
 
-// meanings of the codes Splunk documents for the collector.
+// meanings of the codes Splunk documents for the collector ("Troubleshoot HTTP Event Collector", "Possible error
+// codes").
 var meanings = map[int]meaning{
 	0:  {sink.Accepted, ""},
 	1:  {sink.Misconfigured, "enable the token in Splunk"},
@@ -28,11 +31,11 @@ var meanings = map[int]meaning{
 	7:  {sink.Misconfigured, "the index does not exist or the token may not write to it"},
 	8:  {sink.Busy, ""},
 	9:  {sink.Busy, ""},
-	10: {sink.Misconfigured, "the token wants indexer acknowledgement; use one without"},
-	11: {sink.Misconfigured, "the token wants indexer acknowledgement; use one without"},
+	10: {sink.Misconfigured, "the token wants indexer acknowledgement: set acknowledge"},
+	11: {sink.Misconfigured, "the token wants indexer acknowledgement: set acknowledge"},
 	12: {sink.Refused, ""},
 	13: {sink.Refused, ""},
-	14: {sink.Misconfigured, "acknowledgement is disabled"},
+	14: {sink.Misconfigured, "the token has no indexer acknowledgement: enable it in Splunk, or unset acknowledge"},
 	15: {sink.Refused, ""},
 	16: {sink.Misconfigured, "the collector does not take a token in the query"},
 	17: {sink.Accepted, ""},
@@ -51,26 +54,40 @@ var meanings = map[int]meaning{
 // slowDown is how long to spare a collector that says its queue is nearly full.
 const slowDown = 2 * time.Second
 
-// answer reads what the collector said. What does not look like its answer comes from something that
-// stands before it, or from something else altogether.
-func answer(response *http.Response, text []byte) sink.Answer {
-	var said struct {
+// noCode is the code of an answer that is not the collector's.
+const noCode = -1
+
+// said is an answer with what the collector calls it.
+type said struct {
+	sink.Answer
+	code int
+	ack  *int64 // the number to ask for, if there is one
+}
+
+// refusesToken reports whether another token may help.
+func (s said) refusesToken() bool { return slices.Contains([]int{1, 2, 3, 4, 21, 22}, s.code) }
+
+// read understands what the collector said. What does not look like its answer comes from something that stands
+// before it, or from something else altogether.
+func read(reply transport.Reply, token seal.Secret) said {
+	var body struct {
 		Text   string `json:"text"`
 		Code   *int   `json:"code"`
 		Number *int   `json:"invalid-event-number"`
+		Ack    *int64 `json:"ackId"`
 	}
-	byStatus := sink.ByStatus(response)
-	if err := json.Unmarshal(text, &said); err != nil || said.Code == nil {
+	byStatus := reply.Answer()
+	if err := json.Unmarshal(reply.Text, &body); err != nil || body.Code == nil {
 		if byStatus.Verdict == sink.Accepted {
-			return sink.Answer{Verdict: sink.Misconfigured, Reason: "the address answers, but not as an HTTP Event Collector does"}
+			byStatus = transport.Misconfigured("the address answers, but not as an HTTP Event Collector does")
 		}
-		return byStatus
+		return said{byStatus, noCode, nil}
 	}
-	code := *said.Code
+	code := *body.Code
 	means, known := meanings[code]
 	if !known {
 		means = meaning{verdict: byStatus.Verdict}
-		if response.StatusCode == http.StatusBadRequest {
+		if reply.Status == http.StatusBadRequest {
 			means.verdict = sink.Refused
 		}
 	}
@@ -78,8 +95,8 @@ func answer(response *http.Response, text []byte) sink.Answer {
 	if means.verdict == sink.Accepted && byStatus.Verdict != sink.Accepted {
 		means = meaning{verdict: byStatus.Verdict}
 	}
-	result := sink.Answer{Verdict: means.verdict, RetryAfter: byStatus.RetryAfter, Event: -1}
-	result.Reason = fmt.Sprintf("Splunk said %q (code %d)", short(said.Text), code)
+	result := said{sink.Answer{Verdict: means.verdict, RetryAfter: byStatus.RetryAfter, Event: -1}, code, body.Ack}
+	result.Reason = fmt.Sprintf("Splunk said %q (code %d)", transport.Clean(body.Text, token), code)
 	if means.words != "" {
 		result.Reason += ": " + means.words
 	}
@@ -88,17 +105,11 @@ func answer(response *http.Response, text []byte) sink.Answer {
 		result.RetryAfter = max(slowDown, result.RetryAfter)
 	case means.verdict == sink.Accepted:
 		result.Reason = ""
-	case means.verdict == sink.Refused && said.Number != nil:
-		result.Event = *said.Number
+	case means.verdict == sink.Refused && body.Number != nil:
+		result.Event = *body.Number
+	case means.verdict == sink.Busy && body.Number != nil:
+		// Whether those before it are kept is not said: all are sent again.
+		result.Reason += fmt.Sprintf("; it stopped at event %d", *body.Number)
 	}
 	return result
-}
-
-// short keeps a foreign text in bounds, on one line.
-func short(text string) string {
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "")), " ")
-	if len(text) > 200 {
-		text = strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return text
 }

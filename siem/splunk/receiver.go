@@ -2,163 +2,196 @@ package splunk
 
 import (
 	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
-	"io"
 	"net/http"
-	"strconv"
-	"strings"
-	"sync"
+	"net/url"
 	"time"
-	"unicode"
-
-	"github.com/klauspost/compress/gzip"
 
 	"postern/core"
 	"postern/core/seal"
 	"postern/siem/sink"
 	"postern/siem/stream"
+	"postern/siem/transport"
 )
 
-// Receiver is one HTTP Event Collector. Use it as a literal; it is safe for concurrent use.
-type Receiver struct {
-	// URL is the collector's address, such as https://http-inputs-acme.splunkcloud.com:443, or with
-	// the whole path.
-	URL string
-	// Token is asked for each request, so a token that was changed is used at once.
-	Token func() (seal.Secret, error)
-	// HTTP makes the requests. Its transport decides which certificates are trusted and which
-	// addresses may be reached.
-	HTTP *http.Client
+const channelHeader = "X-Splunk-Request-Channel"
 
-	Index      string // "" is the token's default index
-	Host       string // default "postern"
-	SourceType string // default "postern:ocsf"
-	// MaxBytes is the size of a request before compression. Default 1 MB, what Splunk recommends.
-	MaxBytes int
-	// Timeout is for one request. Default 1 minute.
-	Timeout time.Duration
+// Receiver is one or several HTTP Event Collectors of one Splunk. New makes it; it is safe for concurrent use.
+type Receiver struct {
+	Clock transport.Clock // the system's; change it before the first use
+
+	settings  Settings
+	client    *http.Client
+	endpoints *endpoints
+	tokens    *tokens
+	channels  channels
 }
 
 var _ sink.Receiver = (*Receiver)(nil)
 
-// Limit implements sink.Receiver.
-func (r *Receiver) Limit() int { return cmp.Or(r.MaxBytes, 1_000_000) }
-
-// Send implements sink.Receiver.
-func (r *Receiver) Send(ctx context.Context, events []stream.Event) sink.Answer {
-	token, err := r.Token()
-	if err != nil || token.IsZero() {
-		return sink.Answer{Verdict: sink.Misconfigured, Reason: "the collector's token cannot be read"}
-	}
-	secret := strings.TrimSpace(token.Reveal())
-	if strings.ContainsFunc(secret, unicode.IsControl) {
-		return sink.Answer{Verdict: sink.Misconfigured, Reason: "the collector's token holds a character no token has"}
-	}
-	body, err := r.encode(events)
-	if err != nil {
-		return sink.Answer{Verdict: sink.Refused, Event: -1, Reason: "the events cannot be written"}
-	}
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.Timeout, time.Minute))
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address(r.URL), body)
-	if err != nil {
-		return sink.Answer{Verdict: sink.Misconfigured, Reason: "the collector's address is not a URL"}
-	}
-	request.Header.Set("Authorization", "Splunk "+secret)
-	request.Header.Set("Content-Type", "application/json")
-	request.Header.Set("Content-Encoding", "gzip")
-	client := *r.HTTP
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	response, err := client.Do(request)
-	if err != nil {
-		return sink.Unreachable(err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	if err != nil {
-		return sink.Unreachable(err)
-	}
-	result := answer(response, text)
-	result.Reason = strings.ReplaceAll(result.Reason, secret, "[redacted]") // should it ever be echoed
-	return result
-}
-
-// address completes the URL with the collector's path.
-func address(url string) string {
-	url = strings.TrimRight(url, "/")
-	if strings.Contains(url, "/services/collector") {
-		return url
-	}
-	return url + "/services/collector/event"
-}
-
-var writers = sync.Pool{New: func() any {
-	writer, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-	if err != nil {
-		panic(err) // the level is a constant
-	}
-	return writer
-}}
-
-// encode writes the envelopes one after the other, as the collector wants them.
-func (r *Receiver) encode(events []stream.Event) (*bytes.Reader, error) {
-	var compressed bytes.Buffer
-	writer := writers.Get().(*gzip.Writer)
-	defer writers.Put(writer)
-	writer.Reset(&compressed)
-	common := `,"host":` + quoted(cmp.Or(r.Host, "postern")) + `,"source":"postern","sourcetype":` + quoted(cmp.Or(r.SourceType, "postern:ocsf"))
-	if r.Index != "" {
-		common += `,"index":` + quoted(r.Index)
-	}
-	line := make([]byte, 0, 4096)
-	for _, event := range events {
-		line = append(line[:0], `{"time":`...)
-		line = strconv.AppendFloat(line, float64(event.Occurred.UnixMicro())/1e6, 'f', 6, 64)
-		line = append(line, common...)
-		line = append(line, `,"fields":{"event_id":"`...)
-		line = append(line, event.ID.String()...)
-		line = append(line, `","workspace":"`...)
-		line = append(line, event.Workspace.String()...)
-		line = append(line, `","sequence":"`...)
-		line = strconv.AppendInt(line, event.Sequence, 10)
-		line = append(line, `"},"event":`...)
-		line = append(line, event.Value...)
-		line = append(line, '}', '\n')
-		if _, err := writer.Write(line); err != nil {
-			return nil, err
-		}
-	}
-	if err := writer.Close(); err != nil {
+// New makes a receiver that connects by dial. An error is Invalid and names the setting.
+func New(settings Settings, secrets Secrets, dial transport.Dial) (*Receiver, error) {
+	if err := settings.Validate(); err != nil {
 		return nil, err
 	}
-	return bytes.NewReader(compressed.Bytes()), nil
-}
-
-func quoted(text string) string {
-	value, err := json.Marshal(text)
+	client, err := transport.Client(transport.Options{Dial: dial, TLS: settings.TLS, Key: secrets.Key})
 	if err != nil {
-		panic(err) // a string always marshals
+		return nil, err
 	}
-	return string(value)
+	return &Receiver{
+		Clock: transport.System{}, settings: settings, client: client,
+		endpoints: newEndpoints(settings.URLs), tokens: &tokens{secrets: secrets},
+	}, nil
 }
 
-// Check asks whether the collector is there and healthy, without a token: for the doctor.
+// Limit implements sink.Receiver. With acknowledgement it is several requests: they are written while others wait.
+func (r *Receiver) Limit() int {
+	if r.settings.Acknowledge {
+		return window * r.settings.maxBytes()
+	}
+	return r.settings.maxBytes()
+}
+
+// Send implements sink.Receiver. An endpoint that cannot take the events is passed over for the next.
+func (r *Receiver) Send(ctx context.Context, events []stream.Event) sink.Answer {
+	tokens, err := r.tokens.open(r.Clock.Now())
+	if err != nil {
+		return transport.Unusable(err)
+	}
+	var worst *sink.Answer
+	for _, one := range r.endpoints.order(r.Clock.Now()) {
+		answer := r.offer(ctx, one, tokens, events)
+		if answer.Verdict != sink.Busy && answer.Verdict != sink.Misconfigured {
+			r.endpoints.worked(one)
+			return answer.Answer
+		}
+		if ctx.Err() != nil {
+			return answer.Answer
+		}
+		r.endpoints.failed(one, r.Clock.Now(), answer.RetryAfter)
+		switch {
+		case worst == nil:
+			worst = &answer.Answer
+		case worst.Verdict == sink.Busy && answer.Verdict == sink.Misconfigured:
+			worst = &answer.Answer
+		case answer.Verdict == worst.Verdict:
+			worst.RetryAfter = min(worst.RetryAfter, answer.RetryAfter)
+		}
+	}
+	return *worst
+}
+
+// offer sends the events to one endpoint, by the tokens and the indexes there are.
+func (r *Receiver) offer(ctx context.Context, one *endpoint, tokens []seal.Secret, events []stream.Event) said {
+	var first said
+	for place, token := range tokens {
+		answer := r.deliver(ctx, one, token, r.settings.Index, events)
+		if answer.code == 7 && r.settings.FallbackIndex != "" {
+			refused := answer.Reason
+			if answer = r.deliver(ctx, one, token, r.settings.FallbackIndex, events); answer.Verdict == sink.Accepted {
+				answer.Reason = "events go to the index " + r.settings.FallbackIndex + ", since for the other " + refused
+			}
+		}
+		if !answer.refusesToken() {
+			if place > 0 && answer.Verdict == sink.Accepted && answer.Reason == "" {
+				answer.Reason = "one of the two tokens is refused, the other one is used: " + first.Reason
+			}
+			return answer
+		}
+		r.tokens.refuse(token, r.Clock.Now())
+		if place == 0 {
+			first = answer
+		}
+	}
+	return first
+}
+
+// deliver sends the events, in as many requests as they need, and waits for acknowledgements if it should.
+func (r *Receiver) deliver(ctx context.Context, one *endpoint, token seal.Secret, index string, events []stream.Event) said {
+	header := http.Header{"Authorization": {"Splunk " + token.Reveal()}, "Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}}
+	client, waiting := r.client, map[int64]bool{}
+	var line *channel
+	if r.settings.Acknowledge {
+		line = r.channels.take(r.client)
+		client = line.client
+		header.Set(channelHeader, line.id)
+	}
+	start, last, common := 0, said{}, r.settings.envelope(index)
+	for _, part := range transport.Split(events, r.settings.maxBytes(), len(common)+particular) {
+		body, err := encode(common, part)
+		if err != nil {
+			return said{sink.Answer{Verdict: sink.Refused, Event: -1, Reason: "the events cannot be written"}, noCode, nil}
+		}
+		reply, err := r.post(ctx, client, one.base+one.path, body, header)
+		if err != nil {
+			return said{transport.Failed(err), noCode, nil}
+		}
+		answer := read(reply, token)
+		if answer.Verdict != sink.Accepted {
+			if answer.Event >= 0 {
+				answer.Event += start
+			}
+			return answer
+		}
+		if line != nil && answer.ack == nil {
+			return said{transport.Misconfigured("the collector acknowledges nothing: enable indexer acknowledgement for the token, or unset acknowledge"), noCode, nil}
+		}
+		if line != nil {
+			waiting[*answer.ack] = true
+		}
+		start, last = start+len(part), answer
+	}
+	if line == nil {
+		return last
+	}
+	answer := r.acknowledged(ctx, one, token, line, waiting)
+	if answer.Verdict == sink.Accepted {
+		r.channels.back(line)
+		answer.Reason, answer.RetryAfter = last.Reason, last.RetryAfter
+	}
+	return answer
+}
+
+func (r *Receiver) post(ctx context.Context, client *http.Client, address string, body []byte, header http.Header) (transport.Reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.settings.timeout())
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return transport.Reply{}, err
+	}
+	request.Header = header
+	return transport.Ask(client, request)
+}
+
+// Check asks every endpoint whether it is healthy, without a token: for the doctor. What stands before a collector
+// may refuse to be asked; that says nothing about deliveries.
 func (r *Receiver) Check(ctx context.Context) error {
-	url, _, _ := strings.Cut(address(r.URL), "/services/collector")
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/services/collector/health", nil)
-	if err != nil {
-		return core.Invalid("url", "the collector's address is not a URL")
+	ctx, cancel := context.WithTimeout(ctx, r.settings.timeout())
+	defer cancel()
+	for _, one := range r.endpoints.list {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, one.base+"/services/collector/health", nil)
+		if err != nil {
+			return core.Invalid("urls", "the collector's address is not a URL")
+		}
+		host := one.base
+		if parsed, err := url.Parse(one.base); err == nil {
+			host = parsed.Host
+		}
+		answer := sink.Answer{}
+		if reply, err := transport.Ask(r.client, request); err != nil {
+			answer = transport.Failed(err)
+		} else {
+			answer = read(reply, seal.Secret{}).Answer
+		}
+		if answer.Verdict != sink.Accepted {
+			return core.Unavailable(time.Minute, "%s: %s", host, answer.Reason)
+		}
 	}
-	response, err := r.HTTP.Do(request)
-	if err != nil {
-		return core.Unavailable(time.Minute, "%s", sink.Unreachable(err).Reason)
-	}
-	defer response.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(response.Body, 64<<10))
-	if verdict := answer(response, text); verdict.Verdict != sink.Accepted {
-		return core.Unavailable(time.Minute, "%s", verdict.Reason)
-	}
+	return nil
+}
+
+// Close lets go of connections that rest.
+func (r *Receiver) Close() error {
+	r.client.CloseIdleConnections()
 	return nil
 }

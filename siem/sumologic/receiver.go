@@ -4,100 +4,134 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/klauspost/compress/gzip"
 
+	"postern/core"
 	"postern/core/seal"
 	"postern/siem/sink"
 	"postern/siem/stream"
+	"postern/siem/transport"
 )
 
-// idle is how long a connection may rest before it is not used again. The load balancer in front of
-// a source closes it after 30 seconds, possibly under the next request.
+// idle is how long a connection may rest before it is closed. The load balancer in front of a source closes it after
+// 30 seconds, possibly under the next request.
 const idle = 25 * time.Second
 
-// Receiver is one HTTP source. Use it as a literal; it is safe for concurrent use, and sends one
-// request at a time, as Sumo Logic asks for.
+// Receiver is one HTTP source. New makes it; it is safe for concurrent use, and sends one request at a time, as Sumo
+// Logic asks for ("not designed for many connections").
 type Receiver struct {
-	// URL is the source's secret address, asked for each request.
-	URL func() (seal.Secret, error)
-	// HTTP makes the requests.
-	HTTP *http.Client
-
-	Category string            // default "postern/audit"
-	Name     string            // default "postern"
-	Host     string            // "" leaves it to the source
-	Fields   map[string]string // must exist in Sumo Logic's fields schema
-	// MaxBytes is the size of a request before compression. Default 1 MB, the most a source takes.
-	MaxBytes int
-	// Timeout is for one request. Default 40 s: the source itself gives up after 30.
-	Timeout time.Duration
-
-	mutex sync.Mutex
-	last  time.Time
+	settings Settings
+	secrets  Secrets
+	client   *http.Client
+	turn     chan int // holds the size of the next request: whoever has it sends
 }
 
 var _ sink.Receiver = (*Receiver)(nil)
 
-// Limit implements sink.Receiver.
-func (r *Receiver) Limit() int { return cmp.Or(r.MaxBytes, 1_000_000) }
-
-// Send implements sink.Receiver.
-func (r *Receiver) Send(ctx context.Context, events []stream.Event) sink.Answer {
-	r.mutex.Lock()
-	defer r.mutex.Unlock()
-	url, err := r.URL()
-	if err != nil || url.IsZero() {
-		return sink.Answer{Verdict: sink.Misconfigured, Reason: "the source's address cannot be read"}
+// New makes a receiver that connects by dial. An error is Invalid and names the setting.
+func New(settings Settings, secrets Secrets, dial transport.Dial) (*Receiver, error) {
+	if err := settings.Validate(); err != nil {
+		return nil, err
 	}
+	client, err := transport.Client(transport.Options{Dial: dial, TLS: settings.TLS, Key: secrets.Key, Idle: idle, Connections: 1})
+	if err != nil {
+		return nil, err
+	}
+	receiver := &Receiver{settings: settings, secrets: secrets, client: client, turn: make(chan int, 1)}
+	receiver.turn <- settings.maxBytes()
+	return receiver, nil
+}
+
+// Limit implements sink.Receiver.
+func (r *Receiver) Limit() int { return r.settings.maxBytes() }
+
+// Send implements sink.Receiver. After a source did not get a request in time the next ones are half as large.
+func (r *Receiver) Send(ctx context.Context, events []stream.Event) sink.Answer {
+	address, err := r.address()
+	if err != nil {
+		return transport.Unusable(err)
+	}
+	var size int
+	select {
+	case size = <-r.turn:
+	case <-ctx.Done():
+		return transport.Failed(ctx.Err())
+	}
+	defer func() { r.turn <- size }()
+	answer, start := sink.Answer{Verdict: sink.Accepted, Event: -1}, 0
+	for _, part := range transport.Split(events, size, 1) {
+		said, status := r.post(ctx, address, part)
+		if status == http.StatusRequestTimeout {
+			size = max(smallest, size/2)
+		}
+		if said.Verdict != sink.Accepted {
+			// In a part of its own the one event that is refused has a name.
+			if said.Verdict == sink.Refused && len(part) == 1 {
+				said.Event = start
+			}
+			return said
+		}
+		start += len(part)
+		answer.Reason = cmp.Or(answer.Reason, said.Reason)
+	}
+	size = min(r.settings.maxBytes(), size+size/4)
+	return answer
+}
+
+func (r *Receiver) post(ctx context.Context, address seal.Secret, events []stream.Event) (sink.Answer, int) {
 	body, err := encode(events)
 	if err != nil {
-		return sink.Answer{Verdict: sink.Refused, Event: -1, Reason: "the events cannot be written"}
+		return sink.Answer{Verdict: sink.Refused, Event: -1, Reason: "the events cannot be written"}, 0
 	}
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(r.Timeout, 40*time.Second))
+	ctx, cancel := context.WithTimeout(ctx, r.settings.timeout())
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url.Reveal(), body)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address.Reveal(), bytes.NewReader(body))
 	if err != nil {
-		return sink.Answer{Verdict: sink.Misconfigured, Reason: "the source's address is not a URL"}
+		return transport.Misconfigured("the source's address is not a URL"), 0
 	}
 	r.describe(request.Header)
-	if time.Since(r.last) > idle {
-		r.HTTP.CloseIdleConnections()
-	}
-	defer func() { r.last = time.Now() }()
-	client := *r.HTTP
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	response, err := client.Do(request)
+	reply, err := transport.Ask(r.client, request)
 	if err != nil {
-		return sink.Unreachable(err)
+		answer := transport.Failed(err)
+		answer.Reason = transport.Clean(answer.Reason, secrets(address)...)
+		return answer, 0
 	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	return read(reply, address), reply.Status
+}
+
+// address reads where to send.
+func (r *Receiver) address() (seal.Secret, error) {
+	address, err := transport.Token(r.secrets.URL, "the source's address")
 	if err != nil {
-		return sink.Unreachable(err)
+		return seal.Secret{}, err
 	}
-	return answer(response, text, url)
+	parsed, err := url.Parse(address.Reveal())
+	switch {
+	case err != nil || parsed.Host == "" || parsed.Scheme != "https" && parsed.Scheme != "http":
+		return seal.Secret{}, core.Invalid("", "the source's address is not a URL")
+	case strings.Trim(parsed.Path, "/") == "":
+		return seal.Secret{}, core.Invalid("", "the source's address lacks its secret part: copy the whole HTTP Source Address")
+	}
+	return address, nil
 }
 
 func (r *Receiver) describe(header http.Header) {
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Encoding", "gzip")
-	header.Set("X-Sumo-Category", cmp.Or(r.Category, "postern/audit"))
-	header.Set("X-Sumo-Name", cmp.Or(r.Name, "postern"))
-	if r.Host != "" {
-		header.Set("X-Sumo-Host", r.Host)
+	header.Set("X-Sumo-Category", cmp.Or(r.settings.Category, "postern/audit"))
+	header.Set("X-Sumo-Name", cmp.Or(r.settings.Name, "postern"))
+	if r.settings.Host != "" {
+		header.Set("X-Sumo-Host", r.settings.Host)
 	}
-	if len(r.Fields) > 0 {
-		fields := make([]string, 0, len(r.Fields))
-		for name, value := range r.Fields {
+	if len(r.settings.Fields) > 0 {
+		fields := make([]string, 0, len(r.settings.Fields))
+		for name, value := range r.settings.Fields {
 			fields = append(fields, name+"="+value)
 		}
 		slices.Sort(fields)
@@ -106,76 +140,22 @@ func (r *Receiver) describe(header http.Header) {
 }
 
 // encode writes one document per line.
-func encode(events []stream.Event) (*bytes.Reader, error) {
-	var compressed bytes.Buffer
-	writer, err := gzip.NewWriterLevel(&compressed, gzip.BestSpeed)
-	if err != nil {
-		return nil, err
-	}
-	for _, event := range events {
-		if _, err := writer.Write(event.Value); err != nil {
-			return nil, err
+func encode(events []stream.Event) ([]byte, error) {
+	return transport.Gzip(func(writer *gzip.Writer) error {
+		for _, event := range events {
+			if _, err := writer.Write(event.Value); err != nil {
+				return err
+			}
+			if _, err := writer.Write([]byte{'\n'}); err != nil {
+				return err
+			}
 		}
-		if _, err := writer.Write([]byte{'\n'}); err != nil {
-			return nil, err
-		}
-	}
-	if err := writer.Close(); err != nil {
-		return nil, err
-	}
-	return bytes.NewReader(compressed.Bytes()), nil
+		return nil
+	})
 }
 
-// answer reads what the source said.
-func answer(response *http.Response, text []byte, url seal.Secret) sink.Answer {
-	result := sink.ByStatus(response)
-	result.Event = -1
-	var said struct {
-		Status  int    `json:"status"`
-		Code    string `json:"code"`
-		Message string `json:"message"`
-	}
-	complaint := ""
-	if text = bytes.TrimSpace(text); len(text) > 0 {
-		if err := json.Unmarshal(text, &said); err == nil && (said.Code != "" || said.Message != "") {
-			complaint = fmt.Sprintf("Sumo Logic said %q (%s)", short(said.Message, url), short(said.Code, url))
-		}
-	}
-	switch status := response.StatusCode; {
-	case result.Verdict == sink.Accepted && len(text) > 0 && complaint == "":
-		if bytes.HasPrefix(text, []byte("<")) {
-			return sink.Answer{Verdict: sink.Misconfigured, Reason: "the address answers, but not as an HTTP source does"}
-		}
-		result.Reason = "Sumo Logic took the events and had something to say that cannot be read"
-	case result.Verdict == sink.Accepted && said.Status >= 400:
-		// A success that calls itself a failure. What it did with the events is not known.
-		return sink.Answer{Verdict: sink.Refused, Event: -1, Reason: complaint}
-	case result.Verdict == sink.Accepted:
-		result.Reason = complaint
-	case status == http.StatusBadRequest && complaint != "":
-		// About the data, if the source says so itself.
-		return sink.Answer{Verdict: sink.Refused, Event: -1, Reason: complaint}
-	case status == http.StatusUnauthorized:
-		result.Reason = "the source does not know its address: it may have been regenerated"
-	case status == http.StatusRequestTimeout:
-		result.Reason = "the source did not get the request in time, and may have taken a part of it"
-	case complaint != "":
-		result.Reason = complaint
-	}
-	return result
-}
-
-// short keeps a foreign text in bounds, on one line, and free of the secret.
-func short(text string, url seal.Secret) string {
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "")), " ")
-	if secret := url.Reveal(); secret != "" {
-		text = strings.ReplaceAll(text, secret, "[redacted]")
-		if _, code, found := strings.Cut(secret, "/receiver/v1/http/"); found && code != "" {
-			text = strings.ReplaceAll(text, code, "[redacted]")
-		}
-	}
-	if len(text) > 200 {
-		text = strings.ToValidUTF8(text[:200], "") + "…"
-	}
-	return text
+// Close lets go of connections that rest.
+func (r *Receiver) Close() error {
+	r.client.CloseIdleConnections()
+	return nil
 }

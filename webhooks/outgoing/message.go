@@ -128,7 +128,7 @@ func (s *Service) carry(ctx context.Context, lane delivery.Lane, one delivery.De
 	at, id := s.now(), one.Event.String()
 	var list []string
 	for _, secret := range secrets {
-		signature, err := sign(secret, id, at, body.Bytes())
+		signature, err := seal.SignWebhook(secret, id, at, body.Bytes())
 		if err != nil {
 			return delivery.Outcome{Verdict: delivery.Again, Why: "the message cannot be signed"}
 		}

@@ -1,0 +1,66 @@
+package elasticsearch
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"postern/core"
+	"postern/siem/transport"
+)
+
+// Settings are how Elasticsearch is reached. The zero value of every field but URL is a good default.
+type Settings struct {
+	// URL is where it listens, such as https://elasticsearch.example.com:9200, with its path if it has one.
+	URL string `json:"url"`
+	// Index is a data stream, an alias or an index. Default logs-postern-default, a data stream that
+	// Elasticsearch makes by itself.
+	Index string `json:"index,omitempty"`
+	// Pipeline is an ingest pipeline to go through. Empty: the index's own.
+	Pipeline string `json:"pipeline,omitempty"`
+	// Username is for basic authentication. Empty: an API key.
+	Username string `json:"username,omitempty"`
+	// MaxBytes is the size of a request before compression. Default 5,000,000.
+	MaxBytes int `json:"max_bytes,omitempty"`
+	// TimeoutSeconds bounds one request. Default 90: Elasticsearch waits a minute for shards itself.
+	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
+	// TLS is for a certificate that is not from a public authority, or a server that asks for one.
+	TLS transport.TLS `json:"tls,omitzero"`
+}
+
+// Secrets are read whenever they are needed, so that what was changed is used at once. One of the first two is needed.
+type Secrets struct {
+	APIKey   transport.Secret // encoded, as Elasticsearch shows it
+	Password transport.Secret // of Username
+	Key      transport.Secret // of the client certificate in TLS, in PEM
+}
+
+// Validate names the first field that is wrong.
+func (s Settings) Validate() error {
+	if err := transport.Address("url", s.URL); err != nil {
+		return err
+	}
+	// "Index name limitations" of the create index API.
+	if s.Index != "" && (len(s.Index) > 255 || s.Index != strings.ToLower(s.Index) || strings.ContainsAny(s.Index, "\\/*?\"<>| ,#:%&\t\r\n") || strings.ContainsAny(s.Index[:1], "-_+.")) {
+		return core.Invalid("index", "a name has lower case letters and does not begin with -, _, + or a dot; none of \\ / * ? \" < > | , # : %% & and space is in it")
+	}
+	switch {
+	case strings.ContainsAny(s.Pipeline, "/?&#% \t\r\n") || len(s.Pipeline) > 255:
+		return core.Invalid("pipeline", "the name of an ingest pipeline is needed")
+	case strings.ContainsAny(s.Username, ":\r\n") || len(s.Username) > 1024:
+		return core.Invalid("username", "a user name has no colon")
+	case s.MaxBytes != 0 && (s.MaxBytes < 10_000 || s.MaxBytes > 50_000_000):
+		return core.Invalid("max_bytes", "10000 to 50000000: Elasticsearch takes no more than 100 MB")
+	case s.TimeoutSeconds < 0 || s.TimeoutSeconds > 600:
+		return core.Invalid("timeout_seconds", "1 to 600")
+	}
+	return s.TLS.Validate("tls")
+}
+
+func (s Settings) index() string { return cmp.Or(s.Index, "logs-postern-default") }
+
+func (s Settings) maxBytes() int { return cmp.Or(s.MaxBytes, 5_000_000) }
+
+func (s Settings) timeout() time.Duration {
+	return time.Duration(cmp.Or(s.TimeoutSeconds, 90)) * time.Second
+}

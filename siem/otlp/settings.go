@@ -1,0 +1,73 @@
+package otlp
+
+import (
+	"cmp"
+	"net/http"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+
+	"postern/core"
+	"postern/siem/transport"
+)
+
+// Settings are how a receiver is reached. The zero value of every field but URL is a good default.
+type Settings struct {
+	// URL is a receiver of OTLP over HTTP, such as https://collector.example.com:4318. /v1/logs is added unless the
+	// address has a path.
+	URL string `json:"url"`
+	// Headers go with every request, such as a tenant's name. Secrets do not belong here.
+	Headers map[string]string `json:"headers,omitempty"`
+	// ServiceName is the resource's service.name. Default postern.
+	ServiceName string `json:"service_name,omitempty"`
+	// MaxBytes is the size of a request before compression. Default 1,000,000.
+	MaxBytes int `json:"max_bytes,omitempty"`
+	// TimeoutSeconds bounds one request. Default 30.
+	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
+	// TLS is for receivers whose certificate is not from a public authority, or that ask for one.
+	TLS transport.TLS `json:"tls,omitzero"`
+}
+
+// Secrets are read whenever they are needed, so that what was changed is used at once.
+type Secrets struct {
+	// Authorization is the whole value of the Authorization header, such as Bearer and a token. It may be nil.
+	Authorization transport.Secret
+	// Key belongs to the client certificate in TLS, in PEM.
+	Key transport.Secret
+}
+
+// Validate names the first field that is wrong.
+func (s Settings) Validate() error {
+	if err := transport.Address("url", s.URL); err != nil {
+		return err
+	}
+	for name, value := range s.Headers {
+		canonical := http.CanonicalHeaderKey(name)
+		switch {
+		case !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) || len(value) > 4096:
+			return core.Invalid("headers", "the header %q cannot be sent", core.Cut(name, 100))
+		case canonical == "Authorization" || strings.Contains(canonical, "Api-Key") || strings.Contains(canonical, "Token"):
+			return core.Invalid("headers", "%s is a secret: it belongs to the secrets, as the authorization", canonical)
+		case canonical == "Content-Type" || canonical == "Content-Encoding" || canonical == "Host":
+			return core.Invalid("headers", "%s is not yours to set", canonical)
+		}
+	}
+	switch {
+	case len(s.Headers) > 30:
+		return core.Invalid("headers", "at most 30 headers")
+	case len(s.ServiceName) > 200:
+		return core.Invalid("service_name", "at most 200 bytes")
+	case s.MaxBytes != 0 && (s.MaxBytes < 10_000 || s.MaxBytes > 10_000_000):
+		return core.Invalid("max_bytes", "10000 to 10000000")
+	case s.TimeoutSeconds < 0 || s.TimeoutSeconds > 600:
+		return core.Invalid("timeout_seconds", "1 to 600")
+	}
+	return s.TLS.Validate("tls")
+}
+
+func (s Settings) maxBytes() int { return cmp.Or(s.MaxBytes, 1_000_000) }
+
+func (s Settings) timeout() time.Duration {
+	return time.Duration(cmp.Or(s.TimeoutSeconds, 30)) * time.Second
+}
