@@ -45,6 +45,7 @@ var floors = map[string]int{
 	"core/signing":        4,
 	"core/directory":      3,
 	"core/vault":          3,
+	"core/proof":          3,
 	"core/passwordrules":  2,
 	"core/audit":          2,
 	"core/jobs":           2,
@@ -91,6 +92,7 @@ var only = map[string][]string{
 	"github.com/hashicorp/go-plugin": {"connectors/plugin"},
 	"github.com/hashicorp/go-hclog":  {"connectors/plugin"},
 	"google.golang.org/grpc":         {"connectors/plugin"},
+	"golang.org/x/mod":               {"core/proof"},
 }
 
 // pure packages do no I/O.

@@ -116,6 +116,7 @@ type things struct {
 
 	hooks, webhooks string
 
+	events                  string
 	policies, imports       string
 	certificates, proposals string
 	reassignments           string
@@ -135,6 +136,7 @@ func (th things) fill(t *testing.T, text string) string {
 		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets, "/hooks/": th.hooks, "/webhooks/": th.webhooks, "/policies/": th.policies,
 		"/review-campaigns/": th.campaigns, "/reviews/": th.reviews, "/certificates/": th.certificates, "/proposals/": th.proposals, "/reassignments/": th.reassignments, "/links/": th.links, "/guests/": th.guests, "/sms-providers/": th.smsProviders,
 		"/imports/":          th.imports,
+		"/events/":           th.events,
 		"/service-accounts/": th.serviceAccounts, "/service-owners/": th.serviceOwners, "/service-credentials/": th.serviceCredentials,
 		"/service-rotations/": th.serviceRotations, "/service-findings/": th.serviceFindings, "/credentials/": th.credentials,
 	} {
@@ -167,6 +169,9 @@ func (w *world) things(t *testing.T) things {
 	all.links = w.must(t, 201, "POST", "/accounts/"+account+"/links", `{"owner":"`+all.users+`","domains":["partner.example.org"]}`)["id"].(string)
 	all.guests = w.must(t, 201, "POST", "/guests", `{"email":"gus@example.com"}`)["id"].(string)
 	all.imports = w.imported(t, "first")
+	if err := w.db.QueryRow(t.Context(), "select event_id::text from audit_outbox where workspace_id = $1 union all select event_id::text from audit_log where workspace_id = $1 limit 1", w.acme.ID).Scan(&all.events); err != nil {
+		t.Fatal(err)
+	}
 	w.served(t, &all)
 	all.campaigns, all.reviews, all.item = w.signedReview(t, "first")
 	return all
