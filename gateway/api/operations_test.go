@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/audit"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/rotation"
 	"postern/gateway/api"
@@ -275,6 +277,13 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 			continue
 		case "decideReviewItems", "reassignReviewItems", "cancelReview":
 			_, all.reviews, all.item = w.reviewing(t, one.OperationID)
+		case "proveEvent": // which a checkpoint has to cover
+			stop := coretest.Run(t, (&audit.Sequencer{DB: w.db, Key: w.key, CheckpointEvery: 1}).Run)
+			coretest.Until(t, "the log is signed", func() bool {
+				backlog, err := audit.ReadBacklog(t.Context(), w.db, time.Now())
+				return err == nil && backlog.Unsequenced == 0
+			})
+			stop()
 		case "getReviewDocument":
 			_, all.reviews, all.item = w.signedReview(t, one.OperationID)
 		}

@@ -29,7 +29,7 @@ func (verifyAudit) Help() string {
 
   postern audit verify acme.jsonl --key audit-keys.json
   postern audit verify acme.jsonl --key audit-keys.json --earlier last-month.jsonl
-  kcat -C -b kafka:9092 -t postern.events -e -q | postern audit verify - --key audit-keys.json
+  kcat -C -b kafka:9092 -t postern.audit -e -q | postern audit verify - --key audit-keys.json
 
 Exit code 0: nothing is missing or changed, and all of it is signed. 7: nothing is missing or changed, and no signature covers the
 last events yet, or none could be looked at without a key. 5: something is missing, changed, reordered or comes twice. 3: signed by
