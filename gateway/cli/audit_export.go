@@ -119,10 +119,8 @@ func resume(part *os.File) (proof.Partial, error) {
 	if err != nil {
 		return have, core.Invalid("--output", "%s: %s", part.Name(), core.AsError(err).Message)
 	}
-	if err := part.Truncate(have.Bytes); err == nil {
-		_, err = part.Seek(have.Bytes, io.SeekStart)
-	}
-	if err != nil {
+	_, err = part.Seek(have.Bytes, io.SeekStart)
+	if err = errors.Join(err, part.Truncate(have.Bytes)); err != nil {
 		return have, core.Invalid("--output", "%s cannot be written", part.Name()).Because(err)
 	}
 	return have, nil
@@ -154,10 +152,7 @@ func (e exportAudit) attempt(ctx context.Context, telling *progress, c *apiClien
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case errors.Is(err, io.EOF) && whole && starts:
-			if err := to.Flush(); err == nil {
-				err = part.Sync()
-			}
-			if err != nil {
+			if err := errors.Join(to.Flush(), part.Sync()); err != nil {
 				return core.Invalid("--output", "%s cannot be written", part.Name()).Because(err)
 			}
 			return nil
