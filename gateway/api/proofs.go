@@ -24,7 +24,7 @@ type auditExport struct {
 }
 
 type provenEvent struct {
-	Event string `path:"id" maxLength:"36" doc:"Its id (metadata.uid in a SIEM), or its sequence"`
+	Event core.ID `path:"id" doc:"Its id: what a SIEM has in metadata.uid"`
 }
 
 // AuditKey is a public key that checkpoints, exports and proofs are signed with.
@@ -38,6 +38,13 @@ type AuditKey struct {
 func auditKeyOf(key proof.Key) AuditKey {
 	return AuditKey{key.ID, base64.StdEncoding.EncodeToString(key.Public), key.Fingerprint, key.FirstUsed}
 }
+
+// proven documents a proof, whose bytes count: it is handed out as it was written.
+var proven = map[string]*huma.Response{strconv.Itoa(http.StatusOK): {Description: "The proof", Content: map[string]*huma.MediaType{
+	"application/json": {Schema: &huma.Schema{
+		Type: huma.TypeObject, Required: []string{"proof"}, Properties: map[string]*huma.Schema{"proof": {Type: huma.TypeObject, Description: "The event, the path and the signed root, for postern audit verify"}},
+	}},
+}}}
 
 func (s *Service) proofs(api huma.API) {
 	tags := []string{"Activity"}
@@ -66,18 +73,12 @@ func (s *Service) proofs(api huma.API) {
 		})
 	add(api, huma.Operation{OperationID: "proveEvent", Method: http.MethodGet, Path: "/events/{id}/proof", Tags: tags, Summary: "Prove that one event is in the log",
 		Description: "The event, a Merkle path (RFC 6962) of log2(n) hashes over the events its checkpoint covers, the signed root and the signed checkpoint: about two kilobytes, and nothing of other events. `postern audit verify` checks it offline. Until a checkpoint covers the event the answer is 503, for some seconds.",
-		Responses:   streamed("application/json", "The proof")},
+		Responses:   proven},
 		ActivityRead, func(ctx context.Context, by caller, in *provenEvent) (*huma.StreamResponse, error) {
 			prover := proof.Prover{DB: s.DB, Key: s.AuditKey, Now: s.now}
-			sequence, err := strconv.ParseInt(in.Event, 10, 64)
-			if err != nil || sequence < 1 {
-				id, invalid := core.ParseID(in.Event)
-				if invalid != nil {
-					return nil, core.Invalid("event", "give the id of an event, or its sequence")
-				}
-				if sequence, err = prover.Sequence(ctx, by.Workspace, id); err != nil {
-					return nil, err
-				}
+			sequence, err := prover.Sequence(ctx, by.Workspace, in.Event)
+			if err != nil {
+				return nil, err
 			}
 			proved, err := prover.Prove(ctx, by.Workspace, sequence)
 			if err != nil {

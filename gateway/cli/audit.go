@@ -5,9 +5,12 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"time"
 
+	"postern/core"
 	"postern/core/proof"
+	"postern/gateway/api"
 )
 
 type auditCommands struct {
@@ -63,11 +66,36 @@ func (p proveEvent) Run(ctx context.Context, terminal terminal) error {
 	if err != nil {
 		return err
 	}
-	text, err := c.ask(ctx, http.MethodGet, "/events/"+url.PathEscape(p.Event)+"/proof", nil, nil)
+	event, err := p.event(ctx, c)
+	if err != nil {
+		return err
+	}
+	text, err := c.ask(ctx, http.MethodGet, "/events/"+event.String()+"/proof", nil, nil)
 	if err != nil {
 		return err
 	}
 	return saveText("--output", p.Output, terminal, text)
+}
+
+// event finds the id of what was named by its sequence.
+func (p proveEvent) event(ctx context.Context, c *apiClient) (core.ID, error) {
+	sequence, err := strconv.ParseInt(p.Event, 10, 64)
+	if err != nil || sequence < 1 {
+		id, err := core.ParseID(p.Event)
+		if err != nil {
+			return id, core.Invalid("event", "give the id of an event, or its sequence")
+		}
+		return id, nil
+	}
+	query := url.Values{"cursor": {strconv.FormatInt(sequence-1, 10)}, "limit": {"1"}}
+	entries, err := found[api.Entry](c.pages(ctx, "/events", query, 1))
+	if err == nil && len(entries) == 0 {
+		err = core.NotFound("event")
+	}
+	if err != nil {
+		return core.ID{}, err
+	}
+	return entries[0].Event.ID, nil
 }
 
 // progressEvery is how often a line of progress is written over the one before.
