@@ -45,6 +45,7 @@ var floors = map[string]int{
 	"core/signing":        4,
 	"core/directory":      3,
 	"core/vault":          3,
+	"core/proof":          3,
 	"core/passwordrules":  2,
 	"core/audit":          2,
 	"core/jobs":           2,
@@ -92,6 +93,7 @@ var only = map[string][]string{
 	"github.com/hashicorp/go-hclog":  {"connectors/plugin"},
 	"google.golang.org/grpc":         {"connectors/plugin"},
 	"go.opentelemetry.io/proto/":     {"siem/otlp"},
+	"golang.org/x/mod":               {"core/proof"},
 }
 
 // pure packages do no I/O.

@@ -29,6 +29,7 @@ import (
 	"postern/core/policies"
 	"postern/core/postgres"
 	"postern/core/posture"
+	"postern/core/proof"
 	"postern/core/reviews"
 	"postern/core/rotation"
 	"postern/core/services"
@@ -194,12 +195,23 @@ func openAuditKey(reference string) (ed25519.PrivateKey, error) {
 	return ed25519.NewKeyFromSeed([]byte(seed.Reveal())), nil
 }
 
-// publicKey verifies the checkpoints; nil in a process that was not given the key.
-func (g *Gateway) publicKey() ed25519.PublicKey {
-	if g.auditKey == nil {
-		return nil
+// rememberKey keeps the public half of the audit key, so that what it signs is verified with it also after it was
+// replaced. It is tried until the database takes it.
+func (g *Gateway) rememberKey(ctx context.Context) error {
+	public := g.auditKey.Public().(ed25519.PublicKey)
+	g.log.InfoContext(ctx, "audit checkpoints, exports and proofs are signed", "key_id", audit.KeyID(public), "fingerprint", proof.KeyOf(public).Fingerprint)
+	for {
+		err := proof.Remember(ctx, g.db, public, g.now())
+		if err == nil {
+			return nil
+		}
+		g.log.WarnContext(ctx, "the audit key cannot be written down, trying again", "error", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(5 * time.Second):
+		}
 	}
-	return g.auditKey.Public().(ed25519.PublicKey)
 }
 
 func (g *Gateway) plays(role string) bool { return slices.Contains(g.config.Roles, role) }
@@ -225,6 +237,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		}()
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	if g.auditKey != nil {
+		group.Go(func() error { return g.rememberKey(ctx) })
+	}
 	if g.plays(RoleGateway) || g.plays(RoleWorker) { // where people leave, and where what follows is done
 		group.Go(func() error { return g.takers.Run(ctx) })
 		group.Go(func() error { return g.signals.KeepSettled(ctx) })

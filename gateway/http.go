@@ -116,7 +116,7 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	texts := &sms.Service{Mailboxes: g.mailboxes, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log}
 	texts.Mount(engine)
 	g.api = &api.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Connectors: kinds, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Imports: g.imports, Signals: g.signals, Signing: g.signing, Certificates: g.certificates, Reviews: g.reviews, Services: g.services, Health: g.passwords, DryRuns: g.dryRuns, Links: g.links, Mailboxes: g.mailboxes, SMS: texts, Posture: g.posture, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks, Webhooks: g.told.webhooks, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Connectors: kinds, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Imports: g.imports, Signals: g.signals, Signing: g.signing, Certificates: g.certificates, Reviews: g.reviews, Services: g.services, Health: g.passwords, DryRuns: g.dryRuns, Links: g.links, Mailboxes: g.mailboxes, SMS: texts, Posture: g.posture, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks, Webhooks: g.told.webhooks, AuditKey: g.auditKey, Product: "Postern " + release(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 		Rate: g.config.APIRate,
 	}
 	g.api.Mount(engine)
@@ -147,7 +147,7 @@ func (g *Gateway) engine() (*gin.Engine, error) {
 	engine.Use(g.metrics.observe, g.provisioning.observe)
 	problem.Install(engine, problem.Options{
 		Log: g.log, Now: g.now, HTTPS: strings.HasPrefix(g.config.PublicURL, "https:"),
-		OwnLimits: []string{"/scim/", "/webhooks/", "/ssf/", api.ImportsPath, console.ImportsPath}, Streams: append(console.StreamRoutes(), api.ExportFindingsRoute, api.TailRoute, api.DownloadRoute), Quiet: []string{"/healthz", "/readyz", "/metrics"},
+		OwnLimits: []string{"/scim/", "/webhooks/", "/ssf/", api.ImportsPath, console.ImportsPath}, Streams: append(console.StreamRoutes(), api.ExportFindingsRoute, api.TailRoute, api.DownloadRoute, api.ExportRoute), Quiet: []string{"/healthz", "/readyz", "/metrics"},
 	})
 	g.health.mount(engine)
 	g.metrics.mount(engine, metricsToken)

@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/hex"
 	"net/http"
@@ -174,7 +175,8 @@ func (s *Service) activity(api huma.API) {
 			}
 			out := Checkpoints{Items: listing(found, checkpointOf).Body.Items}
 			if len(s.AuditKey) > 0 {
-				out.PublicKey, out.KeyID = base64.StdEncoding.EncodeToString(s.AuditKey), audit.KeyID(s.AuditKey)
+				public := s.AuditKey.Public().(ed25519.PublicKey)
+				out.PublicKey, out.KeyID = base64.StdEncoding.EncodeToString(public), audit.KeyID(public)
 			}
 			return &single[Checkpoints]{out}, nil
 		})

@@ -11,6 +11,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/audit"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/rotation"
 	"postern/gateway/api"
@@ -118,6 +120,7 @@ type things struct {
 
 	hooks, webhooks string
 
+	events                  string
 	policies, imports       string
 	certificates, proposals string
 	reassignments           string
@@ -137,6 +140,7 @@ func (th things) fill(t *testing.T, text string) string {
 		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets, "/hooks/": th.hooks, "/webhooks/": th.webhooks, "/policies/": th.policies,
 		"/review-campaigns/": th.campaigns, "/reviews/": th.reviews, "/certificates/": th.certificates, "/proposals/": th.proposals, "/reassignments/": th.reassignments, "/links/": th.links, "/guests/": th.guests, "/sms-providers/": th.smsProviders,
 		"/imports/":          th.imports,
+		"/events/":           th.events,
 		"/service-accounts/": th.serviceAccounts, "/service-owners/": th.serviceOwners, "/service-credentials/": th.serviceCredentials,
 		"/service-rotations/": th.serviceRotations, "/service-findings/": th.serviceFindings, "/credentials/": th.credentials,
 	} {
@@ -170,6 +174,9 @@ func (w *world) things(t *testing.T) things {
 	all.links = w.must(t, 201, "POST", "/accounts/"+account+"/links", `{"owner":"`+all.users+`","domains":["partner.example.org"]}`)["id"].(string)
 	all.guests = w.must(t, 201, "POST", "/guests", `{"email":"gus@example.com"}`)["id"].(string)
 	all.imports = w.imported(t, "first")
+	if err := w.db.QueryRow(t.Context(), "select event_id::text from audit_outbox where workspace_id = $1 union all select event_id::text from audit_log where workspace_id = $1 limit 1", w.acme.ID).Scan(&all.events); err != nil {
+		t.Fatal(err)
+	}
 	w.served(t, &all)
 	all.campaigns, all.reviews, all.item = w.signedReview(t, "first")
 	return all
@@ -273,6 +280,13 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 			continue
 		case "decideReviewItems", "reassignReviewItems", "cancelReview":
 			_, all.reviews, all.item = w.reviewing(t, one.OperationID)
+		case "proveEvent": // which a checkpoint has to cover
+			stop := coretest.Run(t, (&audit.Sequencer{DB: w.db, Key: w.key, CheckpointEvery: 1}).Run)
+			coretest.Until(t, "the log is signed", func() bool {
+				backlog, err := audit.ReadBacklog(t.Context(), w.db, time.Now())
+				return err == nil && backlog.Unsequenced == 0
+			})
+			stop()
 		case "getReviewDocument":
 			_, all.reviews, all.item = w.signedReview(t, one.OperationID)
 		}

@@ -43,7 +43,7 @@ import (
 	"postern/webhooks/transmitter"
 )
 
-// Service is the API. Every field is needed except Now, Wake, AuditKey and Rate.
+// Service is the API. Every field is needed except Now, Wake, AuditKey, Product and Rate.
 type Service struct {
 	DB        *postgres.DB
 	Directory *directory.Directory
@@ -77,11 +77,13 @@ type Service struct {
 	Services *services.Services
 	// Reviews asks those who answer for access whether it is still needed.
 	Reviews *reviews.Reviews
-	// AuditKey verifies the checkpoints of the audit log.
 	// Links are public shares, and guests.
-	Links    *links.Links
-	AuditKey ed25519.PublicKey
-	Log      *slog.Logger
+	Links *links.Links
+	// AuditKey signs exports and proofs of the audit log, as it does the log's checkpoints.
+	AuditKey ed25519.PrivateKey
+	// Product is the name and version that exports tell.
+	Product string
+	Log     *slog.Logger
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// Wake tells the sequencer that events were committed.
@@ -166,6 +168,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.signalHolds(api)
 	s.imports(api)
 	s.activity(api)
+	s.proofs(api)
 	s.sinks(api)
 	tidy(api.OpenAPI())
 	s.describeHeaders(api.OpenAPI())

@@ -41,6 +41,7 @@ type commands struct {
 	Team     teamCommands     `cmd:"" group:"remote" help:"List teams."`
 	Import   importFile       `cmd:"" group:"remote" help:"Add accounts from the file of another password manager."`
 	Activity activityCommands `cmd:"" group:"remote" help:"See what happened, follow it, and download it."`
+	Audit    auditCommands    `cmd:"" group:"remote" help:"Prove that nothing is missing from the log and nothing in it was changed."`
 
 	Workspace   workspaceCommands    `cmd:"" help:"Create workspaces: one per customer organisation."`
 	Connection  connectionCommands   `cmd:"" help:"Connect identity providers, and keep their tokens."`

@@ -70,7 +70,7 @@ func (d *desk) far(workspaces ...string) *far {
 	people := &lifecycle.Lifecycle{DB: d.db, Directory: d.people, Accounts: logins, Rotations: rotations}
 	chosen := &policies.Policies{DB: d.db, Accounts: logins, Rotations: rotations}
 	(&api.Service{
-		DB: d.db, Directory: d.people, Accounts: logins, Rotations: rotations, Log: log, Lifecycle: people, Policies: chosen, Imports: imports,
+		DB: d.db, AuditKey: auditKey, Product: "Postern test", Directory: d.people, Accounts: logins, Rotations: rotations, Log: log, Lifecycle: people, Policies: chosen, Imports: imports,
 		Connectors: rotation.Connectors{"postgresql": postgresql.New(false)}, Health: &health.Health{DB: d.db, Accounts: logins, Rotations: rotations, Queue: queue},
 		DryRuns:   &dryruns.DryRuns{DB: d.db, Accounts: logins, Rotations: rotations, Queue: queue},
 		Mailboxes: &mailbox.Mailboxes{DB: d.db, Accounts: logins, Vault: logins.Vault, Domain: "in.example.com"},

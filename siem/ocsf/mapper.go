@@ -212,35 +212,3 @@ func message(event core.Event) string {
 	}
 	return text.String()
 }
-
-// Record reads back the record a document tells of, so that a receiver's copy can be given to
-// audit.Verify. The document may have been reformatted on its way. Its Position is 0.
-func Record(text []byte) (audit.Record, error) {
-	var doc struct {
-		Metadata struct {
-			Sequence int64 `json:"sequence"`
-		} `json:"metadata"`
-		Unmapped unmapped `json:"unmapped"`
-	}
-	var record audit.Record
-	if err := json.Unmarshal(text, &doc); err != nil {
-		return record, core.Invalid("", "the document is not JSON").Because(err)
-	}
-	record.Sequence = doc.Metadata.Sequence
-	canonical := doc.Unmapped.Event
-	if err := canonical.Canonicalize(); err != nil {
-		return record, core.Invalid("unmapped.event", "the document does not carry its event").Because(err)
-	}
-	record.Canonical = canonical
-	if err := json.Unmarshal(canonical, &record.Event); err != nil {
-		return record, core.Invalid("unmapped.event", "the event cannot be read").Because(err)
-	}
-	var err error
-	if record.Previous, err = hex.DecodeString(doc.Unmapped.Previous); err != nil {
-		return record, core.Invalid("unmapped.previous", "the hash is not hexadecimal").Because(err)
-	}
-	if record.Hash, err = hex.DecodeString(doc.Unmapped.Hash); err != nil {
-		return record, core.Invalid("unmapped.hash", "the hash is not hexadecimal").Because(err)
-	}
-	return record, nil
-}
