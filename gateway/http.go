@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -36,9 +35,10 @@ func (g *Gateway) serve(ctx context.Context) error {
 	// Requests outlive ctx, but not the grace period.
 	requests, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
-	var stopping atomic.Bool
+	guests := &guests{}
 	server := &http.Server{
-		Handler:           lastly(handler, &stopping),
+		Handler:           guests.lastly(handler),
+		ConnState:         guests.note,
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       30 * time.Second,
 		WriteTimeout:      time.Minute, // a live stream moves its own deadline on
@@ -56,12 +56,10 @@ func (g *Gateway) serve(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	g.health.stop()
-	stopping.Store(true)
+	guests.leaving.Store(true)
 	time.Sleep(g.config.Drain)
-	// Whoever keeps a connection is told with an answer that it ends. One that is closed while it lies idle may be closed
-	// just as the next request is sent, and nobody could tell whether that was carried out.
 	_ = listener.Close()
-	time.Sleep(farewell)
+	guests.leave(min(farewell, g.config.Grace))
 	if g.console != nil {
 		g.console.Close()
 		g.api.Close()
@@ -72,19 +70,6 @@ func (g *Gateway) serve(ctx context.Context) error {
 		return err
 	}
 	return server.Close()
-}
-
-// farewell is how long connections in use are waited for to be used once more.
-const farewell = 500 * time.Millisecond
-
-// lastly has every answer given while the gateway stops be the last one on its connection.
-func lastly(handler http.Handler, stopping *atomic.Bool) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if stopping.Load() {
-			w.Header().Set("Connection", "close")
-		}
-		handler.ServeHTTP(w, r)
-	})
 }
 
 // Handler is the whole HTTP surface, in one place: for people and IdPs with the role gateway, and in
