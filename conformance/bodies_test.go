@@ -133,7 +133,7 @@ var bodiless = []string{
 
 // unmade are doors of streams and hooks that there are none of, to which everybody is a stranger, and pages of what
 // is not there, which read nothing.
-var unmade = regexp.MustCompile(`^/webhooks/sms/|^/webhooks/[^/]+/(ssf|standard|signed|okta|graph)|^/(policies|services)/[^/]+-|^/accounts/[^/]+/code$`)
+var unmade = regexp.MustCompile(`^/webhooks/sms/|^/webhooks/[^/]+/(ssf|standard|signed|okta|graph)|^/(policies|services)/[^/]+-|^/accounts/[^/]+/(backup-)?code$`)
 
 // TestEnormousBodies sends 64 MiB to every route that can be sent a body, with its length told and
 // without, by somebody who may and by a stranger. Whoever reads bodies says 413 in its protocol's words,

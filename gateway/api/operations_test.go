@@ -72,7 +72,7 @@ var bodies = map[string]string{
 	"reportFill":             `{"user":"{user}"}`,
 	"putTOTP":                `{"secret":"` + totpCanary + `"}`,
 	"getCode":                `{"user":"{user}"}`,
-	"putBackupCodes":         `{"codes":["` + canary + `-1","` + canary + `-2"]}`,
+	"putBackupCodes":         `{"codes":["4711 0815","4711 0816"]}`,
 	"useBackupCode":          `{"user":"{user}"}`,
 	"putMailboxPhone":        `{"phone":"+49 30 123456"}`,
 	"readMessage":            `{"user":"{user}"}`,
