@@ -15,6 +15,7 @@ import (
 const (
 	LockSequencer int64 = 0x706f7374_00000002
 	LockRelay     int64 = 0x706f7374_00000003
+	LockRetention int64 = 0x706f7374_0000000a
 )
 
 // Leader runs work in at most one of all processes that share a database. The others stand by and

@@ -93,7 +93,7 @@ func (s *Sequencer) lead(ctx context.Context, connection *pgx.Conn) error {
 	}
 	return Walk(ctx, s.DB, func(reading *pgx.Conn) error {
 		session := &session{
-			writing: connection, reading: reading, position: position, heads: map[[16]byte]*head{},
+			writing: connection, reading: reading, position: position, heads: map[[16]byte]*head{}, months: months{},
 			limit: smallestBatch, key: s.Key, every: int64(cmp.Or(max(s.CheckpointEvery, 0), 1000)), now: s.now,
 		}
 		err := s.run(ctx, session)

@@ -31,6 +31,7 @@ type session struct {
 	now      func() time.Time
 
 	committing chan error // of the change under way; nil: none is
+	months     months     // of the commits alone
 }
 
 // place is the order of the outbox: the transaction, then the number within it.
