@@ -168,7 +168,9 @@ func TestRetentionWaitsForEveryReader(t *testing.T) {
 		t.Fatalf("took %v, %v", taken, err)
 	}
 	// It is not in the way of what it does not read.
-	retention.Reads = func(cursor string, of core.ID) bool { return cursor != "sink/sumologic/3" || of != acme && of != globex }
+	retention.Reads = func(cursor string, of core.ID) bool {
+		return cursor != "sink/sumologic/3" || of != acme && of != globex
+	}
 	if taken, err = retention.Apply(t.Context()); err != nil || len(taken) != 3 {
 		t.Fatalf("took %v, %v", taken, err)
 	}
