@@ -183,6 +183,10 @@ const (
 	SinkDeadLettered EventType = "sink.event_dead_lettered"
 
 	CheckpointSigned EventType = "audit.checkpoint_signed"
+	RecordUnreadable EventType = "audit.record_unreadable" // stands in the stream for one that was damaged in the log
+	RetentionApplied EventType = "audit.retention_applied" // old records are gone, as the deployment's retention says
+	AuditHoldPlaced  EventType = "audit.hold_placed"       // no record goes until it is lifted
+	AuditHoldLifted  EventType = "audit.hold_lifted"
 
 	ReviewCampaignCreated EventType = "review_campaign.created" // of access, to be asked about again and again
 	ReviewCampaignChanged EventType = "review_campaign.changed"

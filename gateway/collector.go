@@ -47,6 +47,7 @@ var (
 	eventsUnsequenced = figure("events_unsequenced", "Events that are committed and not yet in the log.")
 	eventsUnpublished = figure("events_unpublished", "Events in the log that the relay has not published yet.")
 	eventsOldest      = figure("events_oldest_seconds", "Age of the oldest event that is not published yet.")
+	eventsUnreadable  = figure("events_unreadable", "Records that were damaged in the log: a tombstone was published for each, and a dead letter kept.")
 	rotationsOpen     = figure("rotations_open", "Rotations under way, by state.", "state")
 	lockouts          = figure("lockouts", "Leavers' passwords by what became of them within the window: in_time, late, and open for longer than the objective.", "window", "result")
 	lockoutBurn       = figure("lockout_burn_rate", "How fast the late ones spend what the target allows: above 1 it will not be kept.", "window")
@@ -134,6 +135,7 @@ func databaseSource(db *postgres.DB, config Config, now func() time.Time) source
 		give(eventsUnsequenced, float64(events.Unsequenced))
 		give(eventsUnpublished, float64(events.Unpublished))
 		give(eventsOldest, events.Oldest.Seconds())
+		give(eventsUnreadable, float64(events.Unreadable))
 
 		open, err := rotation.ReadBacklog(ctx, db)
 		if err != nil {

@@ -65,6 +65,8 @@ type Config struct {
 	LockoutObjective time.Duration `help:"How soon a leaver's passwords should be proven dead (default 1m): postern_lockout_burn_rate tells how often they are not." placeholder:"TIME" env:"POSTERN_LOCKOUT_OBJECTIVE"`
 	LockoutTarget    float64       `help:"The share of them that should be (default 0.99)." placeholder:"SHARE" env:"POSTERN_LOCKOUT_TARGET"`
 
+	AuditRetention time.Duration `help:"How long the log keeps records; whole calendar months are dropped once all of them is older and every sink has it. For ever by default." placeholder:"TIME" env:"POSTERN_AUDIT_RETENTION"`
+
 	MetricsToken string        `help:"Reference to a bearer token that /metrics asks for; open when empty." env:"POSTERN_METRICS_TOKEN" placeholder:"REF"`
 	Grace        time.Duration `help:"How long requests and jobs under way may finish at a stop." default:"20s" env:"POSTERN_GRACE"`
 	Drain        time.Duration `help:"How long /readyz says 503 at a stop before the listener closes: longer than a load balancer takes to notice." default:"0s" env:"POSTERN_DRAIN"`
@@ -131,6 +133,9 @@ func (c Config) Validate() error {
 		if _, address := netip.ParseAddr(proxy); prefix != nil && address != nil {
 			fault("trusted-proxies", "%q is no address and no network, such as 10.0.0.0/8", proxy)
 		}
+	}
+	if c.AuditRetention != 0 && c.AuditRetention < 24*time.Hour {
+		fault("audit-retention", "a day (24h) at least, or nothing to keep records for ever")
 	}
 	if slices.Contains(c.Roles, RoleRelay) || slices.Contains(c.Roles, RoleSink) {
 		if len(c.Kafka) == 0 {

@@ -87,6 +87,7 @@ func TestEveryFaultNamesItsFlag(t *testing.T) {
 		{"key", "cannot be read", func(c *gateway.Config) { c.Key = "file:/nowhere/at/all" }},
 		{"key", "32 random bytes", func(c *gateway.Config) { c.Key = secretFile(t, "canary") }},
 		{"audit-key", "'postern key'", func(c *gateway.Config) { c.AuditKey = "" }},
+		{"audit-retention", "a day (24h) at least", func(c *gateway.Config) { c.AuditRetention = time.Hour }},
 		{"kafka", "at least one broker", func(c *gateway.Config) { c.Kafka = nil }},
 		{"kafka", "HOST:PORT", func(c *gateway.Config) { c.Kafka = []string{"kafka"} }},
 		{"splunk-url", "a URL is needed", func(c *gateway.Config) { c.SplunkURL, c.SplunkToken = "splunk", c.Key }},

@@ -3,12 +3,15 @@ package gateway
 import (
 	"context"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"postern/connectors/guard"
 	"postern/core"
+	"postern/core/audit"
 	"postern/core/seal"
 	"postern/siem/ocsf"
 	"postern/siem/relay"
@@ -31,10 +34,19 @@ func (g *Gateway) relay(ctx context.Context) error {
 	defer producer.Close()
 	publish := &relay.Relay{DB: g.db, Publisher: producer, Mapper: mapper(), Log: g.log}
 	g.sequencer.Moved = publish.Wake
+	retention := &audit.Retention{DB: g.db, Keep: g.config.AuditRetention, Now: g.now, Log: g.log, Reads: reads}
 	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return retention.Run(ctx) })
 	group.Go(func() error { return g.sequencer.Run(ctx) })
 	group.Go(func() error { return publish.Run(ctx) })
 	return group.Wait()
+}
+
+// reads says whether a workspace's records are of interest to who has a cursor: a sink has one per partition.
+func reads(cursor string, workspace core.ID) bool {
+	text, of := strings.CutPrefix(cursor, "sink/")
+	partition, err := strconv.Atoi(text[strings.LastIndexByte(text, '/')+1:])
+	return !of || err != nil || stream.Partition(workspace, stream.DefaultPartitions) == partition
 }
 
 // receivers lists where events go, by the name of the sink.

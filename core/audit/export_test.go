@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -20,6 +21,7 @@ type counting struct {
 
 // plan is one step of PostgreSQL's.
 type plan struct {
+	Type    string  `json:"Node Type"`
 	Rows    float64 `json:"Actual Rows"`
 	Loops   float64 `json:"Actual Loops"`
 	Removed float64 `json:"Rows Removed by Filter"`
@@ -28,6 +30,9 @@ type plan struct {
 
 func (p plan) all() float64 {
 	rows := (p.Rows + p.Removed) * p.Loops
+	if strings.HasSuffix(p.Type, "Append") {
+		rows = 0 // it hands on what the months' tables were looked at for
+	}
 	for _, one := range p.Plans {
 		rows += one.all()
 	}

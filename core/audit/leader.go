@@ -15,6 +15,7 @@ import (
 const (
 	LockSequencer int64 = 0x706f7374_00000002
 	LockRelay     int64 = 0x706f7374_00000003
+	LockRetention int64 = 0x706f7374_0000000a
 )
 
 // Leader runs work in at most one of all processes that share a database. The others stand by and
@@ -70,6 +71,31 @@ func (l *Leader) once(ctx context.Context, work func(context.Context, *pgx.Conn)
 	}()
 	return true, work(ctx, connection)
 }
+
+// Walk gives work a connection of its own for reading a table from one end to the other: PostgreSQL follows the index
+// in its order, a batch at a time. Left to itself it takes a young table, of which it knows nothing yet, for small, and
+// sorts the whole rest of it for every batch.
+func Walk(ctx context.Context, db *postgres.DB, work func(connection *pgx.Conn) error) error {
+	pooled, err := db.Acquire(ctx)
+	if err != nil {
+		return postgres.Classify(err)
+	}
+	connection := pooled.Hijack()
+	defer func() {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		_ = connection.Close(closing)
+	}()
+	if _, err := connection.Exec(ctx, walking); err != nil {
+		return postgres.Classify(err)
+	}
+	return work(connection)
+}
+
+const walking = `
+set enable_bitmapscan = off;
+set enable_sort = off;
+set max_parallel_workers_per_gather = 0`
 
 // sleep waits for a while, or until ctx ends.
 func sleep(ctx context.Context, wait time.Duration) {

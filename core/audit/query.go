@@ -123,12 +123,13 @@ func Head(ctx context.Context, q postgres.Querier, workspace core.ID) (int64, er
 	return head, postgres.Classify(err)
 }
 
-// The log of a workspace is without gaps and in the order of its times, so a moment is found by halves.
+// The log of a workspace is without gaps and in the order of its times, so a moment is found by halves. What retention
+// took away lies before all of it.
 const selectRecorded = `
 with recursive halves (low, high) as (
 	select 0::bigint, @head::bigint
 	union all
-	select case when m.earlier then m.middle else h.low end, case when m.earlier then h.high else m.middle - 1 end
+	select case when m.earlier then m.middle else h.low end, case when m.earlier then h.high else least(m.middle, (h.low + h.high + 1) / 2) - 1 end
 	from halves h cross join lateral (
 		select l.sequence as middle, l.sequenced < @moment as earlier
 		from audit_log l where (l.workspace_id, l.sequence) >= (@workspace, (h.low + h.high + 1) / 2)

@@ -39,12 +39,12 @@ const (
 	order by l.sequence {order} limit @reach`
 
 	fromActor = columnsFound + `
-	where l.workspace_id = @workspace and starts_with(l.event, '{"actor":{"id":"') and substr(l.event, 17, 36)::uuid = @actor
+	where l.workspace_id = @workspace and l.actor = @actor
 		and l.sequence > @after and l.sequence < @before
 	order by l.sequence {order} limit @reach`
 
 	fromFailures = columnsFound + `
-	where l.workspace_id = @workspace and position('"outcome":"failure"' in l.event) > 0 and l.sequence > @after and l.sequence < @before
+	where l.workspace_id = @workspace and l.failed and l.sequence > @after and l.sequence < @before
 	order by l.sequence {order} limit @reach`
 
 	fromTypes = `
@@ -58,7 +58,7 @@ const (
 	fromTarget = `
 	select l.position, l.workspace_id, l.sequence, l.type, l.event, l.previous, l.hash, l.sequenced
 	from (
-		select t.sequence from audit_targets t
+		select t.sequence, t.sequenced from audit_targets t
 		where t.workspace_id = @workspace and t.target_id = @target and t.sequence > @after and t.sequence < @before
 		order by t.sequence {order} limit @reach
 	) t join lateral (` + recordAt + `) l on l.workspace_id = @workspace and l.sequence = t.sequence
@@ -67,15 +67,15 @@ const (
 	fromReader = `
 	select l.position, l.workspace_id, l.sequence, l.type, l.event, l.previous, l.hash, l.sequenced
 	from (
-		select distinct t.sequence from (
-			select t.sequence from unnest(@visible::uuid[]) as seen (id) cross join lateral (
-				select t.sequence from audit_targets t
+		select distinct t.sequence, t.sequenced from (
+			select t.sequence, t.sequenced from unnest(@visible::uuid[]) as seen (id) cross join lateral (
+				select t.sequence, t.sequenced from audit_targets t
 				where t.workspace_id = @workspace and t.target_id = seen.id and t.sequence > @after and t.sequence < @before
 				order by t.sequence {order} limit @reach
 			) t
 			union all
-			(select l.sequence from audit_log l
-			where l.workspace_id = @workspace and starts_with(l.event, '{"actor":{"id":"') and substr(l.event, 17, 36)::uuid = @reader
+			(select l.sequence, l.sequenced from audit_log l
+			where l.workspace_id = @workspace and l.actor = @reader
 				and l.sequence > @after and l.sequence < @before
 			order by l.sequence {order} limit @reach)
 		) t
@@ -86,19 +86,20 @@ const (
 
 // The filters, of a source's events.
 const (
-	whereTarget = `exists (select from audit_targets t where t.workspace_id = @workspace and t.target_id = @target and t.sequence = l.sequence)`
+	whereTarget = `exists (select from audit_targets t where t.workspace_id = @workspace and t.target_id = @target and t.sequence = l.sequence and t.sequenced = l.sequenced)`
 	whereActor  = `l.event::json #>> '{actor,id}' = @actorText::text`
 	whereTypes  = `l.type = any(@types::text[])`
 	whereReader = `(l.event::json #>> '{actor,id}' = @readerText::text
-	or exists (select from audit_targets t where t.workspace_id = @workspace and t.target_id = any(@visible::uuid[]) and t.sequence = l.sequence))`
+	or exists (select from audit_targets t where t.workspace_id = @workspace and t.target_id = any(@visible::uuid[]) and t.sequence = l.sequence
+		and t.sequenced = l.sequenced))`
 	whereOutcome = `l.event::json ->> 'outcome' = @outcome::text`
 	whereText    = `(fold(l.event::json #>> '{actor,name}') collate "C" like fold(@text::text)
 	or exists (select from json_array_elements(coalesce(l.event::json -> 'targets', '[]')) t where fold(t ->> 'name') collate "C" like fold(@text::text)))`
 )
 
-// recordAt is a workspace's record at t.sequence, or whatever follows if it has none.
+// recordAt is a workspace's record at t.sequence, or whatever follows in its month if it has none.
 const recordAt = columnsFound + `
-	where (l.workspace_id, l.sequence) >= (@workspace, t.sequence)
+	where (l.workspace_id, l.sequence) >= (@workspace, t.sequence) and l.sequenced = t.sequenced
 	order by l.workspace_id, l.sequence limit 1`
 
 // many is how many sources one source may be put together of and still look far in each.

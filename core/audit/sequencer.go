@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"log/slog"
@@ -14,8 +15,10 @@ import (
 
 // How the sequencer works when nothing else is said.
 const (
-	batchSize      = 2000
-	batchPatience  = 30 * time.Second
+	smallestBatch  = 500
+	largestBatch   = 10_000
+	batchBytes     = 8 << 20 // of events, about: two batches are in memory at once
+	patience       = 30 * time.Second
 	shortestWait   = 5 * time.Millisecond
 	longestWait    = 250 * time.Millisecond
 	checkpointIdle = 10 * time.Second
@@ -76,8 +79,8 @@ const rebaseRestored = `
 update audit_outbox set xid = pg_current_xact_id()
 where xid >= pg_snapshot_xmax(pg_current_snapshot())`
 
-// lead works until the connection or ctx ends. Everything it remembers is remembered for as long as
-// it holds the lock on this connection, during which nobody else writes it.
+// lead works until a connection or ctx ends. Everything it remembers is remembered for as long as it holds the lock
+// on the connection it writes through, during which nobody else writes it.
 func (s *Sequencer) lead(ctx context.Context, connection *pgx.Conn) error {
 	// A visible row cannot be of a transaction that has not begun, unless the database was restored
 	// into another cluster, whose counter may be lower. Such rows would wait for it to catch up.
@@ -88,32 +91,63 @@ func (s *Sequencer) lead(ctx context.Context, connection *pgx.Conn) error {
 	if err != nil {
 		return err
 	}
-	session := &session{connection: connection, position: position, heads: map[[16]byte]*head{}, key: s.Key, every: int64(s.CheckpointEvery), now: s.now}
-	if session.every <= 0 {
-		session.every = 1000
-	}
+	return Walk(ctx, s.DB, func(reading *pgx.Conn) error {
+		session := &session{
+			writing: connection, reading: reading, position: position, heads: map[[16]byte]*head{}, months: months{},
+			limit: smallestBatch, key: s.Key, every: int64(cmp.Or(max(s.CheckpointEvery, 0), 1000)), now: s.now,
+		}
+		err := s.run(ctx, session)
+		return cmp.Or(session.end(), err)
+	})
+}
+
+// run moves batches, and rests while there is nothing to do.
+func (s *Sequencer) run(ctx context.Context, session *session) error {
 	wait, quiet, still := shortestWait, time.Time{}, time.Now()
+	end := func() error {
+		err := session.end()
+		if err == nil && s.Moved != nil {
+			s.Moved()
+		}
+		return err
+	}
 	for {
-		moved, err := s.step(ctx, session, &quiet)
+		next, err := session.take(ctx)
 		if err != nil {
 			return err
 		}
-		if moved > 0 && s.Moved != nil {
-			s.Moved()
+		if session.committing != nil {
+			if err := end(); err != nil {
+				return err
+			}
+			if next == nil {
+				continue // what the commit hid can be seen now
+			}
+		}
+		if next == nil && s.Key != nil && time.Since(quiet) >= time.Second {
+			quiet = time.Now()
+			if next, err = session.checkpointQuiet(ctx); err != nil {
+				return err
+			}
 		}
 		switch {
-		case moved >= batchSize:
-			continue
-		case moved > 0:
+		case next != nil:
+			session.begin(ctx, next)
+			if next.full {
+				continue // there is more: it is read meanwhile
+			}
+			if err := end(); err != nil {
+				return err
+			}
 			wait, still = shortestWait, time.Now()
+		case time.Since(still) >= longestWait: // whoever wakes it has it read, and does not keep it from looking
+			if err := session.look(ctx); err != nil {
+				return err
+			}
+			still = time.Now()
+			fallthrough
 		default:
 			wait = min(wait*2, longestWait)
-			if time.Since(still) >= longestWait { // whoever wakes it has it read, and does not keep it from looking
-				if err := session.look(ctx); err != nil {
-					return err
-				}
-				still = time.Now()
-			}
 		}
 		timer := time.NewTimer(wait)
 		select {
@@ -126,19 +160,4 @@ func (s *Sequencer) lead(ctx context.Context, connection *pgx.Conn) error {
 		case <-timer.C:
 		}
 	}
-}
-
-// step moves one batch, or, with nothing to move, looks for quiet workspaces once a second.
-func (s *Sequencer) step(ctx context.Context, session *session, quiet *time.Time) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, batchPatience)
-	defer cancel()
-	moved, err := session.move(ctx)
-	if err != nil || moved > 0 || s.Key == nil {
-		return moved, err
-	}
-	if now := time.Now(); now.Sub(*quiet) >= time.Second {
-		*quiet = now
-		return session.checkpointQuiet(ctx)
-	}
-	return 0, nil
 }

@@ -7,22 +7,31 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgtype"
-
-	"postern/core"
 )
 
-// session is one leadership: the connection that holds the lock, and what was read or written
-// through it. Any error ends it, so what it remembers is never ahead of what was committed.
+// session is one leadership. The next batch is read and chained while the one before is being committed:
+//
+//	reading ──► take: rows, hashes, signatures ──► begin ──► writing: COPY, commit
+//	   ▲                                             │
+//	   └──────────────── the next batch ◄────────────┘
+//
+// Everything is written through the connection that holds the lock, one change after the other. Any error ends the
+// session, and with it what it remembers: that is at most one change ahead of what was committed.
 type session struct {
-	connection *pgx.Conn
-	position   int64
-	heads      map[[16]byte]*head
-	read       place
-	horizon    uint64 // every transaction of this database below it has ended; 0: the server's own horizon is all that is known
-	key        ed25519.PrivateKey
-	every      int64
-	now        func() time.Time
+	writing *pgx.Conn // holds the lock
+	reading *pgx.Conn
+
+	position int64
+	heads    map[[16]byte]*head
+	read     place
+	horizon  uint64 // every transaction of this database below it has ended; 0: the server's own horizon is all that is known
+	limit    int    // events of the next batch
+	key      ed25519.PrivateKey
+	every    int64
+	now      func() time.Time
+
+	committing chan error // of the change under way; nil: none is
+	months     months     // of the commits alone
 }
 
 // place is the order of the outbox: the transaction, then the number within it.
@@ -53,34 +62,56 @@ type entry struct {
 }
 
 const selectOutbox = `
-select o.xid, o.number, o.workspace_id, o.event_id, o.type, o.occurred, o.correlation, o.targets, o.event::text
+select o.xid, o.number, o.workspace_id, o.event_id, o.type, o.occurred, o.correlation, o.targets, o.event
 from audit_outbox o
 where (o.xid, o.number) > (@xid, @number) and o.xid < greatest(pg_snapshot_xmin(pg_current_snapshot()), @horizon)
 order by o.xid, o.number
 limit @limit`
 
-// move takes one batch from the outbox to the log and returns how many events that were.
-func (s *session) move(ctx context.Context) (int, error) {
-	rows, err := s.connection.Query(ctx, selectOutbox, pgx.StrictNamedArgs{"xid": s.read.xid, "number": s.read.number, "horizon": s.horizon, "limit": batchSize})
+// take reads the next batch and chains it. It is nil when nothing can be seen: what the change under way is
+// writing keeps later transactions from view until it is committed.
+func (s *session) take(ctx context.Context) (*change, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	rows, err := s.reading.Query(ctx, selectOutbox, pgx.StrictNamedArgs{"xid": s.read.xid, "number": s.read.number, "horizon": s.horizon, "limit": s.limit})
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	last := s.read
+	last, size := s.read, 0
 	var row entry
 	var entries []entry
 	if _, err := pgx.ForEachRow(rows, []any{&last.xid, &last.number, &row.workspace, &row.event, &row.kind, &row.occurred, &row.correlation, &row.targets, &row.canonical}, func() error {
-		entries = append(entries, row)
+		entries, size = append(entries, row), size+len(row.canonical)
 		row.targets, row.canonical = nil, nil
 		return nil
 	}); err != nil || len(entries) == 0 {
-		return 0, err
+		return nil, err
 	}
-	moved := len(entries)
-	if err := s.write(ctx, entries, &last); err != nil {
-		return 0, err
+	taken, err := s.chain(ctx, entries)
+	if err != nil {
+		return nil, err
 	}
+	taken.full, taken.after, taken.last = len(entries) == s.limit, s.read, last
 	s.read = last
-	return moved, nil
+	s.limit = min(max(batchBytes/(size/len(entries)+1), smallestBatch), largestBatch)
+	return taken, nil
+}
+
+// begin commits a change, while the next is prepared. The one before it must have ended.
+func (s *session) begin(ctx context.Context, changed *change) {
+	ended := make(chan error, 1)
+	s.committing = ended
+	go func() { ended <- s.commit(ctx, changed) }()
+}
+
+// end waits until the change under way is committed.
+func (s *session) end() error {
+	if s.committing == nil {
+		return nil
+	}
+	err := <-s.committing
+	s.committing = nil
+	return err
 }
 
 // A snapshot holds the open transactions of all databases of a server. Those another database's backend has locked
@@ -102,216 +133,9 @@ where exists (select from audit_outbox o where (o.xid, o.number) > (@xid, @numbe
 // look finds out how far this database has come, whatever others of the server have open. It costs a look at every lock
 // of the server, so it is for when events wait.
 func (s *session) look(ctx context.Context) error {
-	err := s.connection.QueryRow(ctx, selectHorizon, pgx.StrictNamedArgs{"xid": s.read.xid, "number": s.read.number}).Scan(&s.horizon)
+	err := s.reading.QueryRow(ctx, selectHorizon, pgx.StrictNamedArgs{"xid": s.read.xid, "number": s.read.number}).Scan(&s.horizon)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return nil // nothing waits
 	}
 	return err
 }
-
-const selectQuiet = `
-select workspace_id from audit_heads
-where unsigned > 0 and changed <= @before
-order by changed
-limit 500`
-
-// checkpointQuiet signs for the workspaces that have been quiet for a while.
-func (s *session) checkpointQuiet(ctx context.Context) (int, error) {
-	rows, err := s.connection.Query(ctx, selectQuiet, pgx.StrictNamedArgs{"before": s.now().Add(-checkpointIdle)})
-	if err != nil {
-		return 0, err
-	}
-	quiet, err := pgx.CollectRows(rows, pgx.RowTo[[16]byte])
-	if err != nil || len(quiet) == 0 {
-		return 0, err
-	}
-	if err := s.load(ctx, quiet); err != nil {
-		return 0, err
-	}
-	changed := &change{heads: map[[16]byte]*head{}}
-	for _, workspace := range quiet {
-		if err := s.checkpoint(changed, workspace); err != nil {
-			return 0, err
-		}
-	}
-	return len(changed.entries), s.commit(ctx, changed, nil)
-}
-
-// change is what one transaction writes.
-type change struct {
-	entries     []entry
-	checkpoints []Checkpoint
-	heads       map[[16]byte]*head
-}
-
-// write gives entries their places, signs what is due and commits.
-func (s *session) write(ctx context.Context, entries []entry, last *place) error {
-	var workspaces [][16]byte
-	known := map[[16]byte]bool{}
-	for _, row := range entries {
-		if !known[row.workspace] {
-			known[row.workspace] = true
-			workspaces = append(workspaces, row.workspace)
-		}
-	}
-	if err := s.load(ctx, workspaces); err != nil {
-		return err
-	}
-	changed := &change{entries: make([]entry, 0, len(entries)+len(entries)/int(s.every)+len(workspaces)), heads: make(map[[16]byte]*head, len(workspaces))}
-	for _, row := range entries {
-		chained := s.link(changed, row)
-		chained.unsigned++
-		if s.key != nil && chained.unsigned >= s.every {
-			if err := s.checkpoint(changed, row.workspace); err != nil {
-				return err
-			}
-		}
-	}
-	return s.commit(ctx, changed, last)
-}
-
-// link puts one entry at the end of its workspace's chain. Within it time does not go back, whatever the clock
-// does: a time finds its place in the chain by halves.
-func (s *session) link(changed *change, row entry) *head {
-	chained := s.heads[row.workspace]
-	changed.heads[row.workspace] = chained
-	s.position++
-	row.position, row.sequence, row.previous = s.position, chained.sequence+1, chained.hash
-	row.hash = Hash(row.previous, row.sequence, row.canonical)
-	if now := s.now(); now.After(chained.changed) {
-		chained.changed = now
-	}
-	row.sequenced = chained.changed
-	chained.sequence, chained.hash = row.sequence, row.hash
-	changed.entries = append(changed.entries, row)
-	return chained
-}
-
-// checkpoint signs a workspace's head and tells of it in the next event.
-func (s *session) checkpoint(changed *change, workspace [16]byte) error {
-	chained := s.heads[workspace]
-	signed := sign(s.key, workspace, chained.sequence, chained.hash, s.now())
-	event := signed.event(signed.Signed)
-	canonical, err := Canonical(event)
-	if err != nil {
-		return err
-	}
-	changed.checkpoints = append(changed.checkpoints, signed)
-	s.link(changed, entry{
-		workspace: workspace, event: event.ID, correlation: event.Correlation,
-		kind: string(event.Type), occurred: event.Occurred, canonical: canonical,
-	})
-	chained.unsigned = 0
-	return nil
-}
-
-const selectHeads = `
-select workspace_id, sequence, hash, unsigned, changed
-from audit_heads
-where workspace_id = any(@workspaces::uuid[])`
-
-// load reads the heads of workspaces that are not remembered yet.
-func (s *session) load(ctx context.Context, workspaces [][16]byte) error {
-	if len(s.heads) > 10_000 {
-		clear(s.heads)
-	}
-	var missing []core.ID
-	for _, workspace := range workspaces {
-		if s.heads[workspace] == nil {
-			missing = append(missing, workspace)
-		}
-	}
-	if len(missing) == 0 {
-		return nil
-	}
-	rows, err := s.connection.Query(ctx, selectHeads, pgx.StrictNamedArgs{"workspaces": missing})
-	if err != nil {
-		return err
-	}
-	var workspace [16]byte
-	var found head
-	if _, err := pgx.ForEachRow(rows, []any{&workspace, &found.sequence, &found.hash, &found.unsigned, &found.changed}, func() error {
-		kept := found
-		s.heads[workspace] = &kept
-		found.hash = nil
-		return nil
-	}); err != nil {
-		return err
-	}
-	for _, workspace := range missing {
-		if s.heads[workspace] == nil {
-			s.heads[workspace] = &head{hash: Genesis()}
-		}
-	}
-	return nil
-}
-
-const upsertHeads = `
-insert into audit_heads (workspace_id, sequence, hash, unsigned, changed)
-select workspace_id, sequence, hash, unsigned, changed
-from unnest(@workspaces::uuid[], @sequences::bigint[], @hashes::bytea[], @unsigned::bigint[], @changed::timestamptz[])
-	as given (workspace_id, sequence, hash, unsigned, changed)
-on conflict (workspace_id) do update
-set sequence = excluded.sequence, hash = excluded.hash, unsigned = excluded.unsigned, changed = excluded.changed`
-
-const insertCheckpoint = `
-insert into audit_checkpoints (workspace_id, sequence, hash, signed, key_id, signature)
-values (@workspace, @sequence, @hash, @signed, @key, @signature)`
-
-const deleteMoved = `
-delete from audit_outbox
-where (xid, number) > (@after_xid, @after_number) and (xid, number) <= (@last_xid, @last_number)`
-
-// commit writes a change in one transaction. last is the outbox row up to which rows were moved;
-// nothing below the horizon can appear later, so all of them were.
-func (s *session) commit(ctx context.Context, changed *change, last *place) error {
-	return pgx.BeginFunc(ctx, s.connection, func(tx pgx.Tx) error {
-		if err := copyEntries(ctx, tx, changed.entries); err != nil {
-			return err
-		}
-		var workspaces []core.ID
-		var sequences, unsigned []int64
-		var hashes [][]byte
-		var times []time.Time
-		for workspace, chained := range changed.heads {
-			workspaces, sequences, unsigned = append(workspaces, workspace), append(sequences, chained.sequence), append(unsigned, chained.unsigned)
-			hashes, times = append(hashes, chained.hash), append(times, chained.changed)
-		}
-		batch := &pgx.Batch{}
-		batch.Queue(upsertHeads, pgx.StrictNamedArgs{"workspaces": workspaces, "sequences": sequences, "hashes": hashes, "unsigned": unsigned, "changed": times})
-		for _, signed := range changed.checkpoints {
-			batch.Queue(insertCheckpoint, pgx.StrictNamedArgs{"workspace": signed.Workspace, "sequence": signed.Sequence, "hash": signed.Hash,
-				"signed": signed.Signed, "key": signed.KeyID, "signature": signed.Signature})
-		}
-		if last != nil {
-			batch.Queue(deleteMoved, pgx.StrictNamedArgs{"after_xid": s.read.xid, "after_number": s.read.number, "last_xid": last.xid, "last_number": last.number})
-		}
-		batch.Queue(upsertCursor, pgx.StrictNamedArgs{"name": CursorSequencer, "position": s.position})
-		return tx.SendBatch(ctx, batch).Close()
-	})
-}
-
-var (
-	logColumns    = []string{"position", "workspace_id", "sequence", "event_id", "type", "occurred", "correlation", "event", "previous", "hash", "sequenced"}
-	targetColumns = []string{"workspace_id", "target_id", "sequence"}
-)
-
-// copyEntries writes log and index of targets with COPY, the fastest way in.
-func copyEntries(ctx context.Context, tx pgx.Tx, entries []entry) error {
-	var targets [][]any
-	_, err := tx.CopyFrom(ctx, pgx.Identifier{"audit_log"}, logColumns, pgx.CopyFromSlice(len(entries), func(i int) ([]any, error) {
-		row := entries[i]
-		for _, target := range row.targets {
-			targets = append(targets, []any{id(row.workspace), id(target), row.sequence})
-		}
-		return []any{row.position, id(row.workspace), row.sequence, id(row.event), row.kind, row.occurred, id(row.correlation), row.canonical, row.previous, row.hash, row.sequenced}, nil
-	}))
-	if err != nil || len(targets) == 0 {
-		return err
-	}
-	_, err = tx.CopyFrom(ctx, pgx.Identifier{"audit_targets"}, targetColumns, pgx.CopyFromRows(targets))
-	return err
-}
-
-// id is a uuid in the form pgx encodes without looking twice.
-func id(bytes [16]byte) pgtype.UUID { return pgtype.UUID{Bytes: bytes, Valid: true} }

@@ -218,6 +218,10 @@ var sayings = map[core.EventType]saying{
 	core.SinkDeadLettered: {"set an event aside from the sink", "sink", "", "", "bad"},
 
 	core.CheckpointSigned: {"signed a checkpoint of the log", "", "", "", "calm"},
+	core.RecordUnreadable: {"found a damaged record of the log", "", "", "", "bad"},
+	core.RetentionApplied: {"let go of old records of the log", "", "", "", "calm"},
+	core.AuditHoldPlaced:  {"put all records of the log on hold", "", "", "", "warn"},
+	core.AuditHoldLifted:  {"lifted the hold on the records of the log", "", "", "", "warn"},
 
 	core.ReviewCampaignCreated: {"set up the access reviews", "review_campaign", "", "", "calm"},
 	core.ReviewCampaignChanged: {"changed the access reviews", "review_campaign", "", "", "warn"},

@@ -238,6 +238,10 @@ var kinds = map[core.EventType]kind{
 	core.SinkDeadLettered: {classEntityManagement, activityOther, "Dead Letter", severityHigh, "sink"},
 
 	core.CheckpointSigned: {classEntityManagement, activityOther, "Sign Checkpoint", severityInformational, "audit_log"},
+	core.RecordUnreadable: {classEntityManagement, activityOther, "Find Unreadable Record", severityHigh, "audit_log"},
+	core.RetentionApplied: {classEntityManagement, activityOther, "Apply Retention", severityInformational, "audit_log"},
+	core.AuditHoldPlaced:  {classEntityManagement, activityOther, "Place Hold", severityInformational, "audit_log"},
+	core.AuditHoldLifted:  {classEntityManagement, activityOther, "Lift Hold", severityMedium, "audit_log"},
 }
 
 // userManagement is how 1.9 numbers the activities of Account Change in its successor.

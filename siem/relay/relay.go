@@ -17,7 +17,8 @@ import (
 
 // How the relay works when nothing else is said.
 const (
-	batchSize    = 1000
+	batchSize    = 5000
+	batchBytes   = 4 << 20 // of events: three batches are in memory at once
 	shortestWait = 5 * time.Millisecond
 	longestWait  = 250 * time.Millisecond
 	longestPause = 5 * time.Second
@@ -76,7 +77,7 @@ func (r *Relay) lead(ctx context.Context, connection *pgx.Conn) error {
 	batches := make(chan []stream.Event)
 	group.Go(func() error {
 		defer close(batches)
-		return r.read(ctx, position, batches)
+		return audit.Walk(ctx, r.DB, func(reading *pgx.Conn) error { return r.read(ctx, reading, position, batches) })
 	})
 	group.Go(func() error {
 		for batch := range batches {
@@ -89,21 +90,19 @@ func (r *Relay) lead(ctx context.Context, connection *pgx.Conn) error {
 	return group.Wait()
 }
 
-func (r *Relay) read(ctx context.Context, position int64, batches chan<- []stream.Event) error {
+func (r *Relay) read(ctx context.Context, reading *pgx.Conn, position int64, batches chan<- []stream.Event) error {
 	wait := shortestWait
 	for {
-		records, err := audit.After(ctx, r.DB, position, batchSize)
+		records, err := audit.Follow(ctx, reading, position, batchSize, batchBytes)
 		if err != nil {
 			return err
 		}
 		if len(records) > 0 {
 			events := make([]stream.Event, len(records))
 			for i, record := range records {
-				value, err := r.Mapper.Map(record)
-				if err != nil {
+				if events[i], err = r.event(ctx, record); err != nil {
 					return err
 				}
-				events[i] = stream.NewEvent(record, value)
 			}
 			position = records[len(records)-1].Position
 			select {
@@ -112,8 +111,8 @@ func (r *Relay) read(ctx context.Context, position int64, batches chan<- []strea
 				return ctx.Err()
 			}
 			wait = shortestWait
-			if len(records) == batchSize {
-				continue
+			if len(records) > 1 {
+				continue // there may be more
 			}
 		} else {
 			wait = min(wait*2, longestWait)
@@ -129,6 +128,30 @@ func (r *Relay) read(ctx context.Context, position int64, batches chan<- []strea
 		case <-timer.C:
 		}
 	}
+}
+
+// event is what the stream tells of a record. One that was damaged in the log, or that cannot be told of, is kept as a
+// dead letter and told to its workspace, and a tombstone with its id and its place goes out instead: nobody waits for it
+// for ever, and no sequence is missing.
+func (r *Relay) event(ctx context.Context, record audit.Followed) (stream.Event, error) {
+	fault := record.Fault
+	if fault == nil {
+		value, err := r.Mapper.Map(record.Record)
+		if err == nil {
+			return stream.NewEvent(record.Record, value), nil
+		}
+		fault = err
+	}
+	if r.Log != nil {
+		r.Log.ErrorContext(ctx, "a record of the log is damaged: a tombstone takes its place in the stream", "workspace", record.Workspace.String(),
+			"sequence", record.Sequence, "position", record.Position, "event", record.ID.String(), "error", fault)
+	}
+	if err := audit.KeepUnreadable(ctx, r.DB, record, fault, time.Now()); err != nil {
+		return stream.Event{}, err
+	}
+	tombstone := record.Tombstone()
+	value, err := r.Mapper.Map(tombstone)
+	return stream.NewEvent(tombstone, value), err
 }
 
 // publish tries until Kafka has the batch, then moves the cursor. What is under way when ctx ends is

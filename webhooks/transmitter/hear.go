@@ -162,7 +162,7 @@ type story struct{ correlation, user core.ID }
 
 const selectCovering = `
 select distinct l.correlation, t.target_id
-from audit_log l join audit_targets t on t.workspace_id = l.workspace_id and t.sequence = l.sequence
+from audit_log l join audit_targets t on t.workspace_id = l.workspace_id and t.sequence = l.sequence and t.sequenced = l.sequenced
 where l.workspace_id = @workspace and l.correlation = any(@correlations::uuid[]) and l.type = any(@types::text[])`
 
 // coveredBy finds the stories in which all of somebody's sessions end. What says so is in the log before the
