@@ -25,7 +25,7 @@ func EventTypes() []EventType {
 		CertificateSettingsChanged, GuestInvited, GuestAccepted, GuestInvitationEnded, GuestSettingsChanged, LinkCreated, LinkViewed, LinkRefused,
 		LinkEnded, MailGivenUp, ReassignmentStarted, ReassignmentFinished, PolicyCreated, PolicyChanged, PolicyRemoved, RotationPassedOver,
 		RotationPlanned, RotationStarted, RotationDelayed, RotationBlocked, RotationReconciling, AccountPasswordDrifted, AccountPasswordRotated, ImportStarted, ImportFinished,
-		SinkPaused, SinkResumed, SinkDeadLettered, CheckpointSigned, ReviewCampaignCreated, ReviewCampaignChanged, ReviewCampaignRemoved, ReviewStarted,
+		SinkCreated, SinkUpdated, SinkDeleted, SinkPaused, SinkResumed, SinkTested, SinkReplayed, SinkDeadLettered, SinkDiscarded, CheckpointSigned, ReviewCampaignCreated, ReviewCampaignChanged, ReviewCampaignRemoved, ReviewStarted,
 		ReviewReassigned, ReviewItemDecided, ReviewCancelled, ReviewClosed, ReviewSigned, ReviewSettingsChanged,
 	}
 }

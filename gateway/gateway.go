@@ -38,6 +38,7 @@ import (
 	"postern/gateway/api"
 	"postern/gateway/console"
 	"postern/siem/sink"
+	"postern/siem/sinks"
 	"postern/webhooks/hooks"
 	"postern/webhooks/keys"
 	"postern/webhooks/ssf"
@@ -81,7 +82,8 @@ type Gateway struct {
 	browser   *browser.Browser
 	plugins   []closer // connectors in programs of their own
 
-	sinks   []*sink.Sink
+	sinks   []*sink.Sink   // for all workspaces
+	own     *sinks.Service // each workspace's own
 	metrics *metrics
 
 	provisioning *provisioning
@@ -173,6 +175,7 @@ func (g *Gateway) wire() error {
 	g.hook()
 	g.takers.Lifecycle = g.lifecycle
 	g.posture = &posture.Posture{DB: g.db, Accounts: g.accounts, Lifecycle: g.lifecycle, Queue: g.queue, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
+	g.own = g.destinations()
 	if g.plays(RoleSink) {
 		for name, receiver := range g.receivers() {
 			g.sinks = append(g.sinks, &sink.Sink{Name: name, DB: g.db, Cluster: g.cluster(), Receiver: receiver, Mapper: mapper(), Now: g.now, Log: g.log})

@@ -14,6 +14,7 @@ import (
 	"postern/siem/ocsf"
 	"postern/siem/relay"
 	"postern/siem/sink"
+	"postern/siem/sinks"
 	"postern/siem/splunk"
 	"postern/siem/stream"
 	"postern/siem/sumologic"
@@ -38,7 +39,7 @@ func (g *Gateway) relay(ctx context.Context) error {
 	return group.Wait()
 }
 
-// receivers lists where events go, by the name of the sink.
+// receivers lists where the events of all workspaces go, by the name of the sink.
 func (g *Gateway) receivers() map[string]sink.Receiver {
 	open := func(reference string) func() (seal.Secret, error) {
 		return func() (seal.Secret, error) { return OpenReference(reference) }
@@ -55,17 +56,30 @@ func (g *Gateway) receivers() map[string]sink.Receiver {
 	return receivers
 }
 
-// sink delivers to every receiver. A receiver that is down holds up no other.
-func (g *Gateway) sink(ctx context.Context) error {
-	if len(g.sinks) == 0 {
-		g.log.WarnContext(ctx, "no receiver is configured: events stay in Kafka", "hint", "--splunk-url, --sumo-url")
-		<-ctx.Done()
-		return nil
+// kinds lists what workspaces can make sinks of. A kind is a line here.
+func (g *Gateway) kinds() map[string]sink.Kind {
+	plain := g.config.AllowPrivate
+	client := guard.Client(guard.Options{AllowPrivate: plain, MaxBody: 16 << 20, Timeout: 90 * time.Second})
+	return map[string]sink.Kind{
+		"splunk":    sink.NewKind("Splunk", func(s splunk.Settings, c splunk.Secrets) (sink.Receiver, error) { return splunk.New(s, c, client, plain) }),
+		"sumologic": sink.NewKind("Sumo Logic", func(s sumologic.Settings, c sumologic.Secrets) (sink.Receiver, error) { return sumologic.New(s, c, client, plain) }),
 	}
+}
+
+// destinations makes what keeps the sinks of workspaces.
+func (g *Gateway) destinations() *sinks.Service {
+	return &sinks.Service{DB: g.db, Vault: g.vault, Kinds: g.kinds(), Mapper: mapper(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake}
+}
+
+// sink delivers to every receiver, those of all workspaces and those of one. A receiver that is down holds up no
+// other.
+func (g *Gateway) sink(ctx context.Context) error {
 	if err := g.ensureTopic(ctx); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	own := &sinks.Runner{Service: g.own, Cluster: g.cluster()}
+	group.Go(func() error { return own.Run(ctx) })
 	for _, one := range g.sinks {
 		group.Go(func() error { return one.Run(ctx) })
 	}
