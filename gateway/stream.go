@@ -61,8 +61,12 @@ func (g *Gateway) kinds() map[string]sink.Kind {
 	plain := g.config.AllowPrivate
 	client := guard.Client(guard.Options{AllowPrivate: plain, MaxBody: 16 << 20, Timeout: 90 * time.Second})
 	return map[string]sink.Kind{
-		"splunk":    sink.NewKind("Splunk", func(s splunk.Settings, c splunk.Secrets) (sink.Receiver, error) { return splunk.New(s, c, client, plain) }),
-		"sumologic": sink.NewKind("Sumo Logic", func(s sumologic.Settings, c sumologic.Secrets) (sink.Receiver, error) { return sumologic.New(s, c, client, plain) }),
+		"splunk": sink.NewKind("Splunk", func(s splunk.Settings, c splunk.Secrets) (sink.Receiver, error) {
+			return splunk.New(s, c, client, plain)
+		}),
+		"sumologic": sink.NewKind("Sumo Logic", func(s sumologic.Settings, c sumologic.Secrets) (sink.Receiver, error) {
+			return sumologic.New(s, c, client, plain)
+		}),
 	}
 }
 

@@ -70,7 +70,7 @@ func (k Kind) Build(settings json.RawMessage, credentials map[string]seal.Secret
 		}
 	}
 	receiver, err := k.build(settings, credentials)
-	if classified, ok := errors.AsType[*core.Error](err); ok && classified.Kind == core.KindInvalid && classified.Field != "" && !strings.Contains(classified.Field, ".") {
+	if classified, ok := errors.AsType[*core.Error](err); ok && classified.Kind == core.KindInvalid && slices.ContainsFunc(k.Fields, func(field Field) bool { return field.Name == classified.Field }) {
 		where := "settings."
 		if slices.ContainsFunc(k.Fields, func(field Field) bool { return field.Credential && field.Name == classified.Field }) {
 			where = "credentials."
@@ -104,7 +104,7 @@ func decode(settings json.RawMessage, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(settings))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(into)
-	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+	if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok && wrong.Field != "" {
 		return core.Invalid(wrong.Field, "%s must be a %s", wrong.Field, wrong.Type.Kind())
 	}
 	if err != nil {

@@ -55,7 +55,7 @@ const countSinks = `select count(*) from workspace_sinks where workspace_id = @w
 
 const insertSink = `
 insert into workspace_sinks (id, workspace_id, name, kind, settings, credentials, secret_version, filter, redaction, enabled, began, delivered, created, updated)
-values (@id, @workspace, @name, @kind, @settings, @credentials, @version, @filter, @redaction, @enabled, @began, @began - 1, @now, @now)`
+values (@id, @workspace, @name, @kind, @settings, @credentials, @version, @filter, @redaction, @enabled, @began::bigint, @began::bigint - 1, @now, @now)`
 
 // Create has events delivered from now on, or all there are. A taken name is a Conflict on "name".
 func (s *Service) Create(ctx context.Context, cause core.Cause, wanted Wanted) (Sink, error) {

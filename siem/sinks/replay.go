@@ -147,7 +147,7 @@ func (s *Service) CancelReplays(ctx context.Context, cause core.Cause, workspace
 const updateReplay = `
 update sink_replays set next_sequence = @next, delivered = delivered + @count,
 	state = case when @next > to_sequence then 'done' else state end,
-	finished = case when @next > to_sequence then @now end
+	finished = case when @next > to_sequence then @now::timestamptz end
 where workspace_id = @workspace and id = @id and state = 'running'`
 
 func (s *Service) replayed(ctx context.Context, replay Replay, count int) error {
