@@ -116,7 +116,7 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	texts := &sms.Service{Mailboxes: g.mailboxes, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log}
 	texts.Mount(engine)
 	g.api = &api.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Connectors: kinds, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Imports: g.imports, Signals: g.signals, Signing: g.signing, Certificates: g.certificates, Reviews: g.reviews, Services: g.services, Health: g.passwords, DryRuns: g.dryRuns, Links: g.links, Mailboxes: g.mailboxes, SMS: texts, Posture: g.posture, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks, Webhooks: g.told.webhooks, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Connectors: kinds, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Imports: g.imports, Signals: g.signals, Signing: g.signing, Certificates: g.certificates, Reviews: g.reviews, Services: g.services, Health: g.passwords, DryRuns: g.dryRuns, Links: g.links, Mailboxes: g.mailboxes, SMS: texts, Posture: g.posture, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks, Webhooks: g.told.webhooks, Sinks: g.own, AuditKey: g.publicKey(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 		Rate: g.config.APIRate,
 	}
 	g.api.Mount(engine)
