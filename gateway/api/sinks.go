@@ -320,7 +320,7 @@ func (s *Service) sinkStates(api huma.API, tags []string, one func(sinks.Sink, e
 			}
 			return listing(found, replayOf), nil
 		})
-	add(api, huma.Operation{OperationID: "cancelSinkReplays", Method: http.MethodDelete, Path: "/sinks/{id}/replays", Tags: tags, Summary: "Stop what is being replayed", DefaultStatus: http.StatusNoContent},
+	add(api, huma.Operation{OperationID: "cancelSinkReplays", Method: http.MethodPost, Path: "/sinks/{id}/replays/cancel", Tags: tags, Summary: "Stop what is being replayed", DefaultStatus: http.StatusNoContent},
 		OperationsWrite, func(ctx context.Context, by caller, in *byID) (*struct{}, error) {
 			_, err := s.Sinks.CancelReplays(ctx, by.cause, by.Workspace, in.ID)
 			return nil, err

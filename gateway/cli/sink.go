@@ -337,7 +337,7 @@ type replaySink struct {
 // Run asks the gateway.
 func (c replaySink) Run(ctx context.Context, terminal terminal) error {
 	if c.Cancel {
-		if _, err := c.ask(ctx, http.MethodDelete, "/replays", nil, nil); err != nil {
+		if _, err := c.ask(ctx, http.MethodPost, "/replays/cancel", nil, nil); err != nil {
 			return err
 		}
 		sheet{terminal.out}.say("nothing is replayed any more")
