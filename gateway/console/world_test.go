@@ -153,7 +153,7 @@ func newWorld(t testing.TB) *world {
 	w.console = &console.Service{
 		Links: w.links, Mail: w.letters, Mailboxes: w.mailboxes,
 		DB: db, Directory: w.directory, Accounts: w.accounts, Connectors: rotation.Connectors{"browser": (*coretest.Apps)(nil)}, Rotations: w.rotations, Lifecycle: w.lifecycle, Imports: w.imports,
-		Policies: chosen, Signals: w.signals, Certificates: w.certificates, Reviews: w.reviews, Health: &health.Health{DB: db, Accounts: w.accounts, Rotations: w.rotations, Queue: queue}, Posture: w.posture, Services: &services.Services{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}, Streams: &ssf.Service{DB: db}, OIDC: signIn,
+		Policies: chosen, Signals: w.signals, Certificates: w.certificates, Reviews: w.reviews, Health: &health.Health{DB: db, Accounts: w.accounts, Rotations: w.rotations, Queue: queue}, Posture: w.posture, Services: &services.Services{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}, Streams: &ssf.Service{HTTP: http.DefaultClient, DB: db}, OIDC: signIn,
 		Deliveries: w.deliveries, Sinks: w.sinks, Webhooks: w.webhooks, Receivers: w.receivers, Logouts: w.logouts, Hooks: w.hooks, Log: slog.New(slog.DiscardHandler),
 	}
 	before := engine.Routes()
