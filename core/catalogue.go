@@ -178,9 +178,15 @@ const (
 	ImportStarted  EventType = "import.started" // of accounts, from a file
 	ImportFinished EventType = "import.finished"
 
+	SinkCreated      EventType = "sink.created" // of a workspace's own
+	SinkUpdated      EventType = "sink.updated"
+	SinkDeleted      EventType = "sink.deleted"
 	SinkPaused       EventType = "sink.paused"
 	SinkResumed      EventType = "sink.resumed"
+	SinkTested       EventType = "sink.tested"
+	SinkReplayed     EventType = "sink.replayed" // delivered events are sent once more
 	SinkDeadLettered EventType = "sink.event_dead_lettered"
+	SinkDiscarded    EventType = "sink.dead_letters_discarded"
 
 	CheckpointSigned EventType = "audit.checkpoint_signed"
 	RecordUnreadable EventType = "audit.record_unreadable" // stands in the stream for one that was damaged in the log

@@ -27,5 +27,7 @@ func EventTypes() []EventType {
 		RotationPlanned, RotationStarted, RotationDelayed, RotationBlocked, RotationReconciling, AccountPasswordDrifted, AccountPasswordRotated, ImportStarted, ImportFinished,
 		SinkPaused, SinkResumed, SinkDeadLettered, CheckpointSigned, RecordUnreadable, RetentionApplied, AuditHoldPlaced, AuditHoldLifted,
 		ReviewCampaignCreated, ReviewCampaignChanged, ReviewCampaignRemoved, ReviewStarted, ReviewReassigned, ReviewItemDecided, ReviewCancelled, ReviewClosed, ReviewSigned, ReviewSettingsChanged,
+		SinkCreated, SinkUpdated, SinkDeleted, SinkPaused, SinkResumed, SinkTested, SinkReplayed, SinkDeadLettered, SinkDiscarded, CheckpointSigned, ReviewCampaignCreated, ReviewCampaignChanged, ReviewCampaignRemoved, ReviewStarted,
+		ReviewReassigned, ReviewItemDecided, ReviewCancelled, ReviewClosed, ReviewSigned, ReviewSettingsChanged,
 	}
 }

@@ -39,6 +39,7 @@ import (
 	"postern/gateway/api"
 	"postern/gateway/console"
 	"postern/siem/sink"
+	"postern/siem/sinks"
 	"postern/webhooks/hooks"
 	"postern/webhooks/keys"
 	"postern/webhooks/ssf"
@@ -82,7 +83,8 @@ type Gateway struct {
 	browser   *browser.Browser
 	plugins   []closer // connectors in programs of their own
 
-	sinks   []*sink.Sink
+	sinks   []*sink.Sink   // for all workspaces
+	own     *sinks.Service // each workspace's own
 	metrics *metrics
 
 	provisioning *provisioning
@@ -174,6 +176,7 @@ func (g *Gateway) wire() error {
 	g.hook()
 	g.takers.Lifecycle = g.lifecycle
 	g.posture = &posture.Posture{DB: g.db, Accounts: g.accounts, Lifecycle: g.lifecycle, Queue: g.queue, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
+	g.own = g.destinations()
 	if g.plays(RoleSink) {
 		receivers, err := g.receivers()
 		if err != nil {

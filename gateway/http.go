@@ -101,13 +101,13 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	texts := &sms.Service{Mailboxes: g.mailboxes, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log}
 	texts.Mount(engine)
 	g.api = &api.Service{
-		DB: g.db, Directory: g.directory, Accounts: g.accounts, Connectors: kinds, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Imports: g.imports, Signals: g.signals, Signing: g.signing, Certificates: g.certificates, Reviews: g.reviews, Services: g.services, Health: g.passwords, DryRuns: g.dryRuns, Links: g.links, Mailboxes: g.mailboxes, SMS: texts, Posture: g.posture, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks, Webhooks: g.told.webhooks, AuditKey: g.auditKey, Product: "Postern " + release(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
+		DB: g.db, Directory: g.directory, Accounts: g.accounts, Connectors: kinds, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Imports: g.imports, Signals: g.signals, Signing: g.signing, Certificates: g.certificates, Reviews: g.reviews, Services: g.services, Health: g.passwords, DryRuns: g.dryRuns, Links: g.links, Mailboxes: g.mailboxes, SMS: texts, Posture: g.posture, Streams: g.streams, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks, Webhooks: g.told.webhooks, Sinks: g.own, AuditKey: g.auditKey, Product: "Postern " + release(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 		Rate: g.config.APIRate,
 	}
 	g.api.Mount(engine)
 	g.console = &console.Service{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Connectors: kinds, Rotations: g.rotations, Lifecycle: g.lifecycle, Policies: g.policies, Imports: g.imports, Signals: g.signals, Certificates: g.certificates, Reviews: g.reviews, Services: g.services, Health: g.passwords, Links: g.links, Mail: g.mail, Mailboxes: g.mailboxes, Posture: g.posture, Streams: g.streams, OIDC: signIn,
-		Deliveries: g.told.deliveries, Webhooks: g.told.webhooks, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks,
+		Deliveries: g.told.deliveries, Sinks: g.own, Webhooks: g.told.webhooks, Receivers: g.told.receivers, Logouts: g.told.logouts, Hooks: g.hooks,
 		Log: g.log, Now: g.now, Wake: g.sequencer.Wake,
 	}
 	g.console.Mount(engine)

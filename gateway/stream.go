@@ -9,13 +9,13 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"postern/connectors/guard"
 	"postern/core"
 	"postern/core/audit"
 	"postern/core/seal"
 	"postern/siem/ocsf"
 	"postern/siem/relay"
 	"postern/siem/sink"
+	"postern/siem/sinks"
 	"postern/siem/splunk"
 	"postern/siem/stream"
 	"postern/siem/sumologic"
@@ -49,12 +49,12 @@ func reads(cursor string, workspace core.ID) bool {
 	return !of || err != nil || stream.Partition(workspace, stream.DefaultPartitions) == partition
 }
 
-// receivers lists where events go, by the name of the sink.
+// receivers lists where the events of all workspaces go, by the name of the sink.
 func (g *Gateway) receivers() (map[string]sink.Receiver, error) {
 	open := func(reference string) func() (seal.Secret, error) {
 		return func() (seal.Secret, error) { return OpenReference(reference) }
 	}
-	dial := (&guard.Dialer{AllowPrivate: g.config.AllowPrivate}).DialContext
+	dial := g.dial()
 	receivers := map[string]sink.Receiver{}
 	if g.config.SplunkURL != "" {
 		receiver, err := splunk.New(splunk.Settings{URLs: []string{g.config.SplunkURL}, Index: g.config.SplunkIndex}, splunk.Secrets{Token: open(g.config.SplunkToken)}, dial)
@@ -73,17 +73,20 @@ func (g *Gateway) receivers() (map[string]sink.Receiver, error) {
 	return receivers, nil
 }
 
-// sink delivers to every receiver. A receiver that is down holds up no other.
+// destinations makes what keeps the sinks of workspaces.
+func (g *Gateway) destinations() *sinks.Service {
+	return &sinks.Service{DB: g.db, Vault: g.vault, Kinds: g.kinds(), Mapper: mapper(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake}
+}
+
+// sink delivers to every receiver, those of all workspaces and those of one. A receiver that is down holds up no
+// other.
 func (g *Gateway) sink(ctx context.Context) error {
-	if len(g.sinks) == 0 {
-		g.log.WarnContext(ctx, "no receiver is configured: events stay in Kafka", "hint", "--splunk-url, --sumo-url")
-		<-ctx.Done()
-		return nil
-	}
 	if err := g.ensureTopic(ctx); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
+	own := &sinks.Runner{Service: g.own, Cluster: g.cluster()}
+	group.Go(func() error { return own.Run(ctx) })
 	for _, one := range g.sinks {
 		group.Go(func() error { return one.Run(ctx) })
 	}

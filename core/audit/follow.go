@@ -39,20 +39,28 @@ func Follow(ctx context.Context, q postgres.Querier, position int64, limit, size
 	defer rows.Close()
 	var followed []Followed
 	for total := 0; total < size && rows.Next(); {
-		var one Followed
-		if err := rows.Scan(&one.Position, (*[16]byte)(&one.Workspace), (*[16]byte)(&one.ID), &one.Sequence, &one.Canonical, &one.Previous, &one.Hash, &one.Sequenced); err != nil {
+		one, err := readFollowed(rows)
+		if err != nil {
 			return nil, postgres.Classify(err)
-		}
-		if err := json.Unmarshal(one.Canonical, &one.Event); err != nil {
-			one.Event, one.Fault = core.Event{}, fmt.Errorf("audit: the event is not what was written: %w", err)
-		} else if one.Event.Workspace != one.Workspace || one.Event.ID != one.ID {
-			one.Event, one.Fault = core.Event{}, fmt.Errorf("audit: the event is another one, or of another workspace")
 		}
 		total += len(one.Canonical)
 		followed = append(followed, one)
 	}
 	rows.Close() // what is left of the answer is read, and not kept
 	return followed, postgres.Classify(rows.Err())
+}
+
+func readFollowed(row pgx.CollectableRow) (Followed, error) {
+	var one Followed
+	if err := row.Scan(&one.Position, (*[16]byte)(&one.Workspace), (*[16]byte)(&one.ID), &one.Sequence, &one.Canonical, &one.Previous, &one.Hash, &one.Sequenced); err != nil {
+		return one, err
+	}
+	if err := json.Unmarshal(one.Canonical, &one.Event); err != nil {
+		one.Event, one.Fault = core.Event{}, fmt.Errorf("audit: the event is not what was written: %w", err)
+	} else if one.Event.Workspace != one.Workspace || one.Event.ID != one.ID {
+		one.Event, one.Fault = core.Event{}, fmt.Errorf("audit: the event is another one, or of another workspace")
+	}
+	return one, nil
 }
 
 // Tombstone is the record that stands for a damaged one: with its id and place, and the hashes the chain goes on from.
@@ -82,8 +90,8 @@ func KeepUnreadable(ctx context.Context, db *postgres.DB, record Followed, fault
 			return err
 		}
 		return AddDeadLetter(ctx, tx, DeadLetter{
-			Sink: relayed, Workspace: record.Workspace, Event: record.ID, Record: string(record.Canonical), Created: now,
+			Sink: relayed, Workspace: record.Workspace, Event: record.ID, Type: core.RecordUnreadable, Sequence: record.Sequence, Record: string(record.Canonical), Created: now,
 			Answer: fmt.Sprintf("position %d, sequence %d: %s", record.Position, record.Sequence, fault),
-		}, core.RecordUnreadable)
+		})
 	})
 }

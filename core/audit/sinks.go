@@ -18,6 +18,7 @@ const (
 	SinkRunning  SinkStatus = "running"
 	SinkRetrying SinkStatus = "retrying" // the receiver is down or busy; tried again by itself
 	SinkPaused   SinkStatus = "paused"   // a person has to change something; tried again now and then
+	SinkDraining SinkStatus = "draining" // paused by a person, while a last request is under way
 )
 
 // SinkState is a sink as the console and the doctor show it.
@@ -99,57 +100,4 @@ func SetSinkState(ctx context.Context, db *postgres.DB, name string, state SinkS
 		}
 		return Append(ctx, tx, events...)
 	})
-}
-
-// DeadLetter is an event a receiver refuses for what it is. It is kept with the receiver's answer,
-// and the events around it go on.
-type DeadLetter struct {
-	ID        core.ID
-	Sink      string
-	Workspace core.ID // zero: the record could not even be read
-	Event     core.ID
-	Record    string // what was sent
-	Answer    string // what the receiver said, without secrets
-	Created   time.Time
-}
-
-const insertDeadLetter = `
-insert into dead_letters (id, sink, workspace_id, event_id, record, answer, created)
-values (@id, @sink, @workspace, @event, @record, @answer, @created)`
-
-// AddDeadLetter keeps a dead letter and tells its workspace so with a sink.event_dead_lettered
-// event, unless kind, the type of the refused event, is that very type: a receiver that refuses
-// everything must not be sent an endless echo.
-func AddDeadLetter(ctx context.Context, tx pgx.Tx, letter DeadLetter, kind core.EventType) error {
-	if letter.ID.IsZero() {
-		letter.ID = core.NewID()
-	}
-	if _, err := tx.Exec(ctx, insertDeadLetter, pgx.StrictNamedArgs{"id": letter.ID, "sink": letter.Sink, "workspace": letter.Workspace, "event": letter.Event,
-		"record": letter.Record, "answer": letter.Answer, "created": letter.Created}); err != nil {
-		return postgres.Classify(err)
-	}
-	if letter.Workspace.IsZero() || kind == core.SinkDeadLettered {
-		return nil
-	}
-	event := core.NewEvent(core.SinkDeadLettered, letter.Workspace, core.NewCause(core.System, letter.Created), letter.Created,
-		core.Target{Kind: "sink", Name: letter.Sink}, core.Target{Kind: "event", ID: letter.Event, Name: string(kind)}).Failed(letter.Answer)
-	return Append(ctx, tx, event.With("dead_letter", letter.ID.String()))
-}
-
-const selectDeadLetters = `
-select id, sink, workspace_id, event_id, record, answer, created
-from dead_letters
-where workspace_id = @workspace or @workspace is null and workspace_id is null
-order by id
-limit @limit`
-
-// DeadLetters reads a workspace's dead letters, oldest first; those of the zero workspace are the
-// records that could not be read.
-func DeadLetters(ctx context.Context, q postgres.Querier, workspace core.ID, limit int) ([]DeadLetter, error) {
-	rows, err := q.Query(ctx, selectDeadLetters, pgx.StrictNamedArgs{"workspace": workspace, "limit": limit})
-	if err != nil {
-		return nil, postgres.Classify(err)
-	}
-	letters, err := pgx.CollectRows(rows, pgx.RowToStructByPos[DeadLetter])
-	return letters, postgres.Classify(err)
 }

@@ -47,16 +47,16 @@ func TestDeadLettersHaveNoEcho(t *testing.T) {
 	db := postgrestest.Open(t)
 	acme, globex := workspace(t, db, "acme"), workspace(t, db, "globex")
 	sequence(t, &audit.Sequencer{DB: db})
-	add := func(letter audit.DeadLetter, kind core.EventType) {
+	add := func(letter audit.DeadLetter) {
 		t.Helper()
 		letter.Sink, letter.Record, letter.Answer, letter.Created = "splunk", "{}", "code 6", time.Now()
-		if err := db.Tx(t.Context(), func(tx pgx.Tx) error { return audit.AddDeadLetter(t.Context(), tx, letter, kind) }); err != nil {
+		if err := db.Tx(t.Context(), func(tx pgx.Tx) error { return audit.AddDeadLetter(t.Context(), tx, letter) }); err != nil {
 			t.Fatal(err)
 		}
 	}
-	add(audit.DeadLetter{Workspace: acme, Event: core.NewID()}, core.UserUpdated)
-	add(audit.DeadLetter{Workspace: acme, Event: core.NewID()}, core.SinkDeadLettered)
-	add(audit.DeadLetter{}, "")
+	add(audit.DeadLetter{Workspace: acme, Event: core.NewID(), Type: core.UserUpdated})
+	add(audit.DeadLetter{Workspace: acme, Event: core.NewID(), Type: core.SinkDeadLettered})
+	add(audit.DeadLetter{})
 	settle(t, db)
 	if records := verified(t, db, acme); len(records) != 1 || records[0].Event.Type != core.SinkDeadLettered || records[0].Event.Outcome != core.Failure {
 		t.Fatalf("%+v", records)

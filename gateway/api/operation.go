@@ -44,8 +44,9 @@ const (
 	PostureRead      = "posture:read" // findings, milestones, the score; new owners are given with grants:write
 	ReviewsRead      = "reviews:read" // who is asked about which access, and what was decided
 	ReviewsWrite     = "reviews:write"
-	ActivityRead     = "activity:read"   // events, checkpoints
-	OperationsRead   = "operations:read" // state of the sinks
+	ActivityRead     = "activity:read"    // events, checkpoints
+	OperationsRead   = "operations:read"  // the sinks, their state and what they lack
+	OperationsWrite  = "operations:write" // make, change, pause, test and replay them
 
 	ServiceAccountsRead  = "service-accounts:read"
 	ServiceAccountsWrite = "service-accounts:write" // up to the scopes one has oneself
@@ -56,7 +57,7 @@ const (
 func Scopes() []string {
 	return []string{
 		AppsRead, AppsWrite, AccountsRead, AccountsWrite, AccountsUse, GrantsWrite, LinksRead, LinksWrite, DirectoryRead, DirectoryWrite, ConnectionsRead, ConnectionsWrite,
-		ProvisioningRead, HoldsWrite, SignalsRead, SignalsWrite, PoliciesRead, PoliciesWrite, PostureRead, ReviewsRead, ReviewsWrite, ActivityRead, OperationsRead,
+		ProvisioningRead, HoldsWrite, SignalsRead, SignalsWrite, PoliciesRead, PoliciesWrite, PostureRead, ReviewsRead, ReviewsWrite, ActivityRead, OperationsRead, OperationsWrite,
 		ServiceAccountsRead, ServiceAccountsWrite, CredentialsUse,
 	}
 }

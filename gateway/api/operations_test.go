@@ -63,6 +63,12 @@ var bodies = map[string]string{
 	"rotateWebhookSecret": `{"overlap_seconds":60}`,
 	"replayWebhook":       `{"since":"2026-01-01T00:00:00Z"}`,
 
+	"createSink":             `{"name":"SIEM {token}","kind":"splunk","settings":{"urls":["https://splunk.example.com:8088"]},"credentials":{"token":"` + canary + `"}}`,
+	"changeSink":             `{"filter":{"types":["user.*"]},"redaction":[{"field":"src_endpoint.ip","how":"hash"}]}`,
+	"pauseSink":              `{"reason":"maintenance"}`,
+	"replaySink":             `{"ranges":[{"from":1,"to":1}]}`,
+	"discardSinkDeadLetters": `{"reason":"a test"}`,
+
 	"createPolicy":           `{"name":"Policy {token}","trigger":"logout"}`,
 	"replacePolicy":          `{"name":"Renamed {token}","trigger":"sign_in","delay_seconds":3600}`,
 	"previewPolicyDraft":     `{"name":"Draft","trigger":"schedule","schedule":{"days":7}}`,
@@ -120,7 +126,9 @@ type things struct {
 
 	hooks, webhooks string
 
-	events                  string
+	events string
+	sinks  string
+
 	policies, imports       string
 	certificates, proposals string
 	reassignments           string
@@ -137,7 +145,7 @@ func (th things) fill(t *testing.T, text string) string {
 		"/apps/": th.apps, "/accounts/": th.accounts, "/grants/": th.grants, "/rotations/": th.rotations, "/users/": th.users,
 		"/connections/": th.connections, "/provisioning-requests/": th.requests, "/holds/": th.holds, "/sessions/": th.sessions, "/signals/": th.signals,
 		"/signal-holds/": th.signalHolds, "/streams/": th.streams,
-		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets, "/hooks/": th.hooks, "/webhooks/": th.webhooks, "/policies/": th.policies,
+		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets, "/hooks/": th.hooks, "/webhooks/": th.webhooks, "/sinks/": th.sinks, "/policies/": th.policies,
 		"/review-campaigns/": th.campaigns, "/reviews/": th.reviews, "/certificates/": th.certificates, "/proposals/": th.proposals, "/reassignments/": th.reassignments, "/links/": th.links, "/guests/": th.guests, "/sms-providers/": th.smsProviders,
 		"/imports/":          th.imports,
 		"/events/":           th.events,
@@ -168,6 +176,7 @@ func (w *world) things(t *testing.T) things {
 	w.streamed(t, &all)
 	w.receiving(t, &all)
 	w.hooking(t, &all)
+	all.sinks = w.sinking(t)
 	all.policies = w.must(t, 201, "POST", "/policies", `{"name":"After use","trigger":"sign_in"}`)["id"].(string)
 	all.certificates, all.proposals = w.backAgain(t, account, "first")
 	all.reassignments = w.must(t, 202, "POST", "/posture/reassignments", `{"owners":[{"user":"`+w.ana.ID.String()+`"}],"accounts":["`+account+`"]}`)["id"].(string)

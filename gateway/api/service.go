@@ -35,6 +35,7 @@ import (
 	"postern/core/signing"
 	"postern/gateway/activity"
 	"postern/gateway/problem"
+	"postern/siem/sinks"
 	"postern/webhooks/hooks"
 	"postern/webhooks/outgoing"
 	"postern/webhooks/outlogout"
@@ -60,6 +61,7 @@ type Service struct {
 	Hooks      *hooks.Service
 	Webhooks   *outgoing.Service
 	Logouts    *outlogout.Service
+	Sinks      *sinks.Service
 	Signing    *signing.Signing
 	// Certificates says what became of the passwords of who left.
 	Certificates *certificates.Certificates

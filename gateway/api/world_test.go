@@ -65,6 +65,7 @@ type world struct {
 
 	engine   *gin.Engine
 	document *document
+	splunk   string // a receiver's address
 	log      bytes.Buffer
 	key      ed25519.PrivateKey
 	acme     directory.Workspace
@@ -115,7 +116,7 @@ func newWorld(t *testing.T) *world {
 	w.mailboxes = &mailbox.Mailboxes{DB: db, Accounts: w.accounts, Vault: w.accounts.Vault, Domain: "in.example.com"}
 	(&api.Service{
 		Mailboxes: w.mailboxes, SMS: &sms.Service{Mailboxes: w.mailboxes, PublicURL: "https://postern.example.com"},
-		DB: db, Directory: w.directory, Accounts: w.accounts, Connectors: rotation.Connectors{"browser": (*coretest.Apps)(nil)}, Rotations: w.rotations, Lifecycle: w.lifecycle, Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Imports: &importing.Imports{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Vault: w.accounts.Vault, Queue: queue}, Signals: w.signals, Signing: signs, Certificates: w.certificates, Reviews: w.reviews, Services: w.services, Health: &health.Health{DB: db, Accounts: w.accounts, Rotations: w.rotations, Queue: queue}, DryRuns: &dryruns.DryRuns{DB: db, Accounts: w.accounts, Rotations: w.rotations, Queue: queue}, Links: w.links, Posture: &posture.Posture{DB: db, Accounts: w.accounts, Lifecycle: w.lifecycle, Queue: queue}, Streams: w.receiver(), Receivers: w.transmitter(), Logouts: w.logouts(), Hooks: w.hooks(), Webhooks: w.webhooks(), AuditKey: private, Product: "Postern test", Log: log,
+		DB: db, Directory: w.directory, Accounts: w.accounts, Connectors: rotation.Connectors{"browser": (*coretest.Apps)(nil)}, Rotations: w.rotations, Lifecycle: w.lifecycle, Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Imports: &importing.Imports{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Vault: w.accounts.Vault, Queue: queue}, Signals: w.signals, Signing: signs, Certificates: w.certificates, Reviews: w.reviews, Services: w.services, Health: &health.Health{DB: db, Accounts: w.accounts, Rotations: w.rotations, Queue: queue}, DryRuns: &dryruns.DryRuns{DB: db, Accounts: w.accounts, Rotations: w.rotations, Queue: queue}, Links: w.links, Posture: &posture.Posture{DB: db, Accounts: w.accounts, Lifecycle: w.lifecycle, Queue: queue}, Streams: w.receiver(), Receivers: w.transmitter(), Logouts: w.logouts(), Hooks: w.hooks(), Webhooks: w.webhooks(), Sinks: w.sinks(t), AuditKey: private, Product: "Postern test", Log: log,
 		Now: func() time.Time { return w.now() },
 	}).Mount(w.engine)
 	w.document = openDocument(t, w.engine)

@@ -31,6 +31,7 @@ type commands struct {
 	Account  accountCommands  `cmd:"" group:"remote" help:"List, add, tag and prove shared accounts."`
 	Grant    grantCommands    `cmd:"" group:"remote" help:"Share accounts, and see who may use what."`
 	Link     linkCommands     `cmd:"" group:"remote" help:"Give passwords to people outside, for a while, and see who saw them."`
+	Sink     sinkCommands     `cmd:"" group:"remote" help:"Deliver events to a SIEM, see how that goes, and prove that nothing is missing."`
 	Guest    guestCommands    `cmd:"" group:"remote" help:"Invite people outside, who sign in with mailed codes."`
 	Rotation rotationCommands `cmd:"" group:"remote" help:"Replace passwords, and see how it went."`
 	Service  serviceCommands  `cmd:"" group:"remote" help:"Look after service accounts: owners, credentials, rotations, findings."`

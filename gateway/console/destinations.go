@@ -98,6 +98,7 @@ var sentStates = map[string]badge{
 // mountDestinations adds the pages about whom Postern tells.
 func (s *Service) mountDestinations(inside *gin.RouterGroup) {
 	inside.GET("/destinations", s.listDestinations)
+	s.mountSinks(inside)
 	for _, one := range []struct {
 		path           string
 		create, show   gin.HandlerFunc
@@ -190,7 +191,15 @@ func (s *Service) listDestinations(c *gin.Context) {
 			return
 		}
 	}
-	s.show(c, http.StatusOK, "destinations", "Destinations", "destinations", groups)
+	own, err := s.sinkLines(ctx, workspace)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	s.show(c, http.StatusOK, "destinations", "Destinations", "destinations", struct {
+		Sinks  []sinkLine
+		Groups []destinationGroup
+	}{own, groups})
 }
 
 // newDestination shows the form that makes one.

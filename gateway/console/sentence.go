@@ -213,6 +213,12 @@ var sayings = map[core.EventType]saying{
 	core.ImportStarted:  {"began to import accounts for", "user", "", "", "calm"},
 	core.ImportFinished: {"finished importing accounts for", "user", "", "", "good"},
 
+	core.SinkCreated:      {"began to deliver events to the sink", "sink", "", "", "calm"},
+	core.SinkUpdated:      {"changed the sink", "sink", "", "", "warn"},
+	core.SinkDeleted:      {"delivers no events any more to the sink", "sink", "", "", "bad"},
+	core.SinkTested:       {"tested the sink", "sink", "", "", "calm"},
+	core.SinkReplayed:     {"sent events once more to the sink", "sink", "", "", "calm"},
+	core.SinkDiscarded:    {"gave up events that were set aside from the sink", "sink", "", "", "bad"},
 	core.SinkPaused:       {"paused the sink", "sink", "", "", "bad"},
 	core.SinkResumed:      {"resumed the sink", "sink", "", "", "good"},
 	core.SinkDeadLettered: {"set an event aside from the sink", "sink", "", "", "bad"},

@@ -34,6 +34,7 @@ import (
 	"postern/core/signals"
 	"postern/gateway/problem"
 	"postern/oidc"
+	"postern/siem/sinks"
 	"postern/webhooks/delivery"
 	"postern/webhooks/hooks"
 	"postern/webhooks/outgoing"
@@ -71,6 +72,7 @@ type Service struct {
 	Reviews *reviews.Reviews
 	// Deliveries is what brings messages to Webhooks, Receivers and Logouts.
 	Deliveries *delivery.Deliveries
+	Sinks      *sinks.Service
 	Webhooks   *outgoing.Service
 	Receivers  *transmitter.Service
 	Logouts    *outlogout.Service

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -44,6 +45,9 @@ import (
 	"postern/gateway/console"
 	"postern/gateway/problem"
 	"postern/oidc"
+	"postern/siem/sink"
+	"postern/siem/sinks"
+	"postern/siem/splunk"
 	"postern/webhooks/delivery"
 	"postern/webhooks/hooks"
 	"postern/webhooks/keys"
@@ -66,6 +70,7 @@ type world struct {
 	console      *console.Service
 	deliveries   *delivery.Deliveries
 	webhooks     *outgoing.Service
+	sinks        *sinks.Service
 	receivers    *transmitter.Service
 	logouts      *outlogout.Service
 	hooks        *hooks.Service
@@ -123,6 +128,9 @@ func newWorld(t testing.TB) *world {
 	w.reviews = &reviews.Reviews{DB: db, Directory: w.directory, Accounts: w.accounts, Lifecycle: w.lifecycle, Services: &services.Services{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}, Signing: &signing.Signing{DB: db, Vault: w.accounts.Vault}}
 	w.certificates = &certificates.Certificates{DB: db, Signing: &signing.Signing{DB: db, Vault: w.accounts.Vault}}
 	w.deliveries = &delivery.Deliveries{DB: db}
+	w.sinks = &sinks.Service{DB: db, Vault: w.accounts.Vault, Kinds: map[string]sink.Kind{"splunk": sink.NewKind("Splunk", func(s splunk.Settings, c splunk.Secrets) (sink.Receiver, error) {
+		return splunk.New(s, c, new(net.Dialer).DialContext)
+	})}}
 	w.webhooks = &outgoing.Service{DB: db, Vault: w.accounts.Vault, Deliveries: w.deliveries, HTTP: http.DefaultClient, AllowPrivate: true}
 	w.receivers = &transmitter.Service{
 		DB: db, Directory: w.directory, Vault: w.accounts.Vault, Deliveries: w.deliveries, HTTP: http.DefaultClient, PublicURL: w.server.URL, AllowPrivate: true,
@@ -146,8 +154,8 @@ func newWorld(t testing.TB) *world {
 	w.console = &console.Service{
 		Links: w.links, Mail: w.letters, Mailboxes: w.mailboxes,
 		DB: db, Directory: w.directory, Accounts: w.accounts, Connectors: rotation.Connectors{"browser": (*coretest.Apps)(nil)}, Rotations: w.rotations, Lifecycle: w.lifecycle, Imports: w.imports,
-		Policies: chosen, Signals: w.signals, Certificates: w.certificates, Reviews: w.reviews, Health: &health.Health{DB: db, Accounts: w.accounts, Rotations: w.rotations, Queue: queue}, Posture: w.posture, Services: &services.Services{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}, Streams: &ssf.Service{DB: db}, OIDC: signIn,
-		Deliveries: w.deliveries, Webhooks: w.webhooks, Receivers: w.receivers, Logouts: w.logouts, Hooks: w.hooks, Log: slog.New(slog.DiscardHandler),
+		Policies: chosen, Signals: w.signals, Certificates: w.certificates, Reviews: w.reviews, Health: &health.Health{DB: db, Accounts: w.accounts, Rotations: w.rotations, Queue: queue}, Posture: w.posture, Services: &services.Services{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations}, Streams: &ssf.Service{HTTP: http.DefaultClient, DB: db}, OIDC: signIn,
+		Deliveries: w.deliveries, Sinks: w.sinks, Webhooks: w.webhooks, Receivers: w.receivers, Logouts: w.logouts, Hooks: w.hooks, Log: slog.New(slog.DiscardHandler),
 	}
 	before := engine.Routes()
 	w.console.Mount(engine)

@@ -11,28 +11,20 @@ import (
 
 // Settings are how Elasticsearch is reached. The zero value of every field but URL is a good default.
 type Settings struct {
-	// URL is where it listens, such as https://elasticsearch.example.com:9200, with its path if it has one.
-	URL string `json:"url"`
-	// Index is a data stream, an alias or an index. Default logs-postern-default, a data stream that
-	// Elasticsearch makes by itself.
-	Index string `json:"index,omitempty"`
-	// Pipeline is an ingest pipeline to go through. Empty: the index's own.
-	Pipeline string `json:"pipeline,omitempty"`
-	// Username is for basic authentication. Empty: an API key.
-	Username string `json:"username,omitempty"`
-	// MaxBytes is the size of a request before compression. Default 5,000,000.
-	MaxBytes int `json:"max_bytes,omitempty"`
-	// TimeoutSeconds bounds one request. Default 90: Elasticsearch waits a minute for shards itself.
-	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
-	// TLS is for a certificate that is not from a public authority, or a server that asks for one.
-	TLS transport.TLS `json:"tls,omitzero"`
+	URL            string        `json:"url" doc:"Where it listens, such as https://elasticsearch.example.com:9200, with its path if it has one"`
+	Index          string        `json:"index,omitempty" doc:"A data stream, an alias or an index; logs-postern-default when empty, a data stream that Elasticsearch makes by itself"`
+	Pipeline       string        `json:"pipeline,omitempty" doc:"An ingest pipeline to go through; the index's own when empty"`
+	Username       string        `json:"username,omitempty" doc:"For basic authentication; an API key is used when empty"`
+	MaxBytes       int           `json:"max_bytes,omitempty" doc:"Bytes of a request before compression. Default 5,000,000."`
+	TimeoutSeconds int           `json:"timeout_seconds,omitempty" doc:"Seconds one request may take. Default 90: Elasticsearch waits a minute for shards itself."`
+	TLS            transport.TLS `json:"tls,omitzero" doc:"For a certificate that is not from a public authority, or a server that asks for one"`
 }
 
 // Secrets are read whenever they are needed, so that what was changed is used at once. One of the first two is needed.
 type Secrets struct {
-	APIKey   transport.Secret // encoded, as Elasticsearch shows it
-	Password transport.Secret // of Username
-	Key      transport.Secret // of the client certificate in TLS, in PEM
+	APIKey   transport.Secret `json:"api_key,omitempty" doc:"Encoded, as Elasticsearch shows it"`
+	Password transport.Secret `json:"password,omitempty" doc:"Of the user"`
+	Key      transport.Secret `json:"key,omitempty" doc:"Private key of the client certificate in tls, in PEM"`
 }
 
 // Validate names the first field that is wrong.

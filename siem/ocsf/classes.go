@@ -233,6 +233,12 @@ var kinds = map[core.EventType]kind{
 	core.AccountPasswordDrifted: {classAccountChange, activityOther, "Password Drift", severityHigh, "account"},
 	core.AccountPasswordRotated: {classAccountChange, 3, "Password Change", severityInformational, "account"},
 
+	core.SinkCreated:      {classEntityManagement, 1, "Create", severityMedium, "sink"},
+	core.SinkUpdated:      {classEntityManagement, 3, "Update", severityMedium, "sink"},
+	core.SinkDeleted:      {classEntityManagement, 4, "Delete", severityHigh, "sink"},
+	core.SinkTested:       {classEntityManagement, activityOther, "Test", severityInformational, "sink"},
+	core.SinkReplayed:     {classEntityManagement, activityOther, "Replay", severityInformational, "sink"},
+	core.SinkDiscarded:    {classEntityManagement, activityOther, "Discard Dead Letters", severityHigh, "sink"},
 	core.SinkPaused:       {classEntityManagement, 12, "Suspend", severityHigh, "sink"},
 	core.SinkResumed:      {classEntityManagement, 13, "Resume", severityInformational, "sink"},
 	core.SinkDeadLettered: {classEntityManagement, activityOther, "Dead Letter", severityHigh, "sink"},

@@ -14,27 +14,18 @@ import (
 
 // Settings are how a receiver is reached. The zero value of every field but URL is a good default.
 type Settings struct {
-	// URL is a receiver of OTLP over HTTP, such as https://collector.example.com:4318. /v1/logs is added unless the
-	// address has a path.
-	URL string `json:"url"`
-	// Headers go with every request, such as a tenant's name. Secrets do not belong here.
-	Headers map[string]string `json:"headers,omitempty"`
-	// ServiceName is the resource's service.name. Default postern.
-	ServiceName string `json:"service_name,omitempty"`
-	// MaxBytes is the size of a request before compression. Default 1,000,000.
-	MaxBytes int `json:"max_bytes,omitempty"`
-	// TimeoutSeconds bounds one request. Default 30.
-	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
-	// TLS is for receivers whose certificate is not from a public authority, or that ask for one.
-	TLS transport.TLS `json:"tls,omitzero"`
+	URL            string            `json:"url" doc:"A receiver of OTLP over HTTP, such as https://collector.example.com:4318; /v1/logs is added unless the address has a path"`
+	Headers        map[string]string `json:"headers,omitempty" doc:"Go with every request, such as a tenant's name; secrets do not belong here"`
+	ServiceName    string            `json:"service_name,omitempty" doc:"The resource's service.name; postern when empty"`
+	MaxBytes       int               `json:"max_bytes,omitempty" doc:"Bytes of a request before compression. Default 1,000,000."`
+	TimeoutSeconds int               `json:"timeout_seconds,omitempty" doc:"Seconds one request may take. Default 30."`
+	TLS            transport.TLS     `json:"tls,omitzero" doc:"For receivers whose certificate is not from a public authority, or that ask for one"`
 }
 
 // Secrets are read whenever they are needed, so that what was changed is used at once.
 type Secrets struct {
-	// Authorization is the whole value of the Authorization header, such as Bearer and a token. It may be nil.
-	Authorization transport.Secret
-	// Key belongs to the client certificate in TLS, in PEM.
-	Key transport.Secret
+	Authorization transport.Secret `json:"authorization,omitempty" doc:"The whole value of the Authorization header, such as Bearer and a token"`
+	Key           transport.Secret `json:"key,omitempty" doc:"Private key of the client certificate in tls, in PEM"`
 }
 
 // Validate names the first field that is wrong.

@@ -24,6 +24,8 @@ type Receiver interface {
 	Send(ctx context.Context, events []stream.Event) Answer
 	// Limit is the size in bytes a request may have before compression.
 	Limit() int
+	// Close lets go of connections and files. A closed receiver is not used again.
+	Close() error
 }
 
 // Verdict is what an answer means for the events that were sent.

@@ -5,10 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"postern/core/audit"
 	"postern/siem/stream"
@@ -18,40 +15,52 @@ import (
 // them, before it is the receiver that is taken to be wrong and not the events.
 const refusedInARow = 20
 
-// delivery is the conversation with the receiver about one partition.
-type delivery struct {
-	sink      *Sink
-	partition int
+// Owner is whom a delivery works for.
+type Owner interface {
+	// Tell notes how it goes; waiting are the events that are held up.
+	Tell(ctx context.Context, status audit.SinkStatus, reason string, waiting []stream.Event)
+	// Bury keeps an event that the receiver refuses for what it is, however long that takes. It returns an
+	// error only if ctx ended first.
+	Bury(ctx context.Context, event stream.Event, answer string) error
+	// Nudged is closed when a receiver that is paused or busy shall be asked again now.
+	Nudged() <-chan struct{}
+}
+
+// Waits are the times between attempts: a busy receiver is asked again after a random part of Backoff,
+// doubled each time up to Longest; one that refuses everything every Probe. Zero means 500 ms, 1 min, 30 s.
+type Waits struct {
+	Backoff, Longest, Probe time.Duration
+}
+
+// Delivery is the conversation with a receiver about events that must stay in order. Use it as a literal, by
+// one goroutine at a time.
+type Delivery struct {
+	Receiver Receiver
+	Owner    Owner
+	Pace     *Pace // shared with other deliveries to the same receiver
+	Waits    Waits
 
 	most     int // events at once; 0 is as many as fit
 	failures int // attempts in a row that found the receiver busy
 	refused  int // events in a row that were refused
 }
 
-// messages delivers what came from Kafka. A record that Postern did not write goes to the dead
-// letters. It returns an error only if ctx ended before all was delivered.
-func (d *delivery) messages(ctx context.Context, messages []stream.Message) error {
-	events := make([]stream.Event, 0, len(messages))
-	for _, message := range messages {
-		if message.Fault == nil {
-			events = append(events, message.Event)
-			continue
-		}
-		if err := d.bury(ctx, stream.Event{Value: message.Value}, message.Fault.Error()); err != nil {
-			return err
-		}
-	}
-	return d.events(ctx, events)
-}
-
-// events delivers all of them, however long it takes. It returns an error only if ctx ended first.
-func (d *delivery) events(ctx context.Context, events []stream.Event) error {
+// Deliver delivers all events, however long it takes. It returns an error only if ctx ended first, with what
+// is not delivered.
+func (d *Delivery) Deliver(ctx context.Context, events []stream.Event) (rest []stream.Event, err error) {
 	for len(events) > 0 {
-		if ctx.Err() != nil {
-			return ctx.Err()
+		given, err := d.Pace.take(ctx, d.Receiver.Limit())
+		if err == nil && ctx.Err() != nil {
+			d.Pace.give(given, Refused, 0)
+			err = ctx.Err()
 		}
-		count := d.fit(events)
+		if err != nil {
+			return events, err
+		}
+		count := d.fit(events, given.size)
+		began := time.Now()
 		answer := d.send(ctx, events[:count])
+		d.Pace.give(given, answer.Verdict, time.Since(began))
 		if answer.Verdict == Refused && count == 1 {
 			answer.Event = 0
 		}
@@ -61,7 +70,7 @@ func (d *delivery) events(ctx context.Context, events []stream.Event) error {
 			d.accepted(ctx, answer)
 		case answer.Verdict == Busy:
 			d.failures++
-			d.sink.tell(ctx, d.partition, state{audit.SinkRetrying, answer.Reason}, nil)
+			d.Owner.Tell(ctx, audit.SinkRetrying, answer.Reason, events[:count])
 			d.rest(ctx, d.backoff(answer.RetryAfter))
 		case answer.Verdict == Misconfigured:
 			d.pause(ctx, answer.Reason, events[:count])
@@ -72,8 +81,8 @@ func (d *delivery) events(ctx context.Context, events []stream.Event) error {
 			if answer.Verdict == TooLarge {
 				place = 0
 			}
-			if err := d.bury(ctx, events[place], answer.Reason); err != nil {
-				return err
+			if err := d.Owner.Bury(ctx, events[place], answer.Reason); err != nil {
+				return events, err
 			}
 			d.refused++
 			// Whether the receiver kept those before it is not known: they are sent again.
@@ -82,12 +91,12 @@ func (d *delivery) events(ctx context.Context, events []stream.Event) error {
 			d.most = max(1, count/2)
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // fit is how many events may go into the next request.
-func (d *delivery) fit(events []stream.Event) int {
-	size, limit := 0, d.sink.Receiver.Limit()
+func (d *Delivery) fit(events []stream.Event, limit int) int {
+	size := 0
 	for count, event := range events {
 		size += len(event.Value) + stream.Overhead
 		if count > 0 && (size > limit || d.most > 0 && count >= d.most) {
@@ -98,7 +107,7 @@ func (d *delivery) fit(events []stream.Event) int {
 }
 
 // send makes one attempt. When ctx ends it is given a few seconds to finish.
-func (d *delivery) send(ctx context.Context, events []stream.Event) Answer {
+func (d *Delivery) send(ctx context.Context, events []stream.Event) Answer {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
@@ -106,64 +115,44 @@ func (d *delivery) send(ctx context.Context, events []stream.Event) Answer {
 		cancel()
 	})
 	defer stop()
-	return d.sink.Receiver.Send(sending, events)
+	return d.Receiver.Send(sending, events)
 }
 
-func (d *delivery) accepted(ctx context.Context, answer Answer) {
+func (d *Delivery) accepted(ctx context.Context, answer Answer) {
 	if d.most > 0 {
 		if d.most *= 2; d.most > 10_000 {
 			d.most = 0
 		}
 	}
 	d.failures, d.refused = 0, 0
-	d.sink.tell(ctx, d.partition, state{audit.SinkRunning, answer.Reason}, nil)
+	d.Owner.Tell(ctx, audit.SinkRunning, answer.Reason, nil)
 	if answer.RetryAfter > 0 { // it took them, and asks to be spared for a moment
-		sleep(ctx, min(answer.RetryAfter, d.sink.longest()))
+		sleep(ctx, min(answer.RetryAfter, d.longest()))
 	}
 }
 
 // pause holds everything back until the next probe: the same events, sent again.
-func (d *delivery) pause(ctx context.Context, reason string, events []stream.Event) {
-	d.sink.tell(ctx, d.partition, state{audit.SinkPaused, reason}, workspacesOf(events))
-	d.rest(ctx, cmp.Or(d.sink.ProbeEvery, probeEvery))
+func (d *Delivery) pause(ctx context.Context, reason string, events []stream.Event) {
+	d.Owner.Tell(ctx, audit.SinkPaused, reason, events)
+	d.rest(ctx, cmp.Or(d.Waits.Probe, probeEvery))
 }
 
 // rest waits, until it is asked to try again or ctx ends at the latest.
-func (d *delivery) rest(ctx context.Context, wait time.Duration) {
-	d.sink.mutex.Lock()
-	retries := d.sink.retries
-	d.sink.mutex.Unlock()
+func (d *Delivery) rest(ctx context.Context, wait time.Duration) {
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-	case <-retries:
+	case <-d.Owner.Nudged():
 	case <-timer.C:
 	}
 }
 
 // backoff is a random part of a wait that doubles with each failure, and no less than what the
 // receiver asked for.
-func (d *delivery) backoff(asked time.Duration) time.Duration {
-	most := min(cmp.Or(d.sink.Backoff, shortestBackoff)<<min(d.failures-1, 16), d.sink.longest())
+func (d *Delivery) backoff(asked time.Duration) time.Duration {
+	most := min(cmp.Or(d.Waits.Backoff, shortestBackoff)<<min(d.failures-1, 16), d.longest())
 	return asked + rand.N(most) + time.Millisecond
 }
 
-func (s *Sink) longest() time.Duration { return cmp.Or(s.LongestBackoff, longestBackoff) }
-
-// bury keeps an event with the dead letters, however long the database takes.
-func (d *delivery) bury(ctx context.Context, event stream.Event, answer string) error {
-	letter := audit.DeadLetter{Sink: d.sink.Name, Workspace: event.Workspace, Event: event.ID, Record: printable(event.Value), Answer: answer, Created: d.sink.now()}
-	err := d.sink.patiently(ctx, func() error {
-		return d.sink.DB.Tx(ctx, func(tx pgx.Tx) error { return audit.AddDeadLetter(ctx, tx, letter, event.Type) })
-	})
-	if err == nil {
-		d.sink.log().ErrorContext(ctx, "the receiver refuses an event, it was put to the dead letters", "workspace", event.Workspace, "event", event.ID, "type", event.Type, "answer", answer)
-	}
-	return err
-}
-
-// printable is what PostgreSQL keeps as text.
-func printable(value []byte) string {
-	return strings.ReplaceAll(strings.ToValidUTF8(string(value), "\uFFFD"), "\x00", "\uFFFD")
-}
+func (d *Delivery) longest() time.Duration { return cmp.Or(d.Waits.Longest, longestBackoff) }

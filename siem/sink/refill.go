@@ -10,7 +10,7 @@ import (
 
 // refillEmpty delivers what is missing from a partition in which there is nothing at all. How far the relay has
 // published is read before Kafka is asked: what it publishes meanwhile is found there.
-func (s *Sink) refillEmpty(ctx context.Context, delivery *delivery, assignment *stream.Assignment) error {
+func (s *Sink) refillEmpty(ctx context.Context, delivery *Delivery, assignment *stream.Assignment) error {
 	var published int64
 	var empty bool
 	err := s.patiently(ctx, func() (err error) {
@@ -23,14 +23,14 @@ func (s *Sink) refillEmpty(ctx context.Context, delivery *delivery, assignment *
 	if err != nil || !empty {
 		return err
 	}
-	return s.refill(ctx, delivery, published)
+	return s.refill(ctx, delivery, assignment.Partition, published)
 }
 
 // refillBefore delivers what is missing before the first message that Kafka has. A record that Postern did not
 // write has no place: then it is what the relay has published, and some of it may come again.
-func (s *Sink) refillBefore(ctx context.Context, delivery *delivery, first stream.Message) error {
+func (s *Sink) refillBefore(ctx context.Context, delivery *Delivery, number int, first stream.Message) error {
 	if first.Fault == nil {
-		return s.refill(ctx, delivery, first.Position-1)
+		return s.refill(ctx, delivery, number, first.Position-1)
 	}
 	var published int64
 	if err := s.patiently(ctx, func() (err error) {
@@ -39,19 +39,19 @@ func (s *Sink) refillBefore(ctx context.Context, delivery *delivery, first strea
 	}); err != nil {
 		return err
 	}
-	return s.refill(ctx, delivery, published)
+	return s.refill(ctx, delivery, number, published)
 }
 
 // refill delivers from PostgreSQL what Kafka does not have (any more): everything of the partition after the
 // last delivered position, up to and with last.
-func (s *Sink) refill(ctx context.Context, delivery *delivery, last int64) error {
+func (s *Sink) refill(ctx context.Context, delivery *Delivery, number int, last int64) error {
 	s.flush(ctx)
 	partitions := cmp.Or(s.Cluster.Partitions, stream.DefaultPartitions)
 	count := 0
 	var after int64
 	// Reads are tried until they succeed: going on without them would be a loss.
 	err := s.patiently(ctx, func() (err error) {
-		after, err = audit.Cursor(ctx, s.DB, s.cursor(delivery.partition))
+		after, err = audit.Cursor(ctx, s.DB, s.cursor(number))
 		return err
 	})
 	for err == nil && after < last {
@@ -69,7 +69,7 @@ func (s *Sink) refill(ctx context.Context, delivery *delivery, last int64) error
 				break
 			}
 			after = record.Position
-			if stream.Partition(record.Event.Workspace, partitions) != delivery.partition {
+			if stream.Partition(record.Event.Workspace, partitions) != number {
 				continue
 			}
 			value, err := s.Mapper.Map(record)
@@ -78,17 +78,19 @@ func (s *Sink) refill(ctx context.Context, delivery *delivery, last int64) error
 			}
 			events = append(events, stream.NewEvent(record, value))
 		}
-		if err = delivery.events(ctx, events); err != nil {
+		rest, stopped := delivery.Deliver(ctx, events)
+		if err = stopped; err != nil {
+			s.delivered(number, rest[0].Position-1)
 			break
 		}
 		count += len(events)
-		s.delivered(delivery.partition, after)
+		s.delivered(number, after)
 		if records[len(records)-1].Position >= last {
 			break
 		}
 	}
 	if count > 0 {
-		s.log().WarnContext(ctx, "Kafka no longer had events, they were delivered from PostgreSQL", "partition", delivery.partition, "events", count)
+		s.log().WarnContext(ctx, "Kafka no longer had events, they were delivered from PostgreSQL", "partition", number, "events", count)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package sink
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -40,6 +41,7 @@ type Sink struct {
 
 	once    sync.Once
 	retries chan struct{} // closed and made anew by Retry
+	pace    *Pace
 	mutex   sync.Mutex
 	states  map[int]state
 	told    state
@@ -86,6 +88,7 @@ func (s *Sink) Lag(ctx context.Context) (int64, error) { return s.Cluster.Lag(ct
 func (s *Sink) prepare() {
 	s.once.Do(func() {
 		s.retries, s.states, s.done = make(chan struct{}), map[int]state{}, map[int]int64{}
+		s.pace = &Pace{AtOnce: cmp.Or(s.Cluster.Partitions, stream.DefaultPartitions)}
 	})
 }
 
@@ -107,7 +110,8 @@ func (s *Sink) now() time.Time {
 func (s *Sink) serve(ctx context.Context, assignment *stream.Assignment) {
 	s.begin()
 	defer s.end(assignment.Partition)
-	delivery := &delivery{sink: s, partition: assignment.Partition}
+	served := &partition{sink: s, number: assignment.Partition}
+	delivery := &Delivery{Receiver: s.Receiver, Owner: served, Pace: s.pace, Waits: Waits{s.Backoff, s.LongestBackoff, s.ProbeEvery}}
 	if err := s.refillEmpty(ctx, delivery, assignment); err != nil {
 		return
 	}
@@ -117,19 +121,22 @@ func (s *Sink) serve(ctx context.Context, assignment *stream.Assignment) {
 			return
 		}
 		if batch.Gap {
-			if err := s.refillBefore(ctx, delivery, batch.Messages[0]); err != nil {
+			if err := s.refillBefore(ctx, delivery, assignment.Partition, batch.Messages[0]); err != nil {
 				return
 			}
 		}
-		if err := delivery.messages(ctx, batch.Messages); err != nil {
+		done, stopped := served.messages(ctx, delivery, batch.Messages)
+		if done > 0 {
+			last := batch.Messages[done-1]
+			if err := assignment.Commit(last); err != nil {
+				s.log().InfoContext(ctx, "delivered events could not be committed, they will come again", "partition", assignment.Partition, "error", err)
+				return
+			}
+			s.delivered(assignment.Partition, last.Position)
+		}
+		if stopped != nil {
 			return
 		}
-		last := batch.Messages[len(batch.Messages)-1]
-		if err := assignment.Commit(last); err != nil {
-			s.log().InfoContext(ctx, "delivered events could not be committed, they will come again", "partition", assignment.Partition, "error", err)
-			return
-		}
-		s.delivered(assignment.Partition, last.Position)
 	}
 }
 

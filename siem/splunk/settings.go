@@ -12,39 +12,29 @@ import (
 
 // Settings are how a collector is reached. The zero value of every field but URLs is a good default.
 type Settings struct {
-	// URLs are the endpoints, used in turn: https://splunk.example.com:8088, or in Splunk Cloud
-	// https://http-inputs-<stack>.splunkcloud.com:443. With or without the collector's path.
-	URLs []string `json:"urls"`
-	// Index is where events go. Empty: the token's default index.
-	Index string `json:"index,omitempty"`
-	// FallbackIndex is where they go while Splunk refuses Index. Empty: the sink pauses.
-	FallbackIndex string `json:"fallback_index,omitempty"`
-	// Host, Source and SourceType describe events. Defaults postern, postern and postern:ocsf.
-	Host       string `json:"host,omitempty"`
-	Source     string `json:"source,omitempty"`
-	SourceType string `json:"source_type,omitempty"`
+	URLs          []string `json:"urls" doc:"HTTP Event Collectors, used in turn, such as https://splunk.example.com:8088; in Splunk Cloud https://http-inputs-<stack>.splunkcloud.com:443"`
+	Index         string   `json:"index,omitempty" doc:"Where events go; the token's default index when empty"`
+	FallbackIndex string   `json:"fallback_index,omitempty" doc:"Where they go while Splunk refuses the index; the sink pauses when empty"`
+	Host          string   `json:"host,omitempty" doc:"postern when empty"`
+	Source        string   `json:"source,omitempty" doc:"postern when empty"`
+	SourceType    string   `json:"source_type,omitempty" doc:"postern:ocsf when empty"`
 
-	// Acknowledge waits until an indexer has written the events. The token needs "Enable indexer acknowledgment".
-	Acknowledge bool `json:"acknowledge,omitempty"`
-	// AcknowledgeSeconds is for how long, before events are sent again. Default and least 300: an indexer writes
-	// what does not fill a block after two minutes.
-	AcknowledgeSeconds int `json:"acknowledge_seconds,omitempty"`
+	Acknowledge        bool `json:"acknowledge,omitempty" doc:"Wait until an indexer has written the events; the token needs \"Enable indexer acknowledgment\""`
+	AcknowledgeSeconds int  `json:"acknowledge_seconds,omitempty" doc:"Seconds before events are sent again. Default and least 300: an indexer writes what does not fill a block after two minutes."`
 
-	// MaxBytes is the size of a request before compression. Default 1,000,000, what Splunk recommends.
-	MaxBytes int `json:"max_bytes,omitempty"`
-	// TimeoutSeconds bounds one request. Default 60.
-	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
-	// TLS is for collectors whose certificate is not from a public authority, or that ask for one.
-	TLS transport.TLS `json:"tls,omitzero"`
+	MaxBytes       int           `json:"max_bytes,omitempty" doc:"Bytes of a request before compression. Default 1,000,000, what Splunk recommends."`
+	TimeoutSeconds int           `json:"timeout_seconds,omitempty" doc:"Seconds one request may take. Default 60."`
+	TLS            transport.TLS `json:"tls,omitzero" doc:"For collectors whose certificate is not from a public authority, or that ask for one"`
+
+	SearchURL string `json:"search_url,omitempty" doc:"Management port, such as https://splunk.example.com:8089: to ask what Splunk holds"`
 }
 
 // Secrets are read whenever they are needed, so that what was changed is used at once.
 type Secrets struct {
-	Token transport.Secret
-	// Previous is tried when Token is refused: while tokens are exchanged, nothing has to be timed. It may be nil.
-	Previous transport.Secret
-	// Key belongs to the client certificate in TLS, in PEM.
-	Key transport.Secret
+	Token       transport.Secret `json:"token" doc:"The HEC token"`
+	Previous    transport.Secret `json:"previous,omitempty" doc:"Another token, tried while the first one is refused: an exchange of tokens needs no timing"`
+	Key         transport.Secret `json:"key,omitempty" doc:"Private key of the client certificate in tls, in PEM"`
+	SearchToken transport.Secret `json:"search_token,omitempty" doc:"Authentication token of a user who may search the index"`
 }
 
 // Validate names the first field that is wrong.
@@ -82,6 +72,11 @@ func (s Settings) Validate() error {
 		return core.Invalid("max_bytes", "10000 to 1000000: more is not recommended by Splunk")
 	case s.TimeoutSeconds < 0 || s.TimeoutSeconds > 600:
 		return core.Invalid("timeout_seconds", "1 to 600")
+	}
+	if s.SearchURL != "" {
+		if err := transport.Address("search_url", s.SearchURL); err != nil {
+			return err
+		}
 	}
 	return s.TLS.Validate("tls")
 }

@@ -12,27 +12,19 @@ import (
 
 // Settings describe what is sent to a source. The zero value is a good default.
 type Settings struct {
-	// Category, Name and Host are Sumo Logic's _sourceCategory, _sourceName and _sourceHost. Defaults postern/audit,
-	// postern, and what the source says.
-	Category string `json:"category,omitempty"`
-	Name     string `json:"name,omitempty"`
-	Host     string `json:"host,omitempty"`
-	// Fields go with every event. Sumo Logic drops those that its fields schema does not have.
-	Fields map[string]string `json:"fields,omitempty"`
-	// MaxBytes is the size of a request before compression. Default 1,000,000, the most a source takes.
-	MaxBytes int `json:"max_bytes,omitempty"`
-	// TimeoutSeconds bounds one request. Default 40: the source itself gives up after 30.
-	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
-	// TLS is for what stands between Postern and the source.
-	TLS transport.TLS `json:"tls,omitzero"`
+	Category       string            `json:"category,omitempty" doc:"_sourceCategory; postern/audit when empty"`
+	Name           string            `json:"name,omitempty" doc:"_sourceName; postern when empty"`
+	Host           string            `json:"host,omitempty" doc:"_sourceHost; left to the source when empty"`
+	Fields         map[string]string `json:"fields,omitempty" doc:"Go with every event; Sumo Logic drops those its fields schema does not have"`
+	MaxBytes       int               `json:"max_bytes,omitempty" doc:"Bytes of a request before compression. Default 1,000,000, the most a source takes."`
+	TimeoutSeconds int               `json:"timeout_seconds,omitempty" doc:"Seconds one request may take. Default 40: the source itself gives up after 30."`
+	TLS            transport.TLS     `json:"tls,omitzero" doc:"For what stands between Postern and the source"`
 }
 
 // Secrets are read whenever they are needed, so that what was changed is used at once.
 type Secrets struct {
-	// URL is the HTTP Source Address: whoever knows it can send.
-	URL transport.Secret
-	// Key belongs to the client certificate in TLS, in PEM.
-	Key transport.Secret
+	URL transport.Secret `json:"url" doc:"The HTTP Source Address, which is itself the secret"`
+	Key transport.Secret `json:"key,omitempty" doc:"Private key of the client certificate in tls, in PEM"`
 }
 
 // smallest is the least size of a request that makes sense to Sumo Logic.

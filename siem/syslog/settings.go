@@ -13,35 +13,22 @@ import (
 
 // Settings are how a receiver is reached. The zero value of every field but Address is a good default.
 type Settings struct {
-	// Address is host:port. The port of syslog over TLS is 6514.
-	Address string `json:"address"`
-	// Plain leaves TLS out. Events are then seen by whoever is on the way.
-	Plain bool `json:"plain,omitempty"`
-	// Facility is 0 to 23 (RFC 5424, section 6.2.1). Default 13, log audit.
-	Facility *int `json:"facility,omitempty"`
-	// Hostname and AppName are those of the header. Default postern.
-	Hostname string `json:"hostname,omitempty"`
-	AppName  string `json:"app_name,omitempty"`
-	// EnterpriseNumber is of the organisation that defines the structured data: postern@NUMBER. Default 32473, which
-	// IANA keeps for examples; use your own if you have one.
-	EnterpriseNumber int `json:"enterprise_number,omitempty"`
-	// OmitMark leaves out the byte order mark that RFC 5424 wants before a text in UTF-8, for receivers that take it
-	// for a part of the text. A text in ASCII never has one.
-	OmitMark bool `json:"omit_mark,omitempty"`
-	// KeepOpen sends many batches over one connection, and does not see whether they were read.
-	KeepOpen bool `json:"keep_open,omitempty"`
-	// MaxBytes is the size of a batch. Default 500,000.
-	MaxBytes int `json:"max_bytes,omitempty"`
-	// TimeoutSeconds bounds one batch. Default 30.
-	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
-	// TLS is for receivers whose certificate is not from a public authority, or that ask for one.
-	TLS transport.TLS `json:"tls,omitzero"`
+	Address          string        `json:"address" doc:"host:port, such as syslog.example.com:6514"`
+	Plain            bool          `json:"plain,omitempty" doc:"Leave TLS out: events are then seen by whoever is on the way"`
+	Facility         *int          `json:"facility,omitempty" doc:"0 to 23 (RFC 5424, section 6.2.1). Default 13, log audit"`
+	Hostname         string        `json:"hostname,omitempty" doc:"Of the header; postern when empty"`
+	AppName          string        `json:"app_name,omitempty" doc:"Of the header; postern when empty"`
+	EnterpriseNumber int           `json:"enterprise_number,omitempty" doc:"Of the organisation that defines the structured data: postern@NUMBER. Default 32473, which IANA keeps for examples"`
+	OmitMark         bool          `json:"omit_mark,omitempty" doc:"Leave out the byte order mark that RFC 5424 wants before a text in UTF-8, for receivers that take it for a part of the text"`
+	KeepOpen         bool          `json:"keep_open,omitempty" doc:"Send many batches over one connection, without seeing whether they were read"`
+	MaxBytes         int           `json:"max_bytes,omitempty" doc:"Bytes of a batch. Default 500,000."`
+	TimeoutSeconds   int           `json:"timeout_seconds,omitempty" doc:"Seconds one batch may take. Default 30."`
+	TLS              transport.TLS `json:"tls,omitzero" doc:"For receivers whose certificate is not from a public authority, or that ask for one"`
 }
 
 // Secrets are read whenever they are needed, so that what was changed is used at once.
 type Secrets struct {
-	// Key belongs to the client certificate in TLS, in PEM. It may be nil.
-	Key transport.Secret
+	Key transport.Secret `json:"key,omitempty" doc:"Private key of the client certificate in tls, in PEM"`
 }
 
 // Validate names the first field that is wrong.

@@ -16,29 +16,19 @@ const (
 
 // Settings are how an endpoint is reached. The zero value of every field but URL is a good default.
 type Settings struct {
-	// URL is where requests go.
-	URL string `json:"url"`
-	// Format is array (default) or lines.
-	Format string `json:"format,omitempty"`
-	// MaxEvents is the most events of a request. Default 1000; 1 gives every event a message of its own, whose
-	// webhook-id is the event's id.
-	MaxEvents int `json:"max_events,omitempty"`
-	// MaxBytes is the size of a request. Default 256,000.
-	MaxBytes int `json:"max_bytes,omitempty"`
-	// TimeoutSeconds bounds one request. Default 30.
-	TimeoutSeconds int `json:"timeout_seconds,omitempty"`
-	// TLS is for endpoints whose certificate is not from a public authority, or that ask for one.
-	TLS transport.TLS `json:"tls,omitzero"`
+	URL            string        `json:"url" doc:"Where requests go"`
+	Format         string        `json:"format,omitempty" doc:"array or lines; array when empty"`
+	MaxEvents      int           `json:"max_events,omitempty" doc:"The most events of a request. Default 1000; 1 gives every event a message of its own, whose webhook-id is the event's id"`
+	MaxBytes       int           `json:"max_bytes,omitempty" doc:"Bytes of a request. Default 256,000."`
+	TimeoutSeconds int           `json:"timeout_seconds,omitempty" doc:"Seconds one request may take. Default 30."`
+	TLS            transport.TLS `json:"tls,omitzero" doc:"For endpoints whose certificate is not from a public authority, or that ask for one"`
 }
 
 // Secrets are read whenever they are needed, so that what was changed is used at once.
 type Secrets struct {
-	// Signing is whsec_ and base64 (a shared secret) or whsk_ and base64 (our Ed25519 key).
-	Signing transport.Secret
-	// Previous signs too, while an endpoint learns the new one. It may be nil.
-	Previous transport.Secret
-	// Key belongs to the client certificate in TLS, in PEM.
-	Key transport.Secret
+	Signing  transport.Secret `json:"signing" doc:"whsec_ and base64 (a shared secret) or whsk_ and base64 (our Ed25519 key)"`
+	Previous transport.Secret `json:"previous,omitempty" doc:"Signs too, while an endpoint learns the new one"`
+	Key      transport.Secret `json:"key,omitempty" doc:"Private key of the client certificate in tls, in PEM"`
 }
 
 // Validate names the first field that is wrong.

@@ -5,7 +5,7 @@
 alter table audit_log rename to audit_log_before;
 alter index audit_log_pkey rename to audit_log_before_pkey;
 alter index audit_log_workspace_id_sequence_key rename to audit_log_before_sequence;
-drop index audit_log_correlation, audit_log_actor, audit_log_type, audit_log_failure;
+drop index audit_log_correlation, audit_log_actor, audit_log_type, audit_log_failure, audit_log_event;
 alter table audit_targets rename to audit_targets_before;
 alter index audit_targets_pkey rename to audit_targets_before_pkey;
 
@@ -30,6 +30,7 @@ create index audit_log_correlation on audit_log (workspace_id, correlation, sequ
 create index audit_log_actor on audit_log (workspace_id, actor, sequence) where actor is not null;
 create index audit_log_type on audit_log (workspace_id, type, sequence);
 create index audit_log_failure on audit_log (workspace_id, sequence) where failed;
+create index audit_log_event on audit_log (workspace_id, event_id);
 
 create table audit_targets (
 	-- Which events tell of a thing: the activity of one account, user or team.

@@ -49,6 +49,8 @@ type Behaviour struct {
 	Partly bool
 	// Nameless does not say which event was refused.
 	Nameless bool
+	// Forget says yes to a delivery and loses it.
+	Forget bool
 	// Body is what a Sumo delivery is answered with beside status 200.
 	Body string
 }
@@ -69,6 +71,7 @@ func New(options Options) (*Receiver, error) {
 	r.routes.HandleFunc("GET /services/collector/health", r.health)
 	r.routes.HandleFunc("GET /services/collector/health/1.0", r.health)
 	r.routes.HandleFunc("POST /receiver/v1/http/{code}", r.source)
+	r.routes.HandleFunc("POST /services/search/v2/jobs/export", r.search)
 	r.routes.HandleFunc("GET /events", r.list)
 	r.routes.HandleFunc("GET /{$}", r.show)
 	return r, nil

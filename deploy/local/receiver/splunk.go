@@ -118,6 +118,9 @@ func (r *Receiver) collect(w http.ResponseWriter, request *http.Request) {
 		say(w, http.StatusBadRequest, 5)
 		return
 	}
+	if behaviour.Forget {
+		events = nil
+	}
 	if err := r.store.add(events); err != nil {
 		say(w, http.StatusInternalServerError, 8)
 		return

@@ -1,0 +1,541 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"postern/core"
+	"postern/gateway/api"
+	"postern/gateway/doctor"
+	"postern/siem/sink"
+)
+
+type sinkCommands struct {
+	List       listSinks      `cmd:"" help:"List where events are delivered to, and how that goes."`
+	Kinds      listSinkKinds  `cmd:"" help:"List what sinks can be made of, and what each kind is told."`
+	Create     createSink     `cmd:"" help:"Deliver the workspace's events to a receiver."`
+	Show       showSink       `cmd:"" help:"Show a sink."`
+	Change     changeSink     `cmd:"" help:"Change a sink."`
+	Pause      pauseSink      `cmd:"" help:"Pause a sink: what happens waits in the log."`
+	Resume     resumeSink     `cmd:"" help:"Let a sink go on where it stopped, or ask its receiver again now."`
+	Test       testSink       `cmd:"" help:"Send a test event now, and print what the receiver says."`
+	Replay     replaySink     `cmd:"" help:"Deliver a part of the log once more, each event under its id."`
+	Replays    listReplays    `cmd:"" help:"List replays and how far they are."`
+	Letters    listLetters    `cmd:"" name:"dead-letters" help:"List events the receiver refused for what they are."`
+	Retry      retryLetters   `cmd:"" help:"Send one dead letter again, or all."`
+	Discard    discardLetters `cmd:"" help:"Give up one dead letter, or all, for a reason."`
+	Difference compareSink    `cmd:"" name:"diff" help:"Ask the receiver what it lacks, and have exactly that delivered again."`
+	Delete     deleteSink     `cmd:"" help:"Deliver to a receiver no more."`
+}
+
+// sink finds one of the workspace's own by id or name.
+func (c *apiClient) sink(ctx context.Context, given string) (api.Sink, error) {
+	if id, err := core.ParseID(given); err == nil {
+		return get[api.Sink](ctx, c, "/sinks/"+id.String(), nil)
+	}
+	all, err := found[api.Sink](c.pages(ctx, "/sinks", nil, 0))
+	if err != nil {
+		return api.Sink{}, err
+	}
+	var names []string
+	for _, one := range all {
+		if one.ID.IsZero() {
+			continue // the operator's
+		}
+		if strings.EqualFold(one.Name, given) {
+			return one, nil
+		}
+		names = append(names, one.Name)
+	}
+	return api.Sink{}, missing("sink", given, names, "'postern sink create'")
+}
+
+func (s sheet) sink(one api.Sink) {
+	s.say("Sink %s (%s)", visible(one.Name), one.Kind)
+	s.row("id", one.ID.String())
+	s.row("state", visible(strings.TrimSuffix(one.State+": "+one.Reason, ": ")))
+	s.row("enabled", strconv.FormatBool(one.Enabled))
+	s.row("waiting", strconv.FormatInt(one.Lag, 10))
+	s.row("delivered", strconv.FormatInt(one.Delivered, 10)+", last "+utc(one.DeliveredAt))
+	s.row("dead letters", strconv.Itoa(one.DeadLetters))
+	settings, _ := json.Marshal(one.Settings) // read from JSON, so it can be written
+	s.row("settings", visible(string(settings)))
+	s.row("credentials", strings.Join(one.Credentials, ", "))
+}
+
+// oneSink is part of every command about one sink.
+type oneSink struct {
+	remote `embed:""`
+	Sink   string `arg:"" help:"Name or id of the sink."`
+}
+
+// ask finds the sink and sends a request about it.
+func (o oneSink) ask(ctx context.Context, method, under string, query url.Values, body any) (json.RawMessage, error) {
+	c, err := o.connect()
+	if err != nil {
+		return nil, err
+	}
+	one, err := c.sink(ctx, o.Sink)
+	if err != nil {
+		return nil, err
+	}
+	return c.ask(ctx, method, "/sinks/"+one.ID.String()+under, query, body)
+}
+
+type listSinks struct {
+	remote `embed:""`
+}
+
+// Run asks the gateway.
+func (l listSinks) Run(ctx context.Context, terminal terminal) error {
+	c, err := l.connect()
+	if err != nil {
+		return err
+	}
+	return rows(terminal, l.remote, c.pages(ctx, "/sinks", nil, 0),
+		column[api.Sink]{"NAME", func(one api.Sink) string { return one.Name }},
+		column[api.Sink]{"KIND", func(one api.Sink) string {
+			if one.ID.IsZero() {
+				return "(operator's)"
+			}
+			return one.Kind
+		}},
+		column[api.Sink]{"STATE", func(one api.Sink) string { return one.State }},
+		column[api.Sink]{"WAITING", func(one api.Sink) string { return strconv.FormatInt(one.Lag, 10) }},
+		column[api.Sink]{"DEAD", func(one api.Sink) string { return strconv.Itoa(one.DeadLetters) }},
+		column[api.Sink]{"LAST DELIVERED (UTC)", func(one api.Sink) string { return utc(one.DeliveredAt) }},
+		column[api.Sink]{"REASON", func(one api.Sink) string { return one.Reason }})
+}
+
+type listSinkKinds struct {
+	remote `embed:""`
+}
+
+// Run asks the gateway.
+func (l listSinkKinds) Run(ctx context.Context, terminal terminal) error {
+	c, err := l.connect()
+	if err != nil {
+		return err
+	}
+	names := func(credential bool) func(api.SinkKind) string {
+		return func(one api.SinkKind) string {
+			var all []string
+			for _, field := range one.Fields {
+				if field.Credential == credential {
+					all = append(all, field.Name)
+				}
+			}
+			return strings.Join(all, " ")
+		}
+	}
+	return rows(terminal, l.remote, c.pages(ctx, "/sink-kinds", nil, 0),
+		column[api.SinkKind]{"KIND", func(one api.SinkKind) string { return one.Kind }},
+		column[api.SinkKind]{"SETTINGS", names(false)}, column[api.SinkKind]{"CREDENTIALS", names(true)})
+}
+
+// configured is what creating and changing a sink have in common.
+type configured struct {
+	Set        map[string]string `help:"Settings: text, or JSON for numbers, lists and objects ('postern sink kinds' lists them)." placeholder:"NAME=VALUE"`
+	Credential map[string]string `help:"Credentials, each in a file of one line; - is standard input." placeholder:"NAME=PATH"`
+	Type       []string          `help:"Only these events, such as user.deprovisioned or user.*." placeholder:"TYPE"`
+	Outcome    []string          `help:"Only success, or failure." placeholder:"OUTCOME"`
+	Severity   string            `help:"Only of this severity and above." enum:",informational,low,medium,high,critical" default:""`
+	Remove     []string          `help:"Fields of the document the receiver is not shown, such as src_endpoint.ip." placeholder:"FIELD"`
+	Hash       []string          `help:"Fields of which it is shown a hash." placeholder:"FIELD"`
+}
+
+// body is what is asked for: what was not given is left out.
+func (g configured) body() (map[string]any, error) {
+	body := map[string]any{}
+	if len(g.Set) > 0 {
+		settings := map[string]any{}
+		for name, text := range g.Set {
+			var value any = text
+			if strings.ContainsAny(text[:min(1, len(text))], "[{-0123456789") || text == "true" || text == "false" {
+				if json.Unmarshal([]byte(text), &value) != nil {
+					value = text
+				}
+			}
+			settings[name] = value
+		}
+		body["settings"] = settings
+	}
+	if len(g.Credential) > 0 {
+		credentials := map[string]string{}
+		for name, path := range g.Credential {
+			secret, err := readLine("--credential", path)
+			if err != nil {
+				return nil, err
+			}
+			credentials[name] = secret.Reveal()
+		}
+		body["credentials"] = credentials
+	}
+	if len(g.Type)+len(g.Outcome) > 0 || g.Severity != "" {
+		filter := map[string]any{}
+		if len(g.Type) > 0 {
+			filter["types"] = g.Type
+		}
+		if len(g.Outcome) > 0 {
+			filter["outcomes"] = g.Outcome
+		}
+		if g.Severity != "" {
+			filter["severity"] = g.Severity
+		}
+		body["filter"] = filter
+	}
+	var redaction []map[string]string
+	for how, fields := range map[string][]string{"remove": g.Remove, "hash": g.Hash} {
+		for _, field := range fields {
+			redaction = append(redaction, map[string]string{"field": field, "how": how})
+		}
+	}
+	if len(redaction) > 0 {
+		body["redaction"] = redaction
+	}
+	return body, nil
+}
+
+type createSink struct {
+	remote     `embed:""`
+	configured `embed:""`
+	Name       string `arg:"" help:"What administrators call it."`
+	Kind       string `arg:"" help:"splunk, sumologic …: 'postern sink kinds' lists them."`
+	Everything bool   `help:"Begin with the first event of the log instead of the next."`
+}
+
+// Help is shown by 'postern sink create --help'.
+func (createSink) Help() string {
+	return `  postern sink create SIEM splunk --set 'urls=["https://splunk.example.com:8088"]' --credential token=hec-token.txt
+  postern sink create Archive sumologic --credential url=sumo-url.txt --type 'user.*' --hash src_endpoint.ip`
+}
+
+// Run asks the gateway.
+func (c createSink) Run(ctx context.Context, terminal terminal) error {
+	client, err := c.connect()
+	if err != nil {
+		return err
+	}
+	body, err := c.body()
+	if err != nil {
+		return err
+	}
+	body["name"], body["kind"], body["everything"] = c.Name, c.Kind, c.Everything
+	if body["settings"] == nil {
+		body["settings"] = map[string]any{}
+	}
+	text, err := client.ask(ctx, http.MethodPost, "/sinks", nil, body)
+	if err != nil {
+		return err
+	}
+	return thing(terminal, c.remote, text, func(sheet sheet, made api.Sink) { sheet.sink(made) })
+}
+
+type showSink struct {
+	oneSink `embed:""`
+}
+
+// Run asks the gateway.
+func (c showSink) Run(ctx context.Context, terminal terminal) error {
+	text, err := c.ask(ctx, http.MethodGet, "", nil, nil)
+	if err != nil {
+		return err
+	}
+	return thing(terminal, c.remote, text, func(sheet sheet, one api.Sink) { sheet.sink(one) })
+}
+
+type changeSink struct {
+	oneSink    `embed:""`
+	configured `embed:""`
+	Rename     string `help:"A new name." placeholder:"NAME"`
+	Enable     bool   `help:"Deliver again, from where it stopped." xor:"enabled"`
+	Disable    bool   `help:"Deliver nothing; what happens waits in the log." xor:"enabled"`
+}
+
+// Run asks the gateway.
+func (c changeSink) Run(ctx context.Context, terminal terminal) error {
+	body, err := c.body()
+	if err != nil {
+		return err
+	}
+	if c.Rename != "" {
+		body["name"] = c.Rename
+	}
+	if c.Enable || c.Disable {
+		body["enabled"] = c.Enable
+	}
+	text, err := c.ask(ctx, http.MethodPatch, "", nil, body)
+	if err != nil {
+		return err
+	}
+	return thing(terminal, c.remote, text, func(sheet sheet, one api.Sink) { sheet.sink(one) })
+}
+
+type pauseSink struct {
+	oneSink `embed:""`
+	Reason  string `help:"Why, for people to read." placeholder:"TEXT"`
+}
+
+// Run asks the gateway.
+func (c pauseSink) Run(ctx context.Context, terminal terminal) error {
+	text, err := c.ask(ctx, http.MethodPost, "/pause", nil, map[string]string{"reason": c.Reason})
+	if err != nil {
+		return err
+	}
+	return thing(terminal, c.remote, text, func(sheet sheet, one api.Sink) { sheet.sink(one) })
+}
+
+type resumeSink struct {
+	oneSink `embed:""`
+}
+
+// Run asks the gateway.
+func (c resumeSink) Run(ctx context.Context, terminal terminal) error {
+	text, err := c.ask(ctx, http.MethodPost, "/resume", nil, nil)
+	if err != nil {
+		return err
+	}
+	return thing(terminal, c.remote, text, func(sheet sheet, one api.Sink) { sheet.sink(one) })
+}
+
+type testSink struct {
+	oneSink `embed:""`
+}
+
+// Run asks the gateway.
+func (c testSink) Run(ctx context.Context, terminal terminal) error {
+	text, err := c.ask(ctx, http.MethodPost, "/test", nil, nil)
+	if err != nil {
+		return err
+	}
+	var said api.SinkAnswer
+	if err := thing(terminal, c.remote, text, func(sheet sheet, answer api.SinkAnswer) {
+		said = answer
+		sheet.row("answer", answer.Verdict)
+		sheet.row("reason", visible(answer.Reason))
+		sheet.row("event", answer.Event.String())
+		sheet.row("took", (time.Duration(answer.Milliseconds) * time.Millisecond).String())
+	}); err != nil || json.Unmarshal(text, &said) != nil || said.Verdict == "accepted" {
+		return err
+	}
+	return &core.Error{Kind: core.KindInternal, Code: "not_accepted", Message: "the receiver did not take the test event"}
+}
+
+type replaySink struct {
+	oneSink `embed:""`
+	Since   time.Duration `help:"Everything of as long ago as this." placeholder:"TIME" xor:"what"`
+	From    int64         `help:"From this sequence." placeholder:"N" xor:"what"`
+	To      int64         `help:"With --from: up to this sequence." placeholder:"N"`
+	Cancel  bool          `help:"Stop what is being replayed." xor:"what"`
+}
+
+// Run asks the gateway.
+func (c replaySink) Run(ctx context.Context, terminal terminal) error {
+	if c.Cancel {
+		if _, err := c.ask(ctx, http.MethodPost, "/replays/cancel", nil, nil); err != nil {
+			return err
+		}
+		sheet{terminal.out}.say("nothing is replayed any more")
+		return nil
+	}
+	body := map[string]any{}
+	switch {
+	case c.Since > 0:
+		body["since"] = time.Now().Add(-c.Since).UTC()
+	case c.From > 0 && c.To >= c.From:
+		body["ranges"] = []sink.Range{{From: c.From, To: c.To}}
+	default:
+		return core.Invalid("--since", "say since when, such as --since 24h, or --from and --to")
+	}
+	text, err := c.ask(ctx, http.MethodPost, "/replays", nil, body)
+	if err != nil {
+		return err
+	}
+	return c.made(terminal, text)
+}
+
+func (o oneSink) made(terminal terminal, text json.RawMessage) error {
+	return thing(terminal, o.remote, text, func(sheet sheet, made struct{ Items []api.SinkReplay }) {
+		for _, one := range made.Items {
+			sheet.say("events %d to %d are delivered once more, each under its id", one.From, one.To)
+		}
+	})
+}
+
+type listReplays struct {
+	oneSink `embed:""`
+}
+
+// Run asks the gateway.
+func (c listReplays) Run(ctx context.Context, terminal terminal) error {
+	client, err := c.connect()
+	if err != nil {
+		return err
+	}
+	one, err := client.sink(ctx, c.Sink)
+	if err != nil {
+		return err
+	}
+	return rows(terminal, c.remote, client.pages(ctx, "/sinks/"+one.ID.String()+"/replays", nil, 0),
+		column[api.SinkReplay]{"FROM", func(one api.SinkReplay) string { return strconv.FormatInt(one.From, 10) }},
+		column[api.SinkReplay]{"TO", func(one api.SinkReplay) string { return strconv.FormatInt(one.To, 10) }},
+		column[api.SinkReplay]{"NEXT", func(one api.SinkReplay) string { return strconv.FormatInt(one.Next, 10) }},
+		column[api.SinkReplay]{"STATE", func(one api.SinkReplay) string { return one.State }})
+}
+
+type listLetters struct {
+	oneSink `embed:""`
+}
+
+// Run asks the gateway.
+func (c listLetters) Run(ctx context.Context, terminal terminal) error {
+	client, err := c.connect()
+	if err != nil {
+		return err
+	}
+	one, err := client.sink(ctx, c.Sink)
+	if err != nil {
+		return err
+	}
+	return rows(terminal, c.remote, client.pages(ctx, "/sinks/"+one.ID.String()+"/dead-letters", url.Values{"limit": {"500"}}, 0),
+		column[api.SinkDeadLetter]{"ID", func(one api.SinkDeadLetter) string { return one.ID.String() }},
+		column[api.SinkDeadLetter]{"SEQUENCE", func(one api.SinkDeadLetter) string { return strconv.FormatInt(one.Sequence, 10) }},
+		column[api.SinkDeadLetter]{"TYPE", func(one api.SinkDeadLetter) string { return one.Type }},
+		column[api.SinkDeadLetter]{"ANSWER", func(one api.SinkDeadLetter) string { return one.Answer }})
+}
+
+type retryLetters struct {
+	oneSink `embed:""`
+	Letter  string `help:"Only this one, by its id." placeholder:"ID"`
+}
+
+// Run asks the gateway.
+func (c retryLetters) Run(ctx context.Context, terminal terminal) error {
+	query := url.Values{}
+	if c.Letter != "" {
+		query.Set("letter", c.Letter)
+	}
+	text, err := c.ask(ctx, http.MethodPost, "/dead-letters/retry", query, nil)
+	if err != nil {
+		return err
+	}
+	return thing(terminal, c.remote, text, func(sheet sheet, done api.SinkRetried) {
+		sheet.say("delivered %d, refused again %d, left %d", done.Delivered, done.Refused, done.Left)
+		if done.Answer != "" {
+			sheet.row("last answer", visible(done.Answer))
+		}
+	})
+}
+
+type discardLetters struct {
+	oneSink `embed:""`
+	Letter  string `help:"Only this one, by its id." placeholder:"ID"`
+	Reason  string `help:"Why; kept in the activity." required:"" placeholder:"TEXT"`
+}
+
+// Run asks the gateway.
+func (c discardLetters) Run(ctx context.Context, terminal terminal) error {
+	body := map[string]string{"reason": c.Reason}
+	if c.Letter != "" {
+		body["letter"] = c.Letter
+	}
+	text, err := c.ask(ctx, http.MethodPost, "/dead-letters/discard", nil, body)
+	if err != nil {
+		return err
+	}
+	return thing(terminal, c.remote, text, func(sheet sheet, done api.SinkDiscarded) {
+		sheet.say("%d given up; the log keeps the events", done.Discarded)
+	})
+}
+
+type compareSink struct {
+	oneSink `embed:""`
+	From    int64 `help:"From this sequence; the first that was for the sink when left out." placeholder:"N"`
+	To      int64 `help:"To this sequence; the last that was delivered when left out." placeholder:"N"`
+	Replay  bool  `help:"Have exactly what is missing delivered again."`
+}
+
+// Run asks the gateway.
+func (c compareSink) Run(ctx context.Context, terminal terminal) error {
+	query := url.Values{}
+	for name, value := range map[string]int64{"from": c.From, "to": c.To} {
+		if value > 0 {
+			query.Set(name, strconv.FormatInt(value, 10))
+		}
+	}
+	text, err := c.ask(ctx, http.MethodGet, "/difference", query, nil)
+	if err != nil {
+		return err
+	}
+	var told api.SinkDifference
+	if err := json.Unmarshal(text, &told); err != nil {
+		return core.Internal(err)
+	}
+	if !c.Replay || told.Events == 0 {
+		return thing(terminal, c.remote, text, func(sheet sheet, told api.SinkDifference) {
+			sheet.say("of events %d to %d the receiver lacks %d; %d are dead letters", told.From, told.To, told.Events, told.DeadLetters)
+			for _, part := range told.Missing {
+				sheet.say("  %d to %d", part.From, part.To)
+			}
+			if told.Events > 0 {
+				sheet.say("'postern sink diff %s --replay' has exactly these delivered again", visible(c.Sink))
+			}
+		})
+	}
+	made, err := c.ask(ctx, http.MethodPost, "/replays", nil, map[string]any{"ranges": told.Missing})
+	if err != nil {
+		return err
+	}
+	return c.made(terminal, made)
+}
+
+type deleteSink struct {
+	oneSink `embed:""`
+}
+
+// Run asks the gateway.
+func (c deleteSink) Run(ctx context.Context, terminal terminal) error {
+	if _, err := c.ask(ctx, http.MethodDelete, "", nil, nil); err != nil {
+		return err
+	}
+	sheet{terminal.out}.say("deleted; the log keeps every event")
+	return nil
+}
+
+// doctorSink examines a sink.
+type doctorSink struct {
+	oneSink `embed:""`
+}
+
+// Help is shown by 'postern doctor sink --help'.
+func (doctorSink) Help() string {
+	return `Asks a gateway: it looks at the receiver from where sinks do, at its certificate and its clock, sends a test event, and says how far the sink is behind and what was refused.
+
+  postern doctor sink SIEM
+
+The exit code is 0 when nothing is at fault, and 1 when something is.`
+}
+
+// Run asks the gateway.
+func (c doctorSink) Run(ctx context.Context, terminal terminal) error {
+	text, err := c.ask(ctx, http.MethodPost, "/diagnosis", nil, nil)
+	if err != nil {
+		return err
+	}
+	var seen doctor.SinkDiagnosis
+	if err := json.Unmarshal(text, &seen); err != nil {
+		return core.Internal(err)
+	}
+	if err := thing(terminal, c.remote, text, func(sheet sheet, seen doctor.SinkDiagnosis) {
+		sheet.say("%s (%s)\n", visible(seen.Name), seen.Kind)
+		sheet.findings(seen.Findings, func(about string) string { return about })
+	}); err != nil || seen.Healthy {
+		return err
+	}
+	return &core.Error{Kind: core.KindInternal, Code: "not_healthy", Message: "the sink has faults"}
+}
