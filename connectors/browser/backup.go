@@ -9,7 +9,7 @@ import (
 	"postern/core/seal"
 )
 
-// backup is what page.js finds of the codes for when a second factor is lost.
+// backup is what ways.js finds of the codes for when a second factor is lost.
 type backup struct {
 	Codes []string `json:"codes"`
 	Ways  []way    `json:"ways"`

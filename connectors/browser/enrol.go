@@ -20,7 +20,7 @@ import (
 	"postern/core/seal"
 )
 
-// factor is what page.js finds of a second factor on a page.
+// factor is what ways.js finds of a second factor on a page.
 type factor struct {
 	Addresses []string  `json:"addresses"` // otpauth://
 	Texts     []string  `json:"texts"`     // what may be a secret in base32

@@ -23,9 +23,11 @@ import (
 var (
 	//go:embed page.js
 	pageJS string
+	//go:embed ways.js
+	waysJS string
 	//go:embed steps.js
 	stepsJS    string
-	pageScript = pageJS + stepsJS
+	pageScript = pageJS + waysJS + stepsJS
 )
 
 const worldName = "postern"

@@ -14,7 +14,7 @@ import (
 	"postern/core/seal"
 )
 
-// forgotten is what page.js finds of a way to a forgotten-password mail.
+// forgotten is what ways.js finds of a way to a forgotten-password mail.
 type forgotten struct {
 	Forms []forgottenForm `json:"forms"` // that ask whose password it is, the likeliest first
 	Ways  []way           `json:"ways"`

@@ -80,13 +80,13 @@ func (f Followed) Tombstone() Record {
 // relayed is the name under which damaged records are kept among the dead letters.
 const relayed = "relay"
 
-const selectKept = `select exists (select from dead_letters where sink = @sink and event_id = @event)`
+const selectKept = `select exists (select from dead_letters where workspace_id = @workspace and sink = @sink and event_id = @event)`
 
 // KeepUnreadable keeps what is left of a damaged record as a dead letter, and tells its workspace, once.
 func KeepUnreadable(ctx context.Context, db *postgres.DB, record Followed, fault error, now time.Time) error {
 	return db.Tx(ctx, func(tx pgx.Tx) error {
 		var kept bool
-		if err := tx.QueryRow(ctx, selectKept, pgx.StrictNamedArgs{"sink": relayed, "event": record.ID}).Scan(&kept); err != nil || kept {
+		if err := tx.QueryRow(ctx, selectKept, pgx.StrictNamedArgs{"workspace": record.Workspace, "sink": relayed, "event": record.ID}).Scan(&kept); err != nil || kept {
 			return err
 		}
 		return AddDeadLetter(ctx, tx, DeadLetter{

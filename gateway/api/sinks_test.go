@@ -81,7 +81,7 @@ func TestSinks(t *testing.T) {
 		t.Errorf("%v", kinds)
 	}
 	for body, pointer := range map[string]string{
-		`{"name":"SIEM 2","kind":"pigeon","settings":{}}`:                                                                               "#/kind",
+		`{"name":"SIEM 2","kind":"pigeon","settings":{}}`:                                                                                  "#/kind",
 		`{"name":"SIEM 2","kind":"splunk","settings":{"urls":["https://x.example"]}}`:                                                      "#/credentials/token",
 		`{"name":"SIEM 2","kind":"splunk","settings":{"urls":["ftp://x"]},"credentials":{"token":"t"}}`:                                    "#/settings/urls",
 		`{"name":"SIEM 2","kind":"splunk","settings":{"urls":["https://x.example"]},"credentials":{"token":"t"},"filter":{"types":["x"]}}`: "#/filter/types",

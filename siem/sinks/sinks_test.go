@@ -270,7 +270,7 @@ func TestWhatIsRefusedSaysWhatToDo(t *testing.T) {
 		"no token":            {func(s *sinks.Wanted) { s.Credentials = nil }, "credentials.token"},
 		"another credential":  {func(s *sinks.Wanted) { s.Credentials["pin"] = seal.NewSecret("1") }, "credentials"},
 		"no URL":              {func(s *sinks.Wanted) { s.Settings = json.RawMessage(`{}`) }, "settings.urls"},
-		"a user in the URL":   {func(s *sinks.Wanted) { s.Settings = json.RawMessage(`{"urls":["https://u:p@x"]}`) }, "settings.urls"},
+		"a user in the URL":   {func(s *sinks.Wanted) { s.Settings = json.RawMessage(`{"urls":["https://u:p@x"]}`) }, "settings.urls[0]"},
 		"an unknown setting":  {func(s *sinks.Wanted) { s.Settings = json.RawMessage(`{"urlls":["https://x"]}`) }, "settings"},
 		"a setting's type":    {func(s *sinks.Wanted) { s.Settings = json.RawMessage(`{"urls":5}`) }, "settings.urls"},
 		"settings of a list":  {func(s *sinks.Wanted) { s.Settings = json.RawMessage(`[]`) }, "settings"},

@@ -7,4 +7,4 @@ create table audit_keys (
 );
 
 -- An event by its id, which is what a SIEM knows it by.
-create index audit_log_event on audit_log (workspace_id, event_id);
+create index audit_log_event on audit_log (event_id);

@@ -30,7 +30,7 @@ create index audit_log_correlation on audit_log (workspace_id, correlation, sequ
 create index audit_log_actor on audit_log (workspace_id, actor, sequence) where actor is not null;
 create index audit_log_type on audit_log (workspace_id, type, sequence);
 create index audit_log_failure on audit_log (workspace_id, sequence) where failed;
-create index audit_log_event on audit_log (workspace_id, event_id);
+create index audit_log_event on audit_log (event_id);
 
 create table audit_targets (
 	-- Which events tell of a thing: the activity of one account, user or team.
