@@ -94,7 +94,7 @@ type SinkDifference struct {
 	From        int64        `json:"from"`
 	To          int64        `json:"to"`
 	Missing     []sink.Range `json:"missing" nullable:"false" doc:"Ready to be replayed as ranges"`
-	Events      int64        `json:"events" doc:"In missing"`
+	Events      int64        `json:"count" doc:"Events in missing"`
 	DeadLetters int          `json:"dead_letters" doc:"In between; they are not in missing"`
 	More        bool         `json:"more,omitempty" doc:"There are further ranges"`
 }

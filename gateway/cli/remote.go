@@ -326,7 +326,8 @@ func (c *apiClient) pages(ctx context.Context, path string, query url.Values, li
 				}
 				rows++
 			}
-			if answer.Next == "" || limit > 0 && rows == limit {
+			// A list that grows at its end gives the end for what is next.
+			if answer.Next == "" || answer.Next == query.Get("cursor") || limit > 0 && rows == limit {
 				return
 			}
 			query.Set("cursor", answer.Next)
