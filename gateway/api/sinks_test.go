@@ -98,13 +98,13 @@ func TestSinks(t *testing.T) {
 	if said := w.must(t, 200, "POST", at+"/diagnosis", ""); said["healthy"] != false || !strings.Contains(mustJSON(said), "no process delivers") {
 		t.Errorf("%v", said)
 	}
-	if said := w.must(t, 200, "GET", at+"/difference", ""); said["dead_letters"] != 1.0 || said["events"] != 0.0 {
+	if said := w.must(t, 200, "GET", at+"/difference", ""); said["dead_letters"] != 1.0 || said["count"] != 0.0 {
 		t.Errorf("%v", said)
 	}
 	if said := w.must(t, 200, "POST", at+"/dead-letters/retry", ""); said["delivered"] != 1.0 || said["left"] != 0.0 {
 		t.Errorf("%v", said)
 	}
-	if said := w.must(t, 200, "GET", at+"/difference?from=1&to=1", ""); said["events"] != 0.0 {
+	if said := w.must(t, 200, "GET", at+"/difference?from=1&to=1", ""); said["count"] != 0.0 {
 		t.Errorf("%v", said)
 	}
 	w.must(t, 400, "POST", at+"/replays", `{}`)
