@@ -25,9 +25,8 @@ func EventTypes() []EventType {
 		CertificateSettingsChanged, GuestInvited, GuestAccepted, GuestInvitationEnded, GuestSettingsChanged, LinkCreated, LinkViewed, LinkRefused,
 		LinkEnded, MailGivenUp, ReassignmentStarted, ReassignmentFinished, PolicyCreated, PolicyChanged, PolicyRemoved, RotationPassedOver,
 		RotationPlanned, RotationStarted, RotationDelayed, RotationBlocked, RotationReconciling, AccountPasswordDrifted, AccountPasswordRotated, ImportStarted, ImportFinished,
-		SinkPaused, SinkResumed, SinkDeadLettered, CheckpointSigned, RecordUnreadable, RetentionApplied, AuditHoldPlaced, AuditHoldLifted,
+		SinkCreated, SinkUpdated, SinkDeleted, SinkPaused, SinkResumed, SinkTested, SinkReplayed, SinkDeadLettered, SinkDiscarded,
+		CheckpointSigned, RecordUnreadable, RetentionApplied, AuditHoldPlaced, AuditHoldLifted,
 		ReviewCampaignCreated, ReviewCampaignChanged, ReviewCampaignRemoved, ReviewStarted, ReviewReassigned, ReviewItemDecided, ReviewCancelled, ReviewClosed, ReviewSigned, ReviewSettingsChanged,
-		SinkCreated, SinkUpdated, SinkDeleted, SinkPaused, SinkResumed, SinkTested, SinkReplayed, SinkDeadLettered, SinkDiscarded, CheckpointSigned, ReviewCampaignCreated, ReviewCampaignChanged, ReviewCampaignRemoved, ReviewStarted,
-		ReviewReassigned, ReviewItemDecided, ReviewCancelled, ReviewClosed, ReviewSigned, ReviewSettingsChanged,
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"postern/core"
 	"postern/core/rotation"
+	"postern/siem/jsonl"
 )
 
 // Roles a process can play.
@@ -36,10 +37,11 @@ type Config struct {
 	Kafka      []string `help:"Kafka brokers." env:"POSTERN_KAFKA" placeholder:"HOST:PORT"`
 	KafkaTopic string   `help:"Topic of the audit stream." default:"postern.audit" env:"POSTERN_KAFKA_TOPIC" placeholder:"TOPIC"`
 
-	SplunkURL   string `help:"Splunk HTTP Event Collector, for example https://splunk.example.com:8088." env:"POSTERN_SPLUNK_URL" placeholder:"URL"`
-	SplunkToken string `help:"Reference to the HEC token." env:"POSTERN_SPLUNK_TOKEN" placeholder:"REF"`
-	SplunkIndex string `help:"Splunk index; the token's default when empty." env:"POSTERN_SPLUNK_INDEX" placeholder:"INDEX"`
-	SumoURL     string `help:"Reference to the Sumo Logic HTTP source URL, which is itself the secret." env:"POSTERN_SUMO_URL" placeholder:"REF"`
+	SplunkURL    string `help:"Splunk HTTP Event Collector, for example https://splunk.example.com:8088." env:"POSTERN_SPLUNK_URL" placeholder:"URL"`
+	SplunkToken  string `help:"Reference to the HEC token." env:"POSTERN_SPLUNK_TOKEN" placeholder:"REF"`
+	SplunkIndex  string `help:"Splunk index; the token's default when empty." env:"POSTERN_SPLUNK_INDEX" placeholder:"INDEX"`
+	SumoURL      string `help:"Reference to the Sumo Logic HTTP source URL, which is itself the secret." env:"POSTERN_SUMO_URL" placeholder:"REF"`
+	EventsFolder string `help:"Folder for files of every workspace's events, a JSON document per line: for object storage, and for proof without Postern." env:"POSTERN_EVENTS_FOLDER" placeholder:"PATH"`
 
 	SMTPAddress  string `help:"Mail server, for example smtp.example.com:587: STARTTLS, on port 465 TLS at once. Without one there are no links, no guests and no reminders." env:"POSTERN_SMTP_ADDRESS" placeholder:"HOST:PORT"`
 	SMTPUser     string `help:"User at the mail server; none when empty." env:"POSTERN_SMTP_USER" placeholder:"NAME"`
@@ -158,6 +160,11 @@ func (c Config) Validate() error {
 		fault("splunk-url", "a token was given but no URL")
 	}
 	c.reference(fault, "sumo-url", c.SumoURL, c.SumoURL == "")
+	if c.EventsFolder != "" {
+		if err := (jsonl.Settings{Folder: c.EventsFolder}).Validate(); err != nil {
+			fault("events-folder", "%s", core.AsError(err).Message)
+		}
+	}
 	c.reference(fault, "metrics-token", c.MetricsToken, c.MetricsToken == "")
 	names := map[string]bool{}
 	for _, text := range c.Plugins {

@@ -95,6 +95,7 @@ func TestEveryFaultNamesItsFlag(t *testing.T) {
 		{"splunk-url", "no URL", func(c *gateway.Config) { c.SplunkToken = c.Key }},
 		{"splunk-token", "a reference is needed", func(c *gateway.Config) { c.SplunkURL = "https://splunk:8088" }},
 		{"splunk-token", "never itself", func(c *gateway.Config) { c.SplunkURL, c.SplunkToken = "https://splunk:8088", "canary" }},
+		{"events-folder", "an absolute path", func(c *gateway.Config) { c.EventsFolder = "events" }},
 		{"sumo-url", "never itself", func(c *gateway.Config) { c.SumoURL = "https://collectors.sumologic.com/receiver/v1/http/canary" }},
 		{"metrics-token", "never itself", func(c *gateway.Config) { c.MetricsToken = "canary" }},
 		{"metrics-token", "holds nothing", func(c *gateway.Config) { c.MetricsToken = "env:POSTERN_TEST_EMPTY" }},

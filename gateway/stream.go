@@ -12,6 +12,7 @@ import (
 	"postern/core"
 	"postern/core/audit"
 	"postern/core/seal"
+	"postern/siem/jsonl"
 	"postern/siem/ocsf"
 	"postern/siem/relay"
 	"postern/siem/sink"
@@ -70,6 +71,13 @@ func (g *Gateway) receivers() (map[string]sink.Receiver, error) {
 		}
 		receivers["sumologic"] = receiver
 	}
+	if g.config.EventsFolder != "" {
+		receiver, err := jsonl.New(jsonl.Settings{Folder: g.config.EventsFolder})
+		if err != nil {
+			return nil, err
+		}
+		receivers["files"] = receiver
+	}
 	return receivers, nil
 }
 
@@ -88,7 +96,10 @@ func (g *Gateway) sink(ctx context.Context) error {
 	own := &sinks.Runner{Service: g.own, Cluster: g.cluster()}
 	group.Go(func() error { return own.Run(ctx) })
 	for _, one := range g.sinks {
-		group.Go(func() error { return one.Run(ctx) })
+		group.Go(func() error {
+			defer one.Receiver.Close()
+			return one.Run(ctx)
+		})
 	}
 	return group.Wait()
 }
