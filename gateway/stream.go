@@ -97,7 +97,7 @@ func (g *Gateway) sink(ctx context.Context) error {
 	group.Go(func() error { return own.Run(ctx) })
 	for _, one := range g.sinks {
 		group.Go(func() error {
-			defer one.Receiver.Close()
+			defer func() { _ = one.Receiver.Close() }()
 			return one.Run(ctx)
 		})
 	}

@@ -26,10 +26,10 @@ func Following(ctx context.Context, q postgres.Querier, workspace core.ID, seque
 	}
 	records, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (Record, error) {
 		one, err := readFollowed(row)
-		if err == nil && one.Fault != nil {
-			return one.Tombstone(), nil
+		if err != nil || one.Fault == nil {
+			return one.Record, err
 		}
-		return one.Record, err
+		return one.Tombstone(), nil
 	})
 	return records, postgres.Classify(err)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -74,7 +75,7 @@ func earlier(path string, keys proof.Keys) (*proof.Manifest, error) {
 	if _, err = file.ReadAt(head, 0); err == nil {
 		_, err = file.ReadAt(tail, info.Size()-int64(len(tail)))
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, core.Invalid("--earlier", "%s cannot be read", path).Because(err)
 	}
 	first, _, _ := bytes.Cut(head, []byte("\n"))

@@ -48,7 +48,7 @@ func (s *Service) Difference(ctx context.Context, workspace, id core.ID, from, t
 	if err != nil {
 		return Difference{}, err
 	}
-	defer receiver.Close()
+	defer func() { _ = receiver.Close() }()
 	holder, can := receiver.(sink.Holder)
 	if !can {
 		return Difference{}, core.Conflict("", "this receiver cannot be asked what it holds%s", hints[one.Kind])

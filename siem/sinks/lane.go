@@ -142,7 +142,7 @@ func (l *lane) run(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	defer receiver.Close()
+	defer func() { _ = receiver.Close() }()
 	l.mutex.Lock()
 	l.open, l.behind = true, true
 	l.mutex.Unlock()

@@ -71,7 +71,7 @@ func (s *Service) Retry(ctx context.Context, cause core.Cause, workspace, id, le
 	if err != nil {
 		return Retried{}, err
 	}
-	defer receiver.Close()
+	defer func() { _ = receiver.Close() }()
 	result := Retried{Left: one.Dead}
 	if !letter.IsZero() {
 		result.Left = 1

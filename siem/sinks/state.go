@@ -75,8 +75,8 @@ func (s *Service) Resume(ctx context.Context, cause core.Cause, workspace, id co
 func (s *Service) note(ctx context.Context, workspace, id core.ID, status audit.SinkStatus, reason string) error {
 	return s.change(ctx, func(tx pgx.Tx) error {
 		one, err := s.locked(ctx, tx, workspace, id)
-		if core.KindOf(err) == core.KindNotFound && err != nil {
-			return nil
+		if err != nil && core.KindOf(err) == core.KindNotFound {
+			return nil // it was deleted meanwhile
 		}
 		if err != nil || one.Held || one.State == status && one.Reason == reason {
 			return err

@@ -42,7 +42,7 @@ func (s *Service) Test(ctx context.Context, cause core.Cause, workspace, id core
 		}
 		answer = Answer{Verdict: verdicts[sink.Misconfigured], Reason: core.AsError(err).Message}
 	} else {
-		defer receiver.Close()
+		defer func() { _ = receiver.Close() }()
 		canonical, err := json.Marshal(event)
 		if err != nil {
 			return Answer{}, core.Internal(err)
