@@ -163,7 +163,12 @@ func TestAnAppThatChangesItsMindIsGivenUp(t *testing.T) {
 	}
 	s = h.open(t, 1)
 	r, turn := s.under(&ruled{rules: "allowed: lower, upper, digit, [-_]", says: strings.Repeat("\x00[required: ", 5000)})
-	if end := turn(rotation.ReasonManual); s.rotated(end.ID) != nil || len(r.tried) != 2 || s.appSeen().SeenRules != "" {
+	end := turn(rotation.ReasonManual)
+	tries := 2
+	if rules, _ := passwordrules.Parse(r.rules); rules.Allows(r.tried[0]) { // one in seven of the usual kind does
+		tries = 1
+	}
+	if s.rotated(end.ID) != nil || len(r.tried) != tries || s.appSeen().SeenRules != "" {
 		t.Errorf("%v after %d tries, %q", s.rotated(end.ID), len(r.tried), s.appSeen().SeenRules)
 	}
 }
