@@ -247,7 +247,7 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 			}
 		}
 		s.toldSince(t, s.API, core.UserLoggedOut, since, 1)
-		after := s.settled(t, ana.account)
+		after := s.settled(t, ana.account, since)
 		s.send(t, sent{Path: okta, Token: token, Type: jsonType, Body: `{"sub_id":{"format":"email","email":"dana.reyes@acme.example"}}`}).
 			oauthError(t, http.StatusUnauthorized, "invalid_token")
 		s.unchanged(t, s.API, after)
@@ -257,8 +257,9 @@ func (s *stage) logoutRefuses(t *testing.T, ana resident, other *stranger) {
 	})
 }
 
-// settled waits until no rotation of an account is under way, and gives the workspace's facts then.
-func (s *stage) settled(t *testing.T, account core.ID) string {
+// settled waits until no rotation of an account is under way, and the certificate of it was issued after a sequence,
+// and gives the workspace's facts then.
+func (s *stage) settled(t *testing.T, account core.ID, since int64) string {
 	t.Helper()
 	s.eventually(3*time.Minute, "the rotation to end", func() bool {
 		for _, one := range s.rotations(t, account) {
@@ -268,5 +269,6 @@ func (s *stage) settled(t *testing.T, account core.ID) string {
 		}
 		return true
 	})
+	s.toldSince(t, s.API, core.CertificateIssued, since, 1)
 	return s.facts(t, s.API)
 }
