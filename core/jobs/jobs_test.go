@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"sync"
@@ -215,17 +216,26 @@ func TestGraceInterruptsWithoutLoss(t *testing.T) {
 // helperDatabase turns a run of this test binary into a worker that begins a job and never ends it.
 const helperDatabase = "POSTERN_TEST_JOBS_HELPER"
 
-func TestHelperWorker(t *testing.T) {
-	url := os.Getenv(helperDatabase)
-	if url == "" {
-		t.Skip("skipped: it is only the helper of TestAKilledWorkersJobsAreRescued")
+func TestMain(m *testing.M) {
+	if url := os.Getenv(helperDatabase); url != "" {
+		fmt.Fprintln(os.Stderr, neverEnds(url))
+		os.Exit(1)
 	}
-	db, err := postgres.Open(t.Context(), url, postgres.Options{})
+	os.Exit(m.Run())
+}
+
+func neverEnds(url string) error {
+	db, err := postgres.Open(context.Background(), url, postgres.Options{})
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	run(t, db, jobs.WorkerOptions{Concurrency: 1}, func(context.Context, chore, int) error { select {} })
-	select {}
+	var handlers jobs.Handlers
+	jobs.Handle(&handlers, func(context.Context, chore, int) error { select {} })
+	worker, err := jobs.NewWorker(db, &handlers, jobs.WorkerOptions{Concurrency: 1, Poll: 10 * time.Millisecond})
+	if err != nil {
+		return err
+	}
+	return worker.Run(context.Background())
 }
 
 func TestAKilledWorkersJobsAreRescued(t *testing.T) {
@@ -239,7 +249,7 @@ func TestAKilledWorkersJobsAreRescued(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	helper := exec.Command(executable, "-test.run=^TestHelperWorker$")
+	helper := exec.Command(executable)
 	helper.Env = append(os.Environ(), helperDatabase+"="+url)
 	if err := helper.Start(); err != nil {
 		t.Fatal(err)
