@@ -237,7 +237,7 @@ func (s *Service) sinks(api huma.API) {
 			if err != nil {
 				return nil, core.Invalid("settings", "the settings are no JSON object")
 			}
-			return one(s.Sinks.Change(ctx, by.cause, by.Workspace, in.ID, sealed(in.Body.Credentials), func(one *sinks.Sink) {
+			return one(s.Sinks.Change(ctx, by.cause, by.Workspace, in.ID, sealed(in.Body.Credentials), func(one *sinks.Sink) error {
 				if in.Body.Name != nil {
 					one.Name = *in.Body.Name
 				}
@@ -253,6 +253,7 @@ func (s *Service) sinks(api huma.API) {
 				if in.Body.Enabled != nil {
 					one.Enabled = *in.Body.Enabled
 				}
+				return nil
 			}))
 		})
 	add(api, huma.Operation{OperationID: "deleteSink", Method: http.MethodDelete, Path: "/sinks/{id}", Tags: tags, Summary: "Deliver to a receiver no more", DefaultStatus: http.StatusNoContent},

@@ -14,7 +14,6 @@ import (
 
 	"postern/core"
 	"postern/core/audit"
-	"postern/core/seal"
 	"postern/gateway/doctor"
 	"postern/siem/sink"
 	"postern/siem/sinks"
@@ -63,7 +62,9 @@ func (s *Service) mountSinks(inside *gin.RouterGroup) {
 	const at = "/destinations/sinks"
 	inside.GET(at+"/new", s.newSink)
 	inside.POST(at, s.forAdministrators(at+"/new", "name", "kind", "types", "severity", "remove", "hash"), s.createSink)
+	inside.POST(at+"/:id/change", s.forAdministrators(at+"/:id/change"), s.changeSink)
 	inside.GET(at+"/:id", s.showSink)
+	inside.GET(at+"/:id/change", s.editSink)
 	proven := s.forAdministrators(at + "/:id")
 	for act, work := range map[string]func(ctx context.Context, c *gin.Context, one sinks.Sink, page *sinkPage) error{
 		"pause": s.pauseSink, "resume": s.resumeSink, "test": s.testSink, "replay": s.replaySink, "retry": s.retrySinkLetters,
@@ -89,93 +90,6 @@ func (s *Service) sinkLines(ctx context.Context, workspace core.ID) ([]sinkLine,
 		lines = append(lines, sinkLine{one, s.Sinks.Kinds[one.Kind].Title, sinkAt(one.ID), sinkBadge(one)})
 	}
 	return lines, err
-}
-
-// newSink shows the form that makes one: of a kind, once that is chosen.
-func (s *Service) newSink(c *gin.Context) { s.askForSink(c, http.StatusOK, "") }
-
-func (s *Service) askForSink(c *gin.Context, status int, refusal string) {
-	if !s.administrator(c) {
-		return
-	}
-	chosen := c.PostForm("kind")
-	if chosen == "" {
-		chosen = c.Query("kind")
-	}
-	kind, there := s.Sinks.Kinds[chosen]
-	if !there {
-		chosen = ""
-	}
-	var all []field
-	for _, name := range slices.Sorted(maps.Keys(s.Sinks.Kinds)) {
-		all = append(all, field{Name: name, Value: s.Sinks.Kinds[name].Title})
-	}
-	fields := slices.DeleteFunc(slices.Clone(kind.Fields), func(one sink.Field) bool { return one.Type == "object" })
-	s.show(c, status, "sink-new", "New sink", "destinations", struct {
-		form
-		Kind, Title string
-		Kinds       []field
-		Fields      []sink.Field
-	}{form{c.Request.PostForm, refusal}, chosen, kind.Title, all, fields})
-}
-
-// settingsIn reads what a form says of a kind's settings and credentials.
-func settingsIn(c *gin.Context, kind sink.Kind) (json.RawMessage, map[string]seal.Secret, error) {
-	settings, credentials := map[string]any{}, map[string]seal.Secret{}
-	for _, one := range kind.Fields {
-		text := strings.TrimSpace(c.PostForm("field-" + one.Name))
-		switch {
-		case text == "":
-		case one.Credential:
-			credentials[one.Name] = seal.NewSecret(text)
-		case one.Type == "boolean":
-			settings[one.Name] = true
-		case one.Type == "list":
-			settings[one.Name] = strings.Fields(text)
-		case one.Type == "number":
-			number, err := strconv.ParseFloat(text, 64)
-			if err != nil {
-				return nil, nil, core.Invalid("settings."+one.Name, "%s is a number", one.Name)
-			}
-			settings[one.Name] = number
-		default:
-			settings[one.Name] = text
-		}
-	}
-	encoded, err := json.Marshal(settings)
-	return encoded, credentials, err
-}
-
-func (s *Service) createSink(c *gin.Context) {
-	if !s.administrator(c) || !s.readForm(c) {
-		return
-	}
-	settings, credentials, err := settingsIn(c, s.Sinks.Kinds[c.PostForm("kind")])
-	if err == nil {
-		var redaction []sinks.Redaction
-		for how, name := range map[string]string{sinks.Remove: "remove", sinks.Hash: "hash"} {
-			for _, one := range strings.Fields(c.PostForm(name)) {
-				redaction = append(redaction, sinks.Redaction{Field: one, How: how})
-			}
-		}
-		var made sinks.Sink
-		made, err = s.Sinks.Create(c.Request.Context(), s.cause(c), sinks.Wanted{
-			Workspace: s.reader(c).workspace(), Name: strings.TrimSpace(c.PostForm("name")), Kind: c.PostForm("kind"), Settings: settings, Credentials: credentials,
-			Filter: sinks.Filter{Types: strings.Fields(c.PostForm("types")), Severity: c.PostForm("severity")}, Redaction: redaction, Everything: c.PostForm("everything") != "",
-		})
-		if err == nil {
-			s.wake()
-			c.Redirect(http.StatusSeeOther, sinkAt(made.ID))
-			return
-		}
-	}
-	// A secret that was typed is not shown again.
-	for name := range c.Request.PostForm {
-		if slices.ContainsFunc(s.Sinks.Kinds[c.PostForm("kind")].Fields, func(one sink.Field) bool { return one.Credential && "field-"+one.Name == name }) {
-			c.Request.PostForm.Del(name)
-		}
-	}
-	s.refused(c, err, s.askForSink)
 }
 
 func (s *Service) showSink(c *gin.Context) { s.sinkPage(c, http.StatusOK, sinkPage{}) }
@@ -248,7 +162,10 @@ func (s *Service) resumeSink(ctx context.Context, c *gin.Context, one sinks.Sink
 }
 
 func (s *Service) enableSink(ctx context.Context, c *gin.Context, one sinks.Sink, _ *sinkPage) error {
-	_, err := s.Sinks.Change(ctx, s.cause(c), one.Workspace, one.ID, nil, func(one *sinks.Sink) { one.Enabled = c.PostForm("enabled") == "1" })
+	_, err := s.Sinks.Change(ctx, s.cause(c), one.Workspace, one.ID, nil, func(one *sinks.Sink) error {
+		one.Enabled = c.PostForm("enabled") == "1"
+		return nil
+	})
 	return err
 }
 

@@ -1,9 +1,12 @@
 package console_test
 
 import (
+	"encoding/json"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,6 +62,7 @@ func TestASinkIsMadeWatchedAndMended(t *testing.T) {
 	_, page := w.splunkSink(t, "SIEM <b>")
 	w.expect(t, "zoe", "/destinations", 200, []string{page, "SIEM &lt;b&gt;", ">Running<"}, []string{"SIEM <b>", sinkToken})
 	w.expect(t, "zoe", page, 200, []string{"hashed", "user.*", "Dead letters", "code 6", page + "/retry", "confirm=delete"}, []string{sinkToken, page + "/delete"})
+	w.changesASink(t, page)
 	w.post(t, "zoe", page+"/test", url.Values{}, 200, "The receiver took the test event")
 	w.post(t, "zoe", page+"/doctor", url.Values{}, 200, "no process delivers", "Something is at fault")
 	w.post(t, "zoe", page+"/compare", url.Values{}, 200, "Nothing is missing")
@@ -71,11 +75,49 @@ func TestASinkIsMadeWatchedAndMended(t *testing.T) {
 	w.post(t, "zoe", page+"/discard", url.Values{"message": {"all"}, "reason": {"a test"}}, 303)
 	w.expect(t, "zoe", page, 200, nil, []string{"code 6"})
 	w.forbidden(t, page, map[string]url.Values{
-		"/pause": {}, "/resume": {}, "/test": {}, "/doctor": {}, "/compare": {}, "/enable": {"enabled": {"0"}}, "/delete": {},
+		"/pause": {}, "/resume": {}, "/test": {}, "/doctor": {}, "/compare": {}, "/enable": {"enabled": {"0"}}, "/delete": {}, "/change": {"name": {"mine"}},
 		"/replay": {"since": {"1h"}}, "/retry": {"message": {"all"}}, "/discard": {"message": {"all"}, "reason": {"x"}},
 	})
 	w.post(t, "zoe", page+"/enable", url.Values{"enabled": {"0"}}, 303)
 	w.expect(t, "zoe", page, 200, []string{">Disabled<"}, nil)
 	w.post(t, "zoe", page+"/delete", url.Values{}, 303)
 	w.expect(t, "zoe", page, 404, nil, nil)
+}
+
+// changesASink changes what its form can say, and keeps what it cannot.
+func (w *world) changesASink(t *testing.T, page string) {
+	t.Helper()
+	shown := w.expect(t, "zoe", page+"/change", 200, []string{`name="field-search_url"`, ">user.*</textarea>", `value="SIEM &lt;b&gt;"`, "Leave it empty to keep", "forget-search_token"}, []string{sinkToken, `name="everything"`})
+	_, rest, _ := strings.Cut(shown, `name="updated" value="`)
+	updated, _, _ := strings.Cut(rest, `"`)
+	one := w.onlySink(t)
+	var settings struct {
+		URLs []string `json:"urls"`
+	}
+	if err := json.Unmarshal(one.Settings, &settings); err != nil {
+		t.Fatal(err)
+	}
+	address := settings.URLs[0]
+	changed := url.Values{
+		"updated": {html.UnescapeString(updated)}, "name": {"SIEM <b>"}, "field-urls": {address}, "field-index": {"security"}, "field-search_url": {address}, "types": {"user.* account.*"},
+		"hash": {"src_endpoint.ip"}, "remove": {"actor.user.email_addr"},
+	}
+	refused := w.post(t, "zoe", page+"/change", url.Values{"updated": changed["updated"], "name": {"x"}, "field-urls": {"https://elsewhere.example.com"}, "field-token": {sinkToken + "2"}}, 400, "give search_token again", "https://elsewhere.example.com")
+	if strings.Contains(refused, sinkToken) {
+		t.Error("a token is shown again")
+	}
+	w.post(t, "zoe", page+"/change", changed, 303)
+	if now := w.onlySink(t); len(now.Filter.Types) != 2 || len(now.Redaction) != 2 || !slices.Equal(now.Credentials, one.Credentials) || !strings.Contains(string(now.Settings), "security") {
+		t.Fatalf("%+v", now)
+	}
+	w.post(t, "zoe", page+"/change", changed, 412, "changed meanwhile")
+}
+
+func (w *world) onlySink(t *testing.T) sinks.Sink {
+	t.Helper()
+	all, err := w.sinks.Sinks(t.Context(), w.db, w.acme.ID)
+	if err != nil || len(all) != 1 {
+		t.Fatal(all, err)
+	}
+	return all[0]
 }

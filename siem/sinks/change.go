@@ -122,8 +122,8 @@ where workspace_id = @workspace and id = @id`
 
 // Change writes what edit makes of a sink's name, settings, filter, redaction and whether it is enabled.
 // Credentials replace those of the same name; an empty one is removed. Where they go to is known when they are
-// given: with another address all of them are to be given again.
-func (s *Service) Change(ctx context.Context, cause core.Cause, workspace, id core.ID, credentials map[string]seal.Secret, edit func(*Sink)) (Sink, error) {
+// given: with another address all of them are to be given again. An error of edit's leaves the sink as it is.
+func (s *Service) Change(ctx context.Context, cause core.Cause, workspace, id core.ID, credentials map[string]seal.Secret, edit func(*Sink) error) (Sink, error) {
 	var one Sink
 	err := s.change(ctx, func(tx pgx.Tx) error {
 		before, err := s.locked(ctx, tx, workspace, id)
@@ -131,7 +131,9 @@ func (s *Service) Change(ctx context.Context, cause core.Cause, workspace, id co
 			return err
 		}
 		one = before
-		edit(&one)
+		if err := edit(&one); err != nil {
+			return err
+		}
 		one.ID, one.Workspace, one.Kind, one.Redaction = before.ID, before.Workspace, before.Kind, append([]Redaction{}, one.Redaction...)
 		kept, err := s.credentials(ctx, tx, before)
 		if err != nil {

@@ -99,7 +99,7 @@ func TestPausedByAPersonAndByItself(t *testing.T) {
 	}
 
 	// A wrong token: it pauses by itself, and goes on once there is a right one.
-	_, err = w.service.Change(t.Context(), w.cause, w.acme, one.ID, map[string]seal.Secret{"token": seal.NewSecret("wrong")}, func(*sinks.Sink) {})
+	_, err = w.service.Change(t.Context(), w.cause, w.acme, one.ID, map[string]seal.Secret{"token": seal.NewSecret("wrong")}, func(*sinks.Sink) error { return nil })
 	must(t, err)
 	w.happens(t, w.acme, 10)
 	eventually(t, "it is paused by itself", func() bool {
@@ -111,7 +111,7 @@ func TestPausedByAPersonAndByItself(t *testing.T) {
 	if answer.Verdict != "misconfigured" || !strings.Contains(answer.Reason, "does not know the token") {
 		t.Errorf("%+v", answer)
 	}
-	_, err = w.service.Change(t.Context(), w.cause, w.acme, one.ID, map[string]seal.Secret{"token": seal.NewSecret(canary)}, func(*sinks.Sink) {})
+	_, err = w.service.Change(t.Context(), w.cause, w.acme, one.ID, map[string]seal.Secret{"token": seal.NewSecret(canary)}, func(*sinks.Sink) error { return nil })
 	must(t, err)
 	got := w.caught(t, one)
 	if answer, err = w.service.Test(t.Context(), w.cause, w.acme, one.ID); err != nil || answer.Verdict != "accepted" {
@@ -298,13 +298,17 @@ func TestWhatIsRefusedSaysWhatToDo(t *testing.T) {
 		t.Errorf("a second of that name: %v", err)
 	}
 	// Who may change a sink does not learn its token by having it sent elsewhere.
-	away := func(s *sinks.Sink) { s.Settings = json.RawMessage(`{"urls":["https://attacker.example.com"]}`) }
+	away := func(s *sinks.Sink) error {
+		s.Settings = json.RawMessage(`{"urls":["https://attacker.example.com"]}`)
+		return nil
+	}
 	_, err := w.service.Change(t.Context(), w.cause, w.acme, one.ID, nil, away)
 	if classified := core.AsError(err); err == nil || !strings.HasPrefix(classified.Field, "credentials.") {
 		t.Errorf("the token would be sent elsewhere: %v", err)
 	}
-	changed, err := w.service.Change(t.Context(), w.cause, w.acme, one.ID, map[string]seal.Secret{"token": seal.NewSecret("another"), "search_token": seal.NewSecret("x")}, func(s *sinks.Sink) {
+	changed, err := w.service.Change(t.Context(), w.cause, w.acme, one.ID, map[string]seal.Secret{"token": seal.NewSecret("another"), "search_token": seal.NewSecret("x")}, func(s *sinks.Sink) error {
 		s.Settings, s.Name = json.RawMessage(`{"urls":["https://splunk.example.com"],"search_url":"https://splunk.example.com:8089"}`), "Splunk"
+		return nil
 	})
 	if err != nil || changed.Name != "Splunk" || !slices.Equal(changed.Credentials, []string{"token", "search_token"}) {
 		t.Errorf("%+v %v", changed, err)
@@ -313,7 +317,7 @@ func TestWhatIsRefusedSaysWhatToDo(t *testing.T) {
 	for name, err := range map[string]error{
 		"read": func() error { _, err := w.service.Sink(t.Context(), w.db, w.globex, one.ID); return err }(),
 		"change": func() error {
-			_, err := w.service.Change(t.Context(), w.cause, w.globex, one.ID, nil, func(*sinks.Sink) {})
+			_, err := w.service.Change(t.Context(), w.cause, w.globex, one.ID, nil, func(*sinks.Sink) error { return nil })
 			return err
 		}(),
 		"pause":  func() error { _, err := w.service.Pause(t.Context(), w.cause, w.globex, one.ID, ""); return err }(),
