@@ -27,7 +27,10 @@ func HoldOf(ctx context.Context, q postgres.Querier, workspace core.ID) (Hold, e
 		return Hold{}, postgres.Classify(err)
 	}
 	hold, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByPos[Hold])
-	return hold, postgres.Classify(err)
+	if err = postgres.Classify(err); core.KindOf(err) == core.KindNotFound {
+		err = core.NotFound("legal hold")
+	}
+	return hold, err
 }
 
 const insertHold = `
@@ -60,7 +63,7 @@ func LiftHold(ctx context.Context, db *postgres.DB, cause core.Cause, workspace 
 		var reason string
 		err := postgres.Classify(tx.QueryRow(ctx, deleteHold, pgx.StrictNamedArgs{"workspace": workspace}).Scan(&reason))
 		if core.KindOf(err) == core.KindNotFound {
-			return core.NotFound("hold")
+			return core.NotFound("legal hold")
 		}
 		if err != nil {
 			return err

@@ -68,6 +68,7 @@ var bodies = map[string]string{
 	"pauseSink":              `{"reason":"maintenance"}`,
 	"replaySink":             `{"ranges":[{"from":1,"to":1}]}`,
 	"discardSinkDeadLetters": `{"reason":"a test"}`,
+	"placeLegalHold":         `{"reason":"a lawsuit"}`,
 
 	"createPolicy":           `{"name":"Policy {token}","trigger":"logout"}`,
 	"replacePolicy":          `{"name":"Renamed {token}","trigger":"sign_in","delay_seconds":3600}`,

@@ -171,6 +171,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.imports(api)
 	s.activity(api)
 	s.proofs(api)
+	s.legalHold(api)
 	s.sinks(api)
 	tidy(api.OpenAPI())
 	s.describeHeaders(api.OpenAPI())

@@ -327,7 +327,7 @@ func (s *Service) sinkStates(api huma.API, tags []string, one func(sinks.Sink, e
 			return nil, err
 		})
 	add(api, huma.Operation{OperationID: "compareSink", Method: http.MethodGet, Path: "/sinks/{id}/difference", Tags: tags, Summary: "Ask the receiver what it lacks of what was delivered",
-		Description: "Of receivers that can be asked: Splunk with search_url and search_token. What was delivered in the last minutes may not be indexed yet."},
+		Description: "Of receivers that can be asked: Elasticsearch, and Splunk with search_url and search_token. What was delivered in the last minutes may not be indexed yet."},
 		OperationsRead, func(ctx context.Context, by caller, in *compareSink) (*single[SinkDifference], error) {
 			found, err := s.Sinks.Difference(ctx, by.Workspace, in.ID, in.From, in.To)
 			if err != nil {

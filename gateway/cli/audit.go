@@ -14,10 +14,11 @@ import (
 )
 
 type auditCommands struct {
-	Export exportAudit   `cmd:"" help:"Save the whole log so that anybody can verify it."`
-	Verify verifyAudit   `cmd:"" help:"Verify an export, a proof, or a SIEM's copy of the events, offline."`
-	Prove  proveEvent    `cmd:"" help:"Save a proof that one event is in the log."`
-	Keys   listAuditKeys `cmd:"" help:"List the keys that checkpoints, exports and proofs are signed with."`
+	Export    exportAudit       `cmd:"" help:"Save the whole log so that anybody can verify it."`
+	Verify    verifyAudit       `cmd:"" help:"Verify an export, a proof, or a SIEM's copy of the events, offline."`
+	Prove     proveEvent        `cmd:"" help:"Save a proof that one event is in the log."`
+	Keys      listAuditKeys     `cmd:"" help:"List the keys that checkpoints, exports and proofs are signed with."`
+	LegalHold legalHoldCommands `cmd:"" name:"legal-hold" help:"Keep records however old, or see whether they are."`
 }
 
 type listAuditKeys struct {

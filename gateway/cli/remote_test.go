@@ -36,6 +36,7 @@ import (
 	"postern/gateway"
 	"postern/gateway/api"
 	"postern/gateway/problem"
+	"postern/webhooks/ssf"
 )
 
 // far is a gateway on a desk's database, and whoever asks it from elsewhere.
@@ -85,6 +86,8 @@ func (d *desk) far(workspaces ...string) *far {
 		},
 		Services: &services.Services{DB: d.db, Directory: d.people, Accounts: logins, Rotations: rotations},
 		Reviews:  &reviews.Reviews{DB: d.db, Directory: d.people, Accounts: logins, Lifecycle: people},
+		Sinks:    sinkService(logins),
+		Streams:  &ssf.Service{HTTP: http.DefaultClient},
 	}).Mount(engine)
 	server := httptest.NewServer(engine)
 	d.t.Cleanup(server.Close)

@@ -29,6 +29,9 @@ type sinkForm struct {
 	At, Back    string      // where the form goes to, and where to without it
 }
 
+// Severities are those a filter can begin with.
+func (sinkForm) Severities() []string { return sinks.Severities() }
+
 // sinkField is what a kind is told.
 type sinkField struct {
 	sink.Field
@@ -106,6 +109,9 @@ func (s *Service) sinkIn(c *gin.Context) (sinks.Sink, sink.Kind, error) {
 // formOf is what a form says of a sink as it is.
 func formOf(one sinks.Sink, kind sink.Kind) (url.Values, error) {
 	said := url.Values{"name": {one.Name}, "types": {strings.Join(one.Filter.Types, " ")}, "severity": {one.Filter.Severity}, "updated": {one.Updated.Format(time.RFC3339Nano)}}
+	if len(one.Filter.Outcomes) == 1 { // both are every one
+		said.Set("outcome", string(one.Filter.Outcomes[0]))
+	}
 	for how, name := range redactionFields {
 		var fields []string
 		for _, each := range one.Redaction {
@@ -191,7 +197,11 @@ func choiceIn(c *gin.Context) (sinks.Filter, []sinks.Redaction) {
 			redaction = append(redaction, sinks.Redaction{Field: one, How: how})
 		}
 	}
-	return sinks.Filter{Types: strings.Fields(c.PostForm("types")), Severity: c.PostForm("severity")}, redaction
+	filter := sinks.Filter{Types: strings.Fields(c.PostForm("types")), Severity: c.PostForm("severity")}
+	if outcome := c.PostForm("outcome"); outcome != "" {
+		filter.Outcomes = []core.Outcome{core.Outcome(outcome)}
+	}
+	return filter, redaction
 }
 
 func (s *Service) createSink(c *gin.Context) {

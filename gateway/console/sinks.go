@@ -61,7 +61,7 @@ func sinkAt(id core.ID) string { return "/destinations/sinks/" + id.String() }
 func (s *Service) mountSinks(inside *gin.RouterGroup) {
 	const at = "/destinations/sinks"
 	inside.GET(at+"/new", s.newSink)
-	inside.POST(at, s.forAdministrators(at+"/new", "name", "kind", "types", "severity", "remove", "hash"), s.createSink)
+	inside.POST(at, s.forAdministrators(at+"/new", "name", "kind", "types", "severity", "outcome", "remove", "hash"), s.createSink)
 	inside.POST(at+"/:id/change", s.forAdministrators(at+"/:id/change"), s.changeSink)
 	inside.GET(at+"/:id", s.showSink)
 	inside.GET(at+"/:id/change", s.editSink)
@@ -112,7 +112,8 @@ func (s *Service) sinkPage(c *gin.Context, status int, page sinkPage) {
 		for _, name := range slices.Sorted(maps.Keys(settings)) {
 			page.Settings = append(page.Settings, field{Name: name, Value: fmt.Sprint(settings[name])})
 		}
-		_, page.Holds = settings["search_url"]
+		_, searched := settings["search_url"]
+		page.Holds = searched || page.Kind == "elasticsearch"
 		if page.Letters, err = s.Sinks.DeadLetters(ctx, s.DB, workspace, id, core.ID{}, lettersShown); err != nil {
 			return "", nil, err
 		}

@@ -100,16 +100,18 @@ func (w *world) changesASink(t *testing.T, page string) {
 	address := settings.URLs[0]
 	changed := url.Values{
 		"updated": {html.UnescapeString(updated)}, "name": {"SIEM <b>"}, "field-urls": {address}, "field-index": {"security"}, "field-search_url": {address}, "types": {"user.* account.*"},
-		"hash": {"src_endpoint.ip"}, "remove": {"actor.user.email_addr"},
+		"hash": {"src_endpoint.ip"}, "remove": {"actor.user.email_addr"}, "severity": {"low"}, "outcome": {"failure"},
 	}
 	refused := w.post(t, "zoe", page+"/change", url.Values{"updated": changed["updated"], "name": {"x"}, "field-urls": {"https://elsewhere.example.com"}, "field-token": {sinkToken + "2"}}, 400, "give search_token again", "https://elsewhere.example.com")
 	if strings.Contains(refused, sinkToken) {
 		t.Error("a token is shown again")
 	}
 	w.post(t, "zoe", page+"/change", changed, 303)
-	if now := w.onlySink(t); len(now.Filter.Types) != 2 || len(now.Redaction) != 2 || !slices.Equal(now.Credentials, one.Credentials) || !strings.Contains(string(now.Settings), "security") {
+	if now := w.onlySink(t); len(now.Filter.Types) != 2 || len(now.Redaction) != 2 || !slices.Equal(now.Credentials, one.Credentials) || !strings.Contains(string(now.Settings), "security") || now.Filter.Severity != "low" || !slices.Equal(now.Filter.Outcomes, []core.Outcome{core.Failure}) {
 		t.Fatalf("%+v", now)
 	}
+	w.expect(t, "zoe", page, 200, []string{"low and above, failure only"}, nil)
+	w.expect(t, "zoe", page+"/change", 200, []string{`<option value="low" selected>`, "<option selected>failure"}, nil)
 	w.post(t, "zoe", page+"/change", changed, 412, "changed meanwhile")
 }
 

@@ -249,7 +249,7 @@ func TestCredentials(t *testing.T) {
 	}
 }
 
-func TestMissing(t *testing.T) {
+func TestWhatItHolds(t *testing.T) {
 	_, url := newServer(t)
 	receiver, sent, other := made(t, Settings{URL: url}, canary), transporttest.Events(t, 40), transporttest.Events(t, 60)
 	kept := slices.Concat(sent[1:10], sent[12:30], sent[31:39])
@@ -260,24 +260,22 @@ func TestMissing(t *testing.T) {
 	}
 	for _, test := range []struct {
 		first, last int64
-		want        []int64
-	}{{1, 40, []int64{1, 11, 12, 31, 40}}, {2, 10, nil}, {11, 11, []int64{11}}, {38, 45, []int64{40, 41, 42, 43, 44, 45}}} {
-		got, err := receiver.Missing(t.Context(), sent[0].Workspace, test.first, test.last)
+		want        []sink.Range
+	}{
+		{1, 40, []sink.Range{{From: 1, To: 1}, {From: 11, To: 12}, {From: 31, To: 31}, {From: 40, To: 40}}},
+		{2, 10, nil}, {11, 11, []sink.Range{{From: 11, To: 11}}}, {38, 45, []sink.Range{{From: 40, To: 45}}},
+	} {
+		got, err := receiver.Holds(t.Context(), sent[0].Workspace, test.first, test.last)
 		if err != nil || !slices.Equal(got, test.want) {
 			t.Errorf("%d to %d: %v %v, want %v", test.first, test.last, got, err, test.want)
 		}
 	}
-	for _, span := range [][2]int64{{0, 5}, {5, 4}, {1, 2_000_000}} {
-		if _, err := receiver.Missing(t.Context(), sent[0].Workspace, span[0], span[1]); core.KindOf(err) != core.KindInvalid {
-			t.Errorf("%v: %v", span, err)
-		}
-	}
-	if _, err := made(t, Settings{URL: url}, "other").Missing(t.Context(), sent[0].Workspace, 1, 2); core.KindOf(err) != core.KindDenied {
+	if _, err := made(t, Settings{URL: url}, "other").Holds(t.Context(), sent[0].Workspace, 1, 2); core.KindOf(err) != core.KindUnavailable {
 		t.Error(err)
 	}
 }
 
-func TestMissingOverSeveralPages(t *testing.T) {
+func TestWhatItHoldsOverSeveralPages(t *testing.T) {
 	elastic, url := newServer(t)
 	workspace := core.NewID()
 	for sequence := 1; sequence <= 25_000; sequence++ {
@@ -285,8 +283,8 @@ func TestMissingOverSeveralPages(t *testing.T) {
 			elastic.documents[fmt.Sprint(sequence)] = map[string]any{"metadata": map[string]any{"sequence": float64(sequence), "tenant_uid": workspace.String()}}
 		}
 	}
-	got, err := made(t, Settings{URL: url}, canary).Missing(t.Context(), workspace, 1, 25_000)
-	if err != nil || !slices.Equal(got, []int64{9_999, 19_998}) || len(elastic.asked) != 3 {
+	got, err := made(t, Settings{URL: url}, canary).Holds(t.Context(), workspace, 1, 25_000)
+	if err != nil || !slices.Equal(got, []sink.Range{{From: 9_999, To: 9_999}, {From: 19_998, To: 19_998}}) || len(elastic.asked) != 3 {
 		t.Fatal(got, err, len(elastic.asked))
 	}
 }
@@ -294,7 +292,7 @@ func TestMissingOverSeveralPages(t *testing.T) {
 func TestAnAnswerThatDidNotLookAtEverythingIsNone(t *testing.T) {
 	for _, body := range []string{`{"timed_out":true,"_shards":{"failed":0}}`, `{"timed_out":false,"_shards":{"failed":1}}`, `{}`, `<html>`} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }))
-		if got, err := made(t, Settings{URL: server.URL}, canary).Missing(t.Context(), core.NewID(), 1, 9); err == nil {
+		if got, err := made(t, Settings{URL: server.URL}, canary).Holds(t.Context(), core.NewID(), 1, 9); err == nil {
 			t.Errorf("%s: %v is told as missing", body, got)
 		}
 		server.Close()

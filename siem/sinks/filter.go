@@ -19,6 +19,9 @@ type Filter struct {
 // severities are OCSF's (severity_id).
 var severities = []string{"", "informational", "low", "medium", "high", "critical"}
 
+// Severities lists what a filter can begin with, the least severe first.
+func Severities() []string { return slices.Clone(severities[1:]) }
+
 func (f Filter) everything() bool {
 	return len(f.Types) == 0 && len(f.Outcomes) == 0 && f.Severity == ""
 }

@@ -14,34 +14,31 @@ import (
 // page is how many documents are asked for at once: the most Elasticsearch gives.
 const page = 10_000
 
-// maxRange is the most sequences that are looked for at once.
-const maxRange = 1_000_000
+var _ sink.Holder = (*Receiver)(nil)
 
-// Missing lists the sequences from first to last of a workspace that Elasticsearch does not hold, in order. What was
-// accepted within the last seconds may not be searchable yet. The credential needs the privilege read.
-func (r *Receiver) Missing(ctx context.Context, workspace core.ID, first, last int64) ([]int64, error) {
-	if first < 1 || last < first || last-first >= maxRange {
-		return nil, core.Invalid("range", "a range from 1 of at most a million sequences is needed")
-	}
-	var missing []int64
-	next := first
-	for after := first - 1; ; {
-		held, err := r.held(ctx, workspace, after, last)
-		if err != nil {
-			return nil, err
-		}
-		for _, sequence := range held {
-			for ; next < sequence; next++ {
-				missing = append(missing, next)
+// Holds implements sink.Holder by the search API. What was accepted within the last seconds may not be searchable yet.
+// The credential needs the privilege read.
+func (r *Receiver) Holds(ctx context.Context, workspace core.ID, from, to int64) ([]sink.Range, error) {
+	var failed error
+	missing := sink.Lacks(from, to, func(yield func(int64) bool) {
+		for after := from - 1; ; {
+			held, err := r.held(ctx, workspace, after, to)
+			if failed = err; err != nil {
+				return
 			}
-			next, after = max(next, sequence+1), sequence
+			for _, sequence := range held {
+				if !yield(sequence) {
+					return
+				}
+				after = sequence
+			}
+			if len(held) < page {
+				return
+			}
 		}
-		if len(held) < page {
-			break
-		}
-	}
-	for ; next <= last; next++ {
-		missing = append(missing, next)
+	})
+	if failed != nil {
+		return nil, failed
 	}
 	return missing, nil
 }
@@ -85,11 +82,11 @@ func (r *Receiver) held(ctx context.Context, workspace core.ID, after, last int6
 	case verdict.Verdict == sink.Busy:
 		return nil, core.Unavailable(max(verdict.RetryAfter, time.Minute), "%s", verdict.Reason)
 	case verdict.Verdict != sink.Accepted && err == nil && said.Error.Type != "":
-		return nil, core.Denied("%s%s", said.Error.says(reply.Status, hidden), advice(reply.Status))
+		return nil, core.Unavailable(time.Minute, "Elasticsearch cannot be searched: %s%s", said.Error.says(reply.Status, hidden), advice(reply.Status))
 	case verdict.Verdict != sink.Accepted:
-		return nil, core.Denied("%s", verdict.Reason)
+		return nil, core.Unavailable(time.Minute, "Elasticsearch cannot be searched: %s", verdict.Reason)
 	case err != nil || said.Shards == nil:
-		return nil, core.Invalid("url", "the address answers, but not as Elasticsearch does")
+		return nil, core.Conflict("", "the address answers, but not as Elasticsearch does")
 	case said.TimedOut || said.Shards.Failed > 0:
 		// What it did not look at would be told as missing.
 		return nil, core.Unavailable(time.Minute, "Elasticsearch could not look at everything it has")
@@ -97,7 +94,7 @@ func (r *Receiver) held(ctx context.Context, workspace core.ID, after, last int6
 	var held []int64
 	for _, hit := range said.Hits.Hits {
 		if len(hit.Sort) != 1 {
-			return nil, core.Invalid("url", "the address answers, but not as Elasticsearch does")
+			return nil, core.Conflict("", "the address answers, but not as Elasticsearch does")
 		}
 		held = append(held, hit.Sort[0])
 	}
