@@ -7,13 +7,15 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"postern/core"
 	"postern/core/audit"
 )
 
 // LegalHold keeps a workspace's records, however old.
 type LegalHold struct {
-	Reason string    `json:"reason"`
-	Placed time.Time `json:"placed"`
+	Held   bool       `json:"held"`
+	Reason string     `json:"reason,omitempty"`
+	Placed *time.Time `json:"placed,omitempty"`
 }
 
 type placeLegalHold struct {
@@ -26,13 +28,16 @@ func (s *Service) legalHold(api huma.API) {
 	tags := []string{"Activity"}
 	held := func(ctx context.Context, by caller) (*single[LegalHold], error) {
 		hold, err := audit.HoldOf(ctx, s.DB, by.Workspace)
-		if err != nil {
+		switch {
+		case core.KindOf(err) == core.KindNotFound:
+			return &single[LegalHold]{}, nil
+		case err != nil:
 			return nil, err
 		}
-		return &single[LegalHold]{LegalHold{hold.Reason, hold.Placed}}, nil
+		return &single[LegalHold]{LegalHold{true, hold.Reason, &hold.Placed}}, nil
 	}
 	add(api, huma.Operation{OperationID: "getLegalHold", Method: http.MethodGet, Path: "/audit/legal-hold", Tags: tags, Summary: "Get the legal hold on the workspace's records",
-		Description: "404 when there is none: records go when they are older than the operator keeps them."},
+		Description: "Without one, records go when they are older than the operator keeps them."},
 		ActivityRead, func(ctx context.Context, by caller, _ *struct{}) (*single[LegalHold], error) { return held(ctx, by) })
 	add(api, huma.Operation{OperationID: "placeLegalHold", Method: http.MethodPost, Path: "/audit/legal-hold", Tags: tags, Summary: "Keep all of the workspace's records until the hold is lifted", DefaultStatus: http.StatusCreated,
 		Description: "What retention took before does not come back. 409 when there is a hold: lift it first, so that the activity tells of both."},
@@ -44,6 +49,10 @@ func (s *Service) legalHold(api huma.API) {
 		})
 	add(api, huma.Operation{OperationID: "liftLegalHold", Method: http.MethodDelete, Path: "/audit/legal-hold", Tags: tags, Summary: "Give the workspace's records back to retention", DefaultStatus: http.StatusNoContent},
 		OperationsWrite, func(ctx context.Context, by caller, _ *struct{}) (*struct{}, error) {
-			return nil, audit.LiftHold(ctx, s.DB, by.cause, by.Workspace, s.now())
+			err := audit.LiftHold(ctx, s.DB, by.cause, by.Workspace, s.now())
+			if core.KindOf(err) == core.KindNotFound {
+				err = core.Conflict("", "the records of this workspace are not on hold")
+			}
+			return nil, err
 		})
 }

@@ -16,9 +16,13 @@ type legalHoldCommands struct {
 const legalHoldPath = "/audit/legal-hold"
 
 func (s sheet) legalHold(one api.LegalHold) {
+	if !one.Held {
+		s.say("no hold: records go when they are older than the operator keeps them")
+		return
+	}
 	s.say("Every record is kept until the hold is lifted")
 	s.row("reason", visible(one.Reason))
-	s.row("placed", utc(&one.Placed))
+	s.row("placed", utc(one.Placed))
 }
 
 type showLegalHold struct {
