@@ -155,6 +155,13 @@ func (n *node) format(ctx context.Context, settings, cluster string, doors *Door
 }
 
 func (n *node) start() error {
+	if n.process != nil {
+		select {
+		case <-n.process.Exited():
+		default:
+			return nil // it runs
+		}
+	}
 	var err error
 	n.process, err = process.Start(process.Program{Path: n.java, Folder: n.folder, Arguments: []string{
 		"-Xms96m", "-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
