@@ -74,11 +74,16 @@ func TestChaos(t *testing.T) {
 	events.hire()
 	kafka := w.Brokers[0]
 
-	// refuses has the receiver answer so for as long as it takes the sink to say so.
-	refuses := func(state audit.SinkStatus, behaviour receiver.Behaviour) func() {
+	// refuses has the receiver answer so until it has done that some times and the sink says what it makes of it.
+	refuses := func(state audit.SinkStatus, times int, behaviour receiver.Behaviour) {
+		before := w.Receiver.Posts()
+		w.Receiver.Behave(behaviour)
+		w.eventually("the receiver has refused", func() bool { return w.Receiver.Posts() >= before+times })
+		w.is(state)
+	}
+	retries := func(behaviour receiver.Behaviour) func() {
 		return func() {
-			w.Receiver.Behave(behaviour)
-			w.is(state)
+			refuses(audit.SinkRetrying, 3, behaviour)
 			w.Receiver.Behave(receiver.Behaviour{})
 		}
 	}
@@ -98,11 +103,13 @@ func TestChaos(t *testing.T) {
 		}},
 		{"the broker is killed", true, func() { check(t, kafka.Kill()); check(t, kafka.Restart(t.Context())) }},
 		{"PostgreSQL is killed", true, func() { check(t, w.Server.Kill()); check(t, w.Server.Restart(context.WithoutCancel(t.Context()))) }},
-		{"the receiver says 429", false, refuses(audit.SinkRetrying, receiver.Behaviour{Status: http.StatusTooManyRequests, Code: 26, RetryAfter: 1})},
-		{"the receiver says 500", false, refuses(audit.SinkRetrying, receiver.Behaviour{Status: http.StatusInternalServerError, Code: 8})},
-		{"the receiver says 503", false, refuses(audit.SinkRetrying, receiver.Behaviour{Status: http.StatusServiceUnavailable, Code: 9})},
+		{"the receiver says 429", false, retries(receiver.Behaviour{Status: http.StatusTooManyRequests, Code: 26, RetryAfter: 1})},
+		{"the receiver says 500", false, retries(receiver.Behaviour{Status: http.StatusInternalServerError, Code: 8})},
+		{"the receiver says 503", false, retries(receiver.Behaviour{Status: http.StatusServiceUnavailable, Code: 9})},
 		{"the receiver breaks connections", false, func() {
+			before := w.reset.Load()
 			w.resetting.Store(true)
+			w.eventually("connections are broken", func() bool { return w.reset.Load() >= before+3 })
 			w.is(audit.SinkRetrying)
 			w.resetting.Store(false)
 		}},
@@ -115,14 +122,19 @@ func TestChaos(t *testing.T) {
 		{"the receiver slows to a crawl", false, func() {
 			before := w.Receiver.Posts()
 			w.Receiver.Behave(receiver.Behaviour{Delay: 6 * time.Second})
-			w.eventually("some deliveries have crawled", func() bool { return w.Receiver.Posts() > before+2 })
+			w.eventually("deliveries have crawled", func() bool { return w.Receiver.Posts() > before+7 }) // there are six partitions
 			w.Receiver.Behave(receiver.Behaviour{})
 		}},
-		{"the receiver says 401", false, refuses(audit.SinkPaused, receiver.Behaviour{Status: http.StatusUnauthorized, Code: 3})},
-		{"the receiver says 403, and the sink is restarted", false, func() {
-			refuses(audit.SinkPaused, receiver.Behaviour{Status: http.StatusForbidden, Code: 4})()
-			sink.stop()
-			sink.start()
+		{"the receiver says 401 and 403, sink restarted", false, func() {
+			for _, behaviour := range []receiver.Behaviour{{Status: http.StatusUnauthorized, Code: 3}, {Status: http.StatusForbidden, Code: 4}, {}} {
+				if behaviour.Status != 0 {
+					refuses(audit.SinkPaused, 1, behaviour)
+				} else {
+					w.Receiver.Behave(behaviour)
+				}
+				sink.stop() // it would look again by itself within half a minute
+				sink.start()
+			}
 		}},
 		{"the gateway is restarted", false, func() { gateway.stop(); gateway.start() }},
 		{"the relay is restarted", false, func() { relay.stop(); relay.start() }},
@@ -136,6 +148,7 @@ func TestChaos(t *testing.T) {
 	share := total / len(steps)
 	began := time.Now()
 	for number, one := range steps {
+		w.is(audit.SinkRunning)
 		before := len(w.Receiver.Events())
 		done, written := make(chan struct{}), make(chan struct{})
 		go func() {

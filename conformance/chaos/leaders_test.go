@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"io"
+	"net/http"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -148,7 +150,37 @@ func TestTheStreamOutlivesItsLeaders(t *testing.T) {
 	if len(repeated) != len(lost) {
 		t.Errorf("a planned restart repeated %d events", len(repeated)-len(lost))
 	}
+	w.forgotten(first, events)
 	first.stop()
+}
+
+// forgotten prepares a transaction that nobody ends: later events wait for it, and the metrics and the doctor say so.
+func (w *world) forgotten(relay *server, events *flow) {
+	w.t.Helper()
+	connection, err := w.DB.Acquire(w.t.Context())
+	check(w.t, err)
+	defer connection.Release()
+	for _, sql := range []string{`begin`, `select pg_current_xact_id()`, `prepare transaction 'forgotten'`} {
+		_, err := connection.Exec(w.t.Context(), sql)
+		check(w.t, err)
+	}
+	events.write(40, "after")
+	w.eventually("the metrics tell of 40 events that are held", func() bool {
+		answer, err := http.Get(relay.address + "/metrics")
+		check(w.t, err)
+		defer answer.Body.Close()
+		text, err := io.ReadAll(answer.Body)
+		check(w.t, err)
+		return strings.Contains(string(text), "\npostern_events_held 40\n") && !strings.Contains(string(text), "\npostern_events_held_seconds 0\n")
+	})
+	w.eventually("the doctor names the transaction", func() bool {
+		text, _ := w.run("doctor", "audit")
+		return strings.Contains(text, `as the prepared transaction "forgotten" of postern, with nobody connected holds the stream back: 40 events wait`) &&
+			strings.Contains(text, "ROLLBACK PREPARED 'forgotten'")
+	})
+	_, err = connection.Exec(w.t.Context(), `rollback prepared 'forgotten'`)
+	check(w.t, err)
+	events.settled()
 }
 
 // leads says whether a broker leads a partition, asked by kcat.

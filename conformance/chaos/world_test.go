@@ -67,7 +67,8 @@ type world struct {
 
 	built     string
 	hec       string
-	resetting atomic.Bool // the receiver breaks every connection, having read what it was sent
+	resetting atomic.Bool // the receiver breaks every connection
+	reset     atomic.Int64
 }
 
 // newWorld starts the database and brokers, brings the schema and the topic up to date, and plants a workspace.
@@ -106,6 +107,7 @@ func newWorld(t testing.TB, brokers int) *world {
 	t.Cleanup(func() { w.Receiver.Close() })
 	site := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
 		if w.resetting.Load() {
+			w.reset.Add(1)
 			panic(http.ErrAbortHandler)
 		}
 		w.Receiver.ServeHTTP(answer, request)

@@ -86,7 +86,7 @@ func TestTheStreamIsMadeAndExamined(t *testing.T) {
 		t.Fatal(err)
 	}
 	for deadline := time.Now().Add(time.Minute); ; {
-		code, out, _ = run("doctor", "audit", "--database", d.database)
+		_, out, _ = run("doctor", "audit", "--database", d.database)
 		if strings.Contains(out, "holds the stream back") || time.Now().After(deadline) {
 			break
 		}
