@@ -270,6 +270,12 @@ func (o *output) Write(p []byte) (int, error) {
 	return o.text.Write(p)
 }
 
+func (o *output) says(text string) bool {
+	o.mutex.Lock()
+	defer o.mutex.Unlock()
+	return bytes.Contains(o.text.Bytes(), []byte(text))
+}
+
 func (o *output) end(size int) string {
 	o.mutex.Lock()
 	defer o.mutex.Unlock()
