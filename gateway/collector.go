@@ -47,6 +47,10 @@ var (
 	eventsUnsequenced = figure("events_unsequenced", "Events that are committed and not yet in the log.")
 	eventsUnpublished = figure("events_unpublished", "Events in the log that the relay has not published yet.")
 	eventsOldest      = figure("events_oldest_seconds", "Age of the oldest event that is not published yet.")
+	eventsUnlogged    = figure("events_unsequenced_seconds", "Age of the oldest event that is committed and not yet in the log: how far the sequencer is behind.")
+	eventsUntold      = figure("events_unpublished_seconds", "Since when the oldest event that is not published yet is in the log: how far the relay is behind.")
+	eventsHeld        = figure("events_held", "Committed events that no sequence is given to because an older transaction is still open.")
+	eventsHeldFor     = figure("events_held_seconds", "How long the oldest of them has waited for that transaction.")
 	eventsUnreadable  = figure("events_unreadable", "Records that were damaged in the log: a tombstone was published for each, and a dead letter kept.")
 	rotationsOpen     = figure("rotations_open", "Rotations under way, by state.", "state")
 	lockouts          = figure("lockouts", "Leavers' passwords by what became of them within the window: in_time, late, and open for longer than the objective.", "window", "result")
@@ -77,7 +81,8 @@ var windows = map[string]time.Duration{"1h": time.Hour, "6h": 6 * time.Hour, "3d
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
-		sourceUp, eventsUnsequenced, eventsUnpublished, eventsOldest, rotationsOpen, lockouts, lockoutBurn, lockoutObjective, lockoutTarget, jobsOpen, jobsWaiting, holdsOpen, holdsPeople, holdsOldest,
+		sourceUp, eventsUnsequenced, eventsUnpublished, eventsOldest,
+		eventsUnlogged, eventsUntold, eventsHeld, eventsHeldFor, eventsUnreadable, rotationsOpen, lockouts, lockoutBurn, lockoutObjective, lockoutTarget, jobsOpen, jobsWaiting, holdsOpen, holdsPeople, holdsOldest,
 		leavers, leaversFailing, leaversOldest, sinkState, sinkLag,
 		destinations, destinationsDown, deliveriesQueued, deliveriesOldest, deadLetters,
 	} {
@@ -135,7 +140,15 @@ func databaseSource(db *postgres.DB, config Config, now func() time.Time) source
 		give(eventsUnsequenced, float64(events.Unsequenced))
 		give(eventsUnpublished, float64(events.Unpublished))
 		give(eventsOldest, events.Oldest.Seconds())
+		give(eventsUnlogged, events.Sequencer.Seconds())
+		give(eventsUntold, events.Relay.Seconds())
 		give(eventsUnreadable, float64(events.Unreadable))
+		held, err := audit.ReadHorizon(ctx, db, now())
+		if err != nil {
+			return err
+		}
+		give(eventsHeld, float64(held.Held))
+		give(eventsHeldFor, held.Wait.Seconds())
 
 		open, err := rotation.ReadBacklog(ctx, db)
 		if err != nil {
@@ -171,16 +184,16 @@ func databaseSource(db *postgres.DB, config Config, now func() time.Time) source
 		}
 		give(jobsWaiting, waiting.Seconds())
 
-		held, err := lifecycle.ReadBacklog(ctx, db, now())
+		departures, err := lifecycle.ReadBacklog(ctx, db, now())
 		if err != nil {
 			return err
 		}
-		give(holdsOpen, float64(held.Holds))
-		give(holdsPeople, float64(held.People))
-		give(holdsOldest, held.Oldest.Seconds())
-		give(leavers, float64(held.Leavers))
-		give(leaversFailing, float64(held.Failing))
-		give(leaversOldest, held.Longest.Seconds())
+		give(holdsOpen, float64(departures.Holds))
+		give(holdsPeople, float64(departures.People))
+		give(holdsOldest, departures.Oldest.Seconds())
+		give(leavers, float64(departures.Leavers))
+		give(leaversFailing, float64(departures.Failing))
+		give(leaversOldest, departures.Longest.Seconds())
 
 		sinks, err := audit.SinkStates(ctx, db)
 		if err != nil {

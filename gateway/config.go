@@ -34,8 +34,7 @@ type Config struct {
 	Key      string `help:"Reference to the key that wraps every workspace key: 32 bytes, raw, hex or base64. Make one with 'postern key'." env:"POSTERN_KEY" placeholder:"REF"`
 	AuditKey string `help:"Reference to the Ed25519 seed that signs audit checkpoints: 32 bytes, raw, hex or base64." env:"POSTERN_AUDIT_KEY" placeholder:"REF"`
 
-	Kafka      []string `help:"Kafka brokers." env:"POSTERN_KAFKA" placeholder:"HOST:PORT"`
-	KafkaTopic string   `help:"Topic of the audit stream." default:"postern.audit" env:"POSTERN_KAFKA_TOPIC" placeholder:"TOPIC"`
+	AuditStream `embed:""`
 
 	SplunkURL    string `help:"Splunk HTTP Event Collector, for example https://splunk.example.com:8088." env:"POSTERN_SPLUNK_URL" placeholder:"URL"`
 	SplunkToken  string `help:"Reference to the HEC token." env:"POSTERN_SPLUNK_TOKEN" placeholder:"REF"`
@@ -100,10 +99,8 @@ func (p Pace) options() rotation.Options {
 // Validate reports every fault at once, each naming its flag, as one Invalid error; nil when the
 // configuration can be started.
 func (c Config) Validate() error {
-	var faults []error
-	fault := func(flag, format string, args ...any) {
-		faults = append(faults, fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...)))
-	}
+	var faults flagFaults
+	fault := faults.add
 	known := []string{RoleGateway, RoleWorker, RoleRelay, RoleSink}
 	if len(c.Roles) == 0 {
 		fault("roles", "at least one of %s is needed", strings.Join(known, ", "))
@@ -143,11 +140,7 @@ func (c Config) Validate() error {
 		if len(c.Kafka) == 0 {
 			fault("kafka", "at least one broker is needed, for example kafka.example.com:9092")
 		}
-		for _, broker := range c.Kafka {
-			if _, _, err := net.SplitHostPort(broker); err != nil {
-				fault("kafka", "%q is not HOST:PORT", broker)
-			}
-		}
+		c.AuditStream.validate(fault)
 	}
 	if c.SplunkURL != "" {
 		if parsed, err := url.Parse(c.SplunkURL); err != nil || parsed.Host == "" || (parsed.Scheme != "https" && parsed.Scheme != "http") {
@@ -193,10 +186,22 @@ func (c Config) Validate() error {
 	if c.Drain < 0 || c.Drain > time.Minute {
 		fault("drain", "0s to 1m")
 	}
-	if len(faults) == 0 {
+	return faults.err()
+}
+
+// flagFaults collects what is wrong with flags.
+type flagFaults []error
+
+func (f *flagFaults) add(flag, format string, args ...any) {
+	*f = append(*f, fmt.Errorf("--%s: %s", flag, fmt.Sprintf(format, args...)))
+}
+
+// err is all of it as one Invalid error; nil when there is nothing.
+func (f flagFaults) err() error {
+	if len(f) == 0 {
 		return nil
 	}
-	return core.Invalid("configuration", "%s", errors.Join(faults...))
+	return core.Invalid("configuration", "%s", errors.Join(f...))
 }
 
 // reference checks that a reference can be resolved, unless optional.

@@ -30,7 +30,7 @@ func goodConfig(t testing.TB) gateway.Config {
 		Roles:    []string{gateway.RoleGateway, gateway.RoleWorker, gateway.RoleRelay, gateway.RoleSink},
 		Database: "postgres://postern@127.0.0.1:5432/postern", Listen: "127.0.0.1:0", PublicURL: "https://postern.example.com",
 		Key: secretFile(t, seal.GenerateLocalKey().Reveal()), AuditKey: secretFile(t, seal.GenerateLocalKey().Reveal()),
-		Kafka: []string{"kafka-1:9092"}, KafkaTopic: "postern.audit", Concurrency: 3, Grace: 20 * time.Second,
+		AuditStream: gateway.AuditStream{Kafka: []string{"kafka-1:9092"}, KafkaTopic: "postern.audit"}, Concurrency: 3, Grace: 20 * time.Second,
 	}
 }
 
@@ -42,6 +42,12 @@ func TestAConfigurationThatCanBeStarted(t *testing.T) {
 		"a proxy and a network":            func(c *gateway.Config) { c.TrustedProxies = []string{"10.0.0.1", "10.1.0.0/16", "fd00::/8"} },
 		"a worker that listens on nothing": func(c *gateway.Config) { c.Roles, c.Listen, c.PublicURL, c.Kafka = []string{"worker"}, "", "", nil },
 		"a worker without an audit key":    func(c *gateway.Config) { c.Roles, c.AuditKey = []string{"worker"}, "" },
+		"a login over TLS": func(c *gateway.Config) {
+			c.KafkaTLS, c.KafkaSASL, c.KafkaUser, c.KafkaPassword = true, "scram-sha-512", "postern", secretFile(t, "canary")
+		},
+		"a login in clear on this machine": func(c *gateway.Config) {
+			c.Kafka, c.KafkaSASL, c.KafkaUser, c.KafkaPassword = []string{"127.0.0.1:9092", "localhost:9092"}, "plain", "postern", secretFile(t, "canary")
+		},
 		"a mail server": func(c *gateway.Config) {
 			c.SMTPAddress, c.MailFrom, c.SMTPUser, c.SMTPPassword = "smtp.example.com:587", "Postern <postern@example.com>", "postern", secretFile(t, "canary")
 		},
@@ -90,6 +96,30 @@ func TestEveryFaultNamesItsFlag(t *testing.T) {
 		{"audit-retention", "a day (24h) at least", func(c *gateway.Config) { c.AuditRetention = time.Hour }},
 		{"kafka", "at least one broker", func(c *gateway.Config) { c.Kafka = nil }},
 		{"kafka", "HOST:PORT", func(c *gateway.Config) { c.Kafka = []string{"kafka"} }},
+		{"kafka-ca", "with TLS alone (kafka-tls)", func(c *gateway.Config) { c.KafkaCA = c.Key }},
+		{"kafka-server-name", "with TLS alone (kafka-tls)", func(c *gateway.Config) { c.KafkaServerName = "kafka.example.com" }},
+		{"kafka-certificate", "with TLS alone (kafka-tls)", func(c *gateway.Config) { c.KafkaCertificate = c.Key }},
+		{"kafka-ca", "cannot be read", func(c *gateway.Config) { c.KafkaTLS, c.KafkaCA = true, "file:/nowhere/at/all" }},
+		{"kafka-ca", "in PEM are needed", func(c *gateway.Config) { c.KafkaTLS, c.KafkaCA = true, secretFile(t, "canary") }},
+		{"kafka-server-name", "without a port", func(c *gateway.Config) { c.KafkaTLS, c.KafkaServerName = true, "kafka:9093" }},
+		{"kafka-key", "go together", func(c *gateway.Config) { c.KafkaTLS, c.KafkaCertificate = true, c.Key }},
+		{"kafka-certificate", "in PEM", func(c *gateway.Config) {
+			c.KafkaTLS, c.KafkaCertificate, c.KafkaKey = true, secretFile(t, "canary"), secretFile(t, "canary")
+		}},
+		{"kafka-sasl", "not how to log in", func(c *gateway.Config) { c.KafkaUser = "postern" }},
+		{"kafka-sasl", `"gssapi" is none of plain, scram-sha-256, scram-sha-512`, func(c *gateway.Config) { c.KafkaSASL = "gssapi" }},
+		{"kafka-sasl", "would travel in clear", func(c *gateway.Config) {
+			c.Kafka, c.KafkaSASL, c.KafkaUser, c.KafkaPassword = []string{"127.0.0.1:9092", "kafka-1:9092"}, "scram-sha-512", "postern", secretFile(t, "canary")
+		}},
+		{"kafka-user", "is needed", func(c *gateway.Config) {
+			c.KafkaTLS, c.KafkaSASL, c.KafkaPassword = true, "plain", secretFile(t, "canary")
+		}},
+		{"kafka-password", "a reference is needed", func(c *gateway.Config) { c.KafkaTLS, c.KafkaSASL, c.KafkaUser = true, "plain", "postern" }},
+		{"kafka-password", "never itself", func(c *gateway.Config) {
+			c.KafkaTLS, c.KafkaSASL, c.KafkaUser, c.KafkaPassword = true, "plain", "postern", "canary"
+		}},
+		{"kafka-replication", "1 or more", func(c *gateway.Config) { c.KafkaReplication = -1 }},
+		{"kafka-retention", "an hour or more", func(c *gateway.Config) { c.KafkaRetention = time.Minute }},
 		{"splunk-url", "a URL is needed", func(c *gateway.Config) { c.SplunkURL, c.SplunkToken = "splunk", c.Key }},
 		{"splunk-url", "leave user name", func(c *gateway.Config) { c.SplunkURL, c.SplunkToken = "https://u:canary@splunk:8088", c.Key }},
 		{"splunk-url", "no URL", func(c *gateway.Config) { c.SplunkToken = c.Key }},
@@ -138,7 +168,7 @@ func TestEveryFaultNamesItsFlag(t *testing.T) {
 		if err != nil {
 			text = err.Error()
 		}
-		if core.KindOf(err) != core.KindInvalid || strings.Count(text, "--") != 1 || !strings.Contains(text, "--"+test.flag+": ") || !strings.Contains(text, test.says) {
+		if core.KindOf(err) != core.KindInvalid || strings.Count(strings.ReplaceAll(text, "-----", ""), "--") != 1 || !strings.Contains(text, "--"+test.flag+": ") || !strings.Contains(text, test.says) {
 			t.Errorf("%s: %q, want %q", test.flag, text, test.says)
 		}
 		if strings.Contains(text, "canary") {

@@ -40,6 +40,7 @@ import (
 	"postern/gateway/console"
 	"postern/siem/sink"
 	"postern/siem/sinks"
+	"postern/siem/stream"
 	"postern/webhooks/hooks"
 	"postern/webhooks/keys"
 	"postern/webhooks/ssf"
@@ -77,6 +78,7 @@ type Gateway struct {
 	services     *services.Services
 	reviews      *reviews.Reviews
 
+	cluster   stream.Cluster // of the audit stream; zero where no role needs it
 	takers    *lifecycle.Takers
 	sequencer *audit.Sequencer
 	auditKey  ed25519.PrivateKey
@@ -119,6 +121,13 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Gateway, error)
 
 // wire builds the slices, lowest floor first.
 func (g *Gateway) wire() error {
+	if g.plays(RoleRelay) || g.plays(RoleSink) {
+		cluster, err := g.config.Cluster()
+		if err != nil {
+			return err
+		}
+		g.cluster = cluster
+	}
 	keys, err := OpenKeys(g.config.Key)
 	if err != nil {
 		return err
@@ -183,7 +192,7 @@ func (g *Gateway) wire() error {
 			return err
 		}
 		for name, receiver := range receivers {
-			g.sinks = append(g.sinks, &sink.Sink{Name: name, DB: g.db, Cluster: g.cluster(), Receiver: receiver, Mapper: mapper(), Now: g.now, Log: g.log})
+			g.sinks = append(g.sinks, &sink.Sink{Name: name, DB: g.db, Cluster: g.cluster, Receiver: receiver, Mapper: mapper(), Now: g.now, Log: g.log})
 		}
 	}
 	return nil

@@ -5,7 +5,6 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,13 +21,9 @@ import (
 	"postern/siem/sumologic"
 )
 
-func (g *Gateway) cluster() stream.Cluster {
-	return stream.Cluster{Brokers: g.config.Kafka, Topic: g.config.KafkaTopic}
-}
-
 // relay gives events their sequence and publishes them. Of all processes one leads.
 func (g *Gateway) relay(ctx context.Context) error {
-	producer, err := stream.NewProducer(g.cluster())
+	producer, err := stream.NewProducer(g.cluster)
 	if err != nil {
 		return err
 	}
@@ -39,7 +34,12 @@ func (g *Gateway) relay(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return retention.Run(ctx) })
 	group.Go(func() error { return g.sequencer.Run(ctx) })
-	group.Go(func() error { return publish.Run(ctx) })
+	group.Go(func() error {
+		if err := g.ensureTopic(ctx); err != nil {
+			return err
+		}
+		return publish.Run(ctx)
+	})
 	return group.Wait()
 }
 
@@ -93,7 +93,7 @@ func (g *Gateway) sink(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	own := &sinks.Runner{Service: g.own, Cluster: g.cluster()}
+	own := &sinks.Runner{Service: g.own, Cluster: g.cluster}
 	group.Go(func() error { return own.Run(ctx) })
 	for _, one := range g.sinks {
 		group.Go(func() error {
@@ -102,23 +102,6 @@ func (g *Gateway) sink(ctx context.Context) error {
 		})
 	}
 	return group.Wait()
-}
-
-// ensureTopic waits for Kafka: a cluster that is away at the start comes back, a topic that is wrong
-// does not.
-func (g *Gateway) ensureTopic(ctx context.Context) error {
-	for ctx.Err() == nil {
-		err := g.cluster().Ensure(ctx)
-		if err == nil || core.KindOf(err) == core.KindConflict {
-			return err
-		}
-		g.log.WarnContext(ctx, "Kafka is not ready", "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(2 * time.Second):
-		}
-	}
-	return nil
 }
 
 func mapper() ocsf.Mapper { return ocsf.Mapper{Release: release()} }

@@ -40,6 +40,8 @@ type Backlog struct {
 	Unsequenced int64         // committed, not yet in the log
 	Unpublished int64         // in the log, not yet in the stream
 	Oldest      time.Duration // the age of the oldest of both; 0 when there is none
+	Sequencer   time.Duration // the age of the oldest that is not in the log
+	Relay       time.Duration // since when the oldest that is not in the stream is in the log
 	Unreadable  int64         // published as tombstones, because the log's copy could not be read
 }
 
@@ -47,22 +49,24 @@ const selectBacklog = `
 select
 	(select count(*) from audit_outbox),
 	greatest(0, coalesce((select position from cursors where name = 'sequencer'), 0) - coalesce((select position from cursors where name = 'relay'), 0)),
-	least(
-		(select min(occurred) from audit_outbox),
-		(select l.sequenced from audit_log l where l.position > coalesce((select position from cursors where name = 'relay'), 0) order by l.position limit 1)
-	),
+	(select min(occurred) from audit_outbox),
+	(select l.sequenced from audit_log l where l.position > coalesce((select position from cursors where name = 'relay'), 0) order by l.position limit 1),
 	(select count(*) from dead_letters where sink = 'relay')`
 
 // ReadBacklog measures over all workspaces how far the sequencer and the relay are behind, for
 // metrics and health. It sees what is committed: a long transaction's own events are not in it.
 func ReadBacklog(ctx context.Context, q postgres.Querier, now time.Time) (Backlog, error) {
 	var backlog Backlog
-	var oldest *time.Time
-	if err := q.QueryRow(ctx, selectBacklog).Scan(&backlog.Unsequenced, &backlog.Unpublished, &oldest, &backlog.Unreadable); err != nil {
+	var written, logged *time.Time
+	if err := q.QueryRow(ctx, selectBacklog).Scan(&backlog.Unsequenced, &backlog.Unpublished, &written, &logged, &backlog.Unreadable); err != nil {
 		return backlog, postgres.Classify(err)
 	}
-	if oldest != nil {
-		backlog.Oldest = max(0, now.Sub(*oldest))
+	if written != nil {
+		backlog.Sequencer = max(0, now.Sub(*written))
 	}
+	if logged != nil {
+		backlog.Relay = max(0, now.Sub(*logged))
+	}
+	backlog.Oldest = max(backlog.Sequencer, backlog.Relay)
 	return backlog, nil
 }

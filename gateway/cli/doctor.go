@@ -19,6 +19,7 @@ type doctorCommands struct {
 	Connection doctorConnection `cmd:"" help:"Say what is wrong with a connection, and what to do about it."`
 	App        doctorApp        `cmd:"" help:"Say what is wrong with an app, and what to do about it."`
 	Sink       doctorSink       `cmd:"" help:"Say what is wrong with a sink, and what to do about it."`
+	Audit      doctorAudit      `cmd:"" help:"Say what is wrong with the audit stream and with Kafka, and what to do about it."`
 	Coverage   doctorCoverage   `cmd:"" help:"Print which action at which identity provider reaches Postern, by which door, and how late."`
 }
 

@@ -4,19 +4,12 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
-	"net"
-	"strconv"
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"github.com/segmentio/kafka-go/sasl"
-	"github.com/segmentio/kafka-go/sasl/plain"
-	"github.com/segmentio/kafka-go/sasl/scram"
 
 	"postern/core"
-	"postern/core/seal"
 )
 
 // DefaultPartitions is how many partitions the topic has when nothing else is said.
@@ -30,7 +23,8 @@ type Cluster struct {
 	// Partitions is how many the topic has. Default 6. Never change it for a topic in use: a
 	// workspace would move to another partition and lose its order.
 	Partitions int
-	// Replication is how many brokers keep each event. Default: what the brokers are set to.
+	// Replication is how many brokers keep each event. Default: 3, or as many as there are. One fewer
+	// must have an event before it counts as published, so that one may be away.
 	Replication int
 	// Retention is how long Kafka keeps events. Default 7 days. An outage of a receiver beyond it is
 	// refilled from PostgreSQL.
@@ -40,33 +34,12 @@ type Cluster struct {
 	Login Login       // zero does not authenticate
 }
 
-// Login is how to authenticate to the brokers (SASL).
-type Login struct {
-	Mechanism string // "plain", "scram-sha-256" or "scram-sha-512"
-	User      string
-	Password  seal.Secret
-}
-
 func (c Cluster) topic() string   { return cmp.Or(c.Topic, "postern.audit") }
 func (c Cluster) partitions() int { return cmp.Or(c.Partitions, DefaultPartitions) }
 
-func (c Cluster) mechanism() (sasl.Mechanism, error) {
-	switch c.Login.Mechanism {
-	case "":
-		return nil, nil
-	case "plain":
-		return plain.Mechanism{Username: c.Login.User, Password: c.Login.Password.Reveal()}, nil
-	case "scram-sha-256":
-		return scram.Mechanism(scram.SHA256, c.Login.User, c.Login.Password.Reveal())
-	case "scram-sha-512":
-		return scram.Mechanism(scram.SHA512, c.Login.User, c.Login.Password.Reveal())
-	}
-	return nil, core.Invalid("mechanism", "Kafka's login mechanism is plain, scram-sha-256 or scram-sha-512")
-}
-
 // client opens a client; release gives its connections back.
 func (c Cluster) client() (client *kafka.Client, release func(), err error) {
-	mechanism, err := c.mechanism()
+	mechanism, err := c.Login.mechanism()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,78 +48,11 @@ func (c Cluster) client() (client *kafka.Client, release func(), err error) {
 }
 
 func (c Cluster) dialer() (*kafka.Dialer, error) {
-	mechanism, err := c.mechanism()
+	mechanism, err := c.Login.mechanism()
 	if err != nil {
 		return nil, err
 	}
 	return &kafka.Dialer{ClientID: "postern", Timeout: 5 * time.Second, DualStack: true, TLS: c.TLS, SASLMechanism: mechanism}, nil
-}
-
-// Ensure makes the topic if it is absent and checks that it has the right number of partitions: a
-// Conflict says it has another.
-func (c Cluster) Ensure(ctx context.Context) error {
-	client, release, err := c.client()
-	if err != nil {
-		return err
-	}
-	defer release()
-	count, err := c.count(ctx, client)
-	if errors.Is(err, kafka.UnknownTopicOrPartition) {
-		if err := c.create(ctx, client); err != nil {
-			return err
-		}
-		// A new topic takes a moment to be known everywhere.
-		for range 100 {
-			if count, err = c.count(ctx, client); err == nil || ctx.Err() != nil {
-				break
-			}
-			sleep(ctx, 100*time.Millisecond)
-		}
-	}
-	if err != nil {
-		return unavailable(err)
-	}
-	if count != c.partitions() {
-		return core.Conflict("partitions", "the Kafka topic %s has %d partitions, but %d are configured; set it to what the topic has", c.topic(), count, c.partitions())
-	}
-	return nil
-}
-
-func (c Cluster) create(ctx context.Context, client *kafka.Client) error {
-	response, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{{
-		Topic: c.topic(), NumPartitions: c.partitions(), ReplicationFactor: cmp.Or(c.Replication, -1),
-		ConfigEntries: []kafka.ConfigEntry{
-			{ConfigName: "cleanup.policy", ConfigValue: "delete"},
-			{ConfigName: "retention.ms", ConfigValue: strconv.FormatInt(cmp.Or(c.Retention, 7*24*time.Hour).Milliseconds(), 10)},
-		},
-	}}})
-	if err != nil {
-		return unavailable(err)
-	}
-	if err := response.Errors[c.topic()]; err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
-		return unavailable(err)
-	}
-	return nil
-}
-
-// count asks how many partitions the topic has.
-func (c Cluster) count(ctx context.Context, client *kafka.Client) (int, error) {
-	response, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{c.topic()}})
-	if err != nil {
-		return 0, err
-	}
-	for _, topic := range response.Topics {
-		if topic.Name != c.topic() {
-			continue
-		}
-		for _, partition := range topic.Partitions {
-			if topic.Error == nil && partition.Error != nil {
-				topic.Error = partition.Error
-			}
-		}
-		return len(topic.Partitions), topic.Error
-	}
-	return 0, kafka.UnknownTopicOrPartition
 }
 
 // bounds asks where the partitions' logs begin and end (the offset the next event will get).
@@ -214,18 +120,6 @@ func Partition(workspace core.ID, partitions int) int {
 		all[i] = i
 	}
 	return (&kafka.Hash{}).Balance(kafka.Message{Key: []byte(workspace.String())}, all...)
-}
-
-// unavailable classifies an error of the brokers.
-func unavailable(err error) error {
-	if err == nil || errors.Is(err, context.Canceled) {
-		return err
-	}
-	message := "Kafka does not do what it is asked"
-	if _, network := errors.AsType[net.Error](err); network {
-		message = "Kafka cannot be reached"
-	}
-	return core.Unavailable(5*time.Second, "%s", message).Because(err)
 }
 
 // sleep waits for a while, or until ctx ends.

@@ -3,10 +3,13 @@ package stream_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	"postern/conformance/partstest"
@@ -94,10 +97,15 @@ func (c *collector) count() int {
 // join runs a member of the group until stop.
 func join(t *testing.T, cluster stream.Cluster, handle stream.Handler) (stop func()) {
 	t.Helper()
+	return joinAs(t, cluster, "sink", handle)
+}
+
+func joinAs(t *testing.T, cluster stream.Cluster, group string, handle stream.Handler) (stop func()) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		member := &stream.Consumer{Cluster: cluster, Group: "sink", SessionTimeout: 6 * time.Second}
+		member := &stream.Consumer{Cluster: cluster, Group: group, SessionTimeout: 6 * time.Second}
 		if err := member.Run(ctx, handle); err != nil {
 			t.Error(err)
 		}
@@ -223,6 +231,80 @@ func TestAnotherNumberOfPartitionsIsRefused(t *testing.T) {
 	if err := cluster.Ensure(t.Context()); core.KindOf(err) != core.KindConflict {
 		t.Fatalf("got %v", err)
 	}
+}
+
+// alter makes a topic, which nobody keeps from being wrong.
+func alter(t *testing.T, running *broker.Broker, topic string, partitions int32, settings map[string]string) {
+	t.Helper()
+	client, err := kgo.NewClient(kgo.SeedBrokers(running.Address))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	request := kmsg.NewPtrCreateTopicsRequest()
+	one := kmsg.NewCreateTopicsRequestTopic()
+	one.Topic, one.NumPartitions, one.ReplicationFactor = topic, partitions, -1
+	for name, value := range settings {
+		one.Configs = append(one.Configs, kmsg.CreateTopicsRequestTopicConfig{Name: name, Value: &value})
+	}
+	request.Topics = append(request.Topics, one)
+	response, err := request.RequestWith(t.Context(), client)
+	if err != nil || response.Topics[0].ErrorCode != 0 {
+		t.Fatalf("%+v, %v", response, err)
+	}
+}
+
+func TestATopicThatIsNotAsItShouldBe(t *testing.T) {
+	brokers(t, func(t *testing.T, running *broker.Broker) {
+		for name, test := range map[string]struct {
+			partitions int32
+			settings   map[string]string
+			found      []string
+			refused    bool
+		}{
+			"as-it-should-be": {3, map[string]string{"retention.ms": "604800000"}, nil, false},
+			"kept-longer":     {3, map[string]string{"retention.ms": "-1"}, nil, false},
+			"others":          {4, nil, []string{"the number of partitions is 4, should be 3"}, true},
+			"compacted":       {3, map[string]string{"cleanup.policy": "compact"}, []string{"cleanup.policy is compact, should be delete"}, true},
+			"short": {3, map[string]string{"retention.ms": "3600000", "retention.bytes": "1000000"},
+				[]string{"retention.ms is 3600000, should be 604800000", "retention.bytes is 1000000, should be -1"}, false},
+		} {
+			alter(t, running, name, test.partitions, test.settings)
+			cluster := cluster(running)
+			cluster.Topic = name
+			topic, made, err := cluster.Make(t.Context())
+			if err != nil || made {
+				t.Fatalf("%s: %t, %v", name, made, err)
+			}
+			differences := cluster.Compare(topic)
+			if len(differences) != len(test.found) {
+				t.Errorf("%s: %v", name, differences)
+				continue
+			}
+			for i, one := range differences {
+				if !strings.HasPrefix(one.String(), test.found[i]) || one.Means == "" || one.Advice == "" || one.Grave != test.refused {
+					t.Errorf("%s: %s", name, one)
+				}
+			}
+			if err := cluster.Ensure(t.Context()); (core.KindOf(err) == core.KindConflict) != test.refused {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		cluster := cluster(running)
+		cluster.Topic, cluster.Replication = "absent", 0
+		if topic, err := cluster.Describe(t.Context()); core.KindOf(err) != core.KindNotFound || topic.Brokers != 1 {
+			t.Errorf("%+v, %v", topic, err)
+		}
+		cluster.Brokers = []string{running.Address, "127.0.0.1:1", "127.0.0.1:2"}
+		if _, made, err := cluster.Make(t.Context()); made || core.KindOf(err) != core.KindUnavailable || !strings.Contains(err.Error(), "of the 3 brokers given 1 answer") {
+			t.Errorf("with brokers away it was made: %t, %v", made, err)
+		}
+		cluster.Brokers = cluster.Brokers[:1]
+		topic, made, err := cluster.Make(t.Context())
+		if err != nil || !made || topic.Partitions != 3 || topic.Replication != 1 || topic.InSync != 1 || topic.Settings["min.insync.replicas"] != "1" || len(cluster.Compare(topic)) != 0 {
+			t.Errorf("%+v, %t, %v", topic, made, err)
+		}
+	})
 }
 
 func TestABrokerThatIsAwayIsUnavailable(t *testing.T) {

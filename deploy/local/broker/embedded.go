@@ -16,15 +16,23 @@ import (
 type Broker struct {
 	// Address is where clients connect, as host:port. It stays the same over Stop and Restart.
 	Address string
+	// Login and Mutual are where clients of a broker that Secured started show a password or a
+	// certificate, both over TLS. Address stays for whoever looks from beside.
+	Login, Mutual string
 
 	start func(ctx context.Context) error
 	stop  func() error
+	kill  func() error
 }
 
 // Stop ends the broker cleanly. What it acknowledged stays in its folder.
 func (b *Broker) Stop() error { return b.stop() }
 
-// Restart starts the broker again after Stop, on the same port with the same data, and waits until
+// Kill ends Apache Kafka at once, as a machine that loses power would. An embedded broker cannot be
+// killed alone: it is stopped.
+func (b *Broker) Kill() error { return b.kill() }
+
+// Restart starts the broker again after Stop or Kill, on the same port with the same data, and waits until
 // it answers.
 func (b *Broker) Restart(ctx context.Context) error { return b.start(ctx) }
 
@@ -61,5 +69,6 @@ func Embedded(ctx context.Context, folder string, port int) (*Broker, error) {
 		}
 		return nil
 	}
+	broker.kill = broker.stop
 	return broker, broker.start(ctx)
 }
