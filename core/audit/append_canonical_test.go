@@ -64,7 +64,7 @@ func TestAnOrdinaryEventIsReadAsItStands(t *testing.T) {
 	cause := core.NewCause(core.Actor{Kind: core.ActorUser, ID: core.NewID(), Name: "ana é"}, time.Now())
 	cause.Origin = core.Origin{Address: "192.0.2.7", UserAgent: "curl"}
 	event := core.NewEvent(core.AccountShared, core.NewID(), cause, time.Now(), core.Target{Kind: "account", ID: core.NewID(), Name: "Harbour"}, core.Target{Kind: "app"})
-	for _, one := range []core.Event{event, event.With("role", "owner").With("until", "").Failed("no"), core.NewEvent(core.UserCreated, core.NewID(), core.NewCause(core.System, time.Now()), time.Now())} {
+	for _, one := range []core.Event{event, event.With("role", "owner").With("until", "").Failed("no"), core.NewEvent(core.UserDeprovisioned, core.NewID(), core.NewCause(core.System, time.Now()), time.Now())} {
 		text, err := Canonical(one)
 		r := reader{rest: text, plain: true}
 		if got := r.event(); err != nil || !r.plain || len(r.rest) > 0 || !reflect.DeepEqual(got, one) {
