@@ -3,33 +3,19 @@ package sink_test
 import (
 	"bytes"
 	"cmp"
-	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strconv"
-	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-
 	"postern/conformance/partstest"
 	"postern/core"
-	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
-	"postern/core/seal"
-	"postern/siem/sink"
-	"postern/siem/splunk"
 	"postern/siem/stream"
 )
 
@@ -60,10 +46,7 @@ func BenchmarkCollector(b *testing.B) {
 			var ours, theirs []runner
 			for b.Loop() {
 				ours = append(ours, race(b, count, func(hole string) *exec.Cmd {
-					command := exec.Command(os.Args[0])
-					settings, _ := json.Marshal(raced{Broker: address, Collector: hole, Database: postgrestest.URL(b)})
-					command.Env = append(os.Environ(), "POSTERN_RACED="+string(settings))
-					return command
+					return child{Broker: address, Collector: hole, Database: postgrestest.URL(b)}.command()
 				}))
 				theirs = append(theirs, race(b, count, func(hole string) *exec.Cmd {
 					folder := b.TempDir()
@@ -201,77 +184,4 @@ func race(b *testing.B, count int, program func(hole string) *exec.Cmd) runner {
 		b.Fatalf("nothing arrived: %s", said.String())
 	}
 	return result
-}
-
-// peak is the most memory a process ever had, in kilobytes; 0 where the system does not say.
-func peak(process int) int {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", process))
-	_, rest, _ := strings.Cut(string(text), "VmHWM:")
-	number, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
-	kilobytes, _ := strconv.Atoi(number)
-	return kilobytes
-}
-
-// hole is an HTTP Event Collector that counts and forgets. The first request is when it begins.
-type hole struct {
-	mutex       sync.Mutex
-	events      int
-	began, last time.Time
-}
-
-func (h *hole) so() (int, time.Duration) {
-	h.mutex.Lock()
-	defer h.mutex.Unlock()
-	return h.events, h.last.Sub(h.began)
-}
-
-// ServeHTTP implements http.Handler.
-func (h *hole) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h.mutex.Lock()
-	if h.began.IsZero() {
-		h.began = time.Now()
-	}
-	h.mutex.Unlock()
-	body := io.Reader(r.Body)
-	if r.Header.Get("Content-Encoding") == "gzip" {
-		unpacked, err := gzip.NewReader(r.Body)
-		if err != nil {
-			http.Error(w, "not gzip", http.StatusBadRequest)
-			return
-		}
-		body = unpacked
-	}
-	text, err := io.ReadAll(body)
-	if err != nil {
-		http.Error(w, "not whole", http.StatusBadRequest)
-		return
-	}
-	h.mutex.Lock()
-	h.events += bytes.Count(text, []byte(`"counted"`))
-	h.last = time.Now()
-	h.mutex.Unlock()
-	_, _ = io.WriteString(w, `{"text":"Success","code":0}`)
-}
-
-// raced is what our process is told.
-type raced struct{ Broker, Collector, Database string }
-
-// runRaced is our process: one sink, until it is told to stop.
-func runRaced(text string) error {
-	var settings raced
-	if err := json.Unmarshal([]byte(text), &settings); err != nil {
-		return err
-	}
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer stop()
-	db, err := postgres.Open(ctx, settings.Database, postgres.Options{Name: "raced"})
-	if err != nil {
-		return err
-	}
-	defer db.Close()
-	receiver, err := splunk.New(splunk.Settings{URLs: []string{settings.Collector}}, splunk.Secrets{Token: func() (seal.Secret, error) { return seal.NewSecret(token), nil }}, new(net.Dialer).DialContext)
-	if err != nil {
-		return err
-	}
-	return (&sink.Sink{Name: core.NewID().String(), DB: db, Cluster: stream.Cluster{Brokers: []string{settings.Broker}}, Receiver: receiver}).Run(ctx)
 }

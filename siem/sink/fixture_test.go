@@ -36,8 +36,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if settings := os.Getenv("POSTERN_RACED"); settings != "" {
-		if err := runRaced(settings); err != nil {
+	if settings := os.Getenv("POSTERN_SINK_CHILD"); settings != "" {
+		if err := runChild(settings); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
