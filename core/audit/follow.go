@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
@@ -55,7 +54,8 @@ func readFollowed(row pgx.CollectableRow) (Followed, error) {
 	if err := row.Scan(&one.Position, (*[16]byte)(&one.Workspace), (*[16]byte)(&one.ID), &one.Sequence, &one.Canonical, &one.Previous, &one.Hash, &one.Sequenced); err != nil {
 		return one, err
 	}
-	if err := json.Unmarshal(one.Canonical, &one.Event); err != nil {
+	var err error
+	if one.Event, err = readEvent(one.Canonical); err != nil {
 		one.Event, one.Fault = core.Event{}, fmt.Errorf("audit: the event is not what was written: %w", err)
 	} else if one.Event.Workspace != one.Workspace || one.Event.ID != one.ID {
 		one.Event, one.Fault = core.Event{}, fmt.Errorf("audit: the event is another one, or of another workspace")

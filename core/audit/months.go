@@ -20,10 +20,9 @@ func month(moment time.Time) time.Time {
 
 const createMonth = `select audit_month(@moment)`
 
-// ensure makes the tables that entries need.
-func (m months) ensure(ctx context.Context, tx pgx.Tx, entries []entry) error {
-	for _, row := range entries {
-		first := month(row.sequenced)
+// ensure makes the tables of the months that begin then.
+func (m months) ensure(ctx context.Context, tx pgx.Tx, needed []time.Time) error {
+	for _, first := range needed {
 		if m[first] {
 			continue
 		}

@@ -8,7 +8,6 @@ import (
 	"iter"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
@@ -88,7 +87,8 @@ func collect(ctx context.Context, q postgres.Querier, sql string, arguments pgx.
 		if err := row.Scan(&record.Position, (*[16]byte)(&workspace), &record.Sequence, &record.Canonical, &record.Previous, &record.Hash, &record.Sequenced); err != nil {
 			return record, err
 		}
-		if err := json.Unmarshal(record.Canonical, &record.Event); err != nil {
+		var err error
+		if record.Event, err = readEvent(record.Canonical); err != nil {
 			return record, fmt.Errorf("audit: record %d of workspace %s cannot be read: %w", record.Sequence, workspace, err)
 		}
 		if record.Event.Workspace != workspace {

@@ -16,8 +16,8 @@ import (
 // How the sequencer works when nothing else is said.
 const (
 	smallestBatch  = 500
-	largestBatch   = 10_000
-	batchBytes     = 8 << 20 // of events, about: two batches are in memory at once
+	largestBatch   = 5000
+	batchBytes     = 4 << 20 // of events, about: two batches are in memory at once
 	patience       = 30 * time.Second
 	shortestWait   = 5 * time.Millisecond
 	longestWait    = 250 * time.Millisecond

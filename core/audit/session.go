@@ -80,9 +80,12 @@ func (s *session) take(ctx context.Context) (*change, error) {
 	last, size := s.read, 0
 	var row entry
 	var entries []entry
-	if _, err := pgx.ForEachRow(rows, []any{&last.xid, &last.number, &row.workspace, &row.event, &row.kind, &row.occurred, &row.correlation, &row.targets, &row.canonical}, func() error {
+	var texts arena
+	// What is nil is not scanned: the text is copied as it came.
+	if _, err := pgx.ForEachRow(rows, []any{&last.xid, &last.number, &row.workspace, &row.event, &row.kind, &row.occurred, &row.correlation, &row.targets, nil}, func() error {
+		row.canonical = texts.keep(rows.RawValues()[8])
 		entries, size = append(entries, row), size+len(row.canonical)
-		row.targets, row.canonical = nil, nil
+		row.targets = nil
 		return nil
 	}); err != nil || len(entries) == 0 {
 		return nil, err
@@ -95,6 +98,18 @@ func (s *session) take(ctx context.Context) (*change, error) {
 	s.read = last
 	s.limit = min(max(batchBytes/(size/len(entries)+1), smallestBatch), largestBatch)
 	return taken, nil
+}
+
+// arena keeps texts together: one by one they would be the collector's to find.
+type arena []byte
+
+func (a *arena) keep(text []byte) []byte {
+	if cap(*a)-len(*a) < len(text) {
+		*a = make(arena, 0, max(len(text), 256<<10))
+	}
+	begin := len(*a)
+	*a = append(*a, text...)
+	return (*a)[begin:len(*a):len(*a)]
 }
 
 // begin commits a change, while the next is prepared. The one before it must have ended.

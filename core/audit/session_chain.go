@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -10,7 +11,10 @@ import (
 
 // change is what one transaction writes.
 type change struct {
-	entries     []entry
+	entries      []entry // until they are written
+	log, targets []byte  // for COPY
+	months       []time.Time
+
 	checkpoints []Checkpoint
 	heads       map[[16]byte]head // as the change leaves them: the next one moves on while this one is written
 	position    int64             // the last one given
@@ -46,8 +50,9 @@ func (s *session) chain(ctx context.Context, entries []entry) (*change, error) {
 	return changed, nil
 }
 
-// leave notes in a finished change how it leaves things.
+// leave notes in a finished change how it leaves things, and makes it ready to be committed.
 func (s *session) leave(changed *change) {
+	changed.write()
 	changed.position = s.position
 	for workspace := range changed.heads {
 		changed.heads[workspace] = *s.heads[workspace]

@@ -35,7 +35,7 @@ type document struct {
 	Resource   *resource  `json:"resource,omitzero"`
 	Resources  []resource `json:"resources,omitzero"`
 
-	Unmapped unmapped `json:"unmapped"`
+	// What is unmapped follows; see encode.
 }
 
 type metadata struct {
@@ -110,7 +110,7 @@ type resource struct {
 	Type string `json:"type"`
 }
 
-// unmapped is what OCSF has no field for: the event as it was hashed and its link in the chain.
+// unmapped is what OCSF has no field for, as it is read back: the event as it was hashed and its link in the chain.
 type unmapped struct {
 	Event    jsontext.Value `json:"event,omitzero"`
 	Previous string         `json:"previous"` // hexadecimal

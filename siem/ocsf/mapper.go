@@ -1,8 +1,11 @@
 package ocsf
 
 import (
+	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -54,8 +57,7 @@ func (m Mapper) Map(record audit.Record) ([]byte, error) {
 			CorrelationUID: event.Correlation.String(), TenantUID: event.Workspace.String(),
 			LogName: "audit", OriginalTime: event.Occurred.UTC().Format(time.RFC3339Nano),
 		},
-		Actor:    actorOf(event.Actor),
-		Unmapped: unmapped{Event: record.Canonical, Previous: hex.EncodeToString(record.Previous), Hash: hex.EncodeToString(record.Hash)},
+		Actor: actorOf(event.Actor),
 	}
 	if event.Outcome == core.Failure {
 		doc.StatusID, doc.Status = 2, "Failure"
@@ -73,12 +75,12 @@ func (m Mapper) Map(record audit.Record) ([]byte, error) {
 		doc.HTTPRequest = &httpRequest{UserAgent: event.Origin.UserAgent}
 	}
 	doc.about(event, told)
-	text, err := encode(doc)
+	text, err := encode(doc, record, record.Canonical)
 	if err == nil && len(text) > maximum {
 		// No receiver would take it. The chain's hashes stay, so the gap in the content is visible.
-		doc.Unmapped.Event, doc.Resources, doc.Metadata.IsTruncated = nil, nil, true
+		doc.Resources, doc.Metadata.IsTruncated = nil, true
 		doc.Message, doc.StatusDetail = cut(doc.Message), cut(doc.StatusDetail)
-		text, err = encode(doc)
+		text, err = encode(doc, record, nil)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("ocsf: event %s: %w", event.ID, err)
@@ -86,10 +88,36 @@ func (m Mapper) Map(record audit.Record) ([]byte, error) {
 	return text, nil
 }
 
-func encode(doc document) ([]byte, error) {
-	// The names are ours, so none comes twice.
-	return json.Marshal(doc, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true))
+// encode writes a document, and at its end what OCSF has no field for: the event as it was hashed, if it is given, and
+// the record's link in the chain.
+func encode(doc document, record audit.Record, event jsontext.Value) ([]byte, error) {
+	switch {
+	case len(event) == 0:
+	case !event.IsValid(relaxed...):
+		return nil, errors.New("the canonical event is not JSON")
+	case bytes.ContainsAny(event, "\n\r"): // a document is one line
+		event = event.Clone()
+		if err := event.Compact(relaxed...); err != nil {
+			return nil, err
+		}
+	}
+	const link = len(`,"unmapped":{"event":,"previous":"","hash":""}}`) + 4*sha256.Size
+	text := bytes.NewBuffer(make([]byte, 0, 1536+link+len(event)))
+	if err := json.MarshalWrite(text, doc, relaxed...); err != nil {
+		return nil, err
+	}
+	line := text.Bytes()
+	line = append(line[:len(line)-1], `,"unmapped":{`...)
+	if len(event) > 0 {
+		line = append(append(append(line, `"event":`...), event...), ',')
+	}
+	line = hex.AppendEncode(append(line, `"previous":"`...), record.Previous)
+	line = hex.AppendEncode(append(line, `","hash":"`...), record.Hash)
+	return append(line, `"}}`...), nil
 }
+
+// relaxed are the rules of what is written. The names are ours, so none comes twice.
+var relaxed = []jsontext.Options{jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)}
 
 func cut(text string) string {
 	const limit = 4096
@@ -196,10 +224,13 @@ func actorOf(who core.Actor) *actor {
 	}
 }
 
+// words makes them of the name of a type.
+var words = strings.NewReplacer(".", " ", "_", " ")
+
 // message is the event in a line for a person.
 func message(event core.Event) string {
 	var text strings.Builder
-	text.WriteString(strings.NewReplacer(".", " ", "_", " ").Replace(string(event.Type)))
+	text.WriteString(words.Replace(string(event.Type)))
 	separator := ": "
 	for _, target := range event.Targets {
 		if target.Name != "" {

@@ -17,12 +17,13 @@ import (
 
 // How the relay works when nothing else is said.
 const (
-	batchSize    = 5000
-	batchBytes   = 4 << 20 // of events: three batches are in memory at once
-	shortestWait = 5 * time.Millisecond
-	longestWait  = 250 * time.Millisecond
-	longestPause = 5 * time.Second
-	drain        = 5 * time.Second
+	smallestBatch = 500
+	batchSize     = 5000
+	batchBytes    = 4 << 20 // of events: three batches are in memory at once
+	shortestWait  = 5 * time.Millisecond
+	longestWait   = 250 * time.Millisecond
+	longestPause  = 5 * time.Second
+	drain         = 5 * time.Second
 )
 
 // Publisher is where the relay publishes: a stream.Producer.
@@ -91,19 +92,22 @@ func (r *Relay) lead(ctx context.Context, connection *pgx.Conn) error {
 }
 
 func (r *Relay) read(ctx context.Context, reading *pgx.Conn, position int64, batches chan<- []stream.Event) error {
-	wait := shortestWait
+	wait, limit := shortestWait, smallestBatch
 	for {
-		records, err := audit.Follow(ctx, reading, position, batchSize, batchBytes)
+		records, err := audit.Follow(ctx, reading, position, limit, batchBytes)
 		if err != nil {
 			return err
 		}
 		if len(records) > 0 {
-			events := make([]stream.Event, len(records))
+			size, events := 0, make([]stream.Event, len(records))
 			for i, record := range records {
+				size += len(record.Canonical)
 				if events[i], err = r.event(ctx, record); err != nil {
 					return err
 				}
 			}
+			// What is asked for and does not fit would be read in vain.
+			limit = min(max(batchBytes/(size/len(records)+1), smallestBatch), batchSize)
 			position = records[len(records)-1].Position
 			select {
 			case batches <- events:

@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -35,6 +36,13 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if settings := os.Getenv("POSTERN_SINK_CHILD"); settings != "" {
+		if err := runChild(settings); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	// The private PostgreSQL of the run is waited for and listened to until the process ends.
 	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("postern/deploy/local/process.(*Process).start.func1"), goleak.IgnoreAnyFunction("os/exec.(*Cmd).Start.func2"))
 }

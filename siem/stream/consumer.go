@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -82,11 +83,12 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 			}
 			continue
 		}
+		commits := &sync.Mutex{}
 		for _, given := range generation.Assignments[c.Cluster.topic()] {
 			generation.Start(func(ctx context.Context) {
 				ctx, cancel := context.WithCancel(ctx)
 				defer cancel()
-				assignment, err := c.assign(ctx, client, dialer, generation, given, log)
+				assignment, err := c.assign(ctx, client, dialer, generation, commits, given, log)
 				if err != nil {
 					if ctx.Err() == nil {
 						log.WarnContext(ctx, "the partition cannot be read, trying again", "partition", given.ID, "error", err)
@@ -102,9 +104,9 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 }
 
 // assign finds where to begin and starts reading.
-func (c *Consumer) assign(ctx context.Context, client *kafka.Client, dialer *kafka.Dialer, generation *kafka.Generation, given kafka.PartitionAssignment, log *slog.Logger) (*Assignment, error) {
+func (c *Consumer) assign(ctx context.Context, client *kafka.Client, dialer *kafka.Dialer, generation *kafka.Generation, commits *sync.Mutex, given kafka.PartitionAssignment, log *slog.Logger) (*Assignment, error) {
 	assignment := &Assignment{
-		Partition: given.ID, cluster: c.Cluster, client: client, generation: generation, next: given.Offset,
+		Partition: given.ID, cluster: c.Cluster, client: client, generation: generation, commits: commits, next: given.Offset,
 		messages: make(chan kafka.Message, 500), done: make(chan struct{}), log: log,
 	}
 	bound, err := assignment.bounds(ctx)
@@ -138,6 +140,7 @@ type Assignment struct {
 	cluster    Cluster
 	client     *kafka.Client
 	generation *kafka.Generation
+	commits    *sync.Mutex // of all partitions of the generation: the client spins while two wait for answers at once
 	reader     *kafka.Reader
 	messages   chan kafka.Message
 	done       chan struct{}
@@ -268,6 +271,8 @@ func (a *Assignment) Fetch(ctx context.Context, size int, linger time.Duration) 
 // Commit says that everything up to and with a message is done with. It fails when the partition
 // has meanwhile gone to another member.
 func (a *Assignment) Commit(message Message) error {
+	a.commits.Lock()
+	defer a.commits.Unlock()
 	err := a.generation.CommitOffsets(map[string]map[int]int64{a.cluster.topic(): {a.Partition: message.Offset + 1}})
 	if err != nil && strings.Contains(err.Error(), "use of closed network connection") {
 		return fmt.Errorf("stream: the partition %d is not ours any more", a.Partition)
