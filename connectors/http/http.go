@@ -22,9 +22,9 @@ import (
 
 // New makes the connector. allowPrivate lets every app be at a private address.
 func New(allowPrivate bool) *Connector {
-	return &Connector{protocol.Governed{Administered: protocol.Administered{Connector: protocol.Connector{
+	return &Connector{protocol.Governed{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
 		Protocol: api{}, Agent: "net/http", Schemes: []string{"https", "http"}, AllowPrivate: allowPrivate,
-	}}}}
+	}}}}}
 }
 
 // Connector can do in an app what its definition describes.

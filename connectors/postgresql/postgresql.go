@@ -24,9 +24,9 @@ import (
 
 // New makes the connector. allowPrivate lets every database be at a private address.
 func New(allowPrivate bool) *protocol.Governed {
-	return &protocol.Governed{Administered: protocol.Administered{Connector: protocol.Connector{
+	return &protocol.Governed{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
 		Protocol: database{}, Agent: "pgx", Schemes: []string{"postgres", "postgresql"}, AllowPrivate: allowPrivate,
-	}}}
+	}}}}
 }
 
 type database struct{}

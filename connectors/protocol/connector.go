@@ -61,11 +61,16 @@ type Administrator interface {
 	Reset(ctx context.Context, username string, next seal.Secret, release func() error) error
 }
 
-// Governor is an Administrator who may also shut people out.
-type Governor interface {
+// Doorkeeper is an Administrator who may also shut people out.
+type Doorkeeper interface {
 	Administrator
 	// SetEnabled has the app let the account named username in, or not. Errors are as in Reset.
 	SetEnabled(ctx context.Context, username string, enabled bool) error
+}
+
+// Governor is a Doorkeeper who may also end sessions.
+type Governor interface {
+	Doorkeeper
 	// Revoke ends the sessions of the account named username. Errors are as in Reset.
 	Revoke(ctx context.Context, username string) error
 }
