@@ -98,6 +98,22 @@ func (o *okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			o.password = given.Credentials.Password.Value
 			say(200, map[string]any{"id": oktaUser, "status": o.status})
 		}
+	case "POST /api/v1/users/" + oktaUser + "/lifecycle/suspend", "POST /api/v1/users/" + oktaUser + "/lifecycle/unsuspend":
+		from, to := "ACTIVE", "SUSPENDED"
+		if strings.HasSuffix(r.URL.Path, "/unsuspend") {
+			from, to = to, from
+		}
+		switch {
+		case len(body) > 0:
+			o.t.Errorf("%s with %q", r.URL, body)
+		case !o.may:
+			refuse(403, "E0000006")
+		case o.status != from:
+			refuse(400, "E0000001")
+		default:
+			o.status = to
+			say(200, map[string]any{})
+		}
 	case "DELETE /api/v1/users/" + oktaUser + "/sessions":
 		if r.URL.RawQuery != "oauthTokens=true" || len(body) > 0 {
 			o.t.Errorf("%s with %q", r.URL, body)
@@ -134,7 +150,7 @@ func TestOkta(t *testing.T) {
 			t.Errorf("%s, expected %s: %s", report.Outcome, outcome, report.Detail)
 		}
 	}
-	if can := rotation.Capabilities(c, settings); !slices.Equal(can, []rotation.Capability{rotation.CanVerify, rotation.CanReset, rotation.CanRevoke}) {
+	if can := rotation.Capabilities(c, settings); !slices.Equal(can, []rotation.Capability{rotation.CanVerify, rotation.CanReset, rotation.CanDisable, rotation.CanRevoke}) {
 		t.Errorf("it can %v", can)
 	}
 	want(c.Verify(t.Context(), target, user), rotation.Accepted)
@@ -174,5 +190,17 @@ func TestOkta(t *testing.T) {
 	if o.ended != 1 || released != 3 {
 		t.Errorf("ended %d times, released %d times", o.ended, released)
 	}
+	for range 2 {
+		want(c.SetEnabled(t.Context(), target, admin, user.Username, false), rotation.Applied)
+		want(c.Verify(t.Context(), target, with(user.Username, next.Reveal())), rotation.Rejected)
+	}
+	for range 2 {
+		want(c.SetEnabled(t.Context(), target, admin, user.Username, true), rotation.Applied)
+		want(c.Verify(t.Context(), target, with(user.Username, next.Reveal())), rotation.Accepted)
+	}
+	want(c.SetEnabled(t.Context(), target, admin, "nobody@acme.example", false), rotation.Rejected)
+	o.may = false
+	want(c.SetEnabled(t.Context(), target, admin, user.Username, false), rotation.AdminDenied)
+	o.may = true
 	want(c.Change(t.Context(), target, with(user.Username, next.Reveal()), seal.NewSecret("Third-password-3"), release), rotation.Refused)
 }

@@ -21,8 +21,10 @@ const DefaultTimeout = 30 * time.Second
 
 // Endpoint is where an app answers.
 type Endpoint struct {
-	URL  *url.URL // of the target, as whoever made the app wrote it
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	URL *url.URL // of the target, as whoever made the app wrote it
+	// Administered: whoever signs in does so to do something to another account, and nothing is proved by it.
+	Administered bool
+	Dial         func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Address is the endpoint's host and port.
@@ -232,7 +234,7 @@ func (a *attempt) signIn(ctx context.Context, credential rotation.Credential) (S
 	if err != nil {
 		return nil, err
 	}
-	a.stage = rotation.StageSignIn
+	a.stage, endpoint.Administered = rotation.StageSignIn, a.administered
 	return a.Protocol.SignIn(ctx, endpoint, a.target.Settings, credential)
 }
 
