@@ -54,6 +54,22 @@ func TestReconcileAccountsFromAfar(t *testing.T) {
 		t.Errorf("reset\n%s", out)
 	}
 	f.denied(5, "nobody sets its own", "acme", "account", "reset", made["boss"])
+	if out := f.ask("acme", "account", "disable", made["team"]); !strings.Contains(out, "will prove that") || !strings.Contains(out, made["team"]) {
+		t.Errorf("disabled\n%s", out)
+	}
+	if out := f.ask("acme", "account", "enable", made["team"]); !strings.Contains(out, "is rotated") {
+		t.Errorf("enabled\n%s", out)
+	}
+	if out := f.ask("acme", "account", "switches", made["team"]); strings.Count(out, "wanted") != 1 || !strings.Contains(out, "enabled") {
+		t.Errorf("listed\n%s", out)
+	}
+	f.denied(4, "no such", "other", "account", "disable", made["team"])
+	if out := f.ask("acme", "app", "leavers", "Ledger", "--disable"); !strings.Contains(out, "theirs alone") {
+		t.Errorf("set\n%s", out)
+	}
+	if out := f.ask("acme", "app", "leavers", "Ledger", "--keep"); strings.Contains(out, "theirs alone") {
+		t.Errorf("taken back\n%s", out)
+	}
 	f.denied(4, "no such", "other", "account", "reset", made["team"])
 	if out := f.ask("acme", "app", "reconcile", "Ledger", "--none"); strings.Contains(out, "reconcile account") {
 		t.Errorf("taken back\n%s", out)

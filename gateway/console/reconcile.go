@@ -12,13 +12,16 @@ import (
 
 // reconcile is what an account's page says of who sets the app's lost passwords.
 type reconcile struct {
-	Can        []string // what the connector can do in the app
-	Resets     bool     // setting others' passwords among it
-	This       bool     // this account does
-	Other      string   // the username of the one that does instead
-	Administer bool     // the reader may say who does
-	Address    string   // that the app can mail a link to; empty: none, or the connector follows none
-	Recovers   bool     // the connector does
+	Can        []string         // what the connector can do in the app
+	Resets     bool             // setting others' passwords among it
+	This       bool             // this account does
+	Other      string           // the username of the one that does instead
+	Administer bool             // the reader may say who does
+	Address    string           // that the app can mail a link to; empty: none, or the connector follows none
+	Recovers   bool             // the connector does
+	Disables   bool             // whoever sets the app's lost passwords can disable this account too
+	Switch     *rotation.Switch // the latest
+	Leavers    bool             // such an account is disabled with its person
 }
 
 func (s *Service) loadReconcile(ctx context.Context, by reader, page *accountPage) error {
@@ -27,6 +30,7 @@ func (s *Service) loadReconcile(ctx context.Context, by reader, page *accountPag
 		page.Reconcile.Can = append(page.Reconcile.Can, string(one))
 		page.Reconcile.Resets = page.Reconcile.Resets || one == rotation.CanReset
 		page.Reconcile.Recovers = page.Reconcile.Recovers || one == rotation.CanRecover
+		page.Reconcile.Disables = page.Reconcile.Disables || one == rotation.CanDisable
 	}
 	if page.Reconcile.Recovers && s.Mailboxes != nil {
 		box, err := s.Mailboxes.Mailbox(ctx, s.DB, by.workspace(), page.Account.ID)
@@ -35,6 +39,12 @@ func (s *Service) loadReconcile(ctx context.Context, by reader, page *accountPag
 		}
 		page.Reconcile.Address = box.Address
 	}
+	if switches, err := s.Rotations.Switches(ctx, s.DB, by.workspace(), page.Account.ID, 1); err != nil {
+		return err
+	} else if len(switches) > 0 {
+		page.Reconcile.Switch = &switches[0]
+	}
+	page.Reconcile.Leavers = page.App.DisableOnLeave
 	switch page.App.ReconcileAccount {
 	case core.ID{}:
 	case page.Account.ID:
@@ -64,6 +74,31 @@ func (s *Service) reconciles(c *gin.Context) {
 			wanted = core.ID{}
 		}
 		_, err = s.Accounts.SetReconcileAccount(ctx, tx, s.cause(c), by.workspace(), found.App, wanted)
+		return err
+	})
+}
+
+// disables has the app let the account in no more, or again.
+func (s *Service) disables(enabled bool) gin.HandlerFunc {
+	return func(c *gin.Context) {
+		s.act(c, func(ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {
+			_, err := s.Health.SetEnabled(ctx, tx, s.cause(c), by.workspace(), account, enabled)
+			return err
+		})
+	}
+}
+
+// leavers has the app's accounts disabled with the one person who has them from now on, or no more.
+func (s *Service) leavers(c *gin.Context) {
+	if !s.readForm(c) {
+		return
+	}
+	s.act(c, func(ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {
+		found, err := s.Accounts.Account(ctx, tx, by.workspace(), account)
+		if err != nil {
+			return err
+		}
+		_, err = s.Accounts.SetDisableOnLeave(ctx, tx, s.cause(c), by.workspace(), found.App, c.PostForm("disable") != "")
 		return err
 	})
 }
