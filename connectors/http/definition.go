@@ -31,6 +31,8 @@ type Definition struct {
 	Disable     []Step `yaml:"disable"` // with Enable, or neither
 	Enable      []Step `yaml:"enable"`
 	EndSessions []Step `yaml:"end_sessions"`
+	// Users is how an administrator, who is signed in, is told of all accounts; nil: not at all.
+	Users *Listing `yaml:"users"`
 }
 
 // Token is about the one account of an app whose password is an API token, and which does what an administrator does.
@@ -171,6 +173,22 @@ func Parse(text []byte) (Definition, error) {
 		for i, step := range part.steps {
 			if _, kept := step.Keep["account"]; kept {
 				fault(fmt.Sprintf("$.%s[%d].keep", part.name, i), "{account} is to whom it is done: give it another name")
+			}
+		}
+	}
+	if users := definition.Users; users != nil {
+		check(users.Step, signedIn, administratorOutcomes, func(member, format string, arguments ...any) { fault("$.users"+member, format, arguments...) })
+		if users.Username == "" {
+			fault("$.users", "write in username where in each account its user name is")
+		}
+		if users.Link && users.Next != "" || len(users.More) > 0 && users.Next == "" {
+			fault("$.users", "the next page is told of by link, by next, or by next with more")
+		}
+		for name, text := range users.More {
+			for _, one := range places(text) {
+				if one != "next" && (one == "password" || one == "new" || !slices.Contains(signedIn, one)) {
+					fault("$.users.more."+name, "nothing gives {%s}", one)
+				}
 			}
 		}
 	}

@@ -126,6 +126,17 @@ func (e *entra) graph(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	switch r.Method + " " + r.URL.Path {
+	case "GET /v1.0/users":
+		if query := r.URL.Query(); query.Get("$select") != "userPrincipalName,displayName,accountEnabled" || query.Get("$top") != "999" {
+			e.t.Errorf("%s", r.URL)
+		}
+		page := map[string]any{"@odata.context": "x", "value": []any{map[string]any{"userPrincipalName": "shared@acme.example", "displayName": "Shared", "accountEnabled": e.enabled}}}
+		if r.URL.Query().Get("$skiptoken") == "" {
+			page["@odata.nextLink"] = "http://" + r.Host + r.URL.RequestURI() + "&$skiptoken=x"
+		} else {
+			page["value"] = []any{map[string]any{"userPrincipalName": "gone@acme.example", "displayName": nil, "accountEnabled": false}}
+		}
+		e.answer(w, 200, page)
 	case "GET /v1.0/users/shared@acme.example":
 		if r.URL.Query().Get("$select") != "id,accountEnabled,onPremisesSyncEnabled" {
 			e.t.Errorf("selects %s", r.URL.RawQuery)
@@ -204,7 +215,7 @@ func TestEntra(t *testing.T) {
 			t.Errorf("%s, expected %s: %s", report.Outcome, outcome, text)
 		}
 	}
-	capabilities := []rotation.Capability{rotation.CanVerify, rotation.CanReset, rotation.CanDisable, rotation.CanRevoke}
+	capabilities := []rotation.Capability{rotation.CanVerify, rotation.CanReset, rotation.CanDisable, rotation.CanRevoke, rotation.CanList}
 	if can := rotation.Capabilities(c, settings); !slices.Equal(can, capabilities) {
 		t.Errorf("it can %v", can)
 	}
@@ -268,6 +279,11 @@ func TestEntra(t *testing.T) {
 	want(c.Revoke(t.Context(), target, admin, user.Username), rotation.Applied)
 	if e.ended != 1 || e.tokens != before+1 {
 		t.Errorf("ended %d times, %d tokens", e.ended, e.tokens)
+	}
+	var told []rotation.User
+	want(c.Users(t.Context(), target, admin, func(user rotation.User) error { told = append(told, user); return nil }), rotation.Applied)
+	if !slices.Equal(told, []rotation.User{{Username: "shared@acme.example", Name: "Shared"}, {Username: "gone@acme.example", Disabled: true}}) {
+		t.Errorf("told %v", told)
 	}
 	// A secret that is wrong by now proves nothing, whatever token is kept.
 	e.secret = "another"

@@ -25,13 +25,13 @@ import (
 
 // New makes the connector. allowPrivate lets every app be at a private address.
 func New(allowPrivate bool) *Connector {
-	return &Connector{protocol.Governed{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
+	return &Connector{protocol.Listed{Governed: protocol.Governed{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
 		Protocol: &api{}, Agent: "net/http", Schemes: []string{"https", "http"}, AllowPrivate: allowPrivate,
-	}}}}}
+	}}}}}}
 }
 
 // Connector can do in an app what its definition describes.
-type Connector struct{ protocol.Governed }
+type Connector struct{ protocol.Listed }
 
 var _ rotation.Particular = (*Connector)(nil)
 
@@ -48,6 +48,8 @@ func (*Connector) Can(settings json.RawMessage, capability rotation.Capability) 
 		return len(definition.Disable) > 0
 	case rotation.CanRevoke:
 		return len(definition.EndSessions) > 0
+	case rotation.CanList:
+		return definition.Users != nil
 	case rotation.CanChange:
 		return len(definition.Change) > 0
 	case rotation.CanVerify:
@@ -345,16 +347,21 @@ const maxAnswer = 1 << 20
 
 // send sends a request and judges the answer.
 func (s *session) send(request *http.Request, step Step) error {
+	_, _, err := s.exchange(request, step)
+	return err
+}
+
+// exchange is send, and gives the answer.
+func (s *session) exchange(request *http.Request, step Step) (answer any, header http.Header, err error) {
 	response, err := s.client.Do(request)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	var answer any
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	_ = decoder.Decode(&answer) // what is no JSON has nothing at any place
@@ -363,27 +370,27 @@ func (s *session) send(request *http.Request, step Step) error {
 	}
 	for _, failure := range step.Failures {
 		if failure.fits(response.StatusCode, answer) {
-			return &protocol.Failure{Outcome: failure.Outcome, Detail: failure.Detail}
+			return nil, nil, &protocol.Failure{Outcome: failure.Outcome, Detail: failure.Detail}
 		}
 	}
 	switch {
 	case slices.ContainsFunc(step.Also, func(rule Rule) bool { return rule.fits(response.StatusCode, answer) }):
-		return nil
+		return answer, response.Header, nil
 	case step.Success.fits(response.StatusCode, answer):
 	case response.StatusCode == http.StatusTooManyRequests:
-		return &protocol.Failure{Outcome: rotation.Unreachable, Detail: "The app has been asked too often, and wants to be left alone for " + pause(response.Header.Get("Retry-After")) + "."}
+		return nil, nil, &protocol.Failure{Outcome: rotation.Unreachable, Detail: "The app has been asked too often, and wants to be left alone for " + pause(response.Header.Get("Retry-After")) + "."}
 	default:
-		return fmt.Errorf("http: the app answered %s %s with %d", request.Method, request.URL.Path, response.StatusCode)
+		return nil, nil, fmt.Errorf("http: the app answered %s %s with %d", request.Method, request.URL.Path, response.StatusCode)
 	}
 	for name, at := range step.Keep {
 		if s.values[name] = find(answer, at); s.values[name] == "" {
-			return fmt.Errorf("http: the answer has nothing at %s", at)
+			return nil, nil, fmt.Errorf("http: the answer has nothing at %s", at)
 		}
 	}
 	if step.Expires != "" && s.kept != nil {
 		s.kept.add(s.key, step.Keep, s.values, find(answer, step.Expires))
 	}
-	return nil
+	return answer, response.Header, nil
 }
 
 // pause puts into words what an app says in Retry-After.
@@ -404,29 +411,4 @@ func (r Rule) fits(status int, answer any) bool {
 	}
 	found := find(answer, r.At)
 	return found != "" && (len(r.Is) == 0 || slices.Contains(r.Is, found))
-}
-
-// find is the text, number or truth at a place in an answer, and nothing if there is none.
-func find(answer any, at string) string {
-	for name := range strings.SplitSeq(at, ".") {
-		switch inner := answer.(type) {
-		case map[string]any:
-			answer = inner[name]
-		case []any:
-			number, err := strconv.Atoi(name)
-			if err != nil || number < 0 || number >= len(inner) {
-				return ""
-			}
-			answer = inner[number]
-		default:
-			return ""
-		}
-	}
-	switch answer := answer.(type) {
-	case string:
-		return answer
-	case json.Number, bool:
-		return fmt.Sprint(answer)
-	}
-	return ""
 }

@@ -80,6 +80,19 @@ func (o *okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /api/v1/users/me":
 		say(200, map[string]any{"id": "00uadmin", "status": "ACTIVE"})
+	case "GET /api/v1/users":
+		if r.URL.Query().Get("limit") != "200" {
+			o.t.Errorf("%s", r.URL)
+		}
+		page, self := []map[string]any{{"status": o.status, "profile": map[string]any{"login": "shared@acme.example", "displayName": "Shared"}}}, "http://"+r.Host+"/api/v1/users?limit=200"
+		if r.URL.Query().Get("after") == "" {
+			w.Header().Add("Link", "<"+self+`>; rel="self"`)
+			w.Header().Add("Link", "<"+self+`&after=0oa1>; rel="next"`)
+		} else {
+			page[0]["profile"] = map[string]any{"login": "other@acme.example"}
+		}
+		w.WriteHeader(200)
+		_ = json.NewEncoder(w).Encode(page)
 	case "GET /api/v1/users/shared@acme.example":
 		say(200, map[string]any{"id": oktaUser, "status": o.status, "profile": map[string]any{"login": "shared@acme.example"}})
 	case "POST /api/v1/users/" + oktaUser:
@@ -150,7 +163,7 @@ func TestOkta(t *testing.T) {
 			t.Errorf("%s, expected %s: %s", report.Outcome, outcome, report.Detail)
 		}
 	}
-	if can := rotation.Capabilities(c, settings); !slices.Equal(can, []rotation.Capability{rotation.CanVerify, rotation.CanReset, rotation.CanDisable, rotation.CanRevoke}) {
+	if can := rotation.Capabilities(c, settings); !slices.Equal(can, []rotation.Capability{rotation.CanVerify, rotation.CanReset, rotation.CanDisable, rotation.CanRevoke, rotation.CanList}) {
 		t.Errorf("it can %v", can)
 	}
 	want(c.Verify(t.Context(), target, user), rotation.Accepted)
@@ -190,6 +203,13 @@ func TestOkta(t *testing.T) {
 	if o.ended != 1 || released != 3 {
 		t.Errorf("ended %d times, released %d times", o.ended, released)
 	}
+	var told []rotation.User
+	list := func(user rotation.User) error { told = append(told, user); return nil }
+	want(c.Users(t.Context(), target, admin, list), rotation.Applied)
+	if !slices.Equal(told, []rotation.User{{Username: "shared@acme.example", Name: "Shared"}, {Username: "other@acme.example"}}) {
+		t.Errorf("told %v", told)
+	}
+	want(c.Users(t.Context(), target, with(user.Username, next.Reveal()), list), rotation.AdminDenied)
 	for range 2 {
 		want(c.SetEnabled(t.Context(), target, admin, user.Username, false), rotation.Applied)
 		want(c.Verify(t.Context(), target, with(user.Username, next.Reveal())), rotation.Rejected)

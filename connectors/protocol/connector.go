@@ -77,6 +77,13 @@ type Governor interface {
 	Revoke(ctx context.Context, username string) error
 }
 
+// Clerk is a Governor who may also tell which accounts there are.
+type Clerk interface {
+	Governor
+	// Users calls each for every account, and ends with its error. Errors are as in Reset.
+	Users(ctx context.Context, each func(user rotation.User) error) error
+}
+
 // Failure is an answer that is no success.
 type Failure struct {
 	Outcome rotation.Outcome

@@ -12,7 +12,11 @@ type Guarded struct{ Administered }
 // Governed is the Connector of a Protocol whose sessions are Governors.
 type Governed struct{ Guarded }
 
+// Listed is the Connector of a Protocol whose sessions are Clerks.
+type Listed struct{ Governed }
+
 var (
+	_ rotation.Lister   = (*Listed)(nil)
 	_ rotation.Disabler = (*Guarded)(nil)
 	_ rotation.Disabler = (*Governed)(nil)
 	_ rotation.Revoker  = (*Governed)(nil)
@@ -38,6 +42,17 @@ func (c *Governed) Revoke(ctx context.Context, target rotation.Target, admin rot
 			return &Failure{Outcome: rotation.AdminDenied, Detail: "Nobody ends sessions in this app."}
 		}
 		return governor.Revoke(ctx, username)
+	})
+}
+
+// Users implements rotation.Lister.
+func (c *Listed) Users(ctx context.Context, target rotation.Target, admin rotation.Credential, each func(user rotation.User) error) rotation.Report {
+	return c.govern(ctx, target, admin, "The app told of all its accounts.", func(ctx context.Context, session Session) error {
+		clerk, ok := session.(Clerk)
+		if !ok {
+			return &Failure{Outcome: rotation.AdminDenied, Detail: "Nobody lists the accounts of this app."}
+		}
+		return clerk.Users(ctx, each)
 	})
 }
 

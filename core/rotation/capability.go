@@ -14,6 +14,7 @@ const (
 	CanRecover Capability = "recover"      // Recoverer: set a password by way of the app's forgotten-password mail
 	CanDisable Capability = "disable"      // Disabler
 	CanRevoke  Capability = "end_sessions" // Revoker
+	CanList    Capability = "list"         // Lister: tell which accounts an app has
 )
 
 // Particular is a Connector that can do less in one app than in another.
@@ -48,5 +49,7 @@ func Capabilities(connector Connector, settings json.RawMessage) []Capability {
 	_, revokes := connector.(Revoker)
 	add(CanDisable, disables)
 	add(CanRevoke, revokes)
+	_, lists := connector.(Lister)
+	add(CanList, lists)
 	return can
 }
