@@ -36,3 +36,38 @@ alter table accounts
 	add constraint accounts_state_finding_check check (state_finding in ('unproven', 'accepted', 'replaced', 'refused', 'doubted', 'reported',
 	                                                                     'none_accepted', 'expired', 'disabled', 'locked', 'switched_off', 'switched_on',
 	                                                                     'exposed', 'abandoned', 'released', 'managed'));
+
+-- core/rotation: which accounts an app has, as its administrator was told.
+create table app_listings (
+	workspace_id  uuid not null,
+	app_id        uuid not null,
+	cause         jsonb not null,             -- core.Cause of who asked for it
+	detail        text not null default '',   -- for a person: why there is none, or an old one
+	outcome       text not null default '',   -- the connector's latest
+	administrator uuid,                       -- who asked the app
+	listed        timestamptz,                -- when the app told all last
+	fence         bigint not null default 0,  -- grows with every worker that takes the lease
+	lease_until   timestamptz,
+	wake          integer not null default 1, -- number of its latest job
+	attempts      integer not null default 0, -- without an answer
+	next_attempt  timestamptz,                -- null: waits for a person
+	asked         timestamptz not null,
+	primary key (workspace_id, app_id),
+	foreign key (workspace_id, app_id) references apps (workspace_id, id)
+);
+create index app_listings_due on app_listings (next_attempt) where next_attempt is not null;
+
+create table app_logins (
+	workspace_id uuid not null,
+	app_id       uuid not null,
+	username     text not null,
+	name         text not null,
+	disabled     boolean not null,
+	first_seen   timestamptz not null,
+	seen         timestamptz not null,
+	primary key (workspace_id, app_id, username),
+	foreign key (workspace_id, app_id) references apps (workspace_id, id)
+);
+
+-- core/health: whether the app's administrator, or its mail, sets another password where a check finds that the app refuses the stored one.
+alter table health_settings add column reset_desynced boolean not null default false;
