@@ -104,6 +104,7 @@ const (
 	AppCreated                 EventType = "app.created"
 	AppReconcileAccountChanged EventType = "app.reconcile_account_changed" // whose password sets those of the others
 	AppUpdated                 EventType = "app.updated"                   // its settings were changed
+	AppLoginsListed            EventType = "app.logins_listed"             // which accounts it has, or why that cannot be told
 	AppDryRunFailed            EventType = "app.dry_run_failed"            // and had not before: its passwords may not be changed any more
 	AppDryRunRecovered         EventType = "app.dry_run_recovered"         // the change comes to the gate again
 	AccountCreated             EventType = "account.created"

@@ -16,7 +16,7 @@ func EventTypes() []EventType {
 		UserReactivationProposed, UserUnlinked, UserRelinked, StreamCreated, StreamUpdated, StreamVerified, StreamFailing, StreamRecovered, StreamDeleted,
 		ReceiverCreated, ReceiverUpdated, ReceiverDeleted, ReceiverTokenIssued, LogoutTargetCreated, LogoutTargetUpdated, LogoutTargetDeleted,
 		DeliveryDeadLettered, DeliveryDisabled, HookCreated, HookUpdated, HookFailing, HookDeleted, WebhookCreated, WebhookUpdated, WebhookDeleted,
-		SigningKeyCreated, SigningKeyRotated, AppCreated, AppReconcileAccountChanged, AppUpdated, AppDryRunFailed, AppDryRunRecovered, AccountCreated, AccountShared, AccountUnshared, AccountGrantExpired, AccountPasswordRevealed,
+		SigningKeyCreated, SigningKeyRotated, AppCreated, AppReconcileAccountChanged, AppUpdated, AppLoginsListed, AppDryRunFailed, AppDryRunRecovered, AccountCreated, AccountShared, AccountUnshared, AccountGrantExpired, AccountPasswordRevealed,
 		AccountPasswordFilled, AccountValidated, AccountDesynced, AccountOrphaned, AccountDesyncSuspected, AccountAppDisabled, AccountUnmanaged,
 		AccountManaged, AccountAtRisk, AccountCheckRequested, AccountPasswordStored, AccountDisableRequested, AccountEnableRequested, AccountDisabled, AccountEnabled, AccountSwitchBlocked, AccountFillReported, HealthSettingsChanged, AccountTagged,
 		AccountTOTPStored, AccountTOTPRemoved, AccountCodeGiven, AccountBackupCodesStored, AccountBackupCodeGiven, AccountAddressCreated, AccountAddressRemoved, AccountPhoneAssigned,

@@ -38,6 +38,9 @@ func (r *Rotations) Run(ctx context.Context) error {
 		} else if swept > 0 {
 			r.log().Warn("switches were overdue and are queued again", "switches", swept)
 		}
+		if err := r.sweepListings(ctx); err != nil && ctx.Err() == nil {
+			r.log().Warn("looking for apps to be listed failed", "error", err)
+		}
 	}
 }
 

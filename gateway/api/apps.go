@@ -29,7 +29,7 @@ type App struct {
 
 	ReconcileAccount *core.ID `json:"reconcile_account,omitempty" doc:"The account that sets the others' passwords when nobody knows them any more"`
 	DisableOnLeave   bool     `json:"disable_on_leave" doc:"An account is disabled in the app when the one person who has it leaves"`
-	Capabilities     []string `json:"capabilities" nullable:"false" doc:"What its connector can do there: verify, change, enrol, reset, disable, end_sessions"`
+	Capabilities     []string `json:"capabilities" nullable:"false" doc:"What its connector can do there: verify, change, enrol, reset, recover, disable, end_sessions, list"`
 	// PasswordRules are as given, SeenRules as the app's forms and refusals say.
 	PasswordRules string `json:"password_rules,omitempty" doc:"What the app's passwords have to be like, as given"`
 	SeenRules     string `json:"seen_rules,omitempty" doc:"What the app itself has said of that"`
@@ -38,7 +38,7 @@ type App struct {
 // Connector is what talks to a kind of app.
 type Connector struct {
 	Name         string   `json:"name" doc:"As an app names it"`
-	Capabilities []string `json:"capabilities" nullable:"false" doc:"What it can do: verify passwords, change them as the account itself, turn on a second factor, reset them, disable accounts and end their sessions as an administrator; in some apps less"`
+	Capabilities []string `json:"capabilities" nullable:"false" doc:"What it can do: verify passwords, change them as the account itself, turn on a second factor, reset them, disable accounts, end their sessions and list them as an administrator; in some apps less"`
 }
 
 func (s *Service) capabilities(connector string, settings json.RawMessage) []string {

@@ -301,7 +301,9 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 			_, all.reviews, all.item = w.signedReview(t, one.OperationID)
 		}
 		switch one.OperationID { // which another account is to do
-		case "resetAccount", "disableAccount", "enableAccount":
+		case "getListing":
+			w.must(t, 202, "POST", "/apps/"+all.apps+"/logins", "")
+		case "resetAccount", "disableAccount", "enableAccount", "refreshLogins":
 			boss := w.must(t, 201, "POST", "/accounts", `{"app":"`+all.apps+`","username":"boss of `+one.OperationID+`","password":"`+canary+`","owner":"`+all.users+`"}`)["id"].(string)
 			w.must(t, 200, "PUT", "/apps/"+all.apps+"/reconcile-account", `{"account":"`+boss+`"}`)
 		}

@@ -142,6 +142,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.grants(api)
 	s.rotations(api)
 	s.switches(api)
+	s.logins(api)
 	s.links(api)
 	s.guests(api)
 	s.health(api)

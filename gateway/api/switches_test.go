@@ -13,6 +13,15 @@ func TestDisableAndEnable(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	w.must(t, 200, "PUT", "/apps/"+app+"/reconcile-account", `{"account":"`+boss+`"}`)
+	if got := w.must(t, 202, "POST", "/apps/"+app+"/logins", ""); got["listed"] != nil || got["next_attempt"] == nil {
+		t.Errorf("got %v", got)
+	}
+	if got := w.must(t, 200, "GET", "/apps/"+app+"/listing", ""); got["asked"] == nil {
+		t.Errorf("got %v", got)
+	}
+	if got := items(w.must(t, 200, "GET", "/apps/"+app+"/logins?unmanaged=true", "")); len(got) != 0 {
+		t.Errorf("got %v", got)
+	}
 	if got := w.must(t, 409, "POST", "/accounts/"+boss+"/disable", ""); got["code"] != "reconcile_account" {
 		t.Errorf("got %v", got)
 	}

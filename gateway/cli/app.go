@@ -17,6 +17,7 @@ type appCommands struct {
 	Show showApp  `cmd:"" help:"Show an app."`
 	Add  addApp   `cmd:"" help:"Add an app whose passwords are to be kept."`
 
+	Logins     loginsOfApp    `cmd:"" help:"List the accounts an app has, also those Postern does not manage."`
 	Leavers    leaversOfApp   `cmd:"" help:"Say whether an account is disabled in the app when the one person who has it leaves."`
 	Reconcile  reconcileApp   `cmd:"" help:"Name the account that sets the others' passwords when nobody knows them any more."`
 	Connectors listConnectors `cmd:"" help:"List what can talk to apps, and what it can do."`

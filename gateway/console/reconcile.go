@@ -21,6 +21,9 @@ type reconcile struct {
 	Recovers   bool             // the connector does
 	Disables   bool             // whoever sets the app's lost passwords can disable this account too
 	Switch     *rotation.Switch // the latest
+	Lists      bool             // it can tell which accounts the app has
+	Listing    *rotation.Listing
+	Unmanaged  []rotation.Login // that Postern does not keep, the first of them
 	Leavers    bool             // such an account is disabled with its person
 }
 
@@ -31,6 +34,7 @@ func (s *Service) loadReconcile(ctx context.Context, by reader, page *accountPag
 		page.Reconcile.Resets = page.Reconcile.Resets || one == rotation.CanReset
 		page.Reconcile.Recovers = page.Reconcile.Recovers || one == rotation.CanRecover
 		page.Reconcile.Disables = page.Reconcile.Disables || one == rotation.CanDisable
+		page.Reconcile.Lists = page.Reconcile.Lists || one == rotation.CanList
 	}
 	if page.Reconcile.Recovers && s.Mailboxes != nil {
 		box, err := s.Mailboxes.Mailbox(ctx, s.DB, by.workspace(), page.Account.ID)
@@ -45,6 +49,11 @@ func (s *Service) loadReconcile(ctx context.Context, by reader, page *accountPag
 		page.Reconcile.Switch = &switches[0]
 	}
 	page.Reconcile.Leavers = page.App.DisableOnLeave
+	if by.admin() {
+		if err := s.loadLogins(ctx, by, page); err != nil {
+			return err
+		}
+	}
 	switch page.App.ReconcileAccount {
 	case core.ID{}:
 	case page.Account.ID:
@@ -57,6 +66,33 @@ func (s *Service) loadReconcile(ctx context.Context, by reader, page *accountPag
 		page.Reconcile.Other = other.Username
 	}
 	return nil
+}
+
+// shownLogins is how many of an app's accounts an account's page shows.
+const shownLogins = 50
+
+func (s *Service) loadLogins(ctx context.Context, by reader, page *accountPage) error {
+	found, err := s.Rotations.Listing(ctx, s.DB, by.workspace(), page.App.ID)
+	if core.KindOf(err) == core.KindNotFound {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	page.Reconcile.Listing = &found
+	page.Reconcile.Unmanaged, err = s.Rotations.Logins(ctx, s.DB, by.workspace(), page.App.ID, true, "", shownLogins)
+	return err
+}
+
+// lists has the app tell which accounts it has.
+func (s *Service) lists(c *gin.Context) {
+	s.act(c, func(ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {
+		found, err := s.Accounts.Account(ctx, tx, by.workspace(), account)
+		if err != nil {
+			return err
+		}
+		_, err = s.Rotations.ListLogins(ctx, tx, s.cause(c), by.workspace(), found.App)
+		return err
+	})
 }
 
 // reconciles has the account set the passwords of the app's others from now on, or no more.

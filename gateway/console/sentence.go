@@ -150,6 +150,7 @@ var sayings = map[core.EventType]saying{
 	core.AppCreated:                 {"added the app", "app", "", "", "calm"},
 	core.AppReconcileAccountChanged: {"changed which account resets the others of", "app", "", "", "warn"},
 	core.AppUpdated:                 {"changed the settings of the app", "app", "", "", "calm"},
+	core.AppLoginsListed:            {"listed the accounts of", "app", "", "", "calm"},
 	core.AppDryRunFailed:            {"could not go through a password change of", "app", "", "", "bad"},
 	core.AppDryRunRecovered:         {"could go through a password change again of", "app", "", "", "good"},
 	core.AccountCreated:             {"added the account", "account", "", "", "calm"},

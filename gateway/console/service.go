@@ -144,6 +144,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.POST("/accounts/:id/disable", s.disables(false))
 	inside.POST("/accounts/:id/enable", s.disables(true))
 	inside.POST("/accounts/:id/leavers", s.leavers)
+	inside.POST("/accounts/:id/logins", s.lists)
 	inside.POST("/accounts/:id/password", s.storePassword)
 	inside.POST("/accounts/:id/manage", s.manage)
 	inside.POST("/accounts/:id/unmanage", s.unmanage)

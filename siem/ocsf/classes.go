@@ -165,6 +165,7 @@ var kinds = map[core.EventType]kind{
 	core.AppCreated:                 {classEntityManagement, 1, "Create", severityInformational, "app"},
 	core.AppReconcileAccountChanged: {classEntityManagement, 3, "Update", severityMedium, "app"},
 	core.AppUpdated:                 {classEntityManagement, 3, "Update", severityInformational, "app"},
+	core.AppLoginsListed:            {classEntityManagement, 2, "Read", severityInformational, "app"},
 	core.AppDryRunFailed:            {classEntityManagement, 99, "Dry Run Failed", severityMedium, "app"},
 	core.AppDryRunRecovered:         {classEntityManagement, 99, "Dry Run Recovered", severityInformational, "app"},
 	core.AccountCreated:             {classEntityManagement, 1, "Create", severityInformational, "account"},
