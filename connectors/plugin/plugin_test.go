@@ -436,3 +436,43 @@ func TestCloseEndsWhatWasReplaced(t *testing.T) {
 		t.Error("the program goes on")
 	}
 }
+
+// What was hashed is what is started: a file that is written to while the program starts starts nothing else, and one that is another
+// by the next start starts no more.
+func TestAProgramThatIsSwapped(t *testing.T) {
+	original := rebel(t, "obeys")
+	text, err := os.ReadFile(original.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "office")
+	if err := os.WriteFile(path, text, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	options := original
+	options.Path = path
+	changer := open(t, options).(plugin.Changer)
+	// The program that runs is not the file: it may be written to and cut off, and goes on as it was.
+	if err := os.WriteFile(path, []byte("#!/bin/sh\necho swapped\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if report := changer.Verify(t.Context(), somewhere, given(first)); report.Outcome != rotation.Accepted {
+		t.Errorf("%s: %s", report.Outcome, report.Detail)
+	}
+	id, err := strconv.Atoi(changer.Process())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(id, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for ctx.Err() == nil {
+		report := changer.Verify(ctx, somewhere, given(first))
+		if report.Outcome == rotation.Unreachable && strings.Contains(report.Detail, "another checksum") {
+			return
+		}
+	}
+	t.Error("a file of another checksum was started")
+}
