@@ -37,6 +37,9 @@ var _ rotation.Particular = (*Connector)(nil)
 
 // Can implements rotation.Particular.
 func (*Connector) Can(settings json.RawMessage, capability rotation.Capability) bool {
+	if settings == nil {
+		return true
+	}
 	definition, err := ParseSettings(settings)
 	if err != nil {
 		return false

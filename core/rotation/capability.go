@@ -21,8 +21,8 @@ const (
 type Particular interface {
 	Connector
 
-	// Can reports whether an app's settings allow for what the connector can do in some. Settings that cannot be read
-	// allow for nothing.
+	// Can reports whether an app's settings allow for what the connector has an interface for; nil: whether some do. Settings
+	// that cannot be read allow for nothing.
 	Can(settings json.RawMessage, capability Capability) bool
 }
 
@@ -32,7 +32,7 @@ func Capabilities(connector Connector, settings json.RawMessage) []Capability {
 	var can []Capability
 	particular, less := connector.(Particular)
 	add := func(capability Capability, implemented bool) {
-		if implemented && (!less || settings == nil || particular.Can(settings, capability)) {
+		if implemented && (!less || particular.Can(settings, capability)) {
 			can = append(can, capability)
 		}
 	}

@@ -293,7 +293,7 @@ func (s *Service) loadAccount(c *gin.Context) (accountPage, error) {
 	if page.App, err = s.Accounts.App(ctx, s.DB, by.workspace(), page.Account.App); err != nil {
 		return accountPage{}, err
 	}
-	_, page.Enrols = s.Rotations.Connectors[page.App.Connector].(rotation.Enroller)
+	page.Enrols = slices.Contains(rotation.Capabilities(s.Rotations.Connectors[page.App.Connector], page.App.Settings), rotation.CanEnrol)
 	if page.Manages {
 		page.Disable = c.Query("switch") == "disable"
 		if err := s.loadReconcile(ctx, by, &page); err != nil {
