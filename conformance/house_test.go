@@ -94,6 +94,7 @@ var only = map[string][]string{
 	"google.golang.org/grpc":         {"connectors/plugin"},
 	"go.opentelemetry.io/proto/":     {"siem/otlp"},
 	"golang.org/x/mod":               {"core/proof"},
+	"golang.org/x/sys":               {"connectors/plugin"},
 }
 
 // pure packages do no I/O.

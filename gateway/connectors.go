@@ -33,6 +33,11 @@ func resets(connector string, settings json.RawMessage) bool {
 	return slices.Contains(rotation.Capabilities(kinds[connector], settings), rotation.CanReset)
 }
 
+// disables reports whether a connector disables accounts in an app with these settings.
+func disables(connector string, settings json.RawMessage) bool {
+	return slices.Contains(rotation.Capabilities(kinds[connector], settings), rotation.CanDisable)
+}
+
 // OpenConnectors opens what talks to apps, for a command that looks at them, and the checks of their settings. close ends
 // it all.
 func OpenConnectors(config Config) (known rotation.Connectors, checks map[string]func(json.RawMessage) error, close func(), err error) {

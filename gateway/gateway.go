@@ -142,7 +142,7 @@ func (g *Gateway) wire() error {
 	}
 	g.directory = &directory.Directory{DB: g.db, Now: g.now}
 	g.vault = &vault.Vault{DB: g.db, Keys: keys, Now: g.now}
-	g.accounts = &accounts.Accounts{DB: g.db, Vault: g.vault, Directory: g.directory, Connectors: g.config.settings(), Resets: resets, Now: g.now}
+	g.accounts = &accounts.Accounts{DB: g.db, Vault: g.vault, Directory: g.directory, Connectors: g.config.settings(), Resets: resets, Disables: disables, Now: g.now}
 	g.signing = &signing.Signing{DB: g.db, Vault: g.vault, Now: g.now}
 	g.sequencer = &audit.Sequencer{DB: g.db, Key: g.auditKey, Now: g.now, Log: g.log}
 	g.signing.Wake = g.sequencer.Wake

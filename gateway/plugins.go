@@ -61,7 +61,7 @@ func (g *Gateway) openPlugins(into rotation.Connectors) error {
 			return err
 		}
 		into[options.Name] = opened
-		g.plugins = append(g.plugins, opened.(closer))
+		g.plugins = append(g.plugins, opened)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package connectortest
 
 import (
+	"errors"
 	"slices"
 	"testing"
 
@@ -13,8 +14,32 @@ func (a App) runGovern(t *testing.T) {
 	if slices.Contains(can, rotation.CanDisable) {
 		t.Run("disable and enable", a.switched)
 	}
+	if slices.Contains(can, rotation.CanList) {
+		t.Run("list accounts", a.listed)
+	}
 	if slices.Contains(can, rotation.CanRevoke) {
 		t.Run("end sessions", a.revoked)
+	}
+}
+
+// listed is what an administrator is told of all accounts.
+func (a App) listed(t *testing.T) {
+	lister, ok := a.Connector.(rotation.Lister)
+	if !ok {
+		t.Fatal("the connector lists nothing")
+	}
+	admin, account := a.Administrator(t), a.Account(t)
+	a.Account(t)
+	told := map[string]int{}
+	outcome(t, lister.Users(t.Context(), a.target(), with(admin, password()), func(rotation.User) error { return nil }), rotation.AdminRejected, admin.Password)
+	outcome(t, lister.Users(t.Context(), a.target(), admin, func(user rotation.User) error { told[user.Username]++; return nil }), rotation.Applied, admin.Password)
+	if told[account.Username] != 1 || told[admin.Username] != 1 {
+		t.Errorf("told %v", told)
+	}
+	stopped := errors.New("enough")
+	report := lister.Users(t.Context(), a.target(), admin, func(rotation.User) error { return stopped })
+	if report.Outcome == rotation.Applied {
+		t.Error("what was not told counts as told")
 	}
 }
 
@@ -67,7 +92,9 @@ func (a App) governed(t *testing.T, act func(admin rotation.Credential, username
 	}
 	outcome(t, act(with(admin, password()), account.Username), rotation.AdminRejected, admin.Password)
 	outcome(t, act(a.Account(t), account.Username), rotation.AdminDenied)
-	outcome(t, act(admin, "nobody-of-this-name"), rotation.Rejected, admin.Password)
+	if report := act(admin, "nobody-of-this-name"); report.Outcome != rotation.AdminDenied { // as in a reset
+		outcome(t, report, rotation.Rejected, admin.Password)
+	}
 	outcome(t, act(admin, account.Username), rotation.Applied, admin.Password)
 	a.opens(t, account, rotation.Accepted)
 }

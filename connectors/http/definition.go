@@ -19,15 +19,20 @@ import (
 
 // Definition is how an app's API is spoken to.
 type Definition struct {
-	Name   string `yaml:"name"`
-	SignIn []Step `yaml:"sign_in"` // one is signed in when the last has succeeded
-	Change []Step `yaml:"change"`  // the last one, and no other, carries the new password; none: only Reset sets one
-	Token  Token  `yaml:"token"`
-	Reset  []Step `yaml:"reset"` // the same by an administrator, who is signed in; none: nobody can
+	Name string `yaml:"name"`
+	// Values are what an app's settings say besides, by the name requests have them under, as {tenant}: what holds if they do
+	// not. Empty: they have to. None is a secret.
+	Values map[string]string `yaml:"values"`
+	SignIn []Step            `yaml:"sign_in"` // one is signed in when the last has succeeded
+	Change []Step            `yaml:"change"`  // the last one, and no other, carries the new password; none: only Reset sets one
+	Token  Token             `yaml:"token"`
+	Reset  []Step            `yaml:"reset"` // the same by an administrator, who is signed in; none: nobody can
 	// What else an administrator does, who is signed in; none: nobody can.
 	Disable     []Step `yaml:"disable"` // with Enable, or neither
 	Enable      []Step `yaml:"enable"`
 	EndSessions []Step `yaml:"end_sessions"`
+	// Users is how an administrator, who is signed in, is told of all accounts; nil: not at all.
+	Users *Listing `yaml:"users"`
 }
 
 // Token is about the one account of an app whose password is an API token, and which does what an administrator does.
@@ -40,14 +45,19 @@ type Token struct {
 // steps kept; in what an administrator does those are the administrator's, and {account} is to whom it is done.
 type Step struct {
 	Method   string            `yaml:"method"`
-	Path     string            `yaml:"path"` // below the app's address
+	Address  string            `yaml:"address"` // instead of the app's, which it goes to by its domains all the same
+	Path     string            `yaml:"path"`    // below the app's address
 	Query    map[string]string `yaml:"query"`
 	Headers  map[string]string `yaml:"headers"`
 	Form     map[string]string `yaml:"form"` // or JSON
 	JSON     map[string]any    `yaml:"json"`
 	Success  Rule              `yaml:"success"`
+	Also     []Rule            `yaml:"also"`     // what is success too
 	Failures []Failure         `yaml:"failures"` // the first that fits
 	Keep     map[string]string `yaml:"keep"`     // where in the answer what later steps use is
+	// Expires is where the answer says for how many seconds what is kept is good: an administrator then signs in with it again.
+	// Only the one step of Token.SignIn has it.
+	Expires string `yaml:"expires"`
 }
 
 // Rule is a kind of answer: of one of the statuses and, where At is given, with one of the texts there.
@@ -133,11 +143,24 @@ func Parse(text []byte) (Definition, error) {
 		}
 		return known
 	}
-	signedIn := walk("sign_in", definition.SignIn, []string{"username", "password"}, false, outcomes)
+	given := []string{"username", "password"}
+	for name := range definition.Values {
+		if !place.MatchString("{"+name+"}") || slices.Contains([]string{"username", "password", "account", "new"}, name) {
+			fault("$.values", "{%s} is no name for a value of the settings", name)
+		}
+		given = append(given, name)
+	}
+	slices.Sort(given[2:])
+	signedIn := walk("sign_in", definition.SignIn, given, false, outcomes)
 	walk("change", definition.Change, signedIn, true, outcomes)
 	if definition.Token.Username != "" {
 		// Whoever administers is this account.
-		signedIn = walk("token.sign_in", definition.Token.SignIn, []string{"username", "password"}, false, outcomes)
+		signedIn = walk("token.sign_in", definition.Token.SignIn, given, false, outcomes)
+		for i, step := range definition.Token.SignIn {
+			if step.Expires != "" && (len(definition.Token.SignIn) > 1 || len(step.Keep) == 0) {
+				fault(fmt.Sprintf("$.token.sign_in[%d].expires", i), "only the one request of a token's sign-in, which keeps something, says when that expires")
+			}
+		}
 	}
 	for _, part := range []struct {
 		name  string
@@ -150,6 +173,22 @@ func Parse(text []byte) (Definition, error) {
 		for i, step := range part.steps {
 			if _, kept := step.Keep["account"]; kept {
 				fault(fmt.Sprintf("$.%s[%d].keep", part.name, i), "{account} is to whom it is done: give it another name")
+			}
+		}
+	}
+	if users := definition.Users; users != nil {
+		check(users.Step, signedIn, administratorOutcomes, func(member, format string, arguments ...any) { fault("$.users"+member, format, arguments...) })
+		if users.Username == "" {
+			fault("$.users", "write in username where in each account its user name is")
+		}
+		if users.Link && users.Next != "" || len(users.More) > 0 && users.Next == "" {
+			fault("$.users", "the next page is told of by link, by next, or by next with more")
+		}
+		for name, text := range users.More {
+			for _, one := range places(text) {
+				if one != "next" && (one == "password" || one == "new" || !slices.Contains(signedIn, one)) {
+					fault("$.users.more."+name, "nothing gives {%s}", one)
+				}
 			}
 		}
 	}
@@ -261,7 +300,7 @@ func (s Step) used() []string {
 }
 
 func (s Step) inAddress() []string {
-	names := places(s.Path)
+	names := append(places(s.Address), places(s.Path)...)
 	for _, text := range s.Query {
 		names = append(names, places(text)...)
 	}

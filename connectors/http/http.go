@@ -2,10 +2,13 @@ package http
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/cookiejar"
@@ -22,18 +25,21 @@ import (
 
 // New makes the connector. allowPrivate lets every app be at a private address.
 func New(allowPrivate bool) *Connector {
-	return &Connector{protocol.Governed{Administered: protocol.Administered{Connector: protocol.Connector{
-		Protocol: api{}, Agent: "net/http", Schemes: []string{"https", "http"}, AllowPrivate: allowPrivate,
-	}}}}
+	return &Connector{protocol.Listed{Governed: protocol.Governed{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
+		Protocol: &api{}, Agent: "net/http", Schemes: []string{"https", "http"}, AllowPrivate: allowPrivate,
+	}}}}}}
 }
 
 // Connector can do in an app what its definition describes.
-type Connector struct{ protocol.Governed }
+type Connector struct{ protocol.Listed }
 
 var _ rotation.Particular = (*Connector)(nil)
 
 // Can implements rotation.Particular.
 func (*Connector) Can(settings json.RawMessage, capability rotation.Capability) bool {
+	if settings == nil {
+		return true
+	}
 	definition, err := ParseSettings(settings)
 	if err != nil {
 		return false
@@ -45,6 +51,8 @@ func (*Connector) Can(settings json.RawMessage, capability rotation.Capability) 
 		return len(definition.Disable) > 0
 	case rotation.CanRevoke:
 		return len(definition.EndSessions) > 0
+	case rotation.CanList:
+		return definition.Users != nil
 	case rotation.CanChange:
 		return len(definition.Change) > 0
 	case rotation.CanVerify:
@@ -56,6 +64,8 @@ func (*Connector) Can(settings json.RawMessage, capability rotation.Capability) 
 type Settings struct {
 	// Definition is the name of one that comes with Postern, or the text of one.
 	Definition string `json:"definition"`
+	// Values are those the definition asks for, by its names.
+	Values map[string]string `json:"values,omitempty"`
 }
 
 const shape = `{"definition": "…"}, with the name of a definition or the text of one`
@@ -74,13 +84,26 @@ func ParseSettings(text json.RawMessage) (Definition, error) {
 	if err != nil {
 		return Definition{}, core.Invalid("settings", "the app's definition cannot be used: %s", err)
 	}
+	for name := range settings.Values {
+		if _, known := definition.Values[name]; !known {
+			return Definition{}, core.Invalid("settings", "the definition asks for no value %q", name)
+		}
+	}
+	values := maps.Clone(definition.Values)
+	for name, known := range definition.Values {
+		if values[name] = cmp.Or(settings.Values[name], known); values[name] == "" {
+			return Definition{}, core.Invalid("settings", `the definition asks for a value: {"definition": "…", "values": {"%s": "…"}}`, name)
+		}
+	}
+	definition.Values = values
 	return definition, nil
 }
 
-type api struct{}
+// api is an app's, by its definition.
+type api struct{ kept kept }
 
 // SignIn implements protocol.Protocol.
-func (api) SignIn(ctx context.Context, endpoint protocol.Endpoint, text []byte, credential rotation.Credential) (protocol.Session, error) {
+func (a *api) SignIn(ctx context.Context, endpoint protocol.Endpoint, text []byte, credential rotation.Credential) (protocol.Session, error) {
 	definition, err := ParseSettings(text)
 	if err != nil {
 		return nil, err
@@ -104,10 +127,17 @@ func (api) SignIn(ctx context.Context, endpoint protocol.Endpoint, text []byte, 
 		},
 		values: map[string]string{"username": credential.Username, "password": credential.Password.Reveal()},
 	}
+	maps.Copy(s.values, definition.Values)
 	s.client.Transport = &http.Transport{DialContext: s.connect, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
 	steps := definition.SignIn
 	if s.token = definition.Token.Username != "" && credential.Username == definition.Token.Username; s.token {
 		steps = definition.Token.SignIn
+		if steps[0].Expires != "" {
+			s.kept, s.key = &a.kept, keyOf(endpoint.URL.String(), text, credential)
+		}
+	}
+	if s.kept != nil && endpoint.Administered && s.kept.into(s.key, s.values) {
+		return s, nil
 	}
 	for _, step := range steps {
 		if err := s.take(ctx, step); err != nil {
@@ -124,11 +154,14 @@ type session struct {
 	opened     chan net.Conn // for the next request; the library takes it in a goroutine of its own
 	values     map[string]string
 	token      bool // signed in with an API token
+	kept       *kept
+	key        [sha256.Size]byte
 }
 
 // open connects to the app for the next request.
-func (s *session) open(ctx context.Context) error {
-	connection, err := s.endpoint.Dial(ctx, "tcp", s.endpoint.Address(map[string]string{"http": "80", "https": "443"}[s.endpoint.URL.Scheme]))
+func (s *session) open(ctx context.Context, at *url.URL) error {
+	endpoint := protocol.Endpoint{URL: at}
+	connection, err := s.endpoint.Dial(ctx, "tcp", endpoint.Address(map[string]string{"http": "80", "https": "443"}[at.Scheme]))
 	if err == nil {
 		s.opened <- connection
 	}
@@ -214,7 +247,7 @@ func (s *session) set(ctx context.Context, steps []Step, next seal.Secret, relea
 		return err
 	}
 	// An app that is down by now is found out before it counts as asked.
-	if err := s.open(ctx); err != nil {
+	if err := s.open(ctx, request.URL); err != nil {
 		return err
 	}
 	if err := release(); err != nil {
@@ -249,8 +282,26 @@ func (s *session) fill(text string, escape func(string) string) string {
 
 func same(text string) string { return text }
 
+// base is where a request goes. What is not the app's own address is no less guarded: it is one of its domains, and has TLS.
+func (s *session) base(step Step) (*url.URL, error) {
+	if step.Address == "" {
+		return s.endpoint.URL, nil
+	}
+	base, err := url.Parse(s.fill(step.Address, same))
+	switch {
+	case err != nil || base.Host == "" || base.RawQuery != "" || base.User != nil || base.Scheme != "https" && base.Scheme != "http":
+		return nil, &protocol.Failure{Outcome: rotation.Unreachable, Detail: "The definition's other address is none: correct the app's settings.", Err: err}
+	case base.Scheme != "https" && !core.Loopback(base.Hostname()):
+		return nil, &protocol.Failure{Outcome: rotation.Unreachable, Detail: "A password is not sent over the network without TLS: the definition's other address has to begin with https://."}
+	}
+	return base, nil
+}
+
 func (s *session) request(ctx context.Context, step Step) (*http.Request, error) {
-	base := s.endpoint.URL
+	base, err := s.base(step)
+	if err != nil {
+		return nil, err
+	}
 	path := s.fill(step.Path, url.PathEscape)
 	if slices.ContainsFunc(strings.Split(path, "/"), func(part string) bool { return part == "." || part == ".." }) {
 		return nil, &protocol.Failure{Outcome: rotation.Rejected, Detail: "A user name that leads to another address is none."}
@@ -299,37 +350,58 @@ const maxAnswer = 1 << 20
 
 // send sends a request and judges the answer.
 func (s *session) send(request *http.Request, step Step) error {
+	_, _, err := s.exchange(request, step)
+	return err
+}
+
+// exchange is send, and gives the answer.
+func (s *session) exchange(request *http.Request, step Step) (answer any, header http.Header, err error) {
 	response, err := s.client.Do(request)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	var answer any
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.UseNumber()
 	_ = decoder.Decode(&answer) // what is no JSON has nothing at any place
+	if response.StatusCode == http.StatusUnauthorized && s.kept != nil {
+		s.kept.drop(s.key) // it is good no more
+	}
 	for _, failure := range step.Failures {
 		if failure.fits(response.StatusCode, answer) {
-			return &protocol.Failure{Outcome: failure.Outcome, Detail: failure.Detail}
+			return nil, nil, &protocol.Failure{Outcome: failure.Outcome, Detail: failure.Detail}
 		}
 	}
 	switch {
+	case slices.ContainsFunc(step.Also, func(rule Rule) bool { return rule.fits(response.StatusCode, answer) }):
+		return answer, response.Header, nil
 	case step.Success.fits(response.StatusCode, answer):
 	case response.StatusCode == http.StatusTooManyRequests:
-		return &protocol.Failure{Outcome: rotation.Unreachable, Detail: "The app has been asked too often, and wants to be left alone for a while."}
+		return nil, nil, &protocol.Failure{Outcome: rotation.Unreachable, Detail: "The app has been asked too often, and wants to be left alone for " + pause(response.Header.Get("Retry-After")) + "."}
 	default:
-		return fmt.Errorf("http: the app answered %s %s with %d", request.Method, request.URL.Path, response.StatusCode)
+		return nil, nil, fmt.Errorf("http: the app answered %s %s with %d", request.Method, request.URL.Path, response.StatusCode)
 	}
 	for name, at := range step.Keep {
 		if s.values[name] = find(answer, at); s.values[name] == "" {
-			return fmt.Errorf("http: the answer has nothing at %s", at)
+			return nil, nil, fmt.Errorf("http: the answer has nothing at %s", at)
 		}
 	}
-	return nil
+	if step.Expires != "" && s.kept != nil {
+		s.kept.add(s.key, step.Keep, s.values, find(answer, step.Expires))
+	}
+	return answer, response.Header, nil
+}
+
+// pause puts into words what an app says in Retry-After.
+func pause(said string) string {
+	if seconds, err := strconv.Atoi(said); err == nil && seconds > 0 && seconds < 1e6 {
+		return strconv.Itoa(seconds) + " seconds"
+	}
+	return "a while"
 }
 
 // fits reports whether an answer is of this kind.
@@ -342,29 +414,4 @@ func (r Rule) fits(status int, answer any) bool {
 	}
 	found := find(answer, r.At)
 	return found != "" && (len(r.Is) == 0 || slices.Contains(r.Is, found))
-}
-
-// find is the text, number or truth at a place in an answer, and nothing if there is none.
-func find(answer any, at string) string {
-	for name := range strings.SplitSeq(at, ".") {
-		switch inner := answer.(type) {
-		case map[string]any:
-			answer = inner[name]
-		case []any:
-			number, err := strconv.Atoi(name)
-			if err != nil || number < 0 || number >= len(inner) {
-				return ""
-			}
-			answer = inner[number]
-		default:
-			return ""
-		}
-	}
-	switch answer := answer.(type) {
-	case string:
-		return answer
-	case json.Number, bool:
-		return fmt.Sprint(answer)
-	}
-	return ""
 }

@@ -80,6 +80,19 @@ func (o *okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method + " " + r.URL.Path {
 	case "GET /api/v1/users/me":
 		say(200, map[string]any{"id": "00uadmin", "status": "ACTIVE"})
+	case "GET /api/v1/users":
+		if r.URL.Query().Get("limit") != "200" {
+			o.t.Errorf("%s", r.URL)
+		}
+		page, self := []map[string]any{{"status": o.status, "profile": map[string]any{"login": "shared@acme.example", "displayName": "Shared"}}}, "http://"+r.Host+"/api/v1/users?limit=200"
+		if r.URL.Query().Get("after") == "" {
+			w.Header().Add("Link", "<"+self+`>; rel="self"`)
+			w.Header().Add("Link", "<"+self+`&after=0oa1>; rel="next"`)
+		} else {
+			page[0]["profile"] = map[string]any{"login": "other@acme.example"}
+		}
+		w.WriteHeader(200)
+		_ = json.NewEncoder(w).Encode(page)
 	case "GET /api/v1/users/shared@acme.example":
 		say(200, map[string]any{"id": oktaUser, "status": o.status, "profile": map[string]any{"login": "shared@acme.example"}})
 	case "POST /api/v1/users/" + oktaUser:
@@ -97,6 +110,22 @@ func (o *okta) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		default:
 			o.password = given.Credentials.Password.Value
 			say(200, map[string]any{"id": oktaUser, "status": o.status})
+		}
+	case "POST /api/v1/users/" + oktaUser + "/lifecycle/suspend", "POST /api/v1/users/" + oktaUser + "/lifecycle/unsuspend":
+		from, to := "ACTIVE", "SUSPENDED"
+		if strings.HasSuffix(r.URL.Path, "/unsuspend") {
+			from, to = to, from
+		}
+		switch {
+		case len(body) > 0:
+			o.t.Errorf("%s with %q", r.URL, body)
+		case !o.may:
+			refuse(403, "E0000006")
+		case o.status != from:
+			refuse(400, "E0000001")
+		default:
+			o.status = to
+			say(200, map[string]any{})
 		}
 	case "DELETE /api/v1/users/" + oktaUser + "/sessions":
 		if r.URL.RawQuery != "oauthTokens=true" || len(body) > 0 {
@@ -134,7 +163,7 @@ func TestOkta(t *testing.T) {
 			t.Errorf("%s, expected %s: %s", report.Outcome, outcome, report.Detail)
 		}
 	}
-	if can := rotation.Capabilities(c, settings); !slices.Equal(can, []rotation.Capability{rotation.CanVerify, rotation.CanReset, rotation.CanRevoke}) {
+	if can := rotation.Capabilities(c, settings); !slices.Equal(can, []rotation.Capability{rotation.CanVerify, rotation.CanReset, rotation.CanDisable, rotation.CanRevoke, rotation.CanList}) {
 		t.Errorf("it can %v", can)
 	}
 	want(c.Verify(t.Context(), target, user), rotation.Accepted)
@@ -174,5 +203,24 @@ func TestOkta(t *testing.T) {
 	if o.ended != 1 || released != 3 {
 		t.Errorf("ended %d times, released %d times", o.ended, released)
 	}
+	var told []rotation.User
+	list := func(user rotation.User) error { told = append(told, user); return nil }
+	want(c.Users(t.Context(), target, admin, list), rotation.Applied)
+	if !slices.Equal(told, []rotation.User{{Username: "shared@acme.example", Name: "Shared"}, {Username: "other@acme.example"}}) {
+		t.Errorf("told %v", told)
+	}
+	want(c.Users(t.Context(), target, with(user.Username, next.Reveal()), list), rotation.AdminDenied)
+	for range 2 {
+		want(c.SetEnabled(t.Context(), target, admin, user.Username, false), rotation.Applied)
+		want(c.Verify(t.Context(), target, with(user.Username, next.Reveal())), rotation.Rejected)
+	}
+	for range 2 {
+		want(c.SetEnabled(t.Context(), target, admin, user.Username, true), rotation.Applied)
+		want(c.Verify(t.Context(), target, with(user.Username, next.Reveal())), rotation.Accepted)
+	}
+	want(c.SetEnabled(t.Context(), target, admin, "nobody@acme.example", false), rotation.Rejected)
+	o.may = false
+	want(c.SetEnabled(t.Context(), target, admin, user.Username, false), rotation.AdminDenied)
+	o.may = true
 	want(c.Change(t.Context(), target, with(user.Username, next.Reveal()), seal.NewSecret("Third-password-3"), release), rotation.Refused)
 }

@@ -82,6 +82,19 @@ end_sessions:
       - {status: [403], outcome: admin_denied, detail: Only administrators do this.}
       - {status: [404], outcome: rejected, detail: There is nobody of this login.}
     success: {status: [204]}
+users:
+  method: GET
+  path: /everybody
+  query: {page_size: "2"}
+  headers: {Authorization: "Bearer {token}"}
+  failures:
+    - {status: [403], outcome: admin_denied, detail: Only administrators see people.}
+  success: {status: [200]}
+  each: data.people
+  username: login
+  disabled: {at: disabled, is: ["true"]}
+  next: data.cursor
+  more: {after: "{next}"}
 `
 
 // harbourmaster is an app with an API like many: sessions, a password one changes, and people whom administrators look after.
@@ -161,6 +174,19 @@ func (h *harbourmaster) handler() http.Handler {
 			return
 		}
 		said(w, 200, map[string]any{"people": []any{map[string]any{"id": who, "login": h.people[who].login}}})
+	}))
+	mux.HandleFunc("GET /everybody", as(true, func(w http.ResponseWriter, r *http.Request, _ int) {
+		var size, from int
+		_, _ = fmt.Sscan(r.URL.Query().Get("page_size"), &size)
+		_, _ = fmt.Sscan(r.URL.Query().Get("after"), &from)
+		page, data := []any{}, map[string]any{}
+		for _, one := range h.people[from:min(from+size, len(h.people))] {
+			page = append(page, map[string]any{"login": one.login, "disabled": one.disabled})
+		}
+		if data["people"] = page; from+size < len(h.people) {
+			data["cursor"] = from + size
+		}
+		said(w, 200, map[string]any{"data": data})
 	}))
 	// known has an administrator do something with somebody, by their login.
 	known := func(act func(r *http.Request, who int)) http.HandlerFunc {

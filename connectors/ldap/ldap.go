@@ -17,10 +17,10 @@ import (
 )
 
 // New makes the connector. allowPrivate lets every directory be at a private address.
-func New(allowPrivate bool) *protocol.Administered {
-	return &protocol.Administered{Connector: protocol.Connector{
+func New(allowPrivate bool) *protocol.Guarded {
+	return &protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
 		Protocol: directory{}, Agent: "go-ldap", Schemes: []string{"ldaps", "ldap"}, AllowPrivate: allowPrivate,
-	}}
+	}}}
 }
 
 // Settings are an app's, as JSON.
@@ -177,15 +177,11 @@ func (s *session) Reset(_ context.Context, username string, next seal.Secret, re
 		return &protocol.Failure{Outcome: rotation.Rejected, Detail: "An empty user name is none."}
 	}
 	if _, err := ldap.ParseDN(name); err == nil {
-		found, err := s.connection.Search(ldap.NewSearchRequest(name, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", []string{lockedTime}, nil))
+		locked, err := s.locked(name)
 		switch {
-		case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
-			return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "The directory has no entry of this name that the administrator may see.", Err: err}
-		case ldap.IsErrorWithCode(err, ldap.LDAPResultInsufficientAccessRights):
-			return denied(err)
 		case err != nil:
 			return err
-		case len(found.Entries) == 1 && found.Entries[0].GetAttributeValue(lockedTime) == shut:
+		case locked == shut:
 			return &protocol.Failure{Outcome: rotation.Disabled, Detail: "The directory has this entry locked for good."}
 		}
 	}
@@ -197,6 +193,50 @@ func (s *session) Reset(_ context.Context, username string, next seal.Secret, re
 		return &protocol.Failure{Outcome: rotation.Rejected, Detail: "The directory has no entry of this name.", Err: err}
 	}
 	return taken(err)
+}
+
+// locked is since when an entry, which there has to be, is locked, as the directory writes it; empty: it is not.
+func (s *session) locked(name string) (string, error) {
+	found, err := s.connection.Search(ldap.NewSearchRequest(name, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", []string{lockedTime}, nil))
+	switch {
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
+		return "", &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "The directory has no entry of this name that the administrator may see.", Err: err}
+	case ldap.IsErrorWithCode(err, ldap.LDAPResultInsufficientAccessRights):
+		return "", denied(err)
+	case err != nil || len(found.Entries) != 1:
+		return "", err
+	}
+	return found.Entries[0].GetAttributeValue(lockedTime), nil
+}
+
+// SetEnabled implements protocol.Doorkeeper, by the lock of the directory's password policy. Who is bound stays so. To enable an
+// entry takes any lock from it.
+func (s *session) SetEnabled(_ context.Context, username string, enabled bool) error {
+	name := s.settings.name(username)
+	if _, err := ldap.ParseDN(name); name == "" || err != nil {
+		return &protocol.Failure{Outcome: rotation.Rejected, Detail: "This is no name of an entry: the app's settings have to say, in bind, what one binds with.", Err: err}
+	}
+	locked, err := s.locked(name)
+	switch {
+	case err != nil:
+		return err
+	case enabled && locked == "", !enabled && locked == shut:
+		return nil
+	}
+	change := ldap.NewModifyRequest(name, nil)
+	if enabled {
+		change.Delete(lockedTime, nil)
+	} else {
+		change.Replace(lockedTime, []string{shut})
+	}
+	err = s.connection.Modify(change)
+	switch said, answered := errors.AsType[*ldap.Error](err); {
+	case answered && said.ResultCode == ldap.LDAPResultUndefinedAttributeType:
+		return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "The directory locks no entries: that takes its password policy overlay (ppolicy).", Err: err}
+	case answered && said.ResultCode < ldap.ErrorNetwork:
+		return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: fmt.Sprintf("The administrator may not lock this entry (%d): that takes write access to its pwdAccountLockedTime.", said.ResultCode), Err: err}
+	}
+	return err
 }
 
 func denied(err error) error {

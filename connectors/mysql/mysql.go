@@ -17,10 +17,10 @@ import (
 )
 
 // New makes the connector. allowPrivate lets every database be at a private address.
-func New(allowPrivate bool) *protocol.Administered {
-	return &protocol.Administered{Connector: protocol.Connector{
+func New(allowPrivate bool) *protocol.Guarded {
+	return &protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
 		Protocol: database{}, Agent: "go-sql-driver", Schemes: []string{"mysql"}, AllowPrivate: allowPrivate,
-	}}
+	}}}
 }
 
 type database struct{}
@@ -127,6 +127,16 @@ func (s *session) Reset(ctx context.Context, username string, next seal.Secret, 
 	return taken(forbidden(s.send(ctx, release, "alter user ?@? identified by ?", username, host, next.Reveal())))
 }
 
+// SetEnabled implements protocol.Doorkeeper. Connections the user has open go on.
+func (s *session) SetEnabled(ctx context.Context, username string, enabled bool) error {
+	host, err := s.host(ctx, username)
+	if err != nil {
+		return err
+	}
+	_, err = s.connection.ExecContext(ctx, "alter user ?@? account "+map[bool]string{true: "unlock", false: "lock"}[enabled], username, host)
+	return forbidden(err)
+}
+
 // host is where the one user of a name signs in from, which is part of its name. An ALTER USER that says nothing of ACCOUNT
 // LOCK leaves a locked user locked.
 func (s *session) host(ctx context.Context, username string) (string, error) {
@@ -159,7 +169,7 @@ func forbidden(err error) error {
 	if said, ok := errors.AsType[*mysql.MySQLError](err); ok {
 		switch said.Number {
 		case databaseDenied, tableDenied, columnDenied, privilegeMissing, cannotUser:
-			return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: fmt.Sprintf("The administrator may not set this user's password (%d): that takes CREATE USER, and SELECT on mysql.user.", said.Number), Err: err}
+			return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: fmt.Sprintf("The administrator may not change this user (%d): that takes CREATE USER, and SELECT on mysql.user.", said.Number), Err: err}
 		}
 	}
 	return err

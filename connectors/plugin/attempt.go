@@ -16,17 +16,28 @@ import (
 	"postern/core/seal"
 )
 
-// attempt is one Verify, or one Change if release is set.
+// attempt is one Verify, Change and so on. What it may not be asked is nil.
 type attempt struct {
-	program *program
-	secrets []seal.Secret
-	code    func(ctx context.Context) (seal.Secret, error)
-	release func(ctx context.Context) error
+	program  *program
+	possible []rotation.Outcome
+	open     call
+	secrets  []seal.Secret
+	code     func(ctx context.Context) (seal.Secret, error)
+	release  func(ctx context.Context) error
+	link     func(ctx context.Context) (seal.Secret, error)
+	keep     func(ctx context.Context, secret seal.Secret) (seal.Secret, error)
+	each     func(user rotation.User) error
+	acts     bool // an administrator does something that is held at no gate
 
 	asked    bool // the program asked for release
+	kept     bool // it gave a secret, which was stored
+	stopped  bool // each did not take an account
 	released bool // and was allowed to send
 	claims   bool // it says that it sent the change without having asked
 }
+
+// call is one of the program's.
+type call = func(stub connectorpb.ConnectorClient, ctx context.Context, options ...grpc.CallOption) (stream, error)
 
 type stream = grpc.BidiStreamingClient[connectorpb.FromGateway, connectorpb.FromPlugin]
 
@@ -46,7 +57,7 @@ func (a *attempt) run(ctx context.Context, task *connectorpb.Task) rotation.Repo
 	now := a.program.options.Now
 	report := rotation.Report{Started: now(), Stage: rotation.StageNavigate, Agent: a.program.options.Name}
 	end := func(outcome rotation.Outcome, detail string) rotation.Report {
-		report.Outcome, report.Detail, report.Finished, report.Released = outcome, detail, now(), a.released || a.claims
+		report.Outcome, report.Detail, report.Finished, report.Released = outcome, detail, now(), report.Released || a.released || a.claims
 		return a.clean(report)
 	}
 	if err := ctx.Err(); err != nil {
@@ -65,7 +76,10 @@ func (a *attempt) run(ctx context.Context, task *connectorpb.Task) rotation.Repo
 	said, err := a.talk(within, process.stub, task)
 	if err != nil {
 		// Who gave up is no fault of the program; who hangs past that, or breaks off, is replaced.
-		a.program.release(process, !errors.Is(ctx.Err(), context.Canceled))
+		a.program.release(process, !a.stopped && !errors.Is(ctx.Err(), context.Canceled))
+		if a.stopped {
+			return end(rotation.Unknown, "The app tells of more accounts than are wanted.")
+		}
 		if a.asked {
 			report.Stage = rotation.StageSubmit
 		}
@@ -78,6 +92,13 @@ func (a *attempt) run(ctx context.Context, task *connectorpb.Task) rotation.Repo
 	a.program.release(process, false)
 	report.Stage, report.Hosts, report.Screenshot, report.Model = said.GetStage(), said.GetHosts(), said.GetScreenshot(), said.GetModel()
 	report.Rules, report.Reused = said.GetRules(), said.GetReused()
+	report.Released = said.GetReleased() && (a.acts || a.kept)
+	for _, code := range said.GetBackupCodes()[:min(len(said.GetBackupCodes()), maxBackupCodes)] {
+		if a.kept && code != "" && len(code) <= maxHost {
+			report.BackupCodes = append(report.BackupCodes, seal.NewSecret(code))
+		}
+	}
+	a.secrets = append(a.secrets, report.BackupCodes...)
 	if said.GetAgent() != "" {
 		report.Agent = said.GetAgent()
 	}
@@ -86,11 +107,7 @@ func (a *attempt) run(ctx context.Context, task *connectorpb.Task) rotation.Repo
 
 // talk goes on until the program reports.
 func (a *attempt) talk(ctx context.Context, stub connectorpb.ConnectorClient, task *connectorpb.Task) (*connectorpb.Report, error) {
-	open := stub.Verify
-	if a.release != nil {
-		open = stub.Change
-	}
-	s, err := open(ctx)
+	s, err := a.open(stub, ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +124,12 @@ func (a *attempt) talk(ctx context.Context, stub connectorpb.ConnectorClient, ta
 			err = a.answerRelease(ctx, s)
 		case *connectorpb.FromPlugin_Code:
 			err = a.answerCode(ctx, s)
+		case *connectorpb.FromPlugin_Link:
+			err = a.answerLink(ctx, s)
+		case *connectorpb.FromPlugin_Keep:
+			err = a.answerKeep(ctx, s, message.Keep.GetText())
+		case *connectorpb.FromPlugin_User:
+			err = a.take(message.User)
 		case *connectorpb.FromPlugin_Report:
 			return message.Report, nil
 		default:
@@ -140,6 +163,41 @@ func (a *attempt) answerCode(ctx context.Context, s stream) error {
 	return s.Send(&connectorpb.FromGateway{Message: &connectorpb.FromGateway_Code{Code: answer}})
 }
 
+func (a *attempt) answerLink(ctx context.Context, s stream) error {
+	answer := &connectorpb.Answer{Refused: true}
+	if a.link != nil {
+		if link, err := a.link(ctx); err == nil {
+			a.secrets = append(a.secrets, link)
+			answer = &connectorpb.Answer{Text: link.Reveal()}
+		}
+	}
+	return s.Send(&connectorpb.FromGateway{Message: &connectorpb.FromGateway_Link{Link: answer}})
+}
+
+// answerKeep stores the secret the app shows, once, and gives a code of it.
+func (a *attempt) answerKeep(ctx context.Context, s stream, secret string) error {
+	answer := &connectorpb.Answer{Refused: true}
+	if a.keep != nil && (secret == "") == a.kept {
+		shown := seal.NewSecret(secret)
+		a.secrets = append(a.secrets, shown)
+		if code, err := a.keep(ctx, shown); err == nil {
+			a.kept, a.secrets = true, append(a.secrets, code)
+			answer = &connectorpb.Answer{Text: code.Reveal()}
+		}
+	}
+	return s.Send(&connectorpb.FromGateway{Message: &connectorpb.FromGateway_Kept{Kept: answer}})
+}
+
+// take hands on one of the app's accounts.
+func (a *attempt) take(user *connectorpb.User) error {
+	if a.each == nil {
+		return errors.New("plugin: accounts that nobody asked for")
+	}
+	err := a.each(rotation.User{Username: user.GetUsername(), Name: user.GetName(), Disabled: user.GetDisabled()})
+	a.stopped = err != nil
+	return err
+}
+
 // broken is what an attempt without a report came to.
 func (a *attempt) broken(ended error) (rotation.Outcome, string) {
 	switch {
@@ -147,28 +205,35 @@ func (a *attempt) broken(ended error) (rotation.Outcome, string) {
 		return rotation.Unknown, "The request to change the password was released, and the connector's program did not say what became of it."
 	case errors.Is(ended, context.DeadlineExceeded):
 		return rotation.TimedOut, "The connector's program did not answer in time."
-	case a.release != nil:
+	case a.kept:
+		return rotation.Unknown, "The connector's program was given a one-time code, and did not say what became of it."
+	case a.release != nil, a.keep != nil:
 		return rotation.NotSent, "The connector's program ended before it asked to send the new password."
 	}
 	return rotation.Unknown, "The connector's program ended before it said what the app does."
 }
 
-// ofVerify and ofChange are the outcomes each may have.
+// The outcomes that each may have.
 var (
 	seen     = []rotation.Outcome{rotation.Rejected, rotation.Unknown, rotation.FormNotFound, rotation.Challenge, rotation.Locked, rotation.Disabled, rotation.MustChange, rotation.Unreachable, rotation.TimedOut}
 	ofVerify = append([]rotation.Outcome{rotation.Accepted}, seen...)
 	ofChange = append([]rotation.Outcome{rotation.Applied, rotation.Refused, rotation.NotSent}, seen...)
+	ofEnrol  = ofChange
+
+	ofReset   = append([]rotation.Outcome{rotation.AdminRejected, rotation.AdminDenied}, ofChange...)
+	ofRecover = append([]rotation.Outcome{rotation.NoMessage}, ofChange...)
+	ofAct     = append([]rotation.Outcome{rotation.Applied, rotation.AdminRejected, rotation.AdminDenied}, seen...)
 )
 
 // judge believes a report as far as it agrees with what was asked and answered.
 func (a *attempt) judge(outcome rotation.Outcome, said *connectorpb.Report) (rotation.Outcome, string) {
-	possible := ofVerify
-	if a.release != nil {
-		possible = ofChange
-	}
 	switch {
-	case !slices.Contains(possible, outcome):
+	case !slices.Contains(a.possible, outcome):
 		return rotation.Unknown, "The connector's program says something that makes no sense here."
+	case a.keep != nil && !a.kept && (outcome == rotation.Applied || outcome == rotation.Refused || said.GetReleased()):
+		return rotation.Unknown, "The connector's program says what the app made of a code, and never had one."
+	case a.acts, a.keep != nil:
+		return outcome, said.GetDetail()
 	case a.release == nil && said.GetReleased():
 		return rotation.Unknown, "The connector's program says that it sent a change, and was to sign in alone."
 	case !a.released && (said.GetReleased() || outcome == rotation.Applied):
@@ -180,13 +245,15 @@ func (a *attempt) judge(outcome rotation.Outcome, said *connectorpb.Report) (rot
 	return outcome, said.GetDetail()
 }
 
-var stages = []string{rotation.StageNavigate, rotation.StageSignIn, rotation.StageChangeForm, rotation.StageSubmit, rotation.StageVerify}
+var stages = []string{rotation.StageNavigate, rotation.StageSignIn, rotation.StageChangeForm, rotation.StageSubmit, rotation.StageVerify, rotation.StageEnrolForm}
 
 // What is kept of a report, at most.
 const (
 	maxText  = 500
 	maxHosts = 50
 	maxHost  = 255
+
+	maxBackupCodes = 50
 )
 
 // clean makes a report fit to be kept: bounded, without control characters and without the secrets the program was given.

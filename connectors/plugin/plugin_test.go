@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +38,40 @@ type office struct {
 	lock      sync.Mutex
 	passwords map[string]string
 	disabled  map[string]bool
+	sessions  map[string]bool
+	admin     string
+}
+
+// look is what an administrator does with somebody.
+func (o *office) look(w http.ResponseWriter, r *http.Request, user string) {
+	login, part, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/people/"), "/")
+	var body struct {
+		New      string
+		Disabled bool
+	}
+	_ = json.NewDecoder(r.Body).Decode(&body)
+	switch {
+	case user != o.admin:
+		w.WriteHeader(http.StatusForbidden)
+		return
+	case r.URL.Path == "/people":
+		people := []map[string]any{}
+		for one := range o.passwords {
+			people = append(people, map[string]any{"login": one, "disabled": o.disabled[one]})
+		}
+		_ = json.NewEncoder(w).Encode(people)
+		return
+	case o.passwords[login] == "":
+		w.WriteHeader(http.StatusNotFound)
+		return
+	case r.Method == http.MethodPut && part == "password":
+		o.passwords[login] = body.New
+	case r.Method == http.MethodPatch && part == "":
+		o.disabled[login] = body.Disabled
+	case r.Method == http.MethodDelete && part == "sessions":
+		delete(o.sessions, login)
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -48,6 +83,8 @@ func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 	case o.disabled[user]:
 		w.WriteHeader(http.StatusForbidden)
+	case strings.HasPrefix(r.URL.Path, "/people"):
+		o.look(w, r, user)
 	case r.Method == http.MethodPut && r.URL.Path == "/password":
 		var body struct{ New string }
 		if json.NewDecoder(r.Body).Decode(&body) != nil || len(body.New) < 8 || body.New == password {
@@ -83,24 +120,27 @@ func at(t *testing.T, path string) plugin.Options {
 	return plugin.Options{Name: "office", Path: path, SHA256: sum[:]}
 }
 
-func open(t *testing.T, options plugin.Options) rotation.Connector {
+func open(t *testing.T, options plugin.Options) *plugin.Connector {
 	t.Helper()
 	connector, err := plugin.Open(t.Context(), options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = connector.(interface{ Close() error }).Close() })
+	t.Cleanup(func() { _ = connector.Close() })
 	return connector
 }
 
 // The template keeps the contract of all connectors, from its own process.
 func TestTheTemplateKeepsTheContract(t *testing.T) {
-	app := &office{passwords: map[string]string{}, disabled: map[string]bool{}}
+	boss := rotation.Credential{Username: "boss", Password: seal.GeneratePassword(seal.PasswordPolicy{})}
+	app := &office{
+		passwords: map[string]string{"boss": boss.Password.Reveal()}, disabled: map[string]bool{}, sessions: map[string]bool{}, admin: "boss",
+	}
 	server := httptest.NewServer(app)
 	t.Cleanup(server.Close)
 	number := 0
 	connectortest.App{
-		Connector: open(t, built(t)).(rotation.Changer), Address: server.Listener.Addr().String(),
+		Connector: open(t, built(t)), Address: server.Listener.Addr().String(),
 		At: func(address string) rotation.Target {
 			return rotation.Target{Workspace: core.NewID(), Account: core.NewID(), AppName: "Office", Domains: []string{"127.0.0.1"}, SignInURL: "http://" + address, AllowPrivate: true}
 		},
@@ -117,7 +157,18 @@ func TestTheTemplateKeepsTheContract(t *testing.T) {
 			defer app.lock.Unlock()
 			app.disabled[account.Username] = true
 		},
-		Disabled: rotation.Disabled,
+		Disabled:      rotation.Disabled,
+		Administrator: func(*testing.T) rotation.Credential { return boss },
+		Session: func(_ *testing.T, account rotation.Credential) func() bool {
+			app.lock.Lock()
+			defer app.lock.Unlock()
+			app.sessions[account.Username] = true
+			return func() bool {
+				app.lock.Lock()
+				defer app.lock.Unlock()
+				return app.sessions[account.Username]
+			}
+		},
 	}.Run(t)
 }
 
@@ -265,7 +316,7 @@ func TestAProgramThatMisbehavesInAChange(t *testing.T) {
 	} {
 		t.Run(behaviour, func(t *testing.T) {
 			t.Parallel()
-			connector := open(t, rebel(t, behaviour)).(rotation.Changer)
+			connector := open(t, rebel(t, behaviour))
 			ctx, cancel := context.WithTimeout(t.Context(), patience(behaviour))
 			defer cancel()
 			asked := 0
@@ -313,7 +364,7 @@ func TestAProgramThatMisbehavesInASignIn(t *testing.T) {
 
 // A program that is killed is replaced at the next attempt, and one under way ends at once.
 func TestAKilledProgramIsReplaced(t *testing.T) {
-	changer := open(t, rebel(t, "obeys")).(plugin.Changer)
+	changer := open(t, rebel(t, "obeys"))
 	before := changer.Process()
 	report := changer.Change(t.Context(), somewhere, given(first), seal.NewSecret(second), func(context.Context) error {
 		id, err := strconv.Atoi(before)
@@ -387,11 +438,15 @@ func TestAProgramThatIsNoConnector(t *testing.T) {
 
 // What a program cannot do its connector cannot do either.
 func TestCapabilitiesAreTheProgramsOwn(t *testing.T) {
-	if _, changes := open(t, rebel(t, "verifies")).(rotation.Changer); changes {
-		t.Error("it changes passwords")
+	if can := rotation.Capabilities(open(t, rebel(t, "verifies")), nil); !slices.Equal(can, []rotation.Capability{rotation.CanVerify}) {
+		t.Errorf("it can %v", can)
 	}
-	if _, changes := open(t, rebel(t, "obeys")).(rotation.Changer); !changes {
-		t.Error("it changes none")
+	obeys := open(t, rebel(t, "obeys"))
+	if can := rotation.Capabilities(obeys, []byte(`{}`)); !slices.Equal(can, []rotation.Capability{rotation.CanVerify, rotation.CanChange, rotation.CanEnrol, rotation.CanRecover}) {
+		t.Errorf("it can %v", can)
+	}
+	if report := obeys.Revoke(t.Context(), somewhere, given(first), "shared"); report.Outcome != rotation.Unknown {
+		t.Errorf("%s: %s", report.Outcome, report.Detail)
 	}
 }
 
@@ -424,7 +479,7 @@ func TestCloseEndsWhatWasReplaced(t *testing.T) {
 	if report := connector.Verify(t.Context(), somewhere, given(first)); report.Outcome != rotation.Unknown {
 		t.Errorf("%s: %s", report.Outcome, report.Detail)
 	}
-	if err := connector.(interface{ Close() error }).Close(); err != nil {
+	if err := connector.Close(); err != nil {
 		t.Error(err)
 	}
 	select {

@@ -1,8 +1,8 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"io"
 	"os"
@@ -57,7 +57,22 @@ var passed = []string{"PATH", "TMPDIR", "TZ", "LANG", "SSL_CERT_FILE", "SSL_CERT
 
 // start starts the program. What it said instead of the handshake is in no error: it may be anything.
 func (p *program) start() (*process, error) {
-	command := exec.Command(p.options.Path)
+	fail := func(err error) (*process, error) {
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
+			return nil, core.Unavailable(time.Minute, "the program of the connector %s cannot be started: it is not there, or may not be run", p.options.Name)
+		}
+		return nil, core.Unavailable(time.Minute, "the program of the connector %s does not start as a connector does", p.options.Name)
+	}
+	file, name, sum, err := image(p.options.Path)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = file.Close() }() // the program has it by then
+	if !bytes.Equal(sum, p.options.SHA256) {
+		return nil, core.Denied("the program of the connector %s has another checksum than the one configured", p.options.Name).WithCode("checksum")
+	}
+	command := exec.Command(name)
+	command.Args, command.ExtraFiles = []string{p.options.Path}, []*os.File{file}
 	for _, name := range passed {
 		if value, set := os.LookupEnv(name); set {
 			command.Env = append(command.Env, name+"="+value)
@@ -66,32 +81,25 @@ func (p *program) start() (*process, error) {
 	command.Env = append(command.Env, p.options.environment...)
 	client := goplugin.NewClient(&goplugin.ClientConfig{
 		HandshakeConfig: handshake, Plugins: goplugin.PluginSet{kind: wire{}}, Cmd: command, SkipHostEnv: true, AutoMTLS: true,
-		SecureConfig:     &goplugin.SecureConfig{Checksum: p.options.SHA256, Hash: sha256.New()},
 		AllowedProtocols: []goplugin.Protocol{goplugin.ProtocolGRPC}, StartTimeout: startTimeout,
 		Stderr: io.Discard, SyncStdout: io.Discard, SyncStderr: io.Discard, Logger: hclog.New(&hclog.LoggerOptions{Output: io.Discard, Level: hclog.Off}),
 		GRPCDialOptions: []grpc.DialOption{grpc.WithDisableRetry(), grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage))},
 	})
-	fail := func(err error) (*process, error) {
+	broken := func(err error) (*process, error) {
 		client.Kill()
-		if errors.Is(err, goplugin.ErrChecksumsDoNotMatch) {
-			return nil, core.Denied("the program of the connector %s has another checksum than the one configured", p.options.Name).WithCode("checksum")
-		}
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission) {
-			return nil, core.Unavailable(time.Minute, "the program of the connector %s cannot be started: it is not there, or may not be run", p.options.Name)
-		}
-		return nil, core.Unavailable(time.Minute, "the program of the connector %s does not start as a connector does", p.options.Name)
+		return fail(err)
 	}
 	channel, err := client.Client()
 	if err != nil {
-		return fail(err)
+		return broken(err)
 	}
 	served, err := channel.Dispense(kind)
 	if err != nil {
-		return fail(err)
+		return broken(err)
 	}
 	stub, ok := served.(connectorpb.ConnectorClient)
 	if !ok {
-		return fail(errors.New("plugin: no connector"))
+		return broken(errors.New("plugin: no connector"))
 	}
 	return &process{client: client, stub: stub}, nil
 }

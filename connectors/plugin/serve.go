@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -19,7 +20,7 @@ import (
 )
 
 // Serve is the main of a connector's program: it serves the connector to the gateway that started it, and returns when
-// that ends. It changes passwords if the connector is a rotation.Changer. Started by anybody else it says so and exits.
+// that ends. What it can do is what the connector has the interfaces for. Started by anybody else it says so and exits.
 func Serve(connector rotation.Connector) {
 	go leaveWith(os.Getppid())
 	goplugin.Serve(&goplugin.ServeConfig{
@@ -46,8 +47,12 @@ type server struct {
 
 // Describe implements connectorpb.ConnectorServer.
 func (s *server) Describe(context.Context, *connectorpb.Nothing) (*connectorpb.Description, error) {
-	_, changes := s.connector.(rotation.Changer)
-	return &connectorpb.Description{Changes: changes}, nil
+	can := rotation.Capabilities(s.connector, nil)
+	has := func(capability rotation.Capability) bool { return slices.Contains(can, capability) }
+	return &connectorpb.Description{
+		Changes: has(rotation.CanChange), Resets: has(rotation.CanReset), Disables: has(rotation.CanDisable), Revokes: has(rotation.CanRevoke),
+		Lists: has(rotation.CanList), Recovers: has(rotation.CanRecover), Enrols: has(rotation.CanEnrol),
+	}, nil
 }
 
 // channel is the program's end of an attempt.
@@ -72,14 +77,18 @@ func (s *server) Change(c channel) error {
 	if err != nil {
 		return err
 	}
-	release := func(context.Context) error {
+	return finish(c, changer.Change(c.Context(), target, credential, seal.NewSecret(task.GetNext()), gate(c)))
+}
+
+// gate asks the gateway whether a change may leave.
+func gate(c channel) func(context.Context) error {
+	return func(context.Context) error {
 		answer, err := ask(c, &connectorpb.FromPlugin{Message: &connectorpb.FromPlugin_Release{Release: &connectorpb.Nothing{}}}, (*connectorpb.FromGateway).GetReleased)
 		if err == nil && answer.GetRefused() {
 			err = errors.New("plugin: the gateway does not let the change leave")
 		}
 		return err
 	}
-	return finish(c, changer.Change(c.Context(), target, credential, seal.NewSecret(task.GetNext()), release))
 }
 
 // begin reads the task.
@@ -139,8 +148,12 @@ func ask(c channel, question *connectorpb.FromPlugin, answer func(*connectorpb.F
 }
 
 func finish(c channel, report rotation.Report) error {
+	var codes []string
+	for _, code := range report.BackupCodes {
+		codes = append(codes, code.Reveal())
+	}
 	return c.Send(&connectorpb.FromPlugin{Message: &connectorpb.FromPlugin_Report{Report: &connectorpb.Report{
 		Outcome: string(report.Outcome), Detail: report.Detail, Stage: report.Stage, Hosts: report.Hosts, Released: report.Released,
-		Screenshot: report.Screenshot, Model: report.Model, Agent: report.Agent, Rules: report.Rules, Reused: report.Reused,
+		Screenshot: report.Screenshot, Model: report.Model, Agent: report.Agent, Rules: report.Rules, Reused: report.Reused, BackupCodes: codes,
 	}}})
 }

@@ -23,10 +23,10 @@ import (
 )
 
 // New makes the connector. allowPrivate lets every database be at a private address.
-func New(allowPrivate bool) *protocol.Governed {
-	return &protocol.Governed{Administered: protocol.Administered{Connector: protocol.Connector{
+func New(allowPrivate bool) *protocol.Listed {
+	return &protocol.Listed{Governed: protocol.Governed{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
 		Protocol: database{}, Agent: "pgx", Schemes: []string{"postgres", "postgresql"}, AllowPrivate: allowPrivate,
-	}}}
+	}}}}}
 }
 
 type database struct{}
@@ -138,6 +138,20 @@ func (s *session) Revoke(ctx context.Context, username string) error {
 	const end = "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1 and pid <> pg_backend_pid()"
 	result := s.connection.ExecParams(ctx, end, [][]byte{[]byte(username)}, nil, nil, nil).Read()
 	return forbidden(result.Err, "The administrator may not end this role's sessions: that takes membership in the role or in pg_signal_backend, or a superuser.")
+}
+
+// Users implements protocol.Clerk, of the roles that may log in.
+func (s *session) Users(ctx context.Context, each func(user rotation.User) error) error {
+	result := s.connection.ExecParams(ctx, "select rolname from pg_roles where rolcanlogin order by rolname", nil, nil, nil, nil).Read()
+	if result.Err != nil {
+		return result.Err
+	}
+	for _, row := range result.Rows {
+		if err := each(rotation.User{Username: string(row[0])}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forbidden tells apart what an administrator may not do.

@@ -21,8 +21,10 @@ const DefaultTimeout = 30 * time.Second
 
 // Endpoint is where an app answers.
 type Endpoint struct {
-	URL  *url.URL // of the target, as whoever made the app wrote it
-	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	URL *url.URL // of the target, as whoever made the app wrote it
+	// Administered: whoever signs in does so to do something to another account, and nothing is proved by it.
+	Administered bool
+	Dial         func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Address is the endpoint's host and port.
@@ -61,13 +63,25 @@ type Administrator interface {
 	Reset(ctx context.Context, username string, next seal.Secret, release func() error) error
 }
 
-// Governor is an Administrator who may also shut people out.
-type Governor interface {
+// Doorkeeper is an Administrator who may also shut people out.
+type Doorkeeper interface {
 	Administrator
 	// SetEnabled has the app let the account named username in, or not. Errors are as in Reset.
 	SetEnabled(ctx context.Context, username string, enabled bool) error
+}
+
+// Governor is a Doorkeeper who may also end sessions.
+type Governor interface {
+	Doorkeeper
 	// Revoke ends the sessions of the account named username. Errors are as in Reset.
 	Revoke(ctx context.Context, username string) error
+}
+
+// Clerk is a Governor who may also tell which accounts there are.
+type Clerk interface {
+	Governor
+	// Users calls each for every account, and ends with its error. Errors are as in Reset.
+	Users(ctx context.Context, each func(user rotation.User) error) error
 }
 
 // Failure is an answer that is no success.
@@ -227,7 +241,7 @@ func (a *attempt) signIn(ctx context.Context, credential rotation.Credential) (S
 	if err != nil {
 		return nil, err
 	}
-	a.stage = rotation.StageSignIn
+	a.stage, endpoint.Administered = rotation.StageSignIn, a.administered
 	return a.Protocol.SignIn(ctx, endpoint, a.target.Settings, credential)
 }
 

@@ -6,30 +6,58 @@ import (
 	"postern/core/rotation"
 )
 
+// Guarded is the Connector of a Protocol whose sessions are Doorkeepers.
+type Guarded struct{ Administered }
+
 // Governed is the Connector of a Protocol whose sessions are Governors.
-type Governed struct{ Administered }
+type Governed struct{ Guarded }
+
+// Listed is the Connector of a Protocol whose sessions are Clerks.
+type Listed struct{ Governed }
 
 var (
+	_ rotation.Lister   = (*Listed)(nil)
+	_ rotation.Disabler = (*Guarded)(nil)
 	_ rotation.Disabler = (*Governed)(nil)
 	_ rotation.Revoker  = (*Governed)(nil)
 )
 
 // SetEnabled implements rotation.Disabler.
-func (c *Governed) SetEnabled(ctx context.Context, target rotation.Target, admin rotation.Credential, username string, enabled bool) rotation.Report {
+func (c *Guarded) SetEnabled(ctx context.Context, target rotation.Target, admin rotation.Credential, username string, enabled bool) rotation.Report {
 	did := map[bool]string{true: "The app lets the account in.", false: "The app lets the account in no more."}[enabled]
-	return c.govern(ctx, target, admin, did, func(ctx context.Context, governor Governor) error {
-		return governor.SetEnabled(ctx, username, enabled)
+	return c.govern(ctx, target, admin, did, func(ctx context.Context, session Session) error {
+		doorkeeper, ok := session.(Doorkeeper)
+		if !ok {
+			return &Failure{Outcome: rotation.AdminDenied, Detail: "Nobody shuts people out of this app."}
+		}
+		return doorkeeper.SetEnabled(ctx, username, enabled)
 	})
 }
 
 // Revoke implements rotation.Revoker.
 func (c *Governed) Revoke(ctx context.Context, target rotation.Target, admin rotation.Credential, username string) rotation.Report {
-	return c.govern(ctx, target, admin, "The app ended the account's sessions.", func(ctx context.Context, governor Governor) error {
+	return c.govern(ctx, target, admin, "The app ended the account's sessions.", func(ctx context.Context, session Session) error {
+		governor, ok := session.(Governor)
+		if !ok {
+			return &Failure{Outcome: rotation.AdminDenied, Detail: "Nobody ends sessions in this app."}
+		}
 		return governor.Revoke(ctx, username)
 	})
 }
 
-func (c *Governed) govern(ctx context.Context, target rotation.Target, admin rotation.Credential, did string, act func(ctx context.Context, governor Governor) error) rotation.Report {
+// Users implements rotation.Lister.
+func (c *Listed) Users(ctx context.Context, target rotation.Target, admin rotation.Credential, each func(user rotation.User) error) rotation.Report {
+	return c.govern(ctx, target, admin, "The app told of all its accounts.", func(ctx context.Context, session Session) error {
+		clerk, ok := session.(Clerk)
+		if !ok {
+			return &Failure{Outcome: rotation.AdminDenied, Detail: "Nobody lists the accounts of this app."}
+		}
+		return clerk.Users(ctx, each)
+	})
+}
+
+// govern has an administrator act on an account.
+func (c *Connector) govern(ctx context.Context, target rotation.Target, admin rotation.Credential, did string, act func(ctx context.Context, session Session) error) rotation.Report {
 	a := c.begin(target, admin.Password)
 	a.administered, a.did = true, did
 	return a.report(ctx, func(ctx context.Context) error {
@@ -38,11 +66,7 @@ func (c *Governed) govern(ctx context.Context, target rotation.Target, admin rot
 			return err
 		}
 		defer session.Close()
-		governor, ok := session.(Governor)
-		if !ok {
-			return &Failure{Outcome: rotation.AdminDenied, Detail: "Nobody shuts people out of this app."}
-		}
 		a.stage, a.done, a.released = rotation.StageSubmit, rotation.Applied, true
-		return act(ctx, governor)
+		return act(ctx, session)
 	})
 }

@@ -23,11 +23,20 @@ const (
 	rootReady = "postern: the password"
 )
 
-// asRoot becomes root, looks at the account that is named, and has chpasswd take its password. What is asked for is
-// read from the standard input, so that nothing of it is in the list of processes.
-var asRoot = strings.NewReplacer("ASKS", sudoAsks, "NAME", rootAsks, "READY", rootReady).Replace(
-	`env LC_ALL=C sh -c 'if [ "$(id -u)" = 0 ]; then exec sh -c "$0"; fi; exec sudo -k -S -p "ASKS" sh -c "$0"' ` +
-		`'echo "NAME"; read -r name; passwd -S "$name" 2>&1; echo "READY"; exec chpasswd' 2>&1`)
+// asRoot becomes root, looks at the account that is named, and then does work. What is asked for is read from the standard
+// input, so that nothing of it is in the list of processes.
+func asRoot(work string) string {
+	return strings.NewReplacer("ASKS", sudoAsks, "NAME", rootAsks, "READY", rootReady, "WORK", work).Replace(
+		`env LC_ALL=C sh -c 'if [ "$(id -u)" = 0 ]; then exec sh -c "$0"; fi; exec sudo -k -S -p "ASKS" sh -c "$0"' ` +
+			`'echo "NAME"; read -r name; passwd -S "$name" 2>&1; echo "READY"; WORK' 2>&1`)
+}
+
+// What is done as root. An account that has expired is let in by no key either, unlike one whose password is locked.
+const (
+	setsPassword = `exec chpasswd`
+	shutsOut     = `read -r go && exec chage -E 0 -- "$name"`
+	letsIn       = `read -r go && exec chage -E -1 -- "$name"`
+)
 
 // login is a user name that is one and no line or option besides: useradd takes fewer.
 var login = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.@$-]*$`)
@@ -40,7 +49,7 @@ func (s *session) Reset(_ context.Context, username string, next seal.Secret, re
 	case len(next.Reveal()) > longest || strings.ContainsFunc(next.Reveal(), unicode.IsControl):
 		return &protocol.Failure{Outcome: rotation.Refused, Detail: fmt.Sprintf("A host takes passwords of at most %d bytes, without control characters.", longest)}
 	}
-	r, err := s.root()
+	r, err := s.root(setsPassword)
 	if err != nil {
 		return err
 	}
@@ -48,8 +57,11 @@ func (s *session) Reset(_ context.Context, username string, next seal.Secret, re
 	if err := r.become(s.old); err != nil {
 		return err
 	}
-	if err := r.look(username); err != nil {
+	switch locked, err := r.look(username); {
+	case err != nil:
 		return err
+	case locked:
+		return &protocol.Failure{Outcome: rotation.Disabled, Detail: "The account's password is locked (passwd -l)."}
 	}
 	if err := release(); err != nil {
 		return err
@@ -67,6 +79,33 @@ func (s *session) Reset(_ context.Context, username string, next seal.Secret, re
 	return err
 }
 
+// SetEnabled implements protocol.Doorkeeper, by the day the account expires: it is the same for passwords and keys. To enable
+// one takes any such day from it; a locked password stays locked. Who is signed in stays so.
+func (s *session) SetEnabled(_ context.Context, username string, enabled bool) error {
+	if !login.MatchString(username) {
+		return &protocol.Failure{Outcome: rotation.Rejected, Detail: "This is no user name of a Linux account."}
+	}
+	r, err := s.root(map[bool]string{true: letsIn, false: shutsOut}[enabled])
+	if err != nil {
+		return err
+	}
+	defer r.end()
+	if err := r.become(s.old); err != nil {
+		return err
+	}
+	if _, err := r.look(username); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(r.in, "go\n"); err != nil {
+		return err
+	}
+	err = r.session.Wait()
+	if ended, ok := errors.AsType[*ssh.ExitError](err); ok && ended.Signal() == "" {
+		return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: fmt.Sprintf("The host does not change when this account expires (chage, %d).", ended.ExitStatus()), Err: err}
+	}
+	return err
+}
+
 // root is a program that runs as root, or is to.
 type root struct {
 	session *ssh.Session
@@ -75,7 +114,7 @@ type root struct {
 	said    string
 }
 
-func (s *session) root() (*root, error) {
+func (s *session) root(work string) (*root, error) {
 	one, err := s.client.NewSession()
 	if err != nil {
 		return nil, err
@@ -85,7 +124,7 @@ func (s *session) root() (*root, error) {
 		r.out, err = one.StdoutPipe()
 	}
 	if err == nil {
-		err = one.Start(asRoot)
+		err = one.Start(asRoot(work))
 	}
 	if err != nil {
 		r.end()
@@ -132,23 +171,21 @@ func (r *root) become(password seal.Secret) error {
 	return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "The administrator may not become root here: that takes root itself, or leave to run any command by sudo.", Err: err}
 }
 
-// look leaves alone whom the host does not know, and a password that is locked: setting one would unlock it.
-func (r *root) look(username string) error {
+// look leaves alone whom the host does not know, and says whether the password is locked: setting one would unlock it.
+func (r *root) look(username string) (locked bool, err error) {
 	if _, err := io.WriteString(r.in, username+"\n"); err != nil {
-		return err
+		return false, err
 	}
 	r.said = ""
 	if _, err := r.until(rootReady); err != nil {
-		return err
+		return false, err
 	}
 	state := strings.Fields(r.said)
 	switch {
-	case len(state) > 1 && state[0] == username && strings.HasPrefix(state[1], "L"):
-		return &protocol.Failure{Outcome: rotation.Disabled, Detail: "The account's password is locked (passwd -l)."}
 	case len(state) > 1 && state[0] == username:
-		return nil
+		return strings.HasPrefix(state[1], "L"), nil
 	case strings.Contains(r.said, "does not exist"), strings.Contains(r.said, "Unknown user"):
-		return &protocol.Failure{Outcome: rotation.Rejected, Detail: "The host has no account of this name."}
+		return false, &protocol.Failure{Outcome: rotation.Rejected, Detail: "The host has no account of this name."}
 	}
-	return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "The host's passwd does not say how this account is."}
+	return false, &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "The host's passwd does not say how this account is."}
 }

@@ -23,6 +23,8 @@ type Accounts struct {
 	Now       func() time.Time // nil is time.Now
 	// Connectors check an app's settings, by the name of the connector. Nil: any name and any settings are taken.
 	Connectors map[string]func(settings json.RawMessage) error
+	// Disables reports whether a connector disables accounts in an app with these settings. Nil: all do.
+	Disables func(connector string, settings json.RawMessage) bool
 	// Resets reports whether a connector sets passwords as an administrator in an app with these settings. Nil: all do.
 	Resets func(connector string, settings json.RawMessage) bool
 	// Used is called, if set, in each transaction in which somebody is given an account's password.

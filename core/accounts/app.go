@@ -31,6 +31,8 @@ type App struct {
 	// as whoever made the app says, and as its forms and refusals say.
 	PasswordRules string `db:"password_rules"`
 	SeenRules     string `db:"seen_rules"`
+	// DisableOnLeave has an account of this app disabled there when the one person who has it leaves.
+	DisableOnLeave bool `db:"disable_on_leave"`
 }
 
 // Target is the app as what something happened to.
@@ -137,7 +139,7 @@ func (a *Accounts) SetAppSettings(ctx context.Context, tx pgx.Tx, cause core.Cau
 }
 
 const selectApp = `
-select id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, reconcile_account, password_rules, seen_rules
+select id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, reconcile_account, password_rules, seen_rules, disable_on_leave
 from apps where workspace_id = @workspace and id = @id`
 
 // App finds an app by its id.
@@ -162,7 +164,7 @@ func (a *Accounts) AppStates(ctx context.Context, q postgres.Querier, workspace,
 }
 
 const selectApps = `
-select id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, reconcile_account, password_rules, seen_rules
+select id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, reconcile_account, password_rules, seen_rules, disable_on_leave
 from apps where workspace_id = @workspace
 order by lower(name), id`
 

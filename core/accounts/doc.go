@@ -11,7 +11,8 @@
 //
 //	                                 owner, super admin,   user              login-only,  service  connection
 //	                                 admin                                   guest        account
-//	add an app                       yes                   -                 -            scope    -
+//	add an app, have an account
+//	disabled there                   yes                   -                 -            scope    -
 //	add an account                   to anybody            to themselves     -            scope    -
 //	share, unshare, tag, set a TOTP  every account         those they own    -            scope    -
 //	give up a grant of their own     yes                   yes               yes          -        -

@@ -45,6 +45,8 @@ const (
 	Expired        Finding = "expired"       // it is right, and the app wants it changed before anything else
 	LoginDisabled  Finding = "disabled"      // the app says that the login is disabled
 	LoginLocked    Finding = "locked"        // the app says that the login is locked, as after failed sign-ins
+	SwitchedOff    Finding = "switched_off"  // Postern had the app disable the login
+	SwitchedOn     Finding = "switched_on"   // and enable it again
 	LeaverKnows    Finding = "exposed"       // who is to be locked out may know it, and a rotation is stuck
 	Abandoned      Finding = "abandoned"     // everybody's access was taken, and who knows it still does
 	Released       Finding = "released"      // somebody took it out of management
@@ -73,12 +75,18 @@ var transitions = []struct {
 	{Expired, []State{Unvalidated, Validated, DesyncSuspected, Desynced, AppDisabled, AtRisk}, Desynced},
 	{LoginDisabled, []State{Unvalidated, Validated, DesyncSuspected, Desynced, AppDisabled, AtRisk}, AppDisabled},
 	{LoginLocked, []State{Unvalidated, Validated, DesyncSuspected, Desynced, AppDisabled, AtRisk}, AppDisabled},
+	{SwitchedOff, []State{Unvalidated, Validated, DesyncSuspected, Desynced, AppDisabled, AtRisk}, AppDisabled},
+	{SwitchedOn, []State{AppDisabled}, AppDisabled},
 	// What is closed stays closed, whoever knows it.
 	{LeaverKnows, open, AtRisk},
 	{Abandoned, []State{Unvalidated, Validated, DesyncSuspected, Desynced, AppDisabled, AtRisk}, Unmanaged},
 	{Released, States(), Unmanaged},
 	{TakenBack, []State{Unmanaged}, Unvalidated},
 }
+
+// endsSwitchedOff are the findings that say more of a login Postern had disabled than that it is: what the app says meanwhile
+// does not open it, should somebody have enabled it there.
+var endsSwitchedOff = []Finding{SwitchedOff, SwitchedOn, Abandoned, Released}
 
 // After is the state that follows a finding; ok is false if it changes nothing.
 func (s State) After(finding Finding) (next State, ok bool) {
@@ -111,7 +119,7 @@ func (a *Accounts) Learn(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 		return Account{}, err
 	}
 	state, changes := before.State.After(finding)
-	if !changes {
+	if !changes || before.Finding == SwitchedOff && !slices.Contains(endsSwitchedOff, finding) {
 		return before, nil
 	}
 	after, now := before, a.now()
@@ -124,6 +132,9 @@ func (a *Accounts) Learn(ctx context.Context, tx pgx.Tx, cause core.Cause, works
 		"proven": state == Validated,
 	}); err != nil {
 		return Account{}, postgres.Classify(err)
+	}
+	if finding == SwitchedOff || finding == SwitchedOn {
+		return after, nil // whoever switched it tells more of it
 	}
 	if state == before.State && (finding == before.Finding || after.Closed() == nil) {
 		return after, nil
@@ -149,6 +160,8 @@ func (a Account) Closed() *core.Error {
 		return core.Denied("the app wants this password changed before it lets anybody work; it must be replaced first").WithCode("desynced")
 	case a.State == Desynced:
 		return core.Denied("the app refuses the stored password; an owner must set it right first").WithCode("desynced")
+	case a.State == AppDisabled && a.Finding == SwitchedOff:
+		return core.Denied("this login was disabled at the app from here; an administrator must enable it again").WithCode("app_disabled")
 	case a.State == AppDisabled:
 		return core.Denied("the app has locked or disabled this login; it must be enabled there, and then be checked").WithCode("app_disabled")
 	case a.State == Unmanaged:
@@ -168,6 +181,7 @@ const (
 	StepRotate Step = "rotate"
 	StepManage Step = "manage" // take it under management again
 	StepShare  Step = "share"  // give it an owner
+	StepEnable Step = "enable" // have the app enable it again
 	StepReset  Step = "reset"  // have the app's administrator set another password
 )
 
@@ -196,6 +210,8 @@ var advice = map[Finding]Advice{
 		[]Step{StepRotate, StepGive, StepCheck}, keepers},
 	LoginDisabled: {"Have the login enabled in the app, then check it here.", []Step{StepCheck}, appKeepers},
 	LoginLocked:   {"Wait until the app unlocks the login, or have it unlocked there, then check it here.", []Step{StepCheck}, appKeepers},
+	SwitchedOff:   {"Have the app enable it again: Postern then sets another password, and gives it out once sign-ins have proved that one.", []Step{StepEnable}, "an administrator"},
+	SwitchedOn:    {"Postern sets another password, and gives it out once sign-ins have proved that one. If that is stuck, settle what the rotation says.", []Step{StepRotate, StepCheck}, keepers},
 	LeaverKnows:   {"Settle what the rotation says, then rotate the account.", []Step{StepRotate}, keepers},
 	Abandoned:     {"Share it with an owner, then take it under management again: a sign-in must prove the password before anybody is given it.", []Step{StepShare, StepManage}, "an administrator"},
 	Released:      {"Take it under management again: a sign-in must prove the password before anybody is given it.", []Step{StepManage}, keepers},

@@ -14,7 +14,7 @@ import (
 // findings are all of them.
 var findings = []accounts.Finding{
 	accounts.SignInAccepted, accounts.Replaced, accounts.SignInRefused, accounts.SignInDoubted, accounts.FillsReported, accounts.NoneAccepted,
-	accounts.Expired, accounts.LoginDisabled, accounts.LoginLocked, accounts.LeaverKnows, accounts.Abandoned, accounts.Released, accounts.TakenBack,
+	accounts.Expired, accounts.LoginDisabled, accounts.LoginLocked, accounts.SwitchedOff, accounts.SwitchedOn, accounts.LeaverKnows, accounts.Abandoned, accounts.Released, accounts.TakenBack,
 }
 
 func TestEveryTransition(t *testing.T) {
@@ -29,6 +29,8 @@ func TestEveryTransition(t *testing.T) {
 		accounts.Expired:        "desynced desynced desynced desynced - desynced desynced",
 		accounts.LoginDisabled:  "app_disabled app_disabled app_disabled app_disabled - app_disabled app_disabled",
 		accounts.LoginLocked:    "app_disabled app_disabled app_disabled app_disabled - app_disabled app_disabled",
+		accounts.SwitchedOff:    "app_disabled app_disabled app_disabled app_disabled - app_disabled app_disabled",
+		accounts.SwitchedOn:     "- - - - - app_disabled -",
 		accounts.LeaverKnows:    "at_risk at_risk at_risk - - - at_risk",
 		accounts.Abandoned:      "unmanaged unmanaged unmanaged unmanaged - unmanaged unmanaged",
 		accounts.Released:       "unmanaged unmanaged unmanaged unmanaged unmanaged unmanaged unmanaged",

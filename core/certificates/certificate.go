@@ -142,6 +142,8 @@ type Proof struct {
 	NewAccepted time.Time `json:"new_accepted"`
 	OldRefused  time.Time `json:"old_refused"`
 	Agent       string    `json:"agent,omitempty"`
+	// SessionsEnded is when the app said that it ended the sessions opened before; nil: nobody asked it, or it did not.
+	SessionsEnded *time.Time `json:"sessions_ended,omitempty"`
 }
 
 // Count is how many passwords had a fate.

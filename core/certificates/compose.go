@@ -57,6 +57,8 @@ type fact struct {
 	NewAccepted  *time.Time     `db:"new_accepted"`
 	OldRefused   *time.Time     `db:"old_refused"`
 	Agent        string         `db:"agent"`
+	Sessions     *time.Time     `db:"sessions"` // ended
+	Ending       bool           `db:"ending"`   // the killer still has to say what became of them
 	Replaced     *time.Time     `db:"replaced"`
 	Rotation     core.ID        `db:"rotation"`
 	Progress     rotation.State `db:"progress"`
@@ -69,7 +71,7 @@ const selectFacts = `
 select e.account_id, p.name as app_name, a.username, a.state as account_state, a.state_reason, e.version, e.saw, e.rotation_id as planned,
 	v.label is not distinct from 'current' as current, case when v.proven > v.refused then null else v.refused end as refused,
 	seen.first, seen.last, coalesce(seen.times, 0) as times, coalesce(seen.how, '{}') as how,
-	killer.id as killer, killer.new_accepted, killer.old_refused, coalesce(killer.agent, '') as agent, newer.since as replaced,
+	killer.id as killer, killer.new_accepted, killer.old_refused, coalesce(killer.agent, '') as agent, killer.sessions, coalesce(killer.ending, false) as ending, newer.since as replaced,
 	under_way.id as rotation, coalesce(under_way.state, '') as progress, coalesce(under_way.detail, '') as detail
 from certificates c
 cross join lateral unnest(c.accounts, c.versions, c.saw, c.rotations) as e (account_id, version, saw, rotation_id)
@@ -83,7 +85,8 @@ left join lateral (
 		and x.level in ('filled', 'revealed') and x.seen <= c.opened
 ) seen on e.saw
 left join lateral (
-	select r.id, r.new_accepted, r.old_refused, r.agent from rotations r
+	select r.id, r.new_accepted, r.old_refused, r.agent, (r.receipt ->> 'sessions_ended')::timestamptz as sessions, r.finished is null as ending
+	from rotations r
 	where r.workspace_id = c.workspace_id and r.account_id = e.account_id and r.previous = e.version
 		and r.new_accepted is not null and r.old_refused > coalesce(v.proven, '-infinity')
 	order by r.old_refused limit 1
@@ -146,16 +149,17 @@ func (c *Certificates) compose(ctx context.Context, q postgres.Querier, of opene
 	if made.Links, err = c.links(ctx, q, of); err != nil {
 		return Certificate{}, err
 	}
-	safe := made.Departed
+	safe, ending := made.Departed, false
 	for _, one := range facts {
 		told := one.tell(of.Reason)
 		made.Credentials = append(made.Credentials, told)
+		ending = ending || told.Proof != nil && one.Ending
 		if told.Died != nil && told.Died.After(safe) {
 			safe = *told.Died
 		}
 	}
 	switch {
-	case made.Count(Open)+made.OpenLinks() == 0:
+	case made.Count(Open)+made.OpenLinks() == 0 && (!ending || !now.Before(made.Deadline)): // what follows the proofs belongs to it
 		made.Safe, made.TimeToSafe = &safe, new(safe.Sub(made.Departed).Milliseconds())
 	case now.Before(made.Deadline):
 		made.State = Pending
@@ -183,7 +187,7 @@ func (f fact) tell(reason Reason) Credential {
 		told.Why = "It was not tried since, but the app accepted a later password and refused the one before that."
 	case f.OldRefused != nil:
 		told.Fate, told.Died = Dead, utc(f.OldRefused)
-		told.Proof = &Proof{f.Killer, f.NewAccepted.UTC(), f.OldRefused.UTC(), f.Agent}
+		told.Proof = &Proof{f.Killer, f.NewAccepted.UTC(), f.OldRefused.UTC(), f.Agent, utc(f.Sessions)}
 	default:
 		told.Fate, told.Died = Dead, utc(f.Refused)
 	}

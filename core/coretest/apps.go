@@ -27,6 +27,8 @@ type Apps struct {
 var (
 	_ rotation.Changer  = (*Apps)(nil)
 	_ rotation.Resetter = (*Apps)(nil)
+	_ rotation.Disabler = (*Apps)(nil)
+	_ rotation.Lister   = (*Apps)(nil)
 )
 
 // NewApps are apps that take no password yet.
@@ -88,6 +90,33 @@ func (a *Apps) Reset(ctx context.Context, target rotation.Target, admin rotation
 	}
 	a.Set(target.Account, next.Reveal(), "")
 	report.Outcome, report.Released = rotation.Applied, true
+	return report
+}
+
+// SetEnabled implements rotation.Disabler, by the same administrators.
+func (a *Apps) SetEnabled(_ context.Context, target rotation.Target, admin rotation.Credential, _ string, enabled bool) rotation.Report {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	report := rotation.Report{
+		Outcome: rotation.AdminRejected, Stage: rotation.StageSignIn, Agent: "Simulated/1", Hosts: []string{"wiki.example.com"}, Finished: a.Clock.Pass(time.Second),
+	}
+	if slices.Contains(slices.Collect(maps.Values(a.takes)), admin.Password.Reveal()) {
+		report.Outcome, report.Released, report.Stage = rotation.Applied, true, rotation.StageSubmit
+		a.says[target.Account] = map[bool]rotation.Outcome{false: rotation.Disabled}[enabled]
+	}
+	return report
+}
+
+// Users implements rotation.Lister, by the same administrators: of an app with an account that nobody knows of.
+func (a *Apps) Users(_ context.Context, _ rotation.Target, admin rotation.Credential, each func(rotation.User) error) rotation.Report {
+	a.lock.Lock()
+	defer a.lock.Unlock()
+	report := rotation.Report{
+		Outcome: rotation.AdminRejected, Stage: rotation.StageSignIn, Agent: "Simulated/1", Hosts: []string{"wiki.example.com"}, Finished: a.Clock.Pass(time.Second),
+	}
+	if slices.Contains(slices.Collect(maps.Values(a.takes)), admin.Password.Reveal()) && each(rotation.User{Username: "backdoor"}) == nil {
+		report.Outcome, report.Stage = rotation.Applied, rotation.StageSubmit
+	}
 	return report
 }
 

@@ -118,6 +118,27 @@ func (h *Health) Reset(ctx context.Context, tx pgx.Tx, cause core.Cause, workspa
 	return h.Rotations.PlanReset(ctx, tx, cause, workspace, account)
 }
 
+// SetEnabled has the app let an account in no more, or again. Administrators may, service accounts and the system. The rest is as in
+// rotation.SetEnabled; where it is plain that nobody can do it, it is a Conflict.
+func (h *Health) SetEnabled(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, enabled bool) (rotation.Switch, error) {
+	if err := h.Accounts.Administrator(ctx, tx, cause, workspace); err != nil {
+		return rotation.Switch{}, err
+	}
+	found, err := h.Accounts.Account(ctx, tx, workspace, account)
+	if err != nil {
+		return rotation.Switch{}, err
+	}
+	switch app, err := h.Accounts.App(ctx, tx, workspace, found.App); {
+	case err != nil:
+		return rotation.Switch{}, err
+	case app.ReconcileAccount.IsZero():
+		return rotation.Switch{}, core.Conflict("", "the app names no account that disables and enables the others").WithCode("no_reconcile_account")
+	case h.Accounts.Disables != nil && !h.Accounts.Disables(app.Connector, app.Settings):
+		return rotation.Switch{}, core.Conflict("", "the connector %s disables nobody in this app", app.Connector).WithCode("cannot_disable")
+	}
+	return h.Rotations.SetEnabled(ctx, tx, cause, workspace, account, enabled)
+}
+
 // Release takes an account out of management: nobody is given its password, nothing rotates it, nothing looks at it.
 // It may be done by whom Check may. why is for people to read, and may be empty.
 func (h *Health) Release(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, why string) (accounts.Account, error) {

@@ -340,7 +340,29 @@ func (h *Health) learn(ctx context.Context, tx pgx.Tx, check *Check, account acc
 	if err != nil {
 		return err
 	}
+	if account.State != accounts.Desynced && after.State == accounts.Desynced {
+		if err := h.resetDesynced(ctx, tx, check, after); err != nil {
+			return err
+		}
+	}
 	return h.finish(ctx, tx, check, after, outcome, check.Detail)
+}
+
+// resetDesynced has another password set for an account whose own the app refuses, if the workspace wants that and anybody can. It
+// is begun once: what comes to rest for a person stays with one.
+func (h *Health) resetDesynced(ctx context.Context, tx pgx.Tx, check *Check, account accounts.Account) error {
+	settings, err := h.Settings(ctx, tx, account.Workspace)
+	if err != nil || !settings.ResetDesynced || check.Reason == RotationStuck {
+		return err
+	}
+	switch _, err := h.Rotations.PlanReset(ctx, tx, check.Cause, account.Workspace, account.ID); {
+	case core.KindOf(err) == core.KindConflict:
+		return nil // nobody can
+	case err != nil:
+		return err
+	}
+	check.Detail += " Another password is set."
+	return nil
 }
 
 // none finishes a check all of whose passwords were refused.

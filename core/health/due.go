@@ -149,12 +149,14 @@ func useful(reason Reason, account accounts.Account, now time.Time, interval tim
 	switch account.State {
 	case accounts.Unmanaged:
 		return false
+	case accounts.AppDisabled:
+		return account.Finding != accounts.SwitchedOff
 	case accounts.Desynced:
 		return reason == Reactivated || reason == GivenBack
 	case accounts.Validated, accounts.AtRisk:
 		fresh := account.Validated != nil && account.Validated.After(now.Add(-interval/2))
 		return reason != Scheduled && reason != Created || !fresh
-	case accounts.Unvalidated, accounts.DesyncSuspected, accounts.AppDisabled:
+	case accounts.Unvalidated, accounts.DesyncSuspected:
 	}
 	return true
 }

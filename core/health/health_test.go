@@ -393,3 +393,64 @@ func TestResetByTheAdministrator(t *testing.T) {
 		t.Errorf("%+v, %v", done, err)
 	}
 }
+
+// Where the workspace wants it, what the app refuses is reset by itself, once, and otherwise waits for a person.
+func TestADesyncIsReset(t *testing.T) {
+	w := open(t)
+	h := w.acme
+	lost, admin := h.accounts[0], h.accounts[1]
+	w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := w.Core.Accounts.SetReconcileAccount(ctx, tx, coretest.System(), h.workspace, lost.App, admin.ID)
+		return err
+	})
+	want := func(wanted bool) {
+		t.Helper()
+		w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+			return w.SetSettings(ctx, tx, coretest.System(), h.workspace, health.Settings{Interval: health.DefaultInterval, Retention: health.DefaultRetention, ResetDesynced: wanted})
+		})
+	}
+	refused := func() []rotation.Rotation {
+		t.Helper()
+		w.apps.Set(lost.ID, "nobody knows", "")
+		for range 2 {
+			coretest.Must(t, w.check(t, h, 0, false))
+			w.clock.Pass(20 * time.Minute)
+		}
+		w.is(t, h, 0, accounts.Desynced, accounts.SignInRefused)
+		found, err := w.Core.Rotations.List(t.Context(), w.Core.DB, h.workspace, lost.ID, 10)
+		coretest.Must(t, err)
+		return found
+	}
+	if found := refused(); len(found) > 0 {
+		t.Fatalf("it begins by itself: %+v", found)
+	}
+	w.apps.Set(lost.ID, "", "")
+	w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := w.Core.Accounts.Learn(ctx, tx, coretest.System(), h.workspace, lost.ID, accounts.SignInAccepted, "It was set right.")
+		return err
+	})
+	want(true)
+	found := refused()
+	if len(found) != 1 || found[0].Finished != nil {
+		t.Fatalf("%+v", found)
+	}
+	for range 10 {
+		if _, waits := jobs.SnoozeOf(w.Core.Rotations.Advance(t.Context(), h.workspace, found[0].ID)); !waits {
+			break
+		}
+		w.clock.Pass(20 * time.Minute)
+	}
+	w.is(t, h, 0, accounts.Validated, accounts.Replaced)
+	if done, err := w.Core.Rotations.Rotation(t.Context(), w.Core.DB, h.workspace, found[0].ID); err != nil || done.Receipt == nil || done.Receipt.Administrator != admin.ID {
+		t.Errorf("%+v, %v", done, err)
+	}
+	// Where nobody can, a person is needed as before.
+	w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := w.Core.Accounts.SetReconcileAccount(ctx, tx, coretest.System(), h.workspace, lost.App, core.ID{})
+		return err
+	})
+	w.clock.Pass(24 * time.Hour)
+	if found := refused(); len(found) != 1 {
+		t.Errorf("%+v", found)
+	}
+}

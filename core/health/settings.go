@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -30,9 +31,12 @@ const (
 type Settings struct {
 	Interval  time.Duration `db:"interval"` // about; 0: only when something happens
 	Retention time.Duration `db:"retention"`
+	// ResetDesynced has another password set, by the app's reconcile account or behind its forgotten-password mail, where a check
+	// finds that the app refuses the stored one.
+	ResetDesynced bool `db:"reset_desynced"`
 }
 
-const selectSettings = `select interval, retention from health_settings where workspace_id = @workspace`
+const selectSettings = `select interval, retention, reset_desynced from health_settings where workspace_id = @workspace`
 
 // Settings reads the settings of a workspace, or the defaults where nobody has set any.
 func (h *Health) Settings(ctx context.Context, q postgres.Querier, workspace core.ID) (Settings, error) {
@@ -42,7 +46,7 @@ func (h *Health) Settings(ctx context.Context, q postgres.Querier, workspace cor
 	}
 	found, err := pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[Settings])
 	if errors.Is(err, pgx.ErrNoRows) {
-		return Settings{DefaultInterval, DefaultRetention}, nil
+		return Settings{Interval: DefaultInterval, Retention: DefaultRetention}, nil
 	}
 	return found, postgres.Classify(err)
 }
@@ -50,8 +54,8 @@ func (h *Health) Settings(ctx context.Context, q postgres.Querier, workspace cor
 const lockWorkspace = `select name from workspaces where id = @workspace for no key update`
 
 const upsertSettings = `
-insert into health_settings (workspace_id, interval, retention) values (@workspace, @interval, @retention)
-on conflict (workspace_id) do update set interval = excluded.interval, retention = excluded.retention`
+insert into health_settings (workspace_id, interval, retention, reset_desynced) values (@workspace, @interval, @retention, @reset)
+on conflict (workspace_id) do update set interval = excluded.interval, retention = excluded.retention, reset_desynced = excluded.reset_desynced`
 
 // What happened is still looked into when it is due.
 const spreadDues = `
@@ -79,7 +83,7 @@ func (h *Health) SetSettings(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 		return err
 	}
 	if _, err := tx.Exec(ctx, upsertSettings, pgx.StrictNamedArgs{
-		"workspace": workspace, "interval": wanted.Interval, "retention": wanted.Retention,
+		"workspace": workspace, "interval": wanted.Interval, "retention": wanted.Retention, "reset": wanted.ResetDesynced,
 	}); err != nil {
 		return postgres.Classify(err)
 	}
@@ -91,6 +95,7 @@ func (h *Health) SetSettings(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 	}
 	return audit.Append(ctx, tx, core.NewEvent(core.HealthSettingsChanged, workspace, cause, now, target).
 		With("interval", wanted.Interval.String()).With("retention", wanted.Retention.String()).
+		With("reset_desynced", strconv.FormatBool(wanted.ResetDesynced)).With("reset_desynced_before", strconv.FormatBool(before.ResetDesynced)).
 		With("interval_before", before.Interval.String()).With("retention_before", before.Retention.String()))
 }
 

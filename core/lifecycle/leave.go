@@ -61,6 +61,9 @@ func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, one leaver) (
 	if err != nil {
 		return Effect{}, err
 	}
+	if err := l.shut(ctx, tx, cause, user.Workspace, orphaned); err != nil {
+		return Effect{}, err
+	}
 	taken := slices.Concat(ended, revoked, orphaned)
 	certificates.Queue(s.batch, certificates.Opening{
 		Workspace: user.Workspace, User: user.ID, Reason: certificates.Deprovision, Cause: cause, Departed: one.departed,
@@ -75,6 +78,27 @@ func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, one leaver) (
 		}
 	}
 	return effect, nil
+}
+
+// shut has those apps that want it disable the accounts that were the leaver's alone: nobody has them any more.
+func (l *Lifecycle) shut(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, orphaned []core.Event) error {
+	var alone []core.ID
+	for _, event := range orphaned {
+		if event.Type == core.AccountOrphaned {
+			alone = append(alone, event.Targets[0].ID)
+		}
+	}
+	personal, err := l.Accounts.Personal(ctx, tx, workspace, alone)
+	if err != nil {
+		return err
+	}
+	for _, account := range personal {
+		// The account that disables the others is disabled by nobody.
+		if _, err := l.Rotations.SetEnabled(ctx, tx, cause, workspace, account, false); err != nil && core.KindOf(err) != core.KindConflict {
+			return err
+		}
+	}
+	return nil
 }
 
 // rotate plans the rotation of accounts that a policy has chosen, and returns the rotations in the order given.

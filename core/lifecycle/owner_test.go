@@ -121,3 +121,66 @@ func TestOwnershipThatExpires(t *testing.T) {
 	sweep(0)
 	other.orphaned(t, "swept again", true, 1)
 }
+
+// An account that was the leaver's alone is disabled at its app if the app is set up so, and no other account is.
+func TestAPersonalAccountIsDisabledWithItsPerson(t *testing.T) {
+	h, other := pair(t)
+	untouched := other.snapshot(t)["accounts"]
+	ctx, app := t.Context(), h.accounts[0].App
+	coretest.Must(t, h.DB.Tx(ctx, func(tx pgx.Tx) error {
+		for at, role := range map[int]accounts.Role{0: accounts.Owner, 1: accounts.Owner, 2: accounts.Collaborator} {
+			if _, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[at].ID, accounts.Sharing{Subject: accounts.Subject{User: h.bob.ID}, Role: role}); err != nil {
+				return err
+			}
+		}
+		for at := range 2 { // the second stays shared with somebody who does not own it
+			grants, err := h.Accounts.Grants(ctx, tx, h.workspace, h.accounts[at].ID)
+			if err != nil {
+				return err
+			}
+			for _, grant := range grants {
+				if grant.User == h.ana.ID {
+					if err := h.Accounts.Unshare(ctx, tx, h.system, h.workspace, grant.ID); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		_, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[1].ID, accounts.Sharing{Subject: accounts.Subject{User: h.ana.ID}, Role: accounts.Collaborator})
+		return err
+	}))
+	switches := func(want int) {
+		t.Helper()
+		if got := h.count(t, `select count(*) from switches where workspace_id = @workspace and not enabled and account_id = @account`, pgx.StrictNamedArgs{"account": h.accounts[0].ID}); got != want {
+			t.Errorf("%d accounts are to be disabled, want %d", got, want)
+		}
+		if got := h.count(t, `select count(*) from switches where workspace_id = @workspace`, nil); got != want {
+			t.Errorf("%d accounts are switched, want %d", got, want)
+		}
+	}
+	h.departs(t, h.bob.ID)
+	h.take(t)
+	switches(0)
+	_, err := h.Change(ctx, h.cause, h.workspace, h.bob.ID, func(u *directory.User) error { u.Active = true; return nil })
+	coretest.Must(t, err)
+	coretest.Must(t, h.DB.Tx(ctx, func(tx pgx.Tx) error {
+		if _, err := h.Accounts.SetDisableOnLeave(ctx, tx, h.system, h.workspace, app, true); err != nil {
+			return err
+		}
+		for at := range 2 {
+			if _, err := h.Accounts.Share(ctx, tx, h.system, h.workspace, h.accounts[at].ID, accounts.Sharing{Subject: accounts.Subject{User: h.bob.ID}, Role: accounts.Owner}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	h.departs(t, h.bob.ID)
+	h.take(t)
+	switches(1)
+	if got := h.events(t, core.AccountDisableRequested); got != 1 {
+		t.Errorf("%d events", got)
+	}
+	if other.snapshot(t)["accounts"] != untouched {
+		t.Error("another workspace was touched")
+	}
+}

@@ -18,6 +18,12 @@ func (r *Rotations) Register(handlers *jobs.Handlers) {
 	jobs.Handle(handlers, func(ctx context.Context, job step, _ int) error {
 		return r.advance(ctx, job.Workspace, job.Rotation, job.Wake)
 	})
+	jobs.Handle(handlers, func(ctx context.Context, job switchStep, _ int) error {
+		return r.advanceSwitch(ctx, job.Workspace, job.Switch, job.Wake)
+	})
+	jobs.Handle(handlers, func(ctx context.Context, job listStep, _ int) error {
+		return r.advanceListing(ctx, job.Workspace, job.App, job.Wake)
+	})
 }
 
 // Advance drives a rotation as far as it can go now. It returns nil when the rotation is finished

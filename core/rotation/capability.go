@@ -14,14 +14,15 @@ const (
 	CanRecover Capability = "recover"      // Recoverer: set a password by way of the app's forgotten-password mail
 	CanDisable Capability = "disable"      // Disabler
 	CanRevoke  Capability = "end_sessions" // Revoker
+	CanList    Capability = "list"         // Lister: tell which accounts an app has
 )
 
 // Particular is a Connector that can do less in one app than in another.
 type Particular interface {
 	Connector
 
-	// Can reports whether an app's settings allow for what the connector can do in some. Settings that cannot be read
-	// allow for nothing.
+	// Can reports whether an app's settings allow for what the connector has an interface for; nil: whether some do. Settings
+	// that cannot be read allow for nothing.
 	Can(settings json.RawMessage, capability Capability) bool
 }
 
@@ -31,7 +32,7 @@ func Capabilities(connector Connector, settings json.RawMessage) []Capability {
 	var can []Capability
 	particular, less := connector.(Particular)
 	add := func(capability Capability, implemented bool) {
-		if implemented && (!less || settings == nil || particular.Can(settings, capability)) {
+		if implemented && (!less || particular.Can(settings, capability)) {
 			can = append(can, capability)
 		}
 	}
@@ -48,5 +49,7 @@ func Capabilities(connector Connector, settings json.RawMessage) []Capability {
 	_, revokes := connector.(Revoker)
 	add(CanDisable, disables)
 	add(CanRevoke, revokes)
+	_, lists := connector.(Lister)
+	add(CanList, lists)
 	return can
 }

@@ -210,6 +210,22 @@ type Revoker interface {
 	Revoke(ctx context.Context, target Target, admin Credential, username string) Report
 }
 
+// User is an account that an app has.
+type User struct {
+	Username string
+	Name     string // what the app calls whoever has it; may be empty
+	Disabled bool
+}
+
+// Lister is a Connector that can tell which accounts an app has, as an administrator of the app.
+type Lister interface {
+	Connector
+
+	// Users signs in as admin and calls each for every account; an error of each ends it. Applied is that it told of all, and
+	// nothing less; the other outcomes are those of SetEnabled.
+	Users(ctx context.Context, target Target, admin Credential, each func(user User) error) Report
+}
+
 // Looker is a Connector that can look at an app without signing in.
 type Looker interface {
 	Connector

@@ -16,6 +16,9 @@
 // The same row and its worker turn on an account's second factor, where that is wanted: the secret the app shows is stored
 // before the first code leaves, and a fresh sign-in that was asked for a code proves it. The password stays as it is.
 //
+// Beside rotations an app's administrator disables accounts there and enables them again (Switch), and tells which there are
+// (Listing): each has a row, a lease and retries of its own.
+//
 // One worker at a time drives a rotation, under a lease with a fencing number that is checked in
 // every transaction and last of all when the change request is held at the connector's gate.
 // Sign-ins that may fail keep within a budget per account that is written down before each of them.

@@ -27,7 +27,7 @@ func (r *Rotations) Enrol(ctx context.Context, tx pgx.Tx, cause core.Cause, work
 	if err != nil {
 		return Rotation{}, err
 	}
-	if _, can := r.Connectors[app.Connector].(Enroller); !can {
+	if !slices.Contains(Capabilities(r.Connectors[app.Connector], app.Settings), CanEnrol) {
 		return Rotation{}, core.Conflict("", "the connector %s cannot turn on a second factor: turn it on in the app and store its TOTP secret", app.Connector).WithCode("cannot_enrol")
 	}
 	if _, err := r.Accounts.TOTP(ctx, tx, workspace, account); err == nil {
@@ -49,6 +49,7 @@ func (r *Rotations) Enrol(ctx context.Context, tx pgx.Tx, cause core.Cause, work
 // then on only a sign-in tells whether it is in force.
 func (a *attempt) enrol(ctx context.Context) error {
 	enroller, can := a.connector.(Enroller)
+	can = can && slices.Contains(Capabilities(a.connector, a.app.Settings), CanEnrol)
 	_, err := a.Accounts.TOTP(ctx, a.DB, a.account.Workspace, a.account.ID)
 	switch {
 	case err == nil:

@@ -47,7 +47,7 @@ func (a *attempt) remail(ctx context.Context, tx pgx.Tx, p *progress, why string
 func (a *attempt) recover(ctx context.Context) error {
 	recoverer, can := a.connector.(Recoverer)
 	var forgotten Forgotten
-	if can && a.Inbox != nil {
+	if can && a.Inbox != nil && slices.Contains(Capabilities(a.connector, a.app.Settings), CanRecover) {
 		// What comes from here on is meant for this attempt.
 		var err error
 		if forgotten.Address, forgotten.Link, err = a.Inbox.Links(ctx, a.DB, a.account.Workspace, a.account.ID); err != nil {

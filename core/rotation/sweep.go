@@ -33,6 +33,14 @@ func (r *Rotations) Run(ctx context.Context) error {
 		} else if swept > 0 {
 			r.log().Warn("rotations were overdue and are queued again", "rotations", swept)
 		}
+		if swept, err := r.sweepSwitches(ctx); err != nil && ctx.Err() == nil {
+			r.log().Warn("looking for overdue switches failed", "error", err)
+		} else if swept > 0 {
+			r.log().Warn("switches were overdue and are queued again", "switches", swept)
+		}
+		if err := r.sweepListings(ctx); err != nil && ctx.Err() == nil {
+			r.log().Warn("looking for apps to be listed failed", "error", err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -61,7 +62,7 @@ func (r *Rotations) Try(ctx context.Context, account accounts.Account, version i
 			Detail: "There is no connector named " + app.Connector + ". Choose another for the app.",
 		}}, nil
 	}
-	_, changes := connector.(Changer)
+	changes := slices.Contains(Capabilities(connector, app.Settings), CanChange)
 	given, err := r.credential(ctx, account, version)
 	if err != nil {
 		return Trial{}, err
@@ -90,7 +91,7 @@ func (r *Rotations) Rehearse(ctx context.Context, account accounts.Account, vers
 	}
 	started := r.now()
 	changer, ok := r.Connectors[app.Connector].(Changer)
-	if !ok {
+	if !ok || !slices.Contains(Capabilities(changer, app.Settings), CanChange) {
 		return Report{
 			Outcome: NotSent, Stage: StageNavigate, Started: started, Finished: started,
 			Detail: "What talks to the app by " + app.Connector + " cannot change passwords.",

@@ -28,7 +28,8 @@ type App struct {
 	Created   time.Time       `json:"created"`
 
 	ReconcileAccount *core.ID `json:"reconcile_account,omitempty" doc:"The account that sets the others' passwords when nobody knows them any more"`
-	Capabilities     []string `json:"capabilities" nullable:"false" doc:"What its connector can do there: verify, change, enrol, reset, disable, end_sessions"`
+	DisableOnLeave   bool     `json:"disable_on_leave" doc:"An account is disabled in the app when the one person who has it leaves"`
+	Capabilities     []string `json:"capabilities" nullable:"false" doc:"What its connector can do there: verify, change, enrol, reset, recover, disable, end_sessions, list"`
 	// PasswordRules are as given, SeenRules as the app's forms and refusals say.
 	PasswordRules string `json:"password_rules,omitempty" doc:"What the app's passwords have to be like, as given"`
 	SeenRules     string `json:"seen_rules,omitempty" doc:"What the app itself has said of that"`
@@ -37,7 +38,7 @@ type App struct {
 // Connector is what talks to a kind of app.
 type Connector struct {
 	Name         string   `json:"name" doc:"As an app names it"`
-	Capabilities []string `json:"capabilities" nullable:"false" doc:"What it can do: verify passwords, change them as the account itself, turn on a second factor, reset them, disable accounts and end their sessions as an administrator; in some apps less"`
+	Capabilities []string `json:"capabilities" nullable:"false" doc:"What it can do: verify passwords, change them as the account itself, turn on a second factor, reset them, disable accounts, end their sessions and list them as an administrator; in some apps less"`
 }
 
 func (s *Service) capabilities(connector string, settings json.RawMessage) []string {
@@ -52,7 +53,7 @@ func (s *Service) appOf(app accounts.App) App {
 	out := App{
 		ID: app.ID, Name: app.Name, Domains: app.Domains, SignInURL: app.SignInURL, ChangeURL: app.ChangeURL, Connector: app.Connector,
 		Settings: app.Settings, Created: app.Created, Capabilities: s.capabilities(app.Connector, app.Settings),
-		PasswordRules: app.PasswordRules, SeenRules: app.SeenRules,
+		PasswordRules: app.PasswordRules, SeenRules: app.SeenRules, DisableOnLeave: app.DisableOnLeave,
 	}
 	if !app.ReconcileAccount.IsZero() {
 		out.ReconcileAccount = &app.ReconcileAccount
@@ -77,6 +78,13 @@ type newReconcileAccount struct {
 	ID   core.ID `path:"id" doc:"The app"`
 	Body struct {
 		Account core.ID `json:"account" doc:"One of the app's own accounts"`
+	}
+}
+
+type newDisableOnLeave struct {
+	ID   core.ID `path:"id" doc:"The app"`
+	Body struct {
+		Disable bool `json:"disable" doc:"Disable an account in the app when the one person who has it leaves"`
 	}
 }
 
@@ -128,6 +136,19 @@ func (s *Service) apps(api huma.API) {
 	add(api, huma.Operation{OperationID: "removeReconcileAccount", Method: http.MethodDelete, Path: "/apps/{id}/reconcile-account", Tags: tags, Summary: "Have no account set the others' passwords", DefaultStatus: http.StatusOK},
 		AppsWrite, func(ctx context.Context, by caller, in *byID) (*single[App], error) {
 			return s.reconcileAccount(ctx, by, in.ID, core.ID{})
+		})
+	add(api, huma.Operation{OperationID: "putDisableOnLeave", Method: http.MethodPut, Path: "/apps/{id}/disable-on-leave", Tags: tags, Summary: "Say whether the accounts of leavers are disabled in the app",
+		Description: "Off at first. An account is disabled when the one person who has it, its owner, leaves and it passes on to nobody; what others have too is only rotated. The app's reconcile account does it."},
+		AppsWrite, func(ctx context.Context, by caller, in *newDisableOnLeave) (*single[App], error) {
+			var changed accounts.App
+			err := s.change(ctx, func(tx pgx.Tx) (err error) {
+				changed, err = s.Accounts.SetDisableOnLeave(ctx, tx, by.cause, by.Workspace, in.ID, in.Body.Disable)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+			return &single[App]{s.appOf(changed)}, nil
 		})
 	add(api, huma.Operation{OperationID: "listConnectors", Method: http.MethodGet, Path: "/connectors", Tags: tags, Summary: "List what can talk to apps, and what it can do"},
 		AppsRead, func(context.Context, caller, *struct{}) (*listed[Connector], error) {

@@ -21,6 +21,7 @@ import (
 // bodies are what operations take; {app}, {user} and {other} stand for ids.
 var bodies = map[string]string{
 	"createApp":           `{"name":"Mail","domains":["mail.example.com"],"sign_in_url":"https://mail.example.com/login"}`,
+	"putDisableOnLeave":   `{"disable":true}`,
 	"putReconcileAccount": `{"account":"{account}"}`,
 	"putRecipe":           `{"recording":{"title":"Wiki","steps":[{"type":"change","value":"{{current_password}}","selectors":["#p"]},{"type":"click","selectors":["#go"]}]}}`,
 	"createAccount":       `{"app":"{app}","username":"second","password":"` + canary + `","owner":"{user}"}`,
@@ -300,9 +301,13 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 		case "getReviewDocument":
 			_, all.reviews, all.item = w.signedReview(t, one.OperationID)
 		}
-		if one.OperationID == "resetAccount" { // which another account is to do
-			boss := w.must(t, 201, "POST", "/accounts", `{"app":"`+all.apps+`","username":"boss","password":"`+canary+`","owner":"`+all.users+`"}`)["id"].(string)
+		switch one.OperationID { // which another account is to do
+		case "resetAccount", "disableAccount", "enableAccount", "refreshLogins", "getListing":
+			boss := w.must(t, 201, "POST", "/accounts", `{"app":"`+all.apps+`","username":"boss of `+one.OperationID+`","password":"`+canary+`","owner":"`+all.users+`"}`)["id"].(string)
 			w.must(t, 200, "PUT", "/apps/"+all.apps+"/reconcile-account", `{"account":"`+boss+`"}`)
+			if one.OperationID == "getListing" {
+				w.must(t, 202, "POST", "/apps/"+all.apps+"/logins", "")
+			}
 		}
 		if one.OperationID == "declineProposal" {
 			_, all.proposals = w.backAgain(t, all.accounts, "second")

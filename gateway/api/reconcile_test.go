@@ -12,7 +12,7 @@ func TestReconcileAccount(t *testing.T) {
 	app, account, _ := w.account(t)
 	other := w.must(t, 201, "POST", "/accounts", `{"app":"`+app+`","username":"boss","password":"`+canary+`","owner":"`+w.ana.ID.String()+`"}`)["id"].(string)
 	at := "/apps/" + app + "/reconcile-account"
-	if got := w.must(t, 200, "GET", "/apps/"+app, ""); got["reconcile_account"] != nil || fmt.Sprint(got["capabilities"]) != "[verify change reset]" {
+	if got := w.must(t, 200, "GET", "/apps/"+app, ""); got["reconcile_account"] != nil || fmt.Sprint(got["capabilities"]) != "[verify change reset disable list]" {
 		t.Errorf("got %v", got)
 	}
 	if got := w.must(t, 409, "POST", "/accounts/"+account+"/reset", ""); got["code"] != "no_reconcile_account" {
@@ -38,7 +38,7 @@ func TestReconcileAccount(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	connectors := items(w.must(t, 200, "GET", "/connectors", ""))
-	if len(connectors) != 1 || connectors[0]["name"] != "browser" || fmt.Sprint(connectors[0]["capabilities"]) != "[verify change reset]" {
+	if len(connectors) != 1 || connectors[0]["name"] != "browser" || fmt.Sprint(connectors[0]["capabilities"]) != "[verify change reset disable list]" {
 		t.Errorf("got %v", connectors)
 	}
 }

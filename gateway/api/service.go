@@ -141,6 +141,8 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.smsProviders(api)
 	s.grants(api)
 	s.rotations(api)
+	s.switches(api)
+	s.logins(api)
 	s.links(api)
 	s.guests(api)
 	s.health(api)

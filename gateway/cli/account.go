@@ -25,6 +25,9 @@ type accountCommands struct {
 	Unmanage    unmanageAccount    `cmd:"" help:"Take an account out of management: nobody is given its password any more."`
 	Code        codeOfAccount      `cmd:"" help:"Get the one-time code of this moment, for somebody the account is shared with."`
 	Reset       resetAccount       `cmd:"" help:"Have the app's administrator set a new password."`
+	Disable     disableAccount     `cmd:"" help:"Have the app let an account in no more."`
+	Enable      enableAccount      `cmd:"" help:"Have the app let an account in again; its password is then rotated."`
+	Switches    listSwitches       `cmd:"" help:"List when an account was to be disabled or enabled, latest first."`
 	BackupCodes backupCodeCommands `cmd:"" help:"The codes for when a second factor is lost."`
 	Totp        totpCommands       `cmd:"" name:"totp" help:"The secret one-time codes are made from."`
 	Mailbox     mailboxCommands    `cmd:"" help:"Where apps send messages to an account."`

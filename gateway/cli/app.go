@@ -17,6 +17,8 @@ type appCommands struct {
 	Show showApp  `cmd:"" help:"Show an app."`
 	Add  addApp   `cmd:"" help:"Add an app whose passwords are to be kept."`
 
+	Logins     loginsOfApp    `cmd:"" help:"List the accounts an app has, also those Postern does not manage."`
+	Leavers    leaversOfApp   `cmd:"" help:"Say whether an account is disabled in the app when the one person who has it leaves."`
 	Reconcile  reconcileApp   `cmd:"" help:"Name the account that sets the others' passwords when nobody knows them any more."`
 	Connectors listConnectors `cmd:"" help:"List what can talk to apps, and what it can do."`
 
@@ -73,6 +75,9 @@ func (s sheet) app(one api.App) {
 	s.row("domains", visible(strings.Join(one.Domains, " ")))
 	s.row("settings", visible(string(one.Settings)))
 	s.row("can", strings.Join(one.Capabilities, ", "))
+	if one.DisableOnLeave {
+		s.row("leavers", "accounts that were theirs alone are disabled")
+	}
 	if one.ReconcileAccount != nil {
 		s.row("reconcile account", one.ReconcileAccount.String())
 	}
@@ -102,14 +107,15 @@ func (c *apiClient) app(ctx context.Context, given string) (core.ID, error) {
 
 type addApp struct {
 	remote       `embed:""`
-	Name         string   `arg:"" help:"What people call it."`
-	SignInURL    string   `name:"sign-in-url" help:"The page with the sign-in form, or the address of the API, database, directory or host." required:"" placeholder:"URL"`
-	ChangeURL    string   `name:"change-url" help:"The page where a signed-in user changes the password. Default: found by itself." placeholder:"URL"`
-	Domains      []string `help:"The only hosts a connector may reach. Default: that of the sign-in address." placeholder:"HOST"`
-	Connector    string   `help:"What talks to the app: browser, http, postgresql, mysql, ldap or ssh." default:"browser" placeholder:"NAME"`
-	Definition   string   `help:"How the app's API is spoken to: the name of a definition that comes with Postern, or @FILE. With --connector http." placeholder:"NAME"`
-	Rules        string   `name:"password-rules" help:"What its passwords have to be like, such as 'minlength: 12; required: digit; allowed: lower, upper, [-_]'. Default: learned from its form and its refusals." placeholder:"RULES"`
-	SettingsFile string   `help:"File that holds the connector's settings for this app, a JSON object; - is standard input." placeholder:"PATH"`
+	Name         string            `arg:"" help:"What people call it."`
+	SignInURL    string            `name:"sign-in-url" help:"The page with the sign-in form, or the address of the API, database, directory or host." required:"" placeholder:"URL"`
+	ChangeURL    string            `name:"change-url" help:"The page where a signed-in user changes the password. Default: found by itself." placeholder:"URL"`
+	Domains      []string          `help:"The only hosts a connector may reach. Default: that of the sign-in address." placeholder:"HOST"`
+	Connector    string            `help:"What talks to the app: browser, http, postgresql, mysql, ldap or ssh." default:"browser" placeholder:"NAME"`
+	Definition   string            `help:"How the app's API is spoken to: the name of a definition that comes with Postern, or @FILE. With --connector http." placeholder:"NAME"`
+	Values       map[string]string `name:"value" help:"What a definition asks for, such as tenant=72f9…; may be given again." placeholder:"NAME=VALUE"`
+	Rules        string            `name:"password-rules" help:"What its passwords have to be like, such as 'minlength: 12; required: digit; allowed: lower, upper, [-_]'. Default: learned from its form and its refusals." placeholder:"RULES"`
+	SettingsFile string            `help:"File that holds the connector's settings for this app, a JSON object; - is standard input." placeholder:"PATH"`
 }
 
 // Help is shown by 'postern app add --help'.
@@ -169,7 +175,12 @@ func (a addApp) settings() (json.RawMessage, error) {
 			}
 			definition = string(text) + "\n"
 		}
-		return json.Marshal(map[string]string{"definition": definition})
+		return json.Marshal(struct {
+			Definition string            `json:"definition"`
+			Values     map[string]string `json:"values,omitempty"`
+		}{definition, a.Values})
+	case len(a.Values) > 0:
+		return nil, core.Invalid("--value", "values belong to a --definition")
 	case a.SettingsFile != "":
 		return readGiven("--settings-file", a.SettingsFile, accounts.MaxSettings)
 	}

@@ -54,6 +54,32 @@ func TestReconcileAccountsFromAfar(t *testing.T) {
 		t.Errorf("reset\n%s", out)
 	}
 	f.denied(5, "nobody sets its own", "acme", "account", "reset", made["boss"])
+	if out := f.ask("acme", "account", "disable", made["team"]); !strings.Contains(out, "will prove that") || !strings.Contains(out, made["team"]) {
+		t.Errorf("disabled\n%s", out)
+	}
+	if out := f.ask("acme", "account", "enable", made["team"]); !strings.Contains(out, "is rotated") {
+		t.Errorf("enabled\n%s", out)
+	}
+	if out := f.ask("acme", "account", "switches", made["team"]); strings.Count(out, "wanted") != 1 || !strings.Contains(out, "enabled") {
+		t.Errorf("listed\n%s", out)
+	}
+	if out := f.ask("acme", "app", "logins", "Ledger", "--refresh"); !strings.Contains(out, "is asked") {
+		t.Errorf("refreshed\n%s", out)
+	}
+	if _, err := d.db.Exec(t.Context(), `insert into app_logins (workspace_id, app_id, username, name, disabled, first_seen, seen)
+		select $1, apps.id, one.name, '', false, now(), now() from apps, unnest(array['team', 'backdoor']) as one (name) where workspace_id = $1`, acme); err != nil {
+		t.Fatal(err)
+	}
+	if out := f.ask("acme", "app", "logins", "Ledger", "--unmanaged"); !strings.Contains(out, "backdoor") || strings.Contains(out, "team") {
+		t.Errorf("listed\n%s", out)
+	}
+	f.denied(4, "no such", "other", "account", "disable", made["team"])
+	if out := f.ask("acme", "app", "leavers", "Ledger", "--disable"); !strings.Contains(out, "theirs alone") {
+		t.Errorf("set\n%s", out)
+	}
+	if out := f.ask("acme", "app", "leavers", "Ledger", "--keep"); strings.Contains(out, "theirs alone") {
+		t.Errorf("taken back\n%s", out)
+	}
 	f.denied(4, "no such", "other", "account", "reset", made["team"])
 	if out := f.ask("acme", "app", "reconcile", "Ledger", "--none"); strings.Contains(out, "reconcile account") {
 		t.Errorf("taken back\n%s", out)

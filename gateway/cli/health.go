@@ -183,6 +183,8 @@ type healthSettings struct {
 	remote    `embed:""`
 	Interval  *time.Duration `help:"Between two scheduled checks of an account, about: 1h to 2160h; 0 is never." placeholder:"24h"`
 	Retention *int           `help:"Days for which it is kept what checks saw." placeholder:"90"`
+
+	ResetDesynced *bool `negatable:"" help:"Have another password set where a check finds that the app refuses the stored one, by the app's administrator or its mail."`
 }
 
 // Run asks the gateway.
@@ -195,7 +197,7 @@ func (h healthSettings) Run(ctx context.Context, terminal terminal) error {
 	if err != nil {
 		return err
 	}
-	if h.Interval != nil || h.Retention != nil {
+	if h.Interval != nil || h.Retention != nil || h.ResetDesynced != nil {
 		var now api.HealthSettings
 		if err := json.Unmarshal(text, &now); err != nil {
 			return err
@@ -205,6 +207,9 @@ func (h healthSettings) Run(ctx context.Context, terminal terminal) error {
 		}
 		if h.Retention != nil {
 			now.RetentionDays = *h.Retention
+		}
+		if h.ResetDesynced != nil {
+			now.ResetDesynced = *h.ResetDesynced
 		}
 		if text, err = c.ask(ctx, http.MethodPut, "/health-settings", nil, now); err != nil {
 			return err
@@ -217,5 +222,6 @@ func (h healthSettings) Run(ctx context.Context, terminal terminal) error {
 		}
 		sheet.row("scheduled checks", interval)
 		sheet.row("kept for", strconv.Itoa(one.RetentionDays)+" days")
+		sheet.row("desynchronised", map[bool]string{true: "another password is set, where somebody can", false: "waits for a person"}[one.ResetDesynced])
 	})
 }

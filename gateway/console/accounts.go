@@ -211,6 +211,7 @@ type accountPage struct {
 	BackupCode string         // that the reader was given just now
 	Given      *accounts.Code // of TOTP, on a page that was asked for without scripts
 	Code       string
+	Disable    bool // disabling it in the app is to be confirmed
 	Forget     bool // removing the TOTP secret is to be confirmed
 	Reconcile  reconcile
 }
@@ -292,8 +293,9 @@ func (s *Service) loadAccount(c *gin.Context) (accountPage, error) {
 	if page.App, err = s.Accounts.App(ctx, s.DB, by.workspace(), page.Account.App); err != nil {
 		return accountPage{}, err
 	}
-	_, page.Enrols = s.Rotations.Connectors[page.App.Connector].(rotation.Enroller)
+	page.Enrols = slices.Contains(rotation.Capabilities(s.Rotations.Connectors[page.App.Connector], page.App.Settings), rotation.CanEnrol)
 	if page.Manages {
+		page.Disable = c.Query("switch") == "disable"
 		if err := s.loadReconcile(ctx, by, &page); err != nil {
 			return accountPage{}, err
 		}

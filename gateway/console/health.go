@@ -118,6 +118,7 @@ func (s *Service) reportFill(c *gin.Context) {
 type healthSettingsPage struct {
 	Hours, Days int
 	Problem     string
+	Reset       bool // what is out of sync, by itself
 }
 
 func (s *Service) showHealthSettings(c *gin.Context) { s.healthSettings(c, http.StatusOK, "") }
@@ -132,7 +133,7 @@ func (s *Service) healthSettings(c *gin.Context, status int, refusal string) {
 		return
 	}
 	s.show(c, status, "health-settings", "Password checks", "accounts", healthSettingsPage{
-		int(now.Interval / time.Hour), int(now.Retention / (24 * time.Hour)), refusal,
+		int(now.Interval / time.Hour), int(now.Retention / (24 * time.Hour)), refusal, now.ResetDesynced,
 	})
 }
 
@@ -152,7 +153,7 @@ func (s *Service) changeHealthSettings(c *gin.Context) {
 	ctx := c.Request.Context()
 	err := s.DB.Tx(ctx, func(tx pgx.Tx) error {
 		return s.Health.SetSettings(ctx, tx, s.cause(c), s.reader(c).workspace(), health.Settings{
-			Interval: time.Duration(numbers[0]) * time.Hour, Retention: time.Duration(numbers[1]) * 24 * time.Hour,
+			Interval: time.Duration(numbers[0]) * time.Hour, Retention: time.Duration(numbers[1]) * 24 * time.Hour, ResetDesynced: c.PostForm("reset") != "",
 		})
 	})
 	if err == nil {

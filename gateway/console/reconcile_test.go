@@ -44,7 +44,7 @@ func TestReconcileInTheConsole(t *testing.T) {
 	w.sequence(t)
 	wiki, admin := "/accounts/"+w.wiki.ID.String(), "/accounts/"+boss.ID.String()
 	act := `action="` + admin + `/reconciles"`
-	w.expect(t, "zoe", admin, 200, []string{"When nobody knows the password", "verify, change, reset", act}, nil)
+	w.expect(t, "zoe", admin, 200, []string{"When nobody knows the password", "verify, change, reset, disable", act}, nil)
 	w.expect(t, "ana", admin, 200, []string{"None is named"}, []string{act})
 	for who, status := range map[string]int{"ana": 403, "ben": 404, "gus": 404, "": 401} {
 		w.post(t, who, admin+"/reconciles", nil, status)
@@ -62,6 +62,29 @@ func TestReconcileInTheConsole(t *testing.T) {
 		w.post(t, who, wiki+"/reset", nil, status)
 	}
 	w.post(t, "ana", wiki+"/reset", nil, 303)
+	for _, part := range []string{"/disable", "/enable", "/leavers", "/logins"} {
+		for who, status := range map[string]int{"ana": 403, "ben": 403, "gus": 404, "": 401} {
+			w.post(t, who, wiki+part, nil, status)
+		}
+	}
+	w.expect(t, "zoe", wiki, 200, []string{"Disable it in the app"}, []string{wiki + `/disable"`})
+	w.expect(t, "ana", wiki, 200, nil, []string{"Disable at the app"})
+	w.expect(t, "zoe", wiki+"?switch=disable", 200, []string{`action="` + wiki + `/disable"`}, nil)
+	w.post(t, "zoe", wiki+"/disable", nil, 303)
+	w.expect(t, "ana", wiki, 200, []string{"It was to be disabled", "under way"}, nil)
+	w.post(t, "zoe", wiki+"/enable", nil, 303)
+	w.expect(t, "zoe", wiki, 200, []string{"It was to be enabled"}, nil)
+	w.expect(t, "zoe", wiki, 200, []string{"that Postern does not manage", "has not been asked"}, nil)
+	w.expect(t, "ana", wiki, 200, nil, []string{"that Postern does not manage"})
+	w.post(t, "zoe", wiki+"/logins", nil, 303)
+	w.tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, `insert into app_logins (workspace_id, app_id, username, name, disabled, first_seen, seen)
+			values ($1, $2, 'backdoor', '<b>Nobody</b>', false, now(), now()), ($1, $2, $3, '', false, now(), now())`, w.acme.ID, w.wiki.App, w.wiki.Username)
+		return err
+	})
+	w.expect(t, "zoe", wiki, 200, []string{"backdoor", "&lt;b&gt;Nobody", "has told nothing yet"}, nil)
+	w.post(t, "zoe", wiki+"/leavers", url.Values{"disable": {"1"}}, 303)
+	w.expect(t, "zoe", wiki, 200, []string{"are disabled when that person leaves"}, nil)
 	w.post(t, "zoe", admin+"/reconciles", url.Values{"none": {"1"}}, 303)
 	w.expect(t, "zoe", admin, 200, []string{"None is named"}, nil)
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"postern/core"
@@ -92,7 +93,7 @@ func (d *Apps) connector(app accounts.App, out *AppDiagnosis) bool {
 			return false
 		}
 	}
-	if _, out.Changes = connector.(rotation.Changer); out.Changes {
+	if out.Changes = slices.Contains(rotation.Capabilities(connector, app.Settings), rotation.CanChange); out.Changes {
 		out.find(Good, "connector", fmt.Sprintf("The connector %s signs in and changes passwords.", app.Connector), "")
 	} else {
 		out.find(Warning, "connector", fmt.Sprintf("The connector %s signs in and cannot change passwords.", app.Connector), "Change them by hand, or choose another connector.")

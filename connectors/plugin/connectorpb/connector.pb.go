@@ -62,7 +62,13 @@ func (*Nothing) Descriptor() ([]byte, []int) {
 
 type Description struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Changes       bool                   `protobuf:"varint,1,opt,name=changes,proto3" json:"changes,omitempty"` // Change is implemented
+	Changes       bool                   `protobuf:"varint,1,opt,name=changes,proto3" json:"changes,omitempty"` // Change is implemented, and so on
+	Resets        bool                   `protobuf:"varint,2,opt,name=resets,proto3" json:"resets,omitempty"`
+	Disables      bool                   `protobuf:"varint,3,opt,name=disables,proto3" json:"disables,omitempty"` // SetEnabled
+	Revokes       bool                   `protobuf:"varint,4,opt,name=revokes,proto3" json:"revokes,omitempty"`
+	Lists         bool                   `protobuf:"varint,5,opt,name=lists,proto3" json:"lists,omitempty"` // Users
+	Recovers      bool                   `protobuf:"varint,6,opt,name=recovers,proto3" json:"recovers,omitempty"`
+	Enrols        bool                   `protobuf:"varint,7,opt,name=enrols,proto3" json:"enrols,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -104,6 +110,48 @@ func (x *Description) GetChanges() bool {
 	return false
 }
 
+func (x *Description) GetResets() bool {
+	if x != nil {
+		return x.Resets
+	}
+	return false
+}
+
+func (x *Description) GetDisables() bool {
+	if x != nil {
+		return x.Disables
+	}
+	return false
+}
+
+func (x *Description) GetRevokes() bool {
+	if x != nil {
+		return x.Revokes
+	}
+	return false
+}
+
+func (x *Description) GetLists() bool {
+	if x != nil {
+		return x.Lists
+	}
+	return false
+}
+
+func (x *Description) GetRecovers() bool {
+	if x != nil {
+		return x.Recovers
+	}
+	return false
+}
+
+func (x *Description) GetEnrols() bool {
+	if x != nil {
+		return x.Enrols
+	}
+	return false
+}
+
 type FromGateway struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -111,6 +159,8 @@ type FromGateway struct {
 	//	*FromGateway_Task
 	//	*FromGateway_Released
 	//	*FromGateway_Code
+	//	*FromGateway_Link
+	//	*FromGateway_Kept
 	Message       isFromGateway_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -180,6 +230,24 @@ func (x *FromGateway) GetCode() *Answer {
 	return nil
 }
 
+func (x *FromGateway) GetLink() *Answer {
+	if x != nil {
+		if x, ok := x.Message.(*FromGateway_Link); ok {
+			return x.Link
+		}
+	}
+	return nil
+}
+
+func (x *FromGateway) GetKept() *Answer {
+	if x != nil {
+		if x, ok := x.Message.(*FromGateway_Kept); ok {
+			return x.Kept
+		}
+	}
+	return nil
+}
+
 type isFromGateway_Message interface {
 	isFromGateway_Message()
 }
@@ -196,11 +264,23 @@ type FromGateway_Code struct {
 	Code *Answer `protobuf:"bytes,3,opt,name=code,proto3,oneof"` // to code: the one-time code
 }
 
+type FromGateway_Link struct {
+	Link *Answer `protobuf:"bytes,4,opt,name=link,proto3,oneof"` // to link: the link of the app's mail
+}
+
+type FromGateway_Kept struct {
+	Kept *Answer `protobuf:"bytes,5,opt,name=kept,proto3,oneof"` // to keep: the one-time code to answer the app with
+}
+
 func (*FromGateway_Task) isFromGateway_Message() {}
 
 func (*FromGateway_Released) isFromGateway_Message() {}
 
 func (*FromGateway_Code) isFromGateway_Message() {}
+
+func (*FromGateway_Link) isFromGateway_Message() {}
+
+func (*FromGateway_Kept) isFromGateway_Message() {}
 
 type FromPlugin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -209,6 +289,9 @@ type FromPlugin struct {
 	//	*FromPlugin_Release
 	//	*FromPlugin_Code
 	//	*FromPlugin_Report
+	//	*FromPlugin_Link
+	//	*FromPlugin_Keep
+	//	*FromPlugin_User
 	Message       isFromPlugin_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -278,6 +361,33 @@ func (x *FromPlugin) GetReport() *Report {
 	return nil
 }
 
+func (x *FromPlugin) GetLink() *Nothing {
+	if x != nil {
+		if x, ok := x.Message.(*FromPlugin_Link); ok {
+			return x.Link
+		}
+	}
+	return nil
+}
+
+func (x *FromPlugin) GetKeep() *Secret {
+	if x != nil {
+		if x, ok := x.Message.(*FromPlugin_Keep); ok {
+			return x.Keep
+		}
+	}
+	return nil
+}
+
+func (x *FromPlugin) GetUser() *User {
+	if x != nil {
+		if x, ok := x.Message.(*FromPlugin_User); ok {
+			return x.User
+		}
+	}
+	return nil
+}
+
 type isFromPlugin_Message interface {
 	isFromPlugin_Message()
 }
@@ -294,11 +404,29 @@ type FromPlugin_Report struct {
 	Report *Report `protobuf:"bytes,3,opt,name=report,proto3,oneof"`
 }
 
+type FromPlugin_Link struct {
+	Link *Nothing `protobuf:"bytes,4,opt,name=link,proto3,oneof"` // in Recover, after the app was asked for its mail: the newest link, none twice
+}
+
+type FromPlugin_Keep struct {
+	Keep *Secret `protobuf:"bytes,5,opt,name=keep,proto3,oneof"` // in Enrol: what the app shows, before a code of it is sent; empty: a further code
+}
+
+type FromPlugin_User struct {
+	User *User `protobuf:"bytes,6,opt,name=user,proto3,oneof"` // in Users: one of the app's accounts. It is not answered
+}
+
 func (*FromPlugin_Release) isFromPlugin_Message() {}
 
 func (*FromPlugin_Code) isFromPlugin_Message() {}
 
 func (*FromPlugin_Report) isFromPlugin_Message() {}
+
+func (*FromPlugin_Link) isFromPlugin_Message() {}
+
+func (*FromPlugin_Keep) isFromPlugin_Message() {}
+
+func (*FromPlugin_User) isFromPlugin_Message() {}
 
 type Answer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -352,20 +480,127 @@ func (x *Answer) GetRefused() bool {
 	return false
 }
 
+type Secret struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Text          string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Secret) Reset() {
+	*x = Secret{}
+	mi := &file_connector_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Secret) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Secret) ProtoMessage() {}
+
+func (x *Secret) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Secret.ProtoReflect.Descriptor instead.
+func (*Secret) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Secret) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type User struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Username      string                 `protobuf:"bytes,1,opt,name=username,proto3" json:"username,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Disabled      bool                   `protobuf:"varint,3,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *User) Reset() {
+	*x = User{}
+	mi := &file_connector_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *User) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*User) ProtoMessage() {}
+
+func (x *User) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use User.ProtoReflect.Descriptor instead.
+func (*User) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *User) GetUsername() string {
+	if x != nil {
+		return x.Username
+	}
+	return ""
+}
+
+func (x *User) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *User) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
 type Task struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Target        *Target                `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
 	Username      string                 `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
 	Password      string                 `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
-	Codes         bool                   `protobuf:"varint,4,opt,name=codes,proto3" json:"codes,omitempty"` // code may be asked for
-	Next          string                 `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`    // of Change: the new password
+	Codes         bool                   `protobuf:"varint,4,opt,name=codes,proto3" json:"codes,omitempty"`     // code may be asked for
+	Next          string                 `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`        // of Change, Reset and Recover: the new password
+	Whom          string                 `protobuf:"bytes,6,opt,name=whom,proto3" json:"whom,omitempty"`        // of what an administrator does: the account's user name
+	Enabled       bool                   `protobuf:"varint,7,opt,name=enabled,proto3" json:"enabled,omitempty"` // of SetEnabled: what is wanted
+	Address       string                 `protobuf:"bytes,8,opt,name=address,proto3" json:"address,omitempty"`  // of Recover: where the app's mail comes to
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_connector_proto_msgTypes[5]
+	mi := &file_connector_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -377,7 +612,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[5]
+	mi := &file_connector_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -390,7 +625,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{5}
+	return file_connector_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Task) GetTarget() *Target {
@@ -428,6 +663,27 @@ func (x *Task) GetNext() string {
 	return ""
 }
 
+func (x *Task) GetWhom() string {
+	if x != nil {
+		return x.Whom
+	}
+	return ""
+}
+
+func (x *Task) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+func (x *Task) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
 // Target and Report are those of package rotation, where each field is explained.
 type Target struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -446,7 +702,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_connector_proto_msgTypes[6]
+	mi := &file_connector_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -458,7 +714,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[6]
+	mi := &file_connector_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -471,7 +727,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{6}
+	return file_connector_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Target) GetWorkspace() string {
@@ -549,13 +805,14 @@ type Report struct {
 	Agent         string                 `protobuf:"bytes,8,opt,name=agent,proto3" json:"agent,omitempty"`
 	Rules         string                 `protobuf:"bytes,9,opt,name=rules,proto3" json:"rules,omitempty"`
 	Reused        bool                   `protobuf:"varint,10,opt,name=reused,proto3" json:"reused,omitempty"`
+	BackupCodes   []string               `protobuf:"bytes,11,rep,name=backup_codes,json=backupCodes,proto3" json:"backup_codes,omitempty"` // of Enrol
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_connector_proto_msgTypes[7]
+	mi := &file_connector_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -567,7 +824,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[7]
+	mi := &file_connector_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -580,7 +837,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{7}
+	return file_connector_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Report) GetOutcome() string {
@@ -653,34 +910,61 @@ func (x *Report) GetReused() bool {
 	return false
 }
 
+func (x *Report) GetBackupCodes() []string {
+	if x != nil {
+		return x.BackupCodes
+	}
+	return nil
+}
+
 var File_connector_proto protoreflect.FileDescriptor
 
 const file_connector_proto_rawDesc = "" +
 	"\n" +
 	"\x0fconnector.proto\x12\x14postern.connector.v1\"\t\n" +
-	"\aNothing\"'\n" +
+	"\aNothing\"\xbf\x01\n" +
 	"\vDescription\x12\x18\n" +
-	"\achanges\x18\x01 \x01(\bR\achanges\"\xba\x01\n" +
+	"\achanges\x18\x01 \x01(\bR\achanges\x12\x16\n" +
+	"\x06resets\x18\x02 \x01(\bR\x06resets\x12\x1a\n" +
+	"\bdisables\x18\x03 \x01(\bR\bdisables\x12\x18\n" +
+	"\arevokes\x18\x04 \x01(\bR\arevokes\x12\x14\n" +
+	"\x05lists\x18\x05 \x01(\bR\x05lists\x12\x1a\n" +
+	"\brecovers\x18\x06 \x01(\bR\brecovers\x12\x16\n" +
+	"\x06enrols\x18\a \x01(\bR\x06enrols\"\xa2\x02\n" +
 	"\vFromGateway\x120\n" +
 	"\x04task\x18\x01 \x01(\v2\x1a.postern.connector.v1.TaskH\x00R\x04task\x12:\n" +
 	"\breleased\x18\x02 \x01(\v2\x1c.postern.connector.v1.AnswerH\x00R\breleased\x122\n" +
-	"\x04code\x18\x03 \x01(\v2\x1c.postern.connector.v1.AnswerH\x00R\x04codeB\t\n" +
-	"\amessage\"\xbf\x01\n" +
+	"\x04code\x18\x03 \x01(\v2\x1c.postern.connector.v1.AnswerH\x00R\x04code\x122\n" +
+	"\x04link\x18\x04 \x01(\v2\x1c.postern.connector.v1.AnswerH\x00R\x04link\x122\n" +
+	"\x04kept\x18\x05 \x01(\v2\x1c.postern.connector.v1.AnswerH\x00R\x04keptB\t\n" +
+	"\amessage\"\xda\x02\n" +
 	"\n" +
 	"FromPlugin\x129\n" +
 	"\arelease\x18\x01 \x01(\v2\x1d.postern.connector.v1.NothingH\x00R\arelease\x123\n" +
 	"\x04code\x18\x02 \x01(\v2\x1d.postern.connector.v1.NothingH\x00R\x04code\x126\n" +
-	"\x06report\x18\x03 \x01(\v2\x1c.postern.connector.v1.ReportH\x00R\x06reportB\t\n" +
+	"\x06report\x18\x03 \x01(\v2\x1c.postern.connector.v1.ReportH\x00R\x06report\x123\n" +
+	"\x04link\x18\x04 \x01(\v2\x1d.postern.connector.v1.NothingH\x00R\x04link\x122\n" +
+	"\x04keep\x18\x05 \x01(\v2\x1c.postern.connector.v1.SecretH\x00R\x04keep\x120\n" +
+	"\x04user\x18\x06 \x01(\v2\x1a.postern.connector.v1.UserH\x00R\x04userB\t\n" +
 	"\amessage\"6\n" +
 	"\x06Answer\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n" +
-	"\arefused\x18\x02 \x01(\bR\arefused\"\x9e\x01\n" +
+	"\arefused\x18\x02 \x01(\bR\arefused\"\x1c\n" +
+	"\x06Secret\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\"R\n" +
+	"\x04User\x12\x1a\n" +
+	"\busername\x18\x01 \x01(\tR\busername\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
+	"\bdisabled\x18\x03 \x01(\bR\bdisabled\"\xe6\x01\n" +
 	"\x04Task\x124\n" +
 	"\x06target\x18\x01 \x01(\v2\x1c.postern.connector.v1.TargetR\x06target\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x1a\n" +
 	"\bpassword\x18\x03 \x01(\tR\bpassword\x12\x14\n" +
 	"\x05codes\x18\x04 \x01(\bR\x05codes\x12\x12\n" +
-	"\x04next\x18\x05 \x01(\tR\x04next\"\x9c\x02\n" +
+	"\x04next\x18\x05 \x01(\tR\x04next\x12\x12\n" +
+	"\x04whom\x18\x06 \x01(\tR\x04whom\x12\x18\n" +
+	"\aenabled\x18\a \x01(\bR\aenabled\x12\x18\n" +
+	"\aaddress\x18\b \x01(\tR\aaddress\"\x9c\x02\n" +
 	"\x06Target\x12\x1c\n" +
 	"\tworkspace\x18\x01 \x01(\tR\tworkspace\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x19\n" +
@@ -691,7 +975,7 @@ const file_connector_proto_rawDesc = "" +
 	"change_url\x18\x06 \x01(\tR\tchangeUrl\x12\x1a\n" +
 	"\bsettings\x18\a \x01(\fR\bsettings\x12#\n" +
 	"\rallow_private\x18\b \x01(\bR\fallowPrivate\x12%\n" +
-	"\x0epassword_rules\x18\t \x01(\tR\rpasswordRules\"\xfc\x01\n" +
+	"\x0epassword_rules\x18\t \x01(\tR\rpasswordRules\"\x9f\x02\n" +
 	"\x06Report\x12\x18\n" +
 	"\aoutcome\x18\x01 \x01(\tR\aoutcome\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x14\n" +
@@ -705,11 +989,19 @@ const file_connector_proto_rawDesc = "" +
 	"\x05agent\x18\b \x01(\tR\x05agent\x12\x14\n" +
 	"\x05rules\x18\t \x01(\tR\x05rules\x12\x16\n" +
 	"\x06reused\x18\n" +
-	" \x01(\bR\x06reused2\xff\x01\n" +
+	" \x01(\bR\x06reused\x12!\n" +
+	"\fbackup_codes\x18\v \x03(\tR\vbackupCodes2\xf3\x05\n" +
 	"\tConnector\x12L\n" +
 	"\bDescribe\x12\x1d.postern.connector.v1.Nothing\x1a!.postern.connector.v1.Description\x12Q\n" +
 	"\x06Verify\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12Q\n" +
-	"\x06Change\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01B'Z%postern/connectors/plugin/connectorpbb\x06proto3"
+	"\x06Change\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12P\n" +
+	"\x05Reset\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12U\n" +
+	"\n" +
+	"SetEnabled\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12Q\n" +
+	"\x06Revoke\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12P\n" +
+	"\x05Users\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12R\n" +
+	"\aRecover\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12P\n" +
+	"\x05Enrol\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01B'Z%postern/connectors/plugin/connectorpbb\x06proto3"
 
 var (
 	file_connector_proto_rawDescOnce sync.Once
@@ -723,36 +1015,55 @@ func file_connector_proto_rawDescGZIP() []byte {
 	return file_connector_proto_rawDescData
 }
 
-var file_connector_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_connector_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_connector_proto_goTypes = []any{
 	(*Nothing)(nil),     // 0: postern.connector.v1.Nothing
 	(*Description)(nil), // 1: postern.connector.v1.Description
 	(*FromGateway)(nil), // 2: postern.connector.v1.FromGateway
 	(*FromPlugin)(nil),  // 3: postern.connector.v1.FromPlugin
 	(*Answer)(nil),      // 4: postern.connector.v1.Answer
-	(*Task)(nil),        // 5: postern.connector.v1.Task
-	(*Target)(nil),      // 6: postern.connector.v1.Target
-	(*Report)(nil),      // 7: postern.connector.v1.Report
+	(*Secret)(nil),      // 5: postern.connector.v1.Secret
+	(*User)(nil),        // 6: postern.connector.v1.User
+	(*Task)(nil),        // 7: postern.connector.v1.Task
+	(*Target)(nil),      // 8: postern.connector.v1.Target
+	(*Report)(nil),      // 9: postern.connector.v1.Report
 }
 var file_connector_proto_depIdxs = []int32{
-	5,  // 0: postern.connector.v1.FromGateway.task:type_name -> postern.connector.v1.Task
+	7,  // 0: postern.connector.v1.FromGateway.task:type_name -> postern.connector.v1.Task
 	4,  // 1: postern.connector.v1.FromGateway.released:type_name -> postern.connector.v1.Answer
 	4,  // 2: postern.connector.v1.FromGateway.code:type_name -> postern.connector.v1.Answer
-	0,  // 3: postern.connector.v1.FromPlugin.release:type_name -> postern.connector.v1.Nothing
-	0,  // 4: postern.connector.v1.FromPlugin.code:type_name -> postern.connector.v1.Nothing
-	7,  // 5: postern.connector.v1.FromPlugin.report:type_name -> postern.connector.v1.Report
-	6,  // 6: postern.connector.v1.Task.target:type_name -> postern.connector.v1.Target
-	0,  // 7: postern.connector.v1.Connector.Describe:input_type -> postern.connector.v1.Nothing
-	2,  // 8: postern.connector.v1.Connector.Verify:input_type -> postern.connector.v1.FromGateway
-	2,  // 9: postern.connector.v1.Connector.Change:input_type -> postern.connector.v1.FromGateway
-	1,  // 10: postern.connector.v1.Connector.Describe:output_type -> postern.connector.v1.Description
-	3,  // 11: postern.connector.v1.Connector.Verify:output_type -> postern.connector.v1.FromPlugin
-	3,  // 12: postern.connector.v1.Connector.Change:output_type -> postern.connector.v1.FromPlugin
-	10, // [10:13] is the sub-list for method output_type
-	7,  // [7:10] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	4,  // 3: postern.connector.v1.FromGateway.link:type_name -> postern.connector.v1.Answer
+	4,  // 4: postern.connector.v1.FromGateway.kept:type_name -> postern.connector.v1.Answer
+	0,  // 5: postern.connector.v1.FromPlugin.release:type_name -> postern.connector.v1.Nothing
+	0,  // 6: postern.connector.v1.FromPlugin.code:type_name -> postern.connector.v1.Nothing
+	9,  // 7: postern.connector.v1.FromPlugin.report:type_name -> postern.connector.v1.Report
+	0,  // 8: postern.connector.v1.FromPlugin.link:type_name -> postern.connector.v1.Nothing
+	5,  // 9: postern.connector.v1.FromPlugin.keep:type_name -> postern.connector.v1.Secret
+	6,  // 10: postern.connector.v1.FromPlugin.user:type_name -> postern.connector.v1.User
+	8,  // 11: postern.connector.v1.Task.target:type_name -> postern.connector.v1.Target
+	0,  // 12: postern.connector.v1.Connector.Describe:input_type -> postern.connector.v1.Nothing
+	2,  // 13: postern.connector.v1.Connector.Verify:input_type -> postern.connector.v1.FromGateway
+	2,  // 14: postern.connector.v1.Connector.Change:input_type -> postern.connector.v1.FromGateway
+	2,  // 15: postern.connector.v1.Connector.Reset:input_type -> postern.connector.v1.FromGateway
+	2,  // 16: postern.connector.v1.Connector.SetEnabled:input_type -> postern.connector.v1.FromGateway
+	2,  // 17: postern.connector.v1.Connector.Revoke:input_type -> postern.connector.v1.FromGateway
+	2,  // 18: postern.connector.v1.Connector.Users:input_type -> postern.connector.v1.FromGateway
+	2,  // 19: postern.connector.v1.Connector.Recover:input_type -> postern.connector.v1.FromGateway
+	2,  // 20: postern.connector.v1.Connector.Enrol:input_type -> postern.connector.v1.FromGateway
+	1,  // 21: postern.connector.v1.Connector.Describe:output_type -> postern.connector.v1.Description
+	3,  // 22: postern.connector.v1.Connector.Verify:output_type -> postern.connector.v1.FromPlugin
+	3,  // 23: postern.connector.v1.Connector.Change:output_type -> postern.connector.v1.FromPlugin
+	3,  // 24: postern.connector.v1.Connector.Reset:output_type -> postern.connector.v1.FromPlugin
+	3,  // 25: postern.connector.v1.Connector.SetEnabled:output_type -> postern.connector.v1.FromPlugin
+	3,  // 26: postern.connector.v1.Connector.Revoke:output_type -> postern.connector.v1.FromPlugin
+	3,  // 27: postern.connector.v1.Connector.Users:output_type -> postern.connector.v1.FromPlugin
+	3,  // 28: postern.connector.v1.Connector.Recover:output_type -> postern.connector.v1.FromPlugin
+	3,  // 29: postern.connector.v1.Connector.Enrol:output_type -> postern.connector.v1.FromPlugin
+	21, // [21:30] is the sub-list for method output_type
+	12, // [12:21] is the sub-list for method input_type
+	12, // [12:12] is the sub-list for extension type_name
+	12, // [12:12] is the sub-list for extension extendee
+	0,  // [0:12] is the sub-list for field type_name
 }
 
 func init() { file_connector_proto_init() }
@@ -764,11 +1075,16 @@ func file_connector_proto_init() {
 		(*FromGateway_Task)(nil),
 		(*FromGateway_Released)(nil),
 		(*FromGateway_Code)(nil),
+		(*FromGateway_Link)(nil),
+		(*FromGateway_Kept)(nil),
 	}
 	file_connector_proto_msgTypes[3].OneofWrappers = []any{
 		(*FromPlugin_Release)(nil),
 		(*FromPlugin_Code)(nil),
 		(*FromPlugin_Report)(nil),
+		(*FromPlugin_Link)(nil),
+		(*FromPlugin_Keep)(nil),
+		(*FromPlugin_User)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -776,7 +1092,7 @@ func file_connector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connector_proto_rawDesc), len(file_connector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -22,9 +22,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Connector_Describe_FullMethodName = "/postern.connector.v1.Connector/Describe"
-	Connector_Verify_FullMethodName   = "/postern.connector.v1.Connector/Verify"
-	Connector_Change_FullMethodName   = "/postern.connector.v1.Connector/Change"
+	Connector_Describe_FullMethodName   = "/postern.connector.v1.Connector/Describe"
+	Connector_Verify_FullMethodName     = "/postern.connector.v1.Connector/Verify"
+	Connector_Change_FullMethodName     = "/postern.connector.v1.Connector/Change"
+	Connector_Reset_FullMethodName      = "/postern.connector.v1.Connector/Reset"
+	Connector_SetEnabled_FullMethodName = "/postern.connector.v1.Connector/SetEnabled"
+	Connector_Revoke_FullMethodName     = "/postern.connector.v1.Connector/Revoke"
+	Connector_Users_FullMethodName      = "/postern.connector.v1.Connector/Users"
+	Connector_Recover_FullMethodName    = "/postern.connector.v1.Connector/Recover"
+	Connector_Enrol_FullMethodName      = "/postern.connector.v1.Connector/Enrol"
 )
 
 // ConnectorClient is the client API for Connector service.
@@ -36,6 +42,14 @@ type ConnectorClient interface {
 	// ends with a report. When the stream ends early the attempt has been given up.
 	Verify(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
 	Change(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
+	// So are these, as an administrator of the app, and Recover and Enrol, which nobody administers. The gateway calls those
+	// that Describe says are there.
+	Reset(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
+	SetEnabled(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
+	Revoke(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
+	Users(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
+	Recover(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
+	Enrol(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
 }
 
 type connectorClient struct {
@@ -82,6 +96,84 @@ func (c *connectorClient) Change(ctx context.Context, opts ...grpc.CallOption) (
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Connector_ChangeClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
 
+func (c *connectorClient) Reset(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[2], Connector_Reset_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FromGateway, FromPlugin]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_ResetClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
+
+func (c *connectorClient) SetEnabled(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[3], Connector_SetEnabled_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FromGateway, FromPlugin]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_SetEnabledClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
+
+func (c *connectorClient) Revoke(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[4], Connector_Revoke_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FromGateway, FromPlugin]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_RevokeClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
+
+func (c *connectorClient) Users(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[5], Connector_Users_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FromGateway, FromPlugin]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_UsersClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
+
+func (c *connectorClient) Recover(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[6], Connector_Recover_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FromGateway, FromPlugin]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_RecoverClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
+
+func (c *connectorClient) Enrol(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[7], Connector_Enrol_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FromGateway, FromPlugin]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_EnrolClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
+
 // ConnectorServer is the server API for Connector service.
 // All implementations must embed UnimplementedConnectorServer
 // for forward compatibility.
@@ -91,6 +183,14 @@ type ConnectorServer interface {
 	// ends with a report. When the stream ends early the attempt has been given up.
 	Verify(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
 	Change(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
+	// So are these, as an administrator of the app, and Recover and Enrol, which nobody administers. The gateway calls those
+	// that Describe says are there.
+	Reset(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
+	SetEnabled(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
+	Revoke(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
+	Users(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
+	Recover(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
+	Enrol(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
 	mustEmbedUnimplementedConnectorServer()
 }
 
@@ -109,6 +209,24 @@ func (UnimplementedConnectorServer) Verify(grpc.BidiStreamingServer[FromGateway,
 }
 func (UnimplementedConnectorServer) Change(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
 	return status.Error(codes.Unimplemented, "method Change not implemented")
+}
+func (UnimplementedConnectorServer) Reset(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
+	return status.Error(codes.Unimplemented, "method Reset not implemented")
+}
+func (UnimplementedConnectorServer) SetEnabled(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
+	return status.Error(codes.Unimplemented, "method SetEnabled not implemented")
+}
+func (UnimplementedConnectorServer) Revoke(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
+	return status.Error(codes.Unimplemented, "method Revoke not implemented")
+}
+func (UnimplementedConnectorServer) Users(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
+	return status.Error(codes.Unimplemented, "method Users not implemented")
+}
+func (UnimplementedConnectorServer) Recover(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
+	return status.Error(codes.Unimplemented, "method Recover not implemented")
+}
+func (UnimplementedConnectorServer) Enrol(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
+	return status.Error(codes.Unimplemented, "method Enrol not implemented")
 }
 func (UnimplementedConnectorServer) mustEmbedUnimplementedConnectorServer() {}
 func (UnimplementedConnectorServer) testEmbeddedByValue()                   {}
@@ -163,6 +281,48 @@ func _Connector_Change_Handler(srv interface{}, stream grpc.ServerStream) error 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Connector_ChangeServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
 
+func _Connector_Reset_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConnectorServer).Reset(&grpc.GenericServerStream[FromGateway, FromPlugin]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_ResetServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
+
+func _Connector_SetEnabled_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConnectorServer).SetEnabled(&grpc.GenericServerStream[FromGateway, FromPlugin]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_SetEnabledServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
+
+func _Connector_Revoke_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConnectorServer).Revoke(&grpc.GenericServerStream[FromGateway, FromPlugin]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_RevokeServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
+
+func _Connector_Users_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConnectorServer).Users(&grpc.GenericServerStream[FromGateway, FromPlugin]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_UsersServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
+
+func _Connector_Recover_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConnectorServer).Recover(&grpc.GenericServerStream[FromGateway, FromPlugin]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_RecoverServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
+
+func _Connector_Enrol_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConnectorServer).Enrol(&grpc.GenericServerStream[FromGateway, FromPlugin]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_EnrolServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
+
 // Connector_ServiceDesc is the grpc.ServiceDesc for Connector service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -185,6 +345,42 @@ var Connector_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Change",
 			Handler:       _Connector_Change_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Reset",
+			Handler:       _Connector_Reset_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "SetEnabled",
+			Handler:       _Connector_SetEnabled_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Revoke",
+			Handler:       _Connector_Revoke_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Users",
+			Handler:       _Connector_Users_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Recover",
+			Handler:       _Connector_Recover_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Enrol",
+			Handler:       _Connector_Enrol_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},

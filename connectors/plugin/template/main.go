@@ -1,15 +1,18 @@
 // Command template is a connector in a program of its own, to be copied: see "Write a connector in a program of its own"
-// in connectors/README.md. It signs in at POST /session and changes the password at PUT /password of an app.
+// in connectors/README.md. It signs in at POST /session and changes the password at PUT /password of an app, whose administrators look
+// after /people.
 package main
 
 import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"postern/connectors/plugin"
@@ -19,8 +22,10 @@ import (
 )
 
 func main() {
-	// protocol.Connector brings the app's domains, the time limit, the gate and the words of a report.
-	plugin.Serve(&protocol.Connector{Protocol: desk{}, Agent: "template/1", Schemes: []string{"https", "http"}, Timeout: 20 * time.Second})
+	// protocol.Connector brings the app's domains, the time limit, the gate and the words of a report. What is around it says what an
+	// administrator of the app can do: leave away what yours cannot, down to the protocol.Connector.
+	one := protocol.Connector{Protocol: desk{}, Agent: "template/1", Schemes: []string{"https", "http"}, Timeout: 20 * time.Second}
+	plugin.Serve(&protocol.Listed{Governed: protocol.Governed{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: one}}}})
 }
 
 // desk is the app's protocol.
@@ -68,6 +73,71 @@ func (s *session) Change(ctx context.Context, next seal.Secret, release func() e
 	return s.send(request)
 }
 
+// Reset implements protocol.Administrator.
+func (s *session) Reset(ctx context.Context, username string, next seal.Secret, release func() error) error {
+	request, err := s.request(ctx, http.MethodPut, person(username)+"/password", map[string]string{"new": next.Reveal()})
+	if err != nil {
+		return err
+	}
+	if err := release(); err != nil {
+		return err
+	}
+	return administered(s.send(request))
+}
+
+// SetEnabled implements protocol.Doorkeeper.
+func (s *session) SetEnabled(ctx context.Context, username string, enabled bool) error {
+	request, err := s.request(ctx, http.MethodPatch, person(username), map[string]bool{"disabled": !enabled})
+	if err != nil {
+		return err
+	}
+	return administered(s.send(request))
+}
+
+// Revoke implements protocol.Governor.
+func (s *session) Revoke(ctx context.Context, username string) error {
+	request, err := s.request(ctx, http.MethodDelete, person(username)+"/sessions", nil)
+	if err != nil {
+		return err
+	}
+	return administered(s.send(request))
+}
+
+// Users implements protocol.Clerk.
+func (s *session) Users(ctx context.Context, each func(user rotation.User) error) error {
+	request, err := s.request(ctx, http.MethodGet, "/people", nil)
+	if err != nil {
+		return err
+	}
+	text, err := s.answer(request)
+	if err != nil {
+		return administered(err)
+	}
+	var people []struct {
+		Login    string
+		Disabled bool
+	}
+	if err := json.Unmarshal(text, &people); err != nil {
+		return err
+	}
+	for _, one := range people {
+		if err := each(rotation.User{Username: one.Login, Disabled: one.Disabled}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func person(username string) string { return "/people/" + url.PathEscape(username) }
+
+// administered is what the app says to an administrator, of whom it does not mean that they are disabled.
+func administered(err error) error {
+	if failure, ok := errors.AsType[*protocol.Failure](err); ok && failure.Outcome == rotation.Disabled {
+		return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "Only administrators of the app do this."}
+	}
+	return err
+}
+
 // Close implements protocol.Session.
 func (s *session) Close() { s.client.CloseIdleConnections() }
 
@@ -89,23 +159,32 @@ func (s *session) request(ctx context.Context, method, path string, body any) (*
 // send sends a request, and puts what the app answers instead of a success into an outcome. What it does not know is an
 // error that is no Failure: the password is then found out by signing in.
 func (s *session) send(request *http.Request) error {
+	_, err := s.answer(request)
+	return err
+}
+
+// answer is send, and gives what the app says.
+func (s *session) answer(request *http.Request) ([]byte, error) {
 	response, err := s.client.Do(request)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	if _, err := io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20)); err != nil {
-		return err
+	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	if err != nil {
+		return nil, err
 	}
 	switch response.StatusCode {
-	case http.StatusNoContent:
-		return nil
+	case http.StatusNoContent, http.StatusOK:
+		return text, nil
+	case http.StatusNotFound:
+		return nil, &protocol.Failure{Outcome: rotation.Rejected, Detail: "The app has no account of this name."}
 	case http.StatusUnauthorized:
-		return &protocol.Failure{Outcome: rotation.Rejected, Detail: "The user name or the password is wrong."}
+		return nil, &protocol.Failure{Outcome: rotation.Rejected, Detail: "The user name or the password is wrong."}
 	case http.StatusForbidden:
-		return &protocol.Failure{Outcome: rotation.Disabled, Detail: "The account is disabled."}
+		return nil, &protocol.Failure{Outcome: rotation.Disabled, Detail: "The account is disabled."}
 	case http.StatusUnprocessableEntity:
-		return &protocol.Failure{Outcome: rotation.Refused, Detail: "The app does not take this password."}
+		return nil, &protocol.Failure{Outcome: rotation.Refused, Detail: "The app does not take this password."}
 	}
-	return fmt.Errorf("the app answered %d", response.StatusCode)
+	return nil, fmt.Errorf("the app answered %d", response.StatusCode)
 }

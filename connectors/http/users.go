@@ -1,0 +1,122 @@
+package http
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+
+	"postern/connectors/protocol"
+	"postern/core/rotation"
+)
+
+// Listing is how an app tells of its accounts: a request, and where in its answer they are.
+type Listing struct {
+	Step     `yaml:",inline"`
+	Each     string `yaml:"each"`     // where the list is; empty: it is the whole answer
+	Username string `yaml:"username"` // where in one of it
+	Named    string `yaml:"named"`    // where the name of whoever has it is; empty: nowhere
+	Disabled Rule   `yaml:"disabled"` // what one that is disabled says, by at and is
+	// Next is where in an answer the next page's address is, or what More needs to ask for it; Link says that it is the
+	// header of that name (RFC 8288). Neither: there is one page.
+	Next string            `yaml:"next"`
+	Link bool              `yaml:"link"`
+	More map[string]string `yaml:"more"` // the query of further pages besides Query, with {next}
+}
+
+// mostPages bounds what an app may tell.
+const mostPages = 5000
+
+// Users implements protocol.Clerk.
+func (s *session) Users(ctx context.Context, each func(user rotation.User) error) error {
+	listing := s.definition.Users
+	if listing == nil {
+		return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "The app's definition does not say how its accounts are listed (users)."}
+	}
+	if s.definition.Token.Username != "" && !s.token {
+		return s.about("anybody", listing.steps(), "users")
+	}
+	request, err := s.request(ctx, listing.Step)
+	if err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for range mostPages {
+		answer, header, err := s.exchange(request, listing.Step)
+		if err != nil {
+			return err
+		}
+		people, ok := part(answer, listing.Each).([]any)
+		if !ok {
+			return fmt.Errorf("http: the answer has no list at %q, or is longer than %d bytes", listing.Each, maxAnswer)
+		}
+		for _, one := range people {
+			user := rotation.User{Username: find(one, listing.Username), Name: find(one, listing.Named)}
+			user.Disabled = listing.Disabled.At != "" && listing.Disabled.fits(0, one)
+			if user.Username == "" {
+				return fmt.Errorf("http: an account has nothing at %s", listing.Username)
+			}
+			if err := each(user); err != nil {
+				return err
+			}
+		}
+		next := find(answer, listing.Next)
+		if listing.Next == "" {
+			next = ""
+		}
+		if listing.Link {
+			next = linked(header)
+		}
+		switch {
+		case next == "":
+			return nil
+		case seen[next]:
+			return errors.New("http: the app's pages go round in a circle")
+		}
+		seen[next] = true
+		if request, err = s.page(ctx, *listing, next); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("http: the app tells of more than %d pages", mostPages)
+}
+
+func (l *Listing) steps() []Step { return []Step{l.Step} }
+
+// page is the request for a further page: at an address the app gave, which has to be where the first one was, or by what More says.
+func (s *session) page(ctx context.Context, listing Listing, next string) (*http.Request, error) {
+	if len(listing.More) > 0 {
+		step := listing.Step
+		step.Query = maps.Clone(step.Query)
+		if step.Query == nil {
+			step.Query = map[string]string{}
+		}
+		maps.Copy(step.Query, listing.More)
+		s.values["next"] = next
+		return s.request(ctx, step)
+	}
+	request, err := s.request(ctx, listing.Step)
+	if err != nil {
+		return nil, err
+	}
+	address, err := request.URL.Parse(next)
+	if err != nil || address.Scheme != request.URL.Scheme || address.Host != request.URL.Host || address.User != nil {
+		return nil, &protocol.Failure{Outcome: rotation.Unreachable, Detail: "The app says that the next page is elsewhere."}
+	}
+	request.URL = &url.URL{Scheme: address.Scheme, Host: address.Host, Path: address.Path, RawPath: address.RawPath, RawQuery: address.RawQuery}
+	return request, nil
+}
+
+var nextLink = regexp.MustCompile(`<([^<>]+)>\s*(?:;[^,<]*)?;\s*rel="?next"?`)
+
+// linked is the address of the next page in a Link header.
+func linked(header http.Header) string {
+	if found := nextLink.FindStringSubmatch(strings.Join(header.Values("Link"), ", ")); found != nil {
+		return found[1]
+	}
+	return ""
+}
