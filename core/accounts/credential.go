@@ -169,20 +169,12 @@ func (a *Accounts) Promote(ctx context.Context, tx pgx.Tx, workspace, account co
 	if label == LabelCurrent {
 		return nil
 	}
-	for _, step := range []struct {
-		query string
-		args  pgx.StrictNamedArgs
-	}{
-		{unlabel, key(pgx.StrictNamedArgs{"label": LabelPrevious})},
-		{currentToPrevious, key(nil)},
-		{relabel, key(pgx.StrictNamedArgs{"version": version, "label": LabelCurrent})},
-		{updatePromoted, key(pgx.StrictNamedArgs{"version": version, "rotated": label == LabelCandidate, "now": a.now()})},
-	} {
-		if _, err := tx.Exec(ctx, step.query, step.args); err != nil {
-			return postgres.Classify(err)
-		}
-	}
-	return nil
+	batch := &pgx.Batch{}
+	batch.Queue(unlabel, key(pgx.StrictNamedArgs{"label": LabelPrevious}))
+	batch.Queue(currentToPrevious, key(nil))
+	batch.Queue(relabel, key(pgx.StrictNamedArgs{"version": version, "label": LabelCurrent}))
+	batch.Queue(updatePromoted, key(pgx.StrictNamedArgs{"version": version, "rotated": label == LabelCandidate, "now": a.now()}))
+	return postgres.Classify(tx.SendBatch(ctx, batch).Close())
 }
 
 const markProven = `
