@@ -111,7 +111,7 @@ func (a *Accounts) add(ctx context.Context, tx pgx.Tx, workspace, account core.I
 
 // store seals a password as a new version with a label nobody has, and keeps beside it what Judge would.
 func (a *Accounts) store(ctx context.Context, tx pgx.Tx, account Account, version int, origin, label string, password seal.Secret) error {
-	made, err := a.judge(ctx, tx, account, password)
+	made, err := a.judge(ctx, tx, account, origin, password)
 	if err != nil {
 		return err
 	}
