@@ -25,45 +25,58 @@ func started(t *testing.T, name string, start starter, username string) *apps.Si
 	return site
 }
 
-// TestRealApps rotates a password in applications somebody else wrote, with no setting at all.
+// detected are applications that somebody else wrote and a password is replaced in with no selector, no setting and no
+// recipe, only two addresses. The detector was made with the first four of them at hand, and met the others later.
+var detected = map[string]starter{
+	"DokuWiki": apps.StartDokuWiki, "WordPress": apps.StartWordPress, "MediaWiki": apps.StartMediaWiki, "Redmine": apps.StartRedmine,
+	"Fossil": apps.StartFossil, "Django": apps.StartDjango, "phpMyAdmin": apps.StartPHPMyAdmin, "PostfixAdmin": apps.StartPostfixAdmin, "Shaarli": apps.StartShaarli,
+}
+
+// TestRealApps rotates a password in each of them.
 func TestRealApps(t *testing.T) {
 	partstest.Long(t, "web application")
-	for name, start := range map[string]starter{"DokuWiki": apps.StartDokuWiki, "WordPress": apps.StartWordPress, "MediaWiki": apps.StartMediaWiki, "Redmine": apps.StartRedmine} {
+	for name, start := range detected {
 		t.Run(name, func(t *testing.T) {
 			b := connector(t)
 			site := started(t, name, start, "shared")
-			target := rotation.Target{AppName: name, Domains: []string{"127.0.0.1"}, SignInURL: site.SignInURL, ChangeURL: site.ChangeURL}
-			expect(t, b.Verify(short(t), target, credential("shared", first)), rotation.Accepted, rotation.StageVerify)
-			expect(t, b.Verify(short(t), target, credential("shared", "wrong")), rotation.Rejected, rotation.StageVerify)
-			expect(t, b.Verify(short(t), target, credential("nobody", first)), rotation.Rejected, rotation.StageVerify)
-
-			old, next := first, seal.GeneratePassword(seal.PasswordPolicy{}).Reveal()
-			for range 2 {
-				var count counter
-				report := b.Change(short(t), target, credential("shared", old), seal.NewSecret(next), count.release)
-				expect(t, report, rotation.Applied, rotation.StageSubmit)
-				if !report.Released || count.calls != 1 {
-					t.Errorf("released %v after %d calls", report.Released, count.calls)
-				}
-				expect(t, b.Verify(short(t), target, credential("shared", next)), rotation.Accepted, rotation.StageVerify)
-				expect(t, b.Verify(short(t), target, credential("shared", old)), rotation.Rejected, rotation.StageVerify)
-				// From outside, with no browser.
-				if ok, err := site.Accepts(t.Context(), "shared", next); err != nil || !ok {
-					t.Errorf("the new password: %v, %v", ok, err)
-				}
-				if ok, err := site.Accepts(t.Context(), "shared", old); err != nil || ok {
-					t.Errorf("the old password: %v, %v", ok, err)
-				}
-				old, next = next, second
-			}
-
-			var count counter
-			report := b.Change(short(t), target, credential("shared", first), seal.NewSecret("Canary-third-1"), count.release)
-			expect(t, report, rotation.Rejected, rotation.StageSignIn)
-			if count.calls != 0 {
-				t.Error("released without being signed in")
-			}
+			rotates(t, b, site, rotation.Target{AppName: name, Domains: []string{"127.0.0.1"}, SignInURL: site.SignInURL, ChangeURL: site.ChangeURL})
 		})
+	}
+}
+
+// rotates replaces the password of a site's account twice, proves each, and tries with wrong ones.
+func rotates(t *testing.T, b *Browser, site *apps.Site, target rotation.Target) {
+	t.Helper()
+	shared := site.Username
+	expect(t, b.Verify(short(t), target, credential(shared, first)), rotation.Accepted, rotation.StageVerify)
+	expect(t, b.Verify(short(t), target, credential(shared, "wrong")), rotation.Rejected, rotation.StageVerify)
+	expect(t, b.Verify(short(t), target, credential("nobody", first)), rotation.Rejected, rotation.StageVerify)
+
+	old, next := first, seal.GeneratePassword(seal.PasswordPolicy{}).Reveal()
+	for range 2 {
+		var count counter
+		report := b.Change(short(t), target, credential(shared, old), seal.NewSecret(next), count.release)
+		expect(t, report, rotation.Applied, rotation.StageSubmit)
+		if !report.Released || count.calls != 1 {
+			t.Errorf("released %v after %d calls", report.Released, count.calls)
+		}
+		expect(t, b.Verify(short(t), target, credential(shared, next)), rotation.Accepted, rotation.StageVerify)
+		expect(t, b.Verify(short(t), target, credential(shared, old)), rotation.Rejected, rotation.StageVerify)
+		// From outside, with no browser.
+		if ok, err := site.Accepts(t.Context(), shared, next); err != nil || !ok {
+			t.Errorf("the new password: %v, %v", ok, err)
+		}
+		if ok, err := site.Accepts(t.Context(), shared, old); err != nil || ok {
+			t.Errorf("the old password: %v, %v", ok, err)
+		}
+		old, next = next, second
+	}
+
+	var count counter
+	report := b.Change(short(t), target, credential(shared, first), seal.NewSecret("Canary-third-1"), count.release)
+	expect(t, report, rotation.Rejected, rotation.StageSignIn)
+	if count.calls != 0 {
+		t.Error("released without being signed in")
 	}
 }
 

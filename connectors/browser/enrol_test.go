@@ -3,6 +3,7 @@ package browser
 import (
 	"bytes"
 	"context"
+	"encoding/base32"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -198,6 +199,8 @@ func TestEnrol(t *testing.T) {
 		"an app that takes no code":    {&desk{shown: picture(address), deaf: true}, rotation.Refused, 1},
 		"two secrets":                  {&desk{shown: picture(address) + `<a href="otpauth://totp/x?secret=GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ">Open</a>`}, rotation.FormNotFound, 0},
 		"a picture of something else":  {&desk{shown: picture("https://example.com/app")}, rotation.FormNotFound, 0},
+		"something as long beside it":  {&desk{shown: `<p>` + strings.Repeat("pilot", 30) + `!</p>` + picture(address)}, rotation.Applied, 1},
+		"a page full of secrets":       {&desk{shown: "<ul>" + spelt(20000) + "</ul>"}, rotation.FormNotFound, 0},
 		"no secret":                    {&desk{shown: `<p>We have sent you a text message.</p>`}, rotation.FormNotFound, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -230,6 +233,15 @@ func TestEnrol(t *testing.T) {
 			}
 		})
 	}
+}
+
+// spelt is a list of texts that all look like a secret.
+func spelt(count int) string {
+	var list strings.Builder
+	for number := range count {
+		fmt.Fprintf(&list, "<li>%s", base32.StdEncoding.EncodeToString(fmt.Appendf(nil, "Secret-number-%06d", number)))
+	}
+	return list.String()
 }
 
 // qrCode is a picture of a text, with nothing around it.

@@ -143,11 +143,19 @@ func TestNoKillAnywhereLosesAPassword(t *testing.T) {
 		go func() { _, _ = io.Copy(io.Discard, output) }()
 		return child
 	}
+	struck := map[string]int{} // by the state of a rotation that was under way at a death
 	for killed := 1; killed <= wanted; killed++ {
 		child := live(false)
 		time.Sleep(time.Duration(rand.Int64N(int64(3 * time.Second))))
 		coretest.Must(t, child.Process.Signal(syscall.SIGKILL))
 		_ = child.Wait()
+		rows, err := c.DB.Query(t.Context(), `select state from rotations where finished is null`)
+		coretest.Must(t, err)
+		states, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		coretest.Must(t, err)
+		for _, state := range states {
+			struck[state]++
+		}
 		for account := range opens {
 			opensWith(account, true)
 		}
@@ -162,7 +170,7 @@ func TestNoKillAnywhereLosesAPassword(t *testing.T) {
 		}
 		var done int
 		coretest.Must(t, c.DB.QueryRow(t.Context(), `select count(*) from rotations where state = 'done' and receipt is not null`).Scan(&done))
-		t.Logf("%d kills, %d rotations done, %d of %d accounts open with the current password", killed, done, len(opens), len(opens))
+		t.Logf("%d kills, %d rotations done, %d of %d accounts open with the current password; cut short by a death: %v", killed, done, len(opens), len(opens), struck)
 	}
 }
 

@@ -297,7 +297,9 @@
     return { kind, fields, hidden: [], captcha: false, submit: submit ? { ref: number(submit.element), label: submit.label } : null };
   };
 
-  const errorSelector = '[role=alert],[aria-live=assertive],.error,.errors,.alert-danger,.alert-error,.alert-warning,.flash.error,.flash-error,#login_error,.notice-error,.mw-message-box-error,.invalid-feedback,.field-error,.error-message,.errormessage,.form-error,.validation-summary-errors,.errorlist,.has-error';
+  // Some applications announce good news as loudly as bad.
+  const calm = '.success,.alert-success,.notice-success,.flash.notice,.flash-notice,.mw-message-box-success,.alert-info';
+  const errorSelector = `:is([role=alert],[aria-live=assertive]):not(${calm},:has(${calm})),` + '.error,.errors,.errornote,.alert-danger,.alert-error,.alert-warning,.flash.error,.flash-error,#login_error,.notice-error,.mw-message-box-error,.invalid-feedback,.field-error,.error-message,.errormessage,.form-error,.validation-summary-errors,.errorlist,.has-error';
   const noticeSelector = '[role=status],.success,.alert-success,.notice-success,.updated,.flash.notice,.flash-notice,.notice,.mw-message-box-success,.alert-info,.info';
   const told = (selector, among) => [...new Set(everywhere(selector, among).filter(visible).map((e) => readable(e, 400)).filter(Boolean))].slice(0, 6);
 

@@ -90,23 +90,39 @@ func (p *post) mail(t *testing.T, text string) {
 	coretest.Must(t, smtp.SendMail(fmt.Sprintf("127.0.0.1:%d", p.port), nil, "blog@example.com", []string{p.address}, []byte(message)))
 }
 
-// TestARealAppMailsALink has WordPress mail the account, whose password somebody changed behind Postern's back, and Postern
-// set another behind the link: found by evidence, proved by two sign-ins, with an older reset's mail and another app's
-// link in the mailbox beside it.
+// TestARealAppMailsALink has an application mail the account, whose password somebody changed behind Postern's back, and
+// Postern set another behind the link: found by evidence, proved by two sign-ins, with an older reset's mail and another
+// app's link in the mailbox beside it.
 func TestARealAppMailsALink(t *testing.T) {
 	partstest.Long(t, "web application")
-	p := receiving(t)
-	site, err := apps.StartWordPress(t.Context(), t.TempDir(), apps.Options{Username: "shared", Password: first, MailPort: p.port})
-	partstest.Need(t, "WordPress", err)
-	t.Cleanup(func() { coretest.Must(t, site.Stop()) })
-	p.keep(t, site.SignInURL, "shared", first)
-	coretest.Must(t, site.SetAddress(t.Context(), "shared", p.address))
+	for name, app := range map[string]struct {
+		start  starter
+		behind string // what its links end in, without the key
+		key    string // what a key in a link begins with
+	}{
+		"WordPress": {apps.StartWordPress, "/wp-login.php?action=rp&login=shared&key=", "key="},
+		"DokuWiki":  {apps.StartDokuWiki, "/doku.php?do=resendpwd&pwauth=", "pwauth="},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := receiving(t)
+			site, err := app.start(t.Context(), t.TempDir(), apps.Options{Username: "shared", Password: first, MailPort: p.port})
+			partstest.Need(t, name, err)
+			t.Cleanup(func() { coretest.Must(t, site.Stop()) })
+			p.keep(t, site.SignInURL, "shared", first)
+			coretest.Must(t, site.SetAddress(t.Context(), "shared", p.address))
+			// Of an older reset, which came before, and of another place.
+			p.mail(t, "To reset your password, visit "+site.URL+app.behind+"0123456789abcdef0123")
+			p.mail(t, "To reset your password, visit https://other.example.net"+app.behind+"fedcba98765432100123")
+			p.resets(t, site, app.key)
+		})
+	}
+}
+
+// resets has a password that nobody at Postern knows replaced by the site's mail.
+func (p *post) resets(t *testing.T, site *apps.Site, key string) {
+	t.Helper()
 	elsewhere := "Behind-the-back-4711"
 	coretest.Must(t, site.SetPassword(t.Context(), "shared", elsewhere))
-	// Of an older reset, which came before, and of another place.
-	p.mail(t, "To reset your password, visit "+site.URL+"/wp-login.php?action=rp&key=OldKeyOldKeyOldKey12&login=shared")
-	p.mail(t, "To reset your password, visit https://blog.example.net/wp-login.php?action=rp&key=ForeignKeyForeign12&login=shared")
-
 	p.Rotations.Options = rotation.Options{FailedSignIns: 4, Settle: time.Second, FirstRetry: time.Second}
 	var planned rotation.Rotation
 	p.Tx(t, func(ctx context.Context, tx pgx.Tx) (err error) {
@@ -123,7 +139,7 @@ func TestARealAppMailsALink(t *testing.T) {
 		t.Fatalf("%s: %s", end.State, end.Detail)
 	}
 	for _, step := range steps {
-		if found := regexp.MustCompile(`key=[A-Za-z0-9]`).FindString(string(step.Evidence) + step.Detail); found != "" {
+		if found := regexp.MustCompile(key + `[A-Za-z0-9]`).FindString(string(step.Evidence) + step.Detail); found != "" {
 			t.Errorf("the history shows the link: %s", step.Evidence)
 		}
 	}

@@ -11,10 +11,16 @@
   const factor = () => {
     const among = roots();
     const addresses = new Set(), texts = new Set();
+    // More than one of either settles nothing, so a page cannot make us carry many.
+    const enough = 16;
     const read = (text) => {
-      for (const [address] of String(text).matchAll(/otpauth:\/\/totp\/[^\s"'<>\\]+/gi)) addresses.add(address);
-      const compact = String(text).trim();
-      if (compact.length < 200 && /^[A-Z2-7]{4,}([ -]?[A-Z2-7]{2,})*=*$/i.test(compact) && compact.replace(/[ =-]/g, '').length >= 16 && /[2-7]/.test(compact)) texts.add(compact);
+      text = String(text);
+      if (addresses.size < enough && text.length < 1e5) {
+        for (const [address] of text.matchAll(/otpauth:\/\/totp\/[^\s"'<>\\]{1,2000}/gi)) if (addresses.add(address).size >= enough) break;
+      }
+      const compact = text.trim();
+      // One separator at least between groups: with none allowed, a long text without a match takes for ever.
+      if (texts.size < enough && compact.length < 200 && /^[A-Z2-7]{4,}([ -][A-Z2-7]{2,})*=*$/i.test(compact) && compact.replace(/[ =-]/g, '').length >= 16 && /[2-7]/.test(compact)) texts.add(compact);
     };
     for (const root of among) {
       for (const element of all(root, '*')) {

@@ -29,6 +29,8 @@ var (
 
 	saysWrong = regexp.MustCompile(`(?i)(wrong|invalid|incorrect|bad|unknown|unrecogni[sz]ed|not (valid|correct|recogni[sz]ed|registered|found)|did ?n.t match|does ?n.t match|do not match|mismatch|failed|failure).{0,80}(user|e-?mail|login|log in|sign|password|credential|passphrase|combination|account|authent)|` +
 		`(user|e-?mail|login|log in|sign.?in|password|credential|passphrase|account|authent).{0,80}(wrong|invalid|incorrect|unknown|not (valid|correct|recogni[sz]ed|registered|found)|did ?n.t match|does ?n.t match|do not match|failed|denied)|` +
+		`(enter|provide|use|supply|type)\b.{0,12}correct.{0,60}(user|e-?mail|login|password|credential)|access denied for |` +
+		`geben sie.{0,60}(korrekt|richtig)|(saisi|entre)[sz]?.{0,60}(valides|corrects?)|(introdu|ingres).{0,60}correct|(insira|informe|digite).{0,60}corret|正しい.{0,30}入力|` +
 		`(falsch|ungültig|unbekannt|fehlgeschlagen|nicht korrekt|stimm).{0,60}|(incorrect|invalide|erroné|inconnu|échou|mauvais).{0,60}|(incorrect[oa]s?|inválid[oa]s?|errad[oa]s?|desconocid[oa]|desconhecid[oa]|no coincid|não confere|falhou|fallid)|` +
 		`(正しくありません|間違って|違います|誤り|一致しません|無効です|失敗)`)
 

@@ -111,7 +111,7 @@ func (a *Accounts) add(ctx context.Context, tx pgx.Tx, workspace, account core.I
 
 // store seals a password as a new version with a label nobody has, and keeps beside it what Judge would.
 func (a *Accounts) store(ctx context.Context, tx pgx.Tx, account Account, version int, origin, label string, password seal.Secret) error {
-	made, err := a.judge(ctx, tx, account, password)
+	made, err := a.judge(ctx, tx, account, origin, password)
 	if err != nil {
 		return err
 	}
@@ -169,20 +169,12 @@ func (a *Accounts) Promote(ctx context.Context, tx pgx.Tx, workspace, account co
 	if label == LabelCurrent {
 		return nil
 	}
-	for _, step := range []struct {
-		query string
-		args  pgx.StrictNamedArgs
-	}{
-		{unlabel, key(pgx.StrictNamedArgs{"label": LabelPrevious})},
-		{currentToPrevious, key(nil)},
-		{relabel, key(pgx.StrictNamedArgs{"version": version, "label": LabelCurrent})},
-		{updatePromoted, key(pgx.StrictNamedArgs{"version": version, "rotated": label == LabelCandidate, "now": a.now()})},
-	} {
-		if _, err := tx.Exec(ctx, step.query, step.args); err != nil {
-			return postgres.Classify(err)
-		}
-	}
-	return nil
+	batch := &pgx.Batch{}
+	batch.Queue(unlabel, key(pgx.StrictNamedArgs{"label": LabelPrevious}))
+	batch.Queue(currentToPrevious, key(nil))
+	batch.Queue(relabel, key(pgx.StrictNamedArgs{"version": version, "label": LabelCurrent}))
+	batch.Queue(updatePromoted, key(pgx.StrictNamedArgs{"version": version, "rotated": label == LabelCandidate, "now": a.now()}))
+	return postgres.Classify(tx.SendBatch(ctx, batch).Close())
 }
 
 const markProven = `

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/jackc/pgx/v5"
 
@@ -20,9 +21,12 @@ type judgement struct {
 	strength    *Strength
 }
 
-// judge says what is to be kept of a password. While the key provider is away that is nothing: a password is stored all
+// madeStrong is how many signs of chance are strong, whichever signs they are: a look at them finds no words.
+const madeStrong = 16
+
+// judge says what is to be kept of a password, which by origin somebody chose or Postern made. While the key provider is away that is nothing: a password is stored all
 // the same, and Judge makes up for it.
-func (a *Accounts) judge(ctx context.Context, q postgres.Querier, account Account, password seal.Secret) (judgement, error) {
+func (a *Accounts) judge(ctx context.Context, q postgres.Querier, account Account, origin string, password seal.Secret) (judgement, error) {
 	fingerprint, epoch, err := a.Vault.Fingerprint(ctx, q, account.Workspace, passwordField, password)
 	if core.KindOf(err) == core.KindUnavailable {
 		return judgement{}, nil
@@ -30,11 +34,14 @@ func (a *Accounts) judge(ctx context.Context, q postgres.Querier, account Accoun
 	if err != nil {
 		return judgement{}, err
 	}
+	if origin == OriginCandidate && utf8.RuneCountInString(password.Reveal()) >= madeStrong {
+		return judgement{fingerprint, &epoch, new(Strong)}, nil
+	}
 	return judgement{fingerprint, &epoch, new(strengthOf(account, password))}, nil
 }
 
 const selectUnjudged = `
-select v.workspace_id, v.account_id, v.version, a.username, p.name as app_name
+select v.workspace_id, v.account_id, v.version, v.origin, a.username, p.name as app_name
 from credential_versions v
 join accounts a on a.workspace_id = v.workspace_id and a.id = v.account_id
 join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
@@ -54,6 +61,7 @@ type unjudged struct {
 	Workspace core.ID `db:"workspace_id"`
 	Account   core.ID `db:"account_id"`
 	Version   int     `db:"version"`
+	Origin    string  `db:"origin"`
 	Username  string  `db:"username"`
 	AppName   string  `db:"app_name"`
 }
@@ -92,7 +100,7 @@ func (a *Accounts) judgeOne(ctx context.Context, one unjudged) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	made, err := a.judge(ctx, a.DB, Account{Workspace: one.Workspace, AppName: one.AppName, Username: one.Username}, password)
+	made, err := a.judge(ctx, a.DB, Account{Workspace: one.Workspace, AppName: one.AppName, Username: one.Username}, one.Origin, password)
 	if err != nil || made.epoch == nil {
 		return 0, err
 	}

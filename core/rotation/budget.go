@@ -21,8 +21,8 @@ insert into sign_in_attempts (id, workspace_id, account_id, version, at) values 
 
 // reserve takes one sign-in out of an account's budget before it is made, so that a worker that
 // dies in the middle of it does not make it again for nothing. If the budget is spent it returns
-// when there will be room.
-func reserve(ctx context.Context, tx pgx.Tx, workspace, account core.ID, version int, now time.Time, options Options) (attempt core.ID, free time.Time, err error) {
+// when there will be room. What it writes goes through writes, which may be sent later in the same transaction.
+func reserve(ctx context.Context, tx, writes pgx.Tx, workspace, account core.ID, version int, now time.Time, options Options) (attempt core.ID, free time.Time, err error) {
 	args := pgx.StrictNamedArgs{
 		"workspace": workspace, "account": account, "since": now.Add(-options.FailedWindow), "allowed": options.FailedSignIns,
 	}
@@ -34,7 +34,7 @@ func reserve(ctx context.Context, tx pgx.Tx, workspace, account core.ID, version
 		return core.ID{}, time.Time{}, err
 	}
 	attempt = core.NewID()
-	_, err = tx.Exec(ctx, insertAttempt, pgx.StrictNamedArgs{
+	_, err = writes.Exec(ctx, insertAttempt, pgx.StrictNamedArgs{
 		"id": attempt, "workspace": workspace, "account": account, "version": version, "now": now,
 	})
 	return attempt, time.Time{}, err
@@ -70,6 +70,6 @@ const forgetAttempts = `delete from sign_in_attempts where workspace_id = @works
 
 // forget drops attempts that left the window.
 func forget(ctx context.Context, tx pgx.Tx, p *progress, before time.Time) error {
-	_, err := tx.Exec(ctx, forgetAttempts, pgx.StrictNamedArgs{"workspace": p.Workspace, "account": p.Account, "before": before})
+	_, err := p.writes(tx).Exec(ctx, forgetAttempts, pgx.StrictNamedArgs{"workspace": p.Workspace, "account": p.Account, "before": before})
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"postern/core"
 	"postern/core/jobs"
+	"postern/core/postgres"
 )
 
 // errFenced: another worker has the rotation now, or nobody needs it any more.
@@ -20,14 +21,9 @@ const busy = time.Second
 // take takes the lease. If it is not to be had, err is what the job is to answer.
 func (a *attempt) take(ctx context.Context, workspace, id core.ID) (held bool, err error) {
 	var answer error
-	err = a.DB.Tx(ctx, func(tx pgx.Tx) error {
+	var p progress
+	err = a.DB.Command(ctx, nil, func(batch *pgx.Batch) { lockNext(batch, workspace, id, &p) }, func(_ pgx.Tx, last *pgx.Batch) error {
 		held, answer = false, nil
-		p, err := lock(ctx, tx, lockProgress, workspace, id)
-		if noRows(err) {
-			return nil
-		} else if err != nil {
-			return err
-		}
 		now := a.now()
 		latest := a.wake == 0 || a.wake >= p.Wake
 		switch {
@@ -47,8 +43,11 @@ func (a *attempt) take(ctx context.Context, workspace, id core.ID) (held bool, e
 		p.Fence++
 		p.LeaseUntil = new(now.Add(a.options.Lease))
 		a.progress, a.fence, held = p, p.Fence, true
-		return a.progress.save(ctx, tx, now)
+		return a.progress.save(ctx, postgres.Queueing(last), now)
 	})
+	if errors.Is(err, errFenced) {
+		return false, nil // it is not there
+	}
 	if err != nil {
 		return false, err
 	}
@@ -106,18 +105,15 @@ const lockAccount = `select id from accounts where workspace_id = @workspace and
 // commitNow is commit, but not after ctx has ended.
 func (a *attempt) commitNow(ctx context.Context, work func(ctx context.Context, tx pgx.Tx, p *progress) error) error {
 	var p progress
-	err := a.DB.Tx(ctx, func(tx pgx.Tx) (err error) {
-		if _, err := tx.Exec(ctx, lockAccount, pgx.StrictNamedArgs{"workspace": a.progress.Workspace, "account": a.progress.Account}); err != nil {
-			return err
-		}
-		if p, err = lock(ctx, tx, lockProgress, a.progress.Workspace, a.progress.ID); err != nil {
-			return err
-		}
+	err := a.DB.Command(ctx, nil, func(batch *pgx.Batch) {
+		batch.Queue(lockAccount, pgx.StrictNamedArgs{"workspace": a.progress.Workspace, "account": a.progress.Account})
+		lockNext(batch, a.progress.Workspace, a.progress.ID, &p)
+	}, func(tx pgx.Tx, last *pgx.Batch) error {
 		if p.Fence != a.fence || p.Finished != nil || p.LeaseUntil == nil {
 			return errFenced
 		}
 		now := a.now()
-		p.LeaseUntil = new(now.Add(a.options.Lease))
+		p.LeaseUntil, p.later = new(now.Add(a.options.Lease)), postgres.Queueing(last)
 		if err := work(ctx, tx, &p); err != nil {
 			return err
 		}
@@ -126,6 +122,7 @@ func (a *attempt) commitNow(ctx context.Context, work func(ctx context.Context, 
 	if err != nil {
 		return err
 	}
+	p.later = nil
 	a.progress = p
 	a.ended = p.LeaseUntil == nil
 	return nil

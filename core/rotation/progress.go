@@ -39,6 +39,17 @@ type progress struct {
 	Fence         int64
 	LeaseUntil    *time.Time
 	Wake          int
+
+	// later takes what is written and needs no answer: it is sent with the commit. Nil: it is sent at once.
+	later pgx.Tx
+}
+
+// writes is the transaction on a locked row, for statements whose answer nobody reads.
+func (p *progress) writes(tx pgx.Tx) pgx.Tx {
+	if p.later != nil {
+		return p.later
+	}
+	return tx
 }
 
 // The passes of probing.
@@ -66,6 +77,17 @@ const lockProgress = `select ` + progressColumns + ` from rotations where worksp
 
 const lockOpen = `select ` + progressColumns + ` from rotations where workspace_id = @workspace and account_id = @id and finished is null for update`
 
+// lockNext queues lockProgress, which reads the row into p, as part of what a transaction begins with. A row that is not there
+// is errFenced.
+func lockNext(batch *pgx.Batch, workspace, id core.ID, p *progress) {
+	batch.Queue(lockProgress, pgx.StrictNamedArgs{"workspace": workspace, "id": id}).Query(func(rows pgx.Rows) (err error) {
+		if *p, err = pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[progress]); noRows(err) {
+			err = errFenced
+		}
+		return err
+	})
+}
+
 // lock reads a row for change, by lockProgress or lockOpen.
 func lock(ctx context.Context, tx pgx.Tx, query string, workspace, id core.ID) (progress, error) {
 	rows, err := tx.Query(ctx, query, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
@@ -91,7 +113,7 @@ where workspace_id = @workspace and id = @id`
 // save writes a locked row back.
 func (p *progress) save(ctx context.Context, tx pgx.Tx, now time.Time) error {
 	p.Updated = now
-	_, err := tx.Exec(ctx, updateProgress, pgx.StrictNamedArgs{
+	_, err := p.writes(tx).Exec(ctx, updateProgress, pgx.StrictNamedArgs{
 		"workspace": p.Workspace, "id": p.ID, "reason": p.Reason, "cause": p.Cause, "priority": p.Priority, "state": p.State,
 		"detail": p.Detail, "steps": p.Steps, "delay": p.Delay, "candidate": p.Candidate, "previous": p.Previous, "submitted": p.Submitted,
 		"answer": p.Answer, "refusals": p.Refusals, "factors": p.Factors, "factor_said": p.FactorSaid, "rung": p.Rung, "pass": p.Pass, "probed": p.Probed, "new_accepted": p.NewAccepted,
@@ -117,7 +139,7 @@ func (p *progress) step(ctx context.Context, tx pgx.Tx, now time.Time, state Sta
 			return core.Internal(err)
 		}
 	}
-	_, err := tx.Exec(ctx, insertStep, pgx.StrictNamedArgs{
+	_, err := p.writes(tx).Exec(ctx, insertStep, pgx.StrictNamedArgs{
 		"workspace": p.Workspace, "rotation": p.ID, "number": p.Steps, "state": state, "detail": detail, "evidence": text, "at": now,
 	})
 	return err
@@ -126,7 +148,7 @@ func (p *progress) step(ctx context.Context, tx pgx.Tx, now time.Time, state Sta
 // tell appends an event of a locked row and remembers it for the receipt. save must follow.
 func (p *progress) tell(ctx context.Context, tx pgx.Tx, event core.Event) error {
 	event = event.With("rotation", p.ID.String()).With("reason", string(p.Reason))
-	if err := audit.Append(ctx, tx, event); err != nil {
+	if err := audit.Append(ctx, p.writes(tx), event); err != nil {
 		return err
 	}
 	p.Events = append(p.Events, event.ID)

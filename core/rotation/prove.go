@@ -73,6 +73,9 @@ func (a *attempt) finish(ctx context.Context) error {
 	}
 	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
 		now := a.now()
+		if p.Follow != nil {
+			p.later = nil // what follows reads what is written here
+		}
 		if err := a.learn(ctx, tx, p, accounts.Replaced, "The app accepted the new password."); err != nil {
 			return err
 		}

@@ -113,7 +113,7 @@ func (a *attempt) borrow(ctx context.Context, admin core.ID) (lent loan, why str
 		}
 		lent.version = current.Version
 		var free time.Time
-		if lent.attempt, free, err = reserve(ctx, tx, a.progress.Workspace, admin, lent.version, a.now(), a.options); err != nil {
+		if lent.attempt, free, err = reserve(ctx, tx, tx, a.progress.Workspace, admin, lent.version, a.now(), a.options); err != nil {
 			return err
 		}
 		if free.After(soon) {

@@ -19,7 +19,7 @@ import (
 // Reserve takes one sign-in out of a locked account's budget before it is made, so that a worker that dies in the
 // middle of it does not make it again for nothing. If the budget is spent, free is when there will be room.
 func (r *Rotations) Reserve(ctx context.Context, tx pgx.Tx, workspace, account core.ID, version int) (attempt core.ID, free time.Time, err error) {
-	attempt, free, err = reserve(ctx, tx, workspace, account, version, r.now(), r.Options.withDefaults())
+	attempt, free, err = reserve(ctx, tx, tx, workspace, account, version, r.now(), r.Options.withDefaults())
 	return attempt, free, postgres.Classify(err)
 }
 

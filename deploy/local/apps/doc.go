@@ -8,7 +8,10 @@
 //	/usr/share/redmine   ─► folder/site ─► puma ─► http://127.0.0.1:port
 //	                        folder/data ─► sqlite
 //
-// MediaWiki and Redmine can also disable an account, have its password expire, and ask it for one-time codes.
+//	fossil, python3-django, phpmyadmin, postfixadmin and shaarli alike
+//
+// DokuWiki and WordPress mail who forgot a password. MediaWiki and Redmine can also disable an account, have its password expire,
+// and ask it for one-time codes.
 //
 // A site listens on loopback alone, keeps everything in one folder, is the same after a second
 // start, and ends with the process that started it, even when that is killed. It runs as who starts

@@ -2,10 +2,12 @@ package apps
 
 import (
 	"context"
+	_ "embed"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -43,17 +45,40 @@ func StartDokuWiki(ctx context.Context, folder string, options Options) (*Site, 
 	}
 	site.SignInURL, site.ChangeURL = site.URL+"/doku.php?do=login", site.URL+"/doku.php?do=profile"
 	users := &dokuwikiUsers{file: filepath.Join(base, "site", "conf", "users.auth.php")}
-	site.set = users.set
+	site.set, site.address = users.set, users.mailed
 	site.accepts = func(ctx context.Context, username, password string) (bool, error) {
 		return signIn(ctx, site.SignInURL, site.URL+"/doku.php?do=login", "u", "p", map[string]string{"do": "login", "id": "start"}, username, password, "do=logout")
 	}
 	if err := users.add(ctx, options.Username, options.Password); err != nil {
 		return nil, err
 	}
-	if err := site.php(ctx, php, options.Port, filepath.Join(base, "site")); err != nil {
+	var more []string
+	if options.MailPort != 0 {
+		more = []string{"-d", "sendmail_path=" + strings.Join([]string{php, filepath.Join(base, "sendmail.php"), strconv.Itoa(options.MailPort)}, " ")}
+	}
+	for name, content := range map[string]string{filepath.Join(base, "site", "conf", "local.protected.php"): dokuwikiMail(options.MailPort != 0), filepath.Join(base, "sendmail.php"): sendmailScript} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			return nil, err
+		}
+	}
+	if err := site.php(ctx, php, options.Port, filepath.Join(base, "site"), more...); err != nil {
 		return nil, errors.Join(err, site.Stop())
 	}
 	return site, nil
+}
+
+// sendmailScript hands mail over by SMTP, as the programs of that name do on a server.
+//
+//go:embed sendmail.php
+var sendmailScript string
+
+// dokuwikiMail are the settings about mail. Only a wiki that sends some offers to mail who forgot a password, and has the
+// person choose the new one.
+func dokuwikiMail(sends bool) string {
+	if !sends {
+		return "<?php\n$conf['disableactions'] = 'register,resendpwd';\n"
+	}
+	return "<?php\n$conf['disableactions'] = 'register';\n$conf['autopasswd'] = 0;\n$conf['mailfrom'] = 'wiki@example.com';\n"
 }
 
 func makeDokuWiki(base string) error {
@@ -76,12 +101,11 @@ func makeDokuWiki(base string) error {
 	for name, content := range map[string]string{
 		filepath.Join(site, "inc", "preload.php"): "<?php define('DOKU_CONF', " + phpText(conf+"/") + ");\n",
 		filepath.Join(conf, "local.php"): "<?php\n$conf['title'] = 'Pilot station wiki';\n$conf['lang'] = 'en';\n$conf['useacl'] = 1;\n$conf['superuser'] = '@admin';\n" +
-			"$conf['disableactions'] = 'register,resendpwd';\n$conf['profileconfirm'] = 1;\n$conf['updatecheck'] = 0;\n$conf['savedir'] = " + phpText(data) + ";\n",
-		filepath.Join(conf, "acl.auth.php"):        "# acl.auth.php\n# <?php exit()?>\n*\t@ALL\t8\n",
-		filepath.Join(conf, "users.auth.php"):      "# users.auth.php\n# <?php exit()?>\n",
-		filepath.Join(conf, "plugins.local.php"):   "<?php\n$plugins['popularity'] = 0;\n$plugins['extension'] = 0;\n",
-		filepath.Join(data, "pages", "start.txt"):  "====== Pilot station wiki ======\n\nTides, moorings and who has the keys.\n",
-		filepath.Join(conf, "local.protected.php"): "<?php\n",
+			"$conf['profileconfirm'] = 1;\n$conf['updatecheck'] = 0;\n$conf['savedir'] = " + phpText(data) + ";\n",
+		filepath.Join(conf, "acl.auth.php"):       "# acl.auth.php\n# <?php exit()?>\n*\t@ALL\t8\n",
+		filepath.Join(conf, "users.auth.php"):     "# users.auth.php\n# <?php exit()?>\n",
+		filepath.Join(conf, "plugins.local.php"):  "<?php\n$plugins['popularity'] = 0;\n$plugins['extension'] = 0;\n",
+		filepath.Join(data, "pages", "start.txt"): "====== Pilot station wiki ======\n\nTides, moorings and who has the keys.\n",
 	} {
 		if err := os.RemoveAll(name); err != nil {
 			return err
@@ -116,19 +140,31 @@ func (u *dokuwikiUsers) set(_ context.Context, username, password string) error 
 	if err != nil {
 		return err
 	}
+	return u.write(username, func(fields []string) { fields[1] = string(hash) })
+}
+
+func (u *dokuwikiUsers) mailed(_ context.Context, username, address string) error {
+	return u.write(username, func(fields []string) { fields[3] = address })
+}
+
+// write changes a user's line, or adds one.
+func (u *dokuwikiUsers) write(username string, change func(fields []string)) error {
 	u.mutex.Lock()
 	defer u.mutex.Unlock()
 	content, err := os.ReadFile(u.file)
 	if err != nil {
 		return err
 	}
-	lines := []string{}
+	lines, fields := []string{}, []string{username, "", username, username + "@example.com", "user"}
 	for line := range strings.Lines(string(content)) {
-		if !strings.HasPrefix(line, username+":") {
+		if known := strings.Split(strings.TrimSpace(line), ":"); known[0] == username && len(known) == len(fields) {
+			fields = known
+		} else {
 			lines = append(lines, line)
 		}
 	}
-	lines = append(lines, fmt.Sprintf("%s:%s:%s:%s@example.com:user\n", username, hash, username, username))
+	change(fields)
+	lines = append(lines, strings.Join(fields, ":")+"\n")
 	half := u.file + ".new"
 	if err := os.WriteFile(half, []byte(strings.Join(lines, "")), 0o644); err != nil {
 		return err

@@ -16,7 +16,7 @@ var (
 	inputField = regexp.MustCompile(`<input [^>]*type="hidden"[^>]*>`)
 	fieldName  = regexp.MustCompile(`\bname="([^"]+)"`)
 	fieldValue = regexp.MustCompile(`\bvalue="([^"]*)"`)
-	formToken  = regexp.MustCompile(`sectok|LoginToken|authenticity_token`) // what DokuWiki, MediaWiki and Redmine call theirs
+	formToken  = regexp.MustCompile(`sectok|LoginToken|authenticity_token|csrfmiddlewaretoken|^cs$|^token$|^set_session$`) // what the applications call theirs
 )
 
 // signIn opens a sign-in page, posts its form and looks for the way out that only a signed-in

@@ -165,9 +165,9 @@ func (s *Site) php(ctx context.Context, program string, port int, folder string,
 
 // answers waits until the sign-in page comes.
 func (s *Site) answers(ctx context.Context, server *process.Process) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute) // its first answer takes long on a busy machine
 	defer cancel()
-	client := &http.Client{Timeout: 20 * time.Second}
+	client := &http.Client{Timeout: time.Minute}
 	for {
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.SignInURL, nil)
 		if err != nil {
