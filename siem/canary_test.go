@@ -112,7 +112,7 @@ func ask(t *testing.T, what string, receiver sink.Receiver) {
 			told(t, what+": check", err, core.AsError(err))
 		}
 	case *elasticsearch.Receiver:
-		if _, err := asked.Missing(t.Context(), core.NewID(), 1, 5); err != nil {
+		if _, err := asked.Holds(t.Context(), core.NewID(), 1, 5); err != nil {
 			told(t, what+": missing", err, core.AsError(err))
 		}
 	}
