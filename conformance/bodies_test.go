@@ -128,7 +128,7 @@ var bodiless = []string{
 	"/fill", "/reveal", "/rotate", "/approve", "/reject", "/deprovision",
 	"/logout", "/dead-letters/retry", "/rotations", "/verification", "/approval", "/rejection", "/lift", "/sso/sign-out",
 	"/refresh", "/end", "/end-others", "/signing-keys", "/resend", "/test", "/start", "/accept", "/decline",
-	"/check", "/resync", "/reset", "/manage", "/commit", "/drop", "/report", "/dry-run", "/remove", "/address", "/show", "/enrol", "/enrolment", "/resume", "/diagnosis", "/replays/cancel",
+	"/check", "/resync", "/reset", "/manage", "/commit", "/drop", "/report", "/dry-run", "/remove", "/address", "/show", "/enrol", "/enrolment", "/resume", "/diagnosis", "/disable", "/enable", "/logins", "/replays/cancel",
 }
 
 // unmade are doors of streams and hooks that there are none of, to which everybody is a stranger, and pages of what
