@@ -40,6 +40,9 @@ func (r rebellion) Enrol(ctx context.Context, _ rotation.Target, _ rotation.Cred
 		return rotation.Report{Outcome: rotation.Applied, BackupCodes: []seal.Secret{seal.NewSecret("one")}}
 	}
 	code, err := keep(ctx, seal.NewSecret("Canary-JBSWY3DPEHPK3PXP"))
+	if err != nil {
+		return rotation.Report{Outcome: rotation.NotSent}
+	}
 	switch r {
 	case "dies released":
 		os.Exit(4)
