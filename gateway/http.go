@@ -59,7 +59,7 @@ func (g *Gateway) serve(ctx context.Context) error {
 	guests.leaving.Store(true)
 	time.Sleep(g.config.Drain)
 	_ = listener.Close()
-	_ = <-failed // it was told to; nobody closes the listener a second time
+	g.log.DebugContext(ctx, "listening no more", "reason", <-failed) // nobody closes the listener a second time
 	guests.leave(min(farewell, g.config.Grace))
 	if g.console != nil {
 		g.console.Close()
