@@ -41,12 +41,12 @@ func Token(read Secret, what string) (seal.Secret, error) {
 
 // Clean keeps a foreign text in bounds, on one line, and free of secrets, should it echo them.
 func Clean(text string, secrets ...seal.Secret) string {
-	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "")), " ")
 	longest := slices.SortedFunc(slices.Values(secrets), func(a, b seal.Secret) int { return cmp.Compare(len(b.Reveal()), len(a.Reveal())) })
 	for _, secret := range longest {
 		if hidden := secret.Reveal(); hidden != "" {
 			text = strings.ReplaceAll(text, hidden, "[redacted]")
 		}
 	}
+	text = strings.Join(strings.Fields(strings.ToValidUTF8(text, "")), " ")
 	return core.Cut(text, 300)
 }
