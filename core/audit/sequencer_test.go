@@ -190,8 +190,9 @@ func TestOneSequencerLeads(t *testing.T) {
 func TestCheckpointsDoNotCauseCheckpoints(t *testing.T) {
 	db := postgrestest.Open(t)
 	acme, globex := workspace(t, db, "acme"), workspace(t, db, "globex")
+	began := time.Now()
 	var later atomic.Int64
-	now := func() time.Time { return time.Now().Add(time.Duration(later.Load())) }
+	now := func() time.Time { return began.Add(time.Duration(later.Load())) }
 	sequence(t, &audit.Sequencer{DB: db, Key: private, CheckpointEvery: 4, Now: now})
 	for range 6 {
 		record(t, db, event(acme, "acme"))
