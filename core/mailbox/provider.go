@@ -111,13 +111,16 @@ func (m *Mailboxes) Provider(ctx context.Context, q postgres.Querier, workspace,
 
 const deleteProvider = `delete from sms_providers where workspace_id = @workspace and id = @id returning id, kind, name, created`
 
-// RemoveProvider takes nothing more from a provider. Those who may CreateProvider may.
+// RemoveProvider takes nothing more from a provider, and forgets its secret. Those who may CreateProvider may.
 func (m *Mailboxes) RemoveProvider(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, id core.ID) error {
 	if err := m.Accounts.Administrator(ctx, tx, cause, workspace); err != nil {
 		return err
 	}
 	gone, err := postgres.One[Provider](ctx, tx, "SMS provider", deleteProvider, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 	if err != nil {
+		return err
+	}
+	if err := m.Vault.Forget(ctx, tx, workspace, id); err != nil {
 		return err
 	}
 	return audit.Append(ctx, tx, core.NewEvent(core.SMSProviderRemoved, workspace, cause, m.now(), gone.Target()))

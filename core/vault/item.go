@@ -67,6 +67,15 @@ func (v *Vault) Put(ctx context.Context, tx pgx.Tx, workspace, vault, item core.
 	return nil
 }
 
+const deleteItem = `delete from item_versions where workspace_id = @workspace and item_id = @item`
+
+// Forget deletes every version of every field of an item: a secret that others gave, and that ends with what it was
+// for, such as a receiver's token. An account's are never forgotten. To forget what is not there is no error.
+func (v *Vault) Forget(ctx context.Context, tx pgx.Tx, workspace, item core.ID) error {
+	_, err := tx.Exec(ctx, deleteItem, pgx.StrictNamedArgs{"workspace": workspace, "item": item})
+	return postgres.Classify(err)
+}
+
 const selectItemVersion = `
 select i.vault_id, i.epoch, i.sealed, k.suite, k.private_key, k.workspace_epoch, w.provider, w.wrapped
 from item_versions i

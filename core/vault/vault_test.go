@@ -202,6 +202,32 @@ func TestWorkspacesAreApart(t *testing.T) {
 }
 
 // Somebody with write access to the database moves sealed rows about.
+func TestForget(t *testing.T) {
+	f := newFixture(t)
+	gone, kept := core.NewID(), core.NewID()
+	for _, workspace := range []core.ID{f.acme, f.other} {
+		for version := 1; version <= 2; version++ {
+			for _, item := range []core.ID{gone, kept} {
+				if err := f.put(workspace, f.vaults[workspace], item, "password", version, "secret"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	for range 2 { // what is not there is forgotten as well
+		if err := f.db.Tx(t.Context(), func(tx pgx.Tx) error { return f.vault.Forget(t.Context(), tx, f.acme, gone) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for version := 1; version <= 2; version++ {
+		if _, err := f.vault.Open(t.Context(), f.db, f.acme, gone, "password", version); core.KindOf(err) != core.KindNotFound {
+			t.Errorf("version %d: %v", version, err)
+		}
+		f.wants(f.acme, kept, version, "secret")
+		f.wants(f.other, gone, version, "secret")
+	}
+}
+
 func TestMovedRowsAreRefused(t *testing.T) {
 	f := newFixture(t)
 	item, second := core.NewID(), core.NewID()

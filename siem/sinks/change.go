@@ -226,7 +226,7 @@ const deleteSinkLetters = `delete from dead_letters where workspace_id = @worksp
 
 const deleteSink = `delete from workspace_sinks where workspace_id = @workspace and id = @id`
 
-// Delete ends a sink, its replays and its dead letters. The log keeps every event.
+// Delete ends a sink, its replays, its dead letters and its credentials. The log keeps every event.
 func (s *Service) Delete(ctx context.Context, cause core.Cause, workspace, id core.ID) error {
 	return s.change(ctx, func(tx pgx.Tx) error {
 		one, err := s.locked(ctx, tx, workspace, id)
@@ -237,6 +237,9 @@ func (s *Service) Delete(ctx context.Context, cause core.Cause, workspace, id co
 			if _, err := tx.Exec(ctx, statement, pgx.StrictNamedArgs{"workspace": workspace, "id": id}); err != nil {
 				return err
 			}
+		}
+		if err := s.Vault.Forget(ctx, tx, workspace, id); err != nil {
+			return err
 		}
 		return audit.Append(ctx, tx, core.NewEvent(core.SinkDeleted, workspace, cause, s.now(), one.target()))
 	})

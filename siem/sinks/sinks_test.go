@@ -331,6 +331,9 @@ func TestWhatIsRefusedSaysWhatToDo(t *testing.T) {
 		}
 	}
 	must(t, w.service.Delete(t.Context(), w.cause, w.acme, one.ID))
+	if _, err := w.service.Vault.Open(t.Context(), w.service.DB, w.acme, one.ID, "credentials", 1); core.KindOf(err) != core.KindNotFound {
+		t.Errorf("its credentials are kept: %v", err)
+	}
 	if all, err := w.service.Sinks(t.Context(), w.db, w.acme); err != nil || len(all) != 0 {
 		t.Error(all, err)
 	}

@@ -145,6 +145,9 @@ func (s *Service) Delete(ctx context.Context, cause core.Cause, workspace, id co
 		if _, err := tx.Exec(ctx, deleteHook, pgx.StrictNamedArgs{"workspace": workspace, "id": id}); err != nil {
 			return err
 		}
+		if err := s.Vault.Forget(ctx, tx, workspace, id); err != nil {
+			return err
+		}
 		return audit.Append(ctx, tx, core.NewEvent(core.HookDeleted, workspace, cause, s.now(), hook.Target()))
 	})
 }

@@ -307,6 +307,9 @@ func (s *Service) Delete(ctx context.Context, cause core.Cause, workspace, id co
 		if err := s.Deliveries.Close(ctx, tx, workspace, id); err != nil {
 			return err
 		}
+		if err := s.Vault.Forget(ctx, tx, workspace, id); err != nil {
+			return err
+		}
 		return audit.Append(ctx, tx, core.NewEvent(core.WebhookDeleted, workspace, cause, s.now(), one.target()))
 	})
 }

@@ -104,7 +104,10 @@ func (s *Service) drop(ctx context.Context, tx pgx.Tx, one Stream) error {
 	if err == nil && done.RowsAffected() == 0 {
 		return core.NotFound("stream")
 	}
-	return postgres.Classify(err)
+	if err != nil {
+		return postgres.Classify(err)
+	}
+	return s.Vault.Forget(ctx, tx, one.Workspace, one.ID)
 }
 
 const updateStatus = `

@@ -202,6 +202,9 @@ func (s *Service) DeleteReceiver(ctx context.Context, cause core.Cause, workspac
 		if err == nil {
 			err = s.Deliveries.Close(ctx, tx, workspace, stream.ID)
 		}
+		if err == nil {
+			err = s.Vault.Forget(ctx, tx, workspace, stream.ID)
+		}
 		if err != nil && core.KindOf(err) != core.KindNotFound {
 			return err
 		}
