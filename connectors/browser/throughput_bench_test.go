@@ -175,7 +175,8 @@ func (m *mill) rotate(b *testing.B, slot int) bool {
 		{m.ours.Verify(short(b), m.target, credential(who, old)), rotation.Rejected},
 	} {
 		if one.report.Outcome != one.want {
-			b.Errorf("%s, expected %s: %s", one.report.Outcome, one.want, one.report.Detail)
+			b.Errorf("%s: %s, expected %s: %s", who, one.report.Outcome, one.want, one.report.Detail)
+			m.reset(b, who) // whichever it has
 			return false
 		}
 	}
