@@ -1,5 +1,5 @@
-// Package core holds the nouns every other package shares: identifiers, actors, causes, events and
-// the one error type.
+// Package core holds the nouns every other package shares: identifiers, actors, causes, events, the one
+// error type, and the bell that wakes who waits.
 //
 //	wings (scim, oidc, webhooks …) ──► core/lifecycle ──► slices ──► core
 //	                                                               ID · Actor · Cause · Event · Error

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -16,4 +17,12 @@ func Cut(text string, size int) string {
 		size--
 	}
 	return text[:size]
+}
+
+// Count is a number with its noun, in the singular or the plural.
+func Count(count int, one, many string) string {
+	if count == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(count) + " " + many
 }

@@ -85,6 +85,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 		eventsUnlogged, eventsUntold, eventsHeld, eventsHeldFor, eventsUnreadable, rotationsOpen, lockouts, lockoutBurn, lockoutObjective, lockoutTarget, jobsOpen, jobsWaiting, holdsOpen, holdsPeople, holdsOldest,
 		leavers, leaversFailing, leaversOldest, sinkState, sinkLag,
 		destinations, destinationsDown, deliveriesQueued, deliveriesOldest, deadLetters,
+		ownSinks, ownLag, ownLagTop, ownDead,
 	} {
 		out <- one
 	}

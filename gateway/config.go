@@ -12,6 +12,7 @@ import (
 
 	"postern/core"
 	"postern/core/rotation"
+	"postern/scim"
 	"postern/siem/jsonl"
 )
 
@@ -58,6 +59,8 @@ type Config struct {
 	Plugins        []string `help:"Connectors in programs of their own, which workers start if they have this checksum. See connectors/README.md." env:"POSTERN_PLUGINS" placeholder:"NAME=sha256:SUM:PATH"`
 	Concurrency    int      `help:"Rotations at a time in this process." default:"3" env:"POSTERN_CONCURRENCY"`
 	TrustedProxies []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." env:"POSTERN_TRUSTED_PROXIES" placeholder:"CIDR"`
+
+	SCIMTokenLife time.Duration `help:"How long an access token for SCIM is good that a client is given: 1h to 6h." default:"1h" env:"POSTERN_SCIM_TOKEN_LIFE" placeholder:"TIME"`
 
 	APIRate int `help:"Requests a second a service account may send to the API of this process." default:"50" env:"POSTERN_API_RATE" placeholder:"N"`
 
@@ -173,6 +176,9 @@ func (c Config) Validate() error {
 	c.mailbox(fault)
 	if c.Concurrency < 1 || c.Concurrency > 64 {
 		fault("concurrency", "1 to 64")
+	}
+	if c.SCIMTokenLife != 0 && (c.SCIMTokenLife < scim.MinAccessTokenLife || c.SCIMTokenLife > scim.MaxAccessTokenLife) {
+		fault("scim-token-life", "1h to 6h")
 	}
 	if c.LockoutObjective != 0 && c.LockoutObjective < time.Second {
 		fault("lockout-objective", "1s or more")

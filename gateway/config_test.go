@@ -158,6 +158,7 @@ func TestEveryFaultNamesItsFlag(t *testing.T) {
 		{"mailbox-retention", "an hour or more", func(c *gateway.Config) { c.MailboxRetention = time.Minute }},
 		{"trusted-proxies", `"everybody"`, func(c *gateway.Config) { c.TrustedProxies = []string{"everybody"} }},
 		{"concurrency", "1 to 64", func(c *gateway.Config) { c.Concurrency = 0 }},
+		{"scim-token-life", "1h to 6h", func(c *gateway.Config) { c.SCIMTokenLife = 7 * time.Hour }},
 		{"grace", "0s to 10m", func(c *gateway.Config) { c.Grace = time.Hour }},
 		{"drain", "0s to 1m", func(c *gateway.Config) { c.Drain = time.Hour }},
 	} {

@@ -66,7 +66,8 @@ func TestSchemathesis(t *testing.T) {
 			"--config-file", settings, "run", "http://" + address + "/api/v1/openapi.json", "--header", "Authorization: Bearer " + h.api,
 			// positive_data_acceptance is left out: a rule such as "the time has not passed" is in no schema.
 			"--phases", phases, "--checks", "all", "--exclude-checks", "positive_data_acceptance",
-			"--max-examples", "3", "--seed", "1", "--no-color", "--workers", "2",
+			// One worker: Python 3.11 loses its count when two threads parse at once (python/cpython#106905).
+			"--max-examples", "3", "--seed", "1", "--no-color", "--workers", "1",
 		}, which...)...)
 		command.Dir = t.TempDir()
 		told, err := command.CombinedOutput()

@@ -3,6 +3,8 @@ package gateway
 import (
 	"postern/core/rotation"
 	"postern/core/signing"
+	"postern/siem/sink"
+	"postern/siem/sinks"
 	"postern/webhooks/delivery"
 )
 
@@ -14,3 +16,9 @@ func (g *Gateway) Signing() *signing.Signing { return g.signing }
 
 // DeliveryMeter is what deliveries of this process are counted by.
 func (g *Gateway) DeliveryMeter() delivery.Meter { return g.told.deliveries.Meter }
+
+// Kinds are what workspaces can make sinks of.
+func (g *Gateway) Kinds() map[string]sink.Kind { return g.kinds() }
+
+// Own keeps the sinks of workspaces.
+func (g *Gateway) Own() *sinks.Service { return g.own }

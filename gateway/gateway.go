@@ -111,7 +111,9 @@ func New(ctx context.Context, config Config, log *slog.Logger) (*Gateway, error)
 	}
 	g.health = &health{checks: []check{{"database", db.Ping}, {"schema", g.upToDate}}}
 	g.provisioning = newProvisioning(g.directory, g.metrics.registry)
-	figures := &collector{sources: []source{databaseSource(db, g.config, g.now), deliverySource(db, slices.Sorted(maps.Keys(g.told.deliveries.Carriers)), g.now)}}
+	figures := &collector{sources: []source{
+		databaseSource(db, g.config, g.now), deliverySource(db, slices.Sorted(maps.Keys(g.told.deliveries.Carriers)), g.now), ownSinksSource(db, slices.Sorted(maps.Keys(g.own.Kinds))),
+	}}
 	for _, one := range g.sinks {
 		figures.sources = append(figures.sources, lagSource(one.Name, one.Lag))
 	}

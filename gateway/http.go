@@ -91,7 +91,7 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	engine.GET(everyJWKSRoute, g.publishEveryKey)
 	(&scim.Service{
 		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, Accounts: g.accounts, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
-		Keys: g.issuers,
+		Keys: g.issuers, AccessTokenLife: g.config.SCIMTokenLife,
 	}).Mount(engine)
 	(&webhooks.Service{
 		DB: g.db, Directory: g.directory, Signals: g.signals, Keys: g.issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,

@@ -32,6 +32,8 @@ type metrics struct {
 	signals       *prometheus.HistogramVec
 	refusals      *prometheus.CounterVec
 	attempts      *prometheus.CounterVec
+	sinkRequests  *prometheus.CounterVec
+	sinkEvents    *prometheus.CounterVec
 }
 
 func newMetrics() *metrics {
@@ -66,8 +68,15 @@ func newMetrics() *metrics {
 			Name: "postern_delivery_attempts_total",
 			Help: "Attempts of this process to deliver, by kind of destination and outcome: delivered, again (tried again by itself), refused (a dead letter), given_up (the destination is disabled).",
 		}, []string{"kind", "outcome"}),
+		sinkRequests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "postern_workspace_sink_requests_total",
+			Help: "Requests of this process to sinks of workspaces, by kind and what the receiver said: accepted, busy (tried again by itself), misconfigured (the sink pauses), refused or too_large.",
+		}, []string{"kind", "verdict"}),
+		sinkEvents: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "postern_workspace_sink_events_total", Help: "Events that sinks of workspaces have taken from this process, by kind.",
+		}, []string{"kind"}),
 	}
-	m.registry.MustRegister(m.requests, m.timeToLockout, m.rotations, m.tried, m.shut, m.signals, m.refusals, m.attempts, collectors.NewGoCollector(),
+	m.registry.MustRegister(m.requests, m.timeToLockout, m.rotations, m.tried, m.shut, m.signals, m.refusals, m.attempts, m.sinkRequests, m.sinkEvents, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }

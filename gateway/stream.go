@@ -83,7 +83,7 @@ func (g *Gateway) receivers() (map[string]sink.Receiver, error) {
 
 // destinations makes what keeps the sinks of workspaces.
 func (g *Gateway) destinations() *sinks.Service {
-	return &sinks.Service{DB: g.db, Vault: g.vault, Kinds: g.kinds(), Mapper: mapper(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake}
+	return &sinks.Service{DB: g.db, Vault: g.vault, Kinds: g.kinds(), Mapper: mapper(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake, Meter: g.metrics}
 }
 
 // sink delivers to every receiver, those of all workspaces and those of one. A receiver that is down holds up no

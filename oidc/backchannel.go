@@ -164,7 +164,8 @@ func (s *Service) VerifyLogout(ctx context.Context, compact string, connection d
 	want := jwt.Expected{
 		Types: []string{"logout+jwt"}, Issuers: append([]string{connection.Issuer}, connection.LogoutIssuers...),
 		Audiences: []string{connection.ClientID}, KeysURI: connection.JWKSURI, Expiry: jwt.Required, MaxLifetime: logoutLife,
-		NeedID: true, NeedIssued: true, Without: []string{"nonce"},
+		Algorithms: algorithms(connection), // as an ID token's (Back-Channel Logout 1.0 §2.6)
+		NeedID:     true, NeedIssued: true, Without: []string{"nonce"},
 	}
 	if slices.Contains(allowed, directory.LogoutUntyped) {
 		want.Types = append(want.Types, "", "JWT")

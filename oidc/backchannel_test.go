@@ -112,6 +112,23 @@ func TestAnUnknownConnectionIsABadToken(t *testing.T) {
 	}
 }
 
+// A logout token is signed as an ID token is: with what the connection accepts and nothing else.
+func TestALogoutTokenIsSignedAsItsConnectionAccepts(t *testing.T) {
+	w := newWorld(t)
+	pinned := w.acme
+	pinned.SignIn.Algorithms = []string{"ES256"}
+	for signing, stage := range map[string]string{"rs256": "algorithm", "es256": ""} {
+		token := w.op.sign(t, signing, nil, w.claims(nil))
+		if _, _, _, err := w.service.VerifyLogout(t.Context(), token, w.acme, nil); err != nil {
+			t.Errorf("%s by default: %v", signing, err)
+		}
+		_, _, _, err := w.service.VerifyLogout(t.Context(), token, pinned, nil)
+		if (err == nil) != (stage == "") || err != nil && core.AsError(err).Code != stage {
+			t.Errorf("%s at a connection pinned to ES256: %v, want %q", signing, err, stage)
+		}
+	}
+}
+
 // A sign-in that was under way when the IdP ended its session, or everything of its person, does not
 // become a session, whichever of the two commits first. One that begins after it does.
 func TestASignInUnderWayDoesNotSurviveABackChannelLogout(t *testing.T) {

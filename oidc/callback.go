@@ -129,7 +129,7 @@ func (s *Service) fail(c *gin.Context, connection directory.Connection, returnTo
 func (s *Service) record(c *gin.Context, connection directory.Connection, who identity, fault *core.Error, suppressed int) {
 	ctx := context.WithoutCancel(c.Request.Context())
 	event := core.NewEvent(core.SignInFailed, connection.Workspace, s.cause(c, connection.Actor()), s.now(),
-		core.Target{Kind: "connection", ID: connection.ID, Name: connection.Name}).Failed(fault.Message)
+		connection.Target()).Failed(fault.Message)
 	for key, value := range map[string]string{"code": fault.Code, "subject": who.subject, "user_name": who.userName, "provider_code": traceOf(fault)} {
 		if value != "" {
 			event = event.With(key, strings.ToValidUTF8(value[:min(len(value), 200)], ""))

@@ -85,14 +85,19 @@ const (
 	stageHosted = "hosted_domain"
 )
 
+// algorithms are what a connection's tokens may be signed with.
+func algorithms(connection directory.Connection) []jose.SignatureAlgorithm {
+	accepted := []jose.SignatureAlgorithm{}
+	for _, algorithm := range connection.SignIn.AcceptedAlgorithms() {
+		accepted = append(accepted, jose.SignatureAlgorithm(algorithm))
+	}
+	return accepted
+}
+
 // expected is what an ID token has to be.
 func (p *provider) expected() jwt.Expected {
-	algorithms := []jose.SignatureAlgorithm{}
-	for _, algorithm := range p.connection.SignIn.AcceptedAlgorithms() {
-		algorithms = append(algorithms, jose.SignatureAlgorithm(algorithm))
-	}
 	return jwt.Expected{
-		Types: []string{"", "JWT"}, Algorithms: algorithms, Issuers: p.connection.SignInIssuers(), Audiences: []string{p.connection.ClientID},
+		Types: []string{"", "JWT"}, Algorithms: algorithms(p.connection), Issuers: p.connection.SignInIssuers(), Audiences: []string{p.connection.ClientID},
 		KeysURI: p.keysURI(), Expiry: jwt.Required, NeedIssued: true, MaxSize: maxIDToken,
 		// An ID token that could be mistaken for a logout token is neither.
 		Without: []string{"events"},

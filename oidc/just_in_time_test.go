@@ -99,6 +99,9 @@ func TestJustInTimeRefusals(t *testing.T) {
 		"a name that is somebody else's": {directory.Okta, on, func(h *house, connection directory.Connection) {
 			h.link(connection, "sub-of-the-first", h.provision(connection, directory.User{UserName: "ANA", ExternalID: "17"}))
 		}, nil, codeNameTaken},
+		"an address alone, of Entra": {directory.Entra, directory.SignIn{}, func(h *house, connection directory.Connection) {
+			h.provision(connection, directory.User{UserName: "ana@acme.example", ExternalID: "17", Email: "ana@acme.example"})
+		}, nil, codeNotProvisioned},
 		"a name with another id of Okta's": {directory.Okta, on, func(h *house, connection directory.Connection) {
 			h.provision(connection, directory.User{UserName: "ana", ExternalID: "00u0000000000000001"})
 		}, says("sub", "00u0000000000000002"), codeNameTaken},

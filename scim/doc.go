@@ -15,7 +15,8 @@
 // Error whose text never repeats a value that was sent. Attributes nobody knows are kept and returned.
 // A change leaves one entry in the journal, without passwords; of refusals alike a sample is kept, as
 // events and entries, that counts the others. However much one workspace asks for, the others find
-// room. A token that was revoked opens nothing more, in a Bulk under way within a second.
+// room: waiting workspaces are served in turn, by how long their requests held a place, and a 429 says
+// when there will be some. A token that was revoked opens nothing more, in a Bulk under way within a second.
 //
 // The shapes real identity providers send are understood without configuration (see resource), unless
 // the connection's profile says otherwise. A connection that may grant is offered the accounts as

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"net/netip"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -35,7 +36,9 @@ const (
 // A request takes its place when its body is there. Until then it holds the memory of what has come: of
 // all memory for bodies, a workspace at most a half.
 type Share struct {
-	// Places is how many requests are worked on at once. Default: seven eighths of the database pool.
+	// Places is how many requests are worked on at once. Default: three for each processor, but at least six
+	// and at most seven eighths of the database pool. More at once are not done sooner: they take turns on the
+	// processors instead of at the door, and the last of them waits twice as long.
 	Places int
 	// Queue is how many requests of one connection, or of one unknown address, may wait. Default 128.
 	Queue int
@@ -75,7 +78,7 @@ func (s *Service) sharing() *shares {
 	own.prepared.Do(func() {
 		places := s.Share.Places
 		if places <= 0 {
-			places = max(1, int(s.DB.Stat().MaxConns())*7/8)
+			places = min(max(6, 3*runtime.GOMAXPROCS(0)), max(1, int(s.DB.Stat().MaxConns())*7/8))
 		}
 		own.turnstile.places, own.turnstile.queue, own.turnstile.wait = places, DefaultQueue, DefaultWait
 		if s.Share.Queue > 0 {

@@ -206,7 +206,7 @@ func (s *Service) recordFailure(ctx context.Context, cause core.Cause, who claim
 		return
 	}
 	event := core.NewEvent(core.ConnectionTokenIssued, who.connection.Workspace, cause, cause.Received,
-		core.Target{Kind: "connection", ID: who.connection.ID, Name: who.connection.Name}).Failed(fault.Message).With("method", method)
+		who.connection.Target()).Failed(fault.Message).With("method", method)
 	if suppressed > 0 {
 		event = event.With("suppressed", strconv.Itoa(suppressed))
 	}

@@ -56,7 +56,7 @@ func (w *world) is(state audit.SinkStatus) {
 // step is one thing that happens to the stream.
 type step struct {
 	name  string
-	crash bool // something dies: events may come twice
+	crash bool // an answer may be lost, so events may come twice: something dies, or what Postern asks goes away meanwhile
 	do    func()
 }
 
@@ -139,6 +139,8 @@ func TestChaos(t *testing.T) {
 		{"the gateway is restarted", false, func() { gateway.stop(); gateway.start() }},
 		{"the relay is restarted", false, func() { relay.stop(); relay.start() }},
 		{"the sink is restarted", false, func() { sink.stop(); sink.start() }},
+		{"the broker is restarted", true, func() { check(t, kafka.Stop()); check(t, kafka.Restart(t.Context())) }},
+		{"PostgreSQL is restarted", true, func() { check(t, w.Server.Stop()); check(t, w.Server.Restart(context.WithoutCancel(t.Context()))) }},
 		{"the topic expires while the sink is stopped", false, func() {
 			sink.stop()
 			w.expire()

@@ -58,7 +58,7 @@ func Start(t testing.TB) *Server {
 }
 
 // Connect gives the token of a new connection in a workspace of its own. Its guard against mass
-// departures is off: a suite deletes all it creates.
+// departures is off: a suite deletes all it creates. Where entitlements are on, there is an account to be granted.
 func (s *Server) Connect(t testing.TB, kind directory.ConnectionKind, provisioning directory.Provisioning) string {
 	t.Helper()
 	s.number++
@@ -77,10 +77,36 @@ func (s *Server) Connect(t testing.TB, kind directory.ConnectionKind, provisioni
 		if err != nil {
 			return err
 		}
+		if provisioning.Entitlements {
+			if err := s.share(t, tx, cause, workspace.ID); err != nil {
+				return err
+			}
+		}
 		token, err = s.people.CreateConnectionToken(t.Context(), tx, cause, workspace.ID, connection.ID, nil)
 		return err
 	}))
 	return token.Reveal()
+}
+
+// share makes an account that can be granted, of somebody the connection does not have.
+func (s *Server) share(t testing.TB, tx pgx.Tx, cause core.Cause, workspace core.ID) error {
+	t.Helper()
+	owner, err := s.people.InsertUser(t.Context(), tx, directory.User{
+		ID: core.NewID(), Workspace: workspace, UserName: "owner@example.com", Active: true, Role: directory.RoleUser,
+	})
+	if err != nil {
+		return err
+	}
+	app, err := s.logins.CreateApp(t.Context(), tx, cause, workspace, accounts.NewApp{
+		Name: "Wiki", Domains: []string{"wiki.example.com"}, SignInURL: "https://wiki.example.com/", Connector: "browser",
+	})
+	if err != nil {
+		return err
+	}
+	_, err = s.logins.CreateAccount(t.Context(), tx, cause, workspace, accounts.NewAccount{
+		App: app.ID, Username: "team", Password: seal.GeneratePassword(seal.PasswordPolicy{}), Owner: owner.ID,
+	})
+	return err
 }
 
 func check(t testing.TB, err error) {

@@ -2,6 +2,8 @@ package browser
 
 import (
 	"context"
+	"maps"
+	"os"
 	"testing"
 
 	"postern/conformance/partstest"
@@ -35,7 +37,11 @@ var detected = map[string]starter{
 // TestRealApps rotates a password in each of them.
 func TestRealApps(t *testing.T) {
 	partstest.Long(t, "web application")
-	for name, start := range detected {
+	all := maps.Clone(detected)
+	if os.Getenv(apps.PgAdminPython) != "" {
+		all["pgAdmin"] = apps.StartPgAdmin // a single-page application, too large for every run
+	}
+	for name, start := range all {
 		t.Run(name, func(t *testing.T) {
 			b := connector(t)
 			site := started(t, name, start, "shared")

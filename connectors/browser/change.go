@@ -3,7 +3,6 @@ package browser
 import (
 	"context"
 	"errors"
-	"net/url"
 	"slices"
 	"time"
 
@@ -64,25 +63,9 @@ func (j *job) reach(ctx context.Context, current rotation.Credential) rotation.O
 	}
 	address := j.target.ChangeURL
 	if address == "" {
-		now, err := j.tab.await(ctx, j.patience, options, func(now view) bool {
-			return now.loaded() && (len(now.Links) > 0 || now.form("change") != nil) || now.Ready == "complete"
-		})
-		if err != nil {
-			return j.missing(err, "the page after signing in did not load")
-		}
-		j.last = now
-		if len(now.Links) > 0 {
-			j.note(ctx, now.Links[0], recipe.Step{Type: recipe.Click})
-			if _, err := ask[bool](ctx, j.tab, "follow", now.Links[0]); err != nil && !errors.Is(err, errMoving) {
-				return j.missing(err, "the link to the change-password page did not work")
-			}
-			if now, err = j.tab.await(ctx, j.patience, options, func(now view) bool { return waypoint(now) || !now.Same && now.Ready == "complete" }); err != nil {
-				return j.missing(err, "the change-password page did not come")
-			}
-			j.last = now
-		} else if parsed, err := url.Parse(j.target.SignInURL); err == nil && now.form("change") == nil {
-			// The address the web has agreed on for this.
-			address = parsed.Scheme + "://" + parsed.Host + "/.well-known/change-password"
+		var outcome rotation.Outcome
+		if address, outcome = j.lead(ctx, options, waypoint); outcome != "" {
+			return outcome
 		}
 	}
 	if address != "" {
@@ -223,6 +206,7 @@ func (j *job) passed(ctx context.Context, options lookOptions) (verdict, rotatio
 	patience := time.NewTimer(min(j.patience, 12*time.Second))
 	defer patience.Stop()
 	var complained time.Time
+	var seen view
 	for {
 		select {
 		case v := <-j.gate.verdicts:
@@ -240,7 +224,7 @@ func (j *job) passed(ctx context.Context, options lookOptions) (verdict, rotatio
 				// What goes through a WebSocket passes no gate, so nothing is certain.
 				return verdict{}, j.end(rotation.Unknown, "The page sent no form, and talks to the app in a way that cannot be watched.")
 			}
-			return verdict{}, j.end(rotation.NotSent, "The page sent no change request when its button was pressed.")
+			return verdict{}, j.quoting(seen, j.end(rotation.NotSent, "The page sent no change request when its button was pressed."))
 		case <-j.tab.wake:
 		case <-time.After(tick):
 		}
@@ -253,12 +237,13 @@ func (j *job) passed(ctx context.Context, options lookOptions) (verdict, rotatio
 		// A page whose request is on its way answers nothing until the app does; the verdict does not
 		// wait for that.
 		looking, stop := context.WithTimeout(ctx, 2*time.Second)
-		now, err := ask[view](looking, j.tab, "look", options)
+		now, err := j.tab.look(looking, options)
 		stop()
 		if err != nil || j.gate.holding() {
 			continue
 		}
 		now.Errors = append(now.Errors, j.tab.spoken()...)
+		seen = now
 		texts := append(j.complaints(now), j.fresh(now)...)
 		if said, ok := firstThat(saysRefused, texts); ok && now.Same {
 			if complained.IsZero() {
@@ -266,7 +251,7 @@ func (j *job) passed(ctx context.Context, options lookOptions) (verdict, rotatio
 			}
 			// Its own complaint, if nothing is on its way after it.
 			if time.Since(complained) > 1500*time.Millisecond && !j.gate.isReleased() {
-				now.Status, _ = j.tab.network()
+				now.Status, _, _ = j.tab.network()
 				j.last = now
 				j.heard(texts)
 				return verdict{}, j.end(rotation.Refused, "The page refuses the new password without asking the app: %s", said)
@@ -313,11 +298,11 @@ func (j *job) answered(ctx context.Context, options lookOptions) rotation.Outcom
 	}
 	if err != nil {
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil && now.Ready != "" && !now.Pending && !now.Same {
-			return j.end(rotation.Unknown, "Nothing on the page says whether the password was changed.")
+			return j.unclear(now, "the password was changed")
 		}
-		return j.failed(err, "it never answered the change")
+		return j.quoting(now, j.failed(err, "it never answered the change"))
 	}
-	return j.end(rotation.Unknown, "Nothing on the page says whether the password was changed.")
+	return j.unclear(now, "the password was changed")
 }
 
 // answer reads a page that answers a change.

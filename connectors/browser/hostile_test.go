@@ -67,6 +67,7 @@ func TestNoHostileAppLosesAPassword(t *testing.T) {
 		hostile.HidesInFrame:       {rotation.StateDone, rotation.Applied},
 		hostile.HidesInShadow:      {rotation.StateDone, rotation.Applied},
 		hostile.HidesInClosed:      {rotation.StateDone, rotation.Applied},
+		hostile.HidesInDeclared:    {rotation.StateDone, rotation.Applied},
 		hostile.LeavesLabelsOpen:   {rotation.StateBlocked, rotation.FormNotFound},
 		hostile.Hangs:              {rotation.StateNotSent, rotation.TimedOut},
 		hostile.HangsAfterApplying: {rotation.StateDone, rotation.TimedOut},

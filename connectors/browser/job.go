@@ -35,10 +35,13 @@ type job struct {
 	sent    bool // the first code of a second factor left
 	record  record
 	arrival string   // where the recipe's last step led when it was recorded
+	whose   string   // username of the account
+	menus   menus    // of the account's that are open
 	coded   bool     // a one-time code was given on a page of its own: the app took the password before
 	lines   []string // the page's text before a form was sent
 	trail   []pageModel
 	errors  []string // and what looked like an error on it already
+	notices []string // or like news
 	stage   string
 	outcome rotation.Outcome
 	detail  string
@@ -228,23 +231,20 @@ func (j *job) open(ctx context.Context, address, what string, options lookOption
 		return j.unreachable(parsed.Hostname())
 	}
 	// A page that has loaded and shows nothing of use gets a little longer, for scripts that build it.
-	var idle time.Time
+	var idle rest
 	view, err := j.tab.await(limited, j.patience, options, func(now view) bool {
 		if ready(now) {
 			return true
 		}
 		if now.Ready != "complete" || now.Pending {
-			idle = time.Time{}
+			idle = rest{}
 			return false
-		}
-		if idle.IsZero() {
-			idle = time.Now()
 		}
 		grace := 5 * time.Second
 		if now.Scripts == 0 || now.Status >= 400 {
 			grace = 300 * time.Millisecond
 		}
-		return time.Since(idle) > min(grace, j.patience/2)
+		return idle.over(now, grace, j.patience)
 	})
 	j.last = view
 	switch {
@@ -288,7 +288,7 @@ func (j *job) unreachable(host string) rotation.Outcome {
 
 // remember keeps what the page says before a form is sent, to know afterwards what is new.
 func (j *job) remember() {
-	j.lines, j.errors = j.last.Lines, j.last.Errors
+	j.lines, j.errors, j.notices = j.last.Lines, j.last.Errors, j.last.Notices
 	if len(j.trail) < maxTrail {
 		j.trail = append(j.trail, j.last.model(j.hide))
 	}
@@ -347,6 +347,9 @@ func (j *job) picture(ctx context.Context) {
 		if !secret.IsZero() {
 			texts = append(texts, secret.Reveal())
 		}
+	}
+	if _, err := j.tab.disclose(ctx); err != nil {
+		return
 	}
 	if covered, err := ask[bool](ctx, j.tab, "cover", texts); err != nil || !covered {
 		return

@@ -32,13 +32,6 @@ var (
 
 const worldName = "postern"
 
-// openShadows has the page make its shadow roots open, so that what is in them can be found. It runs in the page's own world,
-// before any script of the page's.
-const openShadows = `(() => {
-  const attach = Element.prototype.attachShadow;
-  Element.prototype.attachShadow = function attachShadow(options) { return attach.call(this, { ...options, mode: 'open' }); };
-})()`
-
 // tab is one isolated page: a browser context of its own behind a proxy of its own.
 type tab struct {
 	ctx     context.Context // chromedp's
@@ -48,11 +41,15 @@ type tab struct {
 	proxy   *proxy
 	wake    chan struct{}
 
+	searched string // where closed shadow roots were last looked for, see search
+	veiled   bool   // there were some
+
 	mutex    sync.Mutex
 	world    string                     // where our script runs, in the document now shown
 	inside   runtime.ExecutionContextID // the same, as some commands name it
 	status   int64                      // of the main document; 0 while one is on its way
 	awaiting network.RequestID
+	fetching map[network.RequestID]bool // scripts on their way
 	dialogs  []string
 	sockets  int         // messages sent through WebSockets
 	watched  seal.Secret // looked for in them
@@ -133,7 +130,10 @@ func (t *tab) event(event any) {
 		t.world = ""
 	case *network.EventRequestWillBeSent:
 		if event.Type == network.ResourceTypeDocument && event.FrameID == t.frame {
-			t.awaiting = event.RequestID
+			t.awaiting, t.fetching = event.RequestID, map[network.RequestID]bool{}
+		}
+		if event.Type == network.ResourceTypeScript && t.fetching != nil {
+			t.fetching[event.RequestID] = true
 		}
 	case *network.EventResponseReceived:
 		if event.Type == network.ResourceTypeDocument && event.FrameID == t.frame {
@@ -142,7 +142,10 @@ func (t *tab) event(event any) {
 		if event.RequestID == t.awaiting {
 			t.awaiting = ""
 		}
+	case *network.EventLoadingFinished:
+		delete(t.fetching, event.RequestID)
 	case *network.EventLoadingFailed:
+		delete(t.fetching, event.RequestID)
 		if event.RequestID == t.awaiting {
 			t.awaiting = ""
 		}
@@ -234,13 +237,17 @@ func (t *tab) await(ctx context.Context, patience time.Duration, options lookOpt
 	defer cancel()
 	var last view
 	for {
-		now, err := ask[view](ctx, t, "look", options)
+		now, err := t.look(ctx, options)
 		if err == nil {
-			now.Status, now.Pending = t.network()
+			now.Status, now.Pending, now.Fetching = t.network()
 			now.Errors = append(now.Errors, t.spoken()...)
 			last = now
 			if done(now) {
 				return now, nil
+			}
+			// What was asked of the page itself it has answered where it can be seen.
+			if !now.Same && t.search(ctx, now) {
+				continue
 			}
 		} else if errors.Is(err, errLost) {
 			return last, err
@@ -257,10 +264,10 @@ func (t *tab) await(ctx context.Context, patience time.Duration, options lookOpt
 	}
 }
 
-func (t *tab) network() (status int64, pending bool) {
+func (t *tab) network() (status int64, pending, fetching bool) {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
-	return t.status, t.awaiting != ""
+	return t.status, t.awaiting != "", len(t.fetching) > 0
 }
 
 // spoken are the texts of the alerts since the last navigation of ours.

@@ -10,7 +10,8 @@
     return (element) => get.call(element);
   };
   const localName = getter(Element.prototype, 'localName');
-  const shadowRoot = getter(Element.prototype, 'shadowRoot');
+  const openRoot = getter(Element.prototype, 'shadowRoot');
+  const shadowHost = getter(ShadowRoot.prototype, 'host');
   const parentNode = getter(Node.prototype, 'parentNode');
   const textContent = getter(Node.prototype, 'textContent');
   const ownerDocument = getter(Node.prototype, 'ownerDocument');
@@ -41,6 +42,8 @@
   const words = {
     username: /user|login|log.?in.?name|e-?mail|account|member|benutzer|anmeldename|kennung|identifiant|utilisateur|courriel|usuario|correo|usu[aá]rio|conta\b|ユーザ|メール|アカウント|ログイン/i,
     password: /passwor|passwd|passphrase|\bpwd|pass\d?\b|^pass|kennwort|passwort|mot.de.passe|motdepasse|contrase|clave|senha|palavra.passe|パスワード|暗証/i,
+    // what a password is called, or hinted at with, is none
+    about: /name\b|\blabel|\btitle|descri|\bhint|reminder|question|bezeichnung|hinweis|erinnerung|frage\b|\bnom\b|indice|rappel|\bnombre|\bpista|recordatorio|pregunta|\bnome\b|\bdica|lembrete|名前|名称|ヒント|質問/i,
     current: /current|\bold|old.?pass|_old|existing|present.pass|aktuell|derzeit|bisherig|\balte[sn]?\b|actuel|ancien|actual\b|antigu|vigente|atual|antiga|現在|旧|古い|今の/i,
     fresh: /new|\bneue?[sn]?\b|nouveau|nueva|\bnova\b|新し|新規|新パス|choose|pass(word|wd)?_?1\b/i,
     confirm: /confirm|again|repeat|re-?type|re-?enter|once.(more|again)|verif|passchk|bestätig|wiederhol|erneut|nochmal|répét|resaisi|(à|de).nouveau|repet|repita|novamente|otra.vez|確認|再入力|もう一度|pass(word|wd)?_?2\b/i,
@@ -62,6 +65,7 @@
     mail: /e-?mail|courriel|correo|メール/i,
     named: /user|login|name|account|benutzer|konto|kennung|utilisateur|identifiant|usuario|cuenta|usu[aá]rio|conta\b|ユーザ|アカウント/i,
     search: /search|such|recherch|busca|busqu|pesquis|検索/i,
+    close: /^[^\p{L}\p{N}]*$|^x$|\bclose|dismiss|\bhide\b|got.it|^ok\b|schließ|ausblend|verstanden|fermer|masquer|cerrar|ocultar|entendido|fechar|閉じ|非表示/iu,
     outAddress: /[\/?&=._-](log|sign)[._-]?(out|off)\b/i,
   };
 
@@ -76,7 +80,15 @@
     return numbers.get(element);
   };
 
-  // roots lists the document, its open shadow roots and its same-origin frames, with what is in them.
+  // Closed shadow roots are known once the browser has disclosed them, see shadow.go.
+  const closedRoots = new WeakMap();
+  const shadowRoot = (element) => openRoot(element) || closedRoots.get(element) || null;
+  const disclose = (...found) => {
+    for (const root of found) closedRoots.set(shadowHost(root), root);
+    return true;
+  };
+
+  // roots lists the document, its shadow roots and its same-origin frames, with what is in them.
   const roots = (from) => {
     const found = [from || document];
     for (let i = 0; i < found.length; i++) {
@@ -174,7 +186,7 @@
     if (words.captcha.test(label) || words.captcha.test(named)) return { kind: 'captcha', evidence: 'label' };
     const secret = type === 'password';
     if (words.code.test(label) || words.code.test(named)) return { kind: 'code', evidence: 'label' };
-    if (secret || (type === 'text' && (words.password.test(label) || /pass(word|wd)?\d?$/i.test(attribute(element, 'name'))) && !words.username.test(label))) {
+    if (secret || (type === 'text' && (words.password.test(label) || /pass(word|wd)?\d?$/i.test(attribute(element, 'name'))) && !words.username.test(label) && !words.about.test(label))) {
       const byLabel = part(label);
       if (byLabel) return { kind: byLabel, evidence: 'label' };
       const byName = part(named);
@@ -299,9 +311,17 @@
 
   // Some applications announce good news as loudly as bad.
   const calm = '.success,.alert-success,.notice-success,.flash.notice,.flash-notice,.mw-message-box-success,.alert-info';
-  const errorSelector = `:is([role=alert],[aria-live=assertive]):not(${calm},:has(${calm})),` + '.error,.errors,.errornote,.alert-danger,.alert-error,.alert-warning,.flash.error,.flash-error,#login_error,.notice-error,.mw-message-box-error,.invalid-feedback,.field-error,.error-message,.errormessage,.form-error,.validation-summary-errors,.errorlist,.has-error';
+  const loud = `:not(${calm},:has(${calm}))`;
+  const errorSelector = `[role=alert]${loud},` + '.error,.errors,.errornote,.alert-danger,.alert-error,.alert-warning,.flash.error,.flash-error,#login_error,.notice-error,.mw-message-box-error,.invalid-feedback,.field-error,.error-message,.errormessage,.form-error,.validation-summary-errors,.errorlist,.has-error';
   const noticeSelector = '[role=status],.success,.alert-success,.notice-success,.updated,.flash.notice,.flash-notice,.notice,.mw-message-box-success,.alert-info,.info';
-  const told = (selector, among) => [...new Set(everywhere(selector, among).filter(visible).map((e) => readable(e, 400)).filter(Boolean))].slice(0, 6);
+  // A live region with fields or buttons of its own is a part of the page that changes, as WordPress' list of sessions, and
+  // not a message; a button that only closes it makes it none the less one.
+  const liveSelector = `[aria-live=assertive]${loud}:not(${errorSelector})`;
+  const speaks = (element) => all(element, 'input,select,textarea,' + buttonSelector)
+    .every((inside) => !visible(inside) || (matches(inside, buttonSelector) && words.close.test(buttonLabel(inside))));
+  const told = (elements) => [...new Set(elements.filter(visible).map((e) => readable(e, 400)).filter(Boolean))].slice(0, 6);
+  const complaints = (among) => told(everywhere(errorSelector + ',' + liveSelector, among).filter((e) => !matches(e, liveSelector) || speaks(e)));
+  const notices = (among) => told(everywhere(noticeSelector, among));
 
   const captchaFrame = 'iframe[src*="recaptcha/api2/anchor"]:not([src*="size=invisible"]),iframe[src*="recaptcha/enterprise/anchor"]:not([src*="size=invisible"]),iframe[src*="hcaptcha.com"],iframe[src*="challenges.cloudflare.com"],.g-recaptcha:not([data-size=invisible]),.h-captcha:not([data-size=invisible]),.cf-turnstile';
 
@@ -312,7 +332,7 @@
     const address = location.protocol + '//' + location.host + location.pathname;
     // A page that is still being built is not searched: it would be searched again anyway.
     if ((ready === 'loading' && !options.half) || (ready === 'interactive' && scripts && !options.early)) {
-      return { ready, same: marked, scripts, address, forms: [], errors: [], notices: [], lines: [], reveal: [], links: [], present: [] };
+      return { ready, same: marked, scripts, address, size: 0, forms: [], errors: [], notices: [], lines: [], reveal: [], links: [], present: [] };
     }
     const among = roots();
     const found = forms(among);
@@ -327,15 +347,15 @@
       return localName(element) !== 'form' && words.out.test(words_(localName(element) === 'input' ? inputValue(element) : textContent(element), 40));
     });
     const view = {
-      ready, same: marked, scripts, address, forms: found, out, captcha: found.some((form) => form.captcha) || everywhere(captchaFrame, among).some(visible),
-      errors: told(errorSelector, among), notices: told(noticeSelector, among), lines: [], reveal: [], links: [],
+      ready, same: marked, scripts, address, size: everywhere('*', among).length, forms: found, out, captcha: found.some((form) => form.captcha) || everywhere(captchaFrame, among).some(visible),
+      errors: complaints(among), notices: notices(among), lines: [], reveal: [], links: [],
       present: (options.texts || []).length ? matching(options.texts) : [],
     };
     if (options.lines && body(document)) {
       view.lines = String(innerText(body(document))).split('\n').map((line) => words_(line, 300)).filter(Boolean).slice(0, 300);
     }
     if (options.ways) {
-      const buttons = everywhere('button,input[type=button],[role=button],a[href^="#"]', among).filter((e) => visible(e) && enabled(e));
+      const buttons = everywhere('button,input[type=button],[role=button],[role=menuitem],a[href^="#"]', among).filter((e) => visible(e) && enabled(e));
       const says = (e) => buttonLabel(e) + ' ' + attribute(e, 'class') + ' ' + attribute(e, 'id');
       view.reveal = buttons.filter((e) => words.reveal.test(says(e)) && !words.danger.test(buttonLabel(e)) && !(localName(e) === 'button' && buttonForm(e) && buttonType(e) === 'submit')).map(number).slice(0, 3);
       view.links = everywhere('a[href]', among).filter((e) => words.reveal.test(words_(textContent(e), 60)) || /(change|edit|update)[-_\/]?(my[-_]?)?password|password[-_\/]?(change|edit)/i.test(attribute(e, 'href'))).map(number).slice(0, 3);
@@ -406,10 +426,13 @@
   let pressed = { any: false, aimed: false };
   const watch = (element) => {
     const seen = pressed = { any: false, aimed: false };
-    EventTarget.prototype.addEventListener.call(defaultView(ownerDocument(element)), 'click', (event) => {
-      seen.any = true;
-      if (Event.prototype.composedPath.call(event).includes(element)) seen.aimed = true;
-    }, { capture: true });
+    // From outside a closed shadow root nobody sees what was pressed in it.
+    for (const at of new Set([defaultView(ownerDocument(element)), Node.prototype.getRootNode.call(element)])) {
+      EventTarget.prototype.addEventListener.call(at, 'click', (event) => {
+        seen.any = true;
+        if (Event.prototype.composedPath.call(event).includes(element)) seen.aimed = true;
+      }, { capture: true });
+    }
   };
   const missed = () => pressed.any && !pressed.aimed;
   const press = (ref, entries = []) => {
@@ -472,5 +495,5 @@
 
   // What ways.js and steps.js need of the above.
   const inner = { all, attribute, body, buttonForm, buttonLabel, buttonSelector, buttonType, closest, dangerous, defaultView, elements, enabled, everywhere, groupOf, has, holds, innerText, inGroup, inputType, inputValue, kindOf, labelOf, localName, nameOf, nodeType, number, ownerDocument, parentNode, readable, rectangle, roots, shadowRoot, submitOf, textContent, visible, words, words_, mark: () => { marked = true; } };
-  globalThis.postern = { look, type, aim, missed, press, send, show, follow, cover, inner };
+  globalThis.postern = { look, disclose, type, aim, missed, press, send, show, follow, cover, inner };
 })();

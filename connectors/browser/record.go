@@ -14,29 +14,45 @@ type record struct {
 	changeFrom int
 }
 
-// note keeps a step that is about an element. What cannot be found again is left out, and the record with it.
-func (j *job) note(ctx context.Context, ref int, step recipe.Step) {
-	if j.gate == nil {
+// noted is a step and the element it is about.
+type noted struct {
+	ref  int
+	step recipe.Step
+}
+
+// note keeps a step that is about an element.
+func (j *job) note(ctx context.Context, ref int, step recipe.Step) { j.notes(ctx, noted{ref, step}) }
+
+// notes keeps steps that are about elements of one page, asking it once. What cannot be found again is left out, and the record
+// with it.
+func (j *job) notes(ctx context.Context, steps ...noted) {
+	if j.gate == nil || len(steps) == 0 {
 		return
 	}
-	found, err := ask[struct {
+	refs := make([]any, len(steps))
+	for i, one := range steps {
+		refs[i] = one.ref
+	}
+	found, err := ask[[]struct {
 		Frame     []int             `json:"frame"`
 		Selectors []recipe.Selector `json:"selectors"`
-	}](ctx, j.tab, "selectors", ref)
-	if err != nil {
+	}](ctx, j.tab, "selectors", refs...)
+	if err != nil || len(found) != len(steps) {
 		j.record.steps = append(j.record.steps, recipe.Step{}) // no recipe
 		return
 	}
-	step.Frame, step.Selectors = found.Frame, found.Selectors
-	// A field that is filled in again is the same step.
-	same := func(other recipe.Step) bool {
-		return other.Type == step.Type && other.Value == step.Value && slices.Equal(other.Frame, step.Frame) &&
-			slices.EqualFunc(other.Selectors, step.Selectors, func(a, b recipe.Selector) bool { return slices.Equal(a, b) })
+	for i, one := range steps {
+		step := one.step
+		step.Frame, step.Selectors = found[i].Frame, found[i].Selectors
+		// A field that is filled in again is the same step.
+		same := func(other recipe.Step) bool {
+			return other.Type == step.Type && other.Value == step.Value && slices.Equal(other.Frame, step.Frame) &&
+				slices.EqualFunc(other.Selectors, step.Selectors, func(a, b recipe.Selector) bool { return slices.Equal(a, b) })
+		}
+		if !slices.ContainsFunc(j.record.steps[j.record.begin():], same) {
+			j.record.steps = append(j.record.steps, step)
+		}
 	}
-	if at := slices.IndexFunc(j.record.steps[j.record.begin():], same); at >= 0 {
-		return
-	}
-	j.record.steps = append(j.record.steps, step)
 }
 
 // begin is where the part under way begins.
@@ -51,17 +67,20 @@ func (j *job) noteAddress(address string) {
 
 // noteForm keeps what is typed into a form and how it is sent.
 func (j *job) noteForm(ctx context.Context, f *form, fields entries) {
+	var steps []noted
 	for _, entry := range fields {
 		for _, one := range f.Fields {
 			if one.Ref == entry[0] {
 				value := map[string]string{"username": recipe.Username, "current": recipe.CurrentPassword, "new": recipe.NewPassword, "confirm": recipe.NewPassword, "code": recipe.Code}[one.Kind]
-				j.note(ctx, one.Ref, recipe.Step{Type: recipe.Change, Value: value})
+				steps = append(steps, noted{one.Ref, recipe.Step{Type: recipe.Change, Value: value}})
 			}
 		}
 	}
 	if f.Submit != nil {
-		j.note(ctx, f.Submit.Ref, recipe.Step{Type: recipe.Click})
-	} else if j.gate != nil {
+		steps = append(steps, noted{f.Submit.Ref, recipe.Step{Type: recipe.Click}})
+	}
+	j.notes(ctx, steps...)
+	if f.Submit == nil && j.gate != nil {
 		j.record.steps = append(j.record.steps, recipe.Step{Type: recipe.KeyDown, Key: "Enter"})
 	}
 }

@@ -31,6 +31,7 @@ func (j *job) followSignIn(ctx context.Context, steps []recipe.Step, credential 
 	if outcome == "" {
 		j.expectArrival(w, last)
 		outcome = j.admitted(ctx, options)
+		j.closeMenu(ctx)
 	}
 	switch {
 	case outcome == rotation.Challenge && credential.Code != nil && !j.coded && j.last.form("code") != nil:

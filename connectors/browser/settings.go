@@ -10,7 +10,7 @@ import (
 )
 
 // Settings are an app's overrides: what the detection cannot find, or gets wrong. Everything is
-// optional. Selectors are CSS; "host >>> field" steps into an open shadow root or a frame.
+// optional. Selectors are CSS; "host >>> field" steps into a shadow root or a frame.
 //
 //	{"sign_in": {"username": "#user", "before": ["#show-password-login"]},
 //	 "change":  {"before": ["button.wp-generate-pw"], "new": "#pass1", "success": ["Profile updated"]},

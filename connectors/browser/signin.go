@@ -24,6 +24,7 @@ func (j *job) signInOptions() lookOptions {
 
 // signIn opens the sign-in page, signs in and says what the app made of it.
 func (j *job) signIn(ctx context.Context, credential rotation.Credential) rotation.Outcome {
+	j.whose = credential.Username
 	if steps := j.settings.Recipe.SignIn(); len(steps) > 0 {
 		return j.followSignIn(ctx, steps, credential)
 	}
@@ -173,32 +174,41 @@ func (j *job) usernameFirst(ctx context.Context, credential rotation.Credential,
 func (j *job) admitted(ctx context.Context, options lookOptions) rotation.Outcome {
 	var outcome rotation.Outcome
 	var detail string
-	var quiet time.Time
+	var quiet rest
 	options.Early = true
-	now, err := j.tab.await(ctx, j.patience, options, func(now view) bool {
-		outcome, detail = "", ""
+	came := false // to another document, before a menu was opened in it
+	menu := nowhere
+	read := func(now view) bool {
+		outcome, detail, menu = "", "", nowhere
 		if now.Pending || now.Ready == "loading" {
-			quiet = time.Time{}
+			quiet = rest{}
 			return false
 		}
 		outcome, detail = j.verdict(now)
 		if outcome != "" {
 			return true
 		}
-		// A new document that has loaded and still tells nothing gets a little longer, for scripts.
-		if now.Same || now.Ready != "complete" {
-			quiet = time.Time{}
-			return false
+		if menu = j.menu(ctx, now); menu != nowhere {
+			return true
 		}
-		if quiet.IsZero() {
-			quiet = time.Now()
+		// A new document that has loaded and still tells nothing gets a little longer, for scripts.
+		if now.Same && !came || now.Ready != "complete" {
+			quiet = rest{}
+			return false
 		}
 		grace := 3 * time.Second
 		if now.Scripts == 0 {
 			grace = 300 * time.Millisecond
 		}
-		return time.Since(quiet) > min(grace, j.patience/2)
-	})
+		return quiet.over(now, grace, j.patience)
+	}
+	now, err := j.tab.await(ctx, j.patience, options, read)
+	for err == nil && menu != nowhere {
+		came, quiet = came || !now.Same, rest{}
+		if err = j.openMenu(ctx, menu); err == nil {
+			now, err = j.tab.await(ctx, j.patience, options, read)
+		}
+	}
 	j.last = now
 	if outcome != "" && err == nil {
 		j.outcome, j.detail = outcome, detail
@@ -214,9 +224,9 @@ func (j *job) admitted(ctx context.Context, options lookOptions) rotation.Outcom
 		err = nil
 	}
 	if err != nil {
-		return j.failed(err, "it never answered the sign-in")
+		return j.quoting(now, j.failed(err, "it never answered the sign-in"))
 	}
-	return j.end(rotation.Unknown, "Nothing on the page says whether the app let the sign-in through.")
+	return j.unclear(now, "the app let the sign-in through")
 }
 
 // half reads the beginning of an answer that waits for ever for something else of the app's, such as a script. It may

@@ -92,9 +92,10 @@
     return Node.prototype.getRootNode.call(elements[ref]).activeElement === elements[ref];
   };
 
-  // selectors find an element again: by its id, its name, its place. None is made of what is in a field.
+  // selectors find elements again: by their ids, their names, their places. None is made of what is in a field.
   const plain = (text) => /^[A-Za-z][\w:.-]*$/.test(text);
-  const selectors = (ref) => {
+  const selectors = (...refs) => refs.map(selectorsOf);
+  const selectorsOf = (ref) => {
     const element = elements[ref];
     const own = (one) => {
       const id = attribute(one, 'id'), name = attribute(one, 'name'), tag = localName(one), found = [];

@@ -3,6 +3,7 @@ package browser
 import (
 	"encoding/json"
 	"strings"
+	"unicode"
 
 	"postern/connectors/recipe"
 	"postern/core/seal"
@@ -24,6 +25,7 @@ type view struct {
 	Ready   string   `json:"ready"`
 	Same    bool     `json:"same"`    // still the document a button was pressed in
 	Scripts int      `json:"scripts"` // script elements
+	Size    int      `json:"size"`    // how many elements were searched
 	Address string   `json:"address"` // without query and fragment
 	Forms   []form   `json:"forms"`
 	Out     bool     `json:"out"` // there is a way to sign out
@@ -37,6 +39,8 @@ type view struct {
 
 	Status  int64 `json:"-"` // HTTP status of the document
 	Pending bool  `json:"-"` // a new document was asked for and has not begun to come
+	// Fetching: a script was asked for and has not come.
+	Fetching bool `json:"-"`
 }
 
 // form is one form, or what serves as one.
@@ -160,6 +164,9 @@ func newRedactor(secrets []seal.Secret) redactor {
 	for _, secret := range secrets {
 		for _, spelling := range spellings(secret) {
 			pairs = append(pairs, spelling, "[redacted]")
+			if bare := strings.Map(shown, spelling); bare != spelling && bare != "" {
+				pairs = append(pairs, bare, "[redacted]")
+			}
 		}
 	}
 	return redactor{strings.NewReplacer(pairs...)}
@@ -177,13 +184,25 @@ func (r redactor) both(texts []string) []string {
 	return texts
 }
 
-// text redacts first and cuts afterwards, so that no half of a secret is left.
+// text redacts first and cuts afterwards, so that no half of a secret is left. What is not seen, and may stand within a
+// secret or tell a terminal to do something, goes before.
 func (r redactor) text(text string) string {
-	text = r.replacer.Replace(text)
+	text = r.replacer.Replace(strings.Map(shown, text))
 	if runes := []rune(text); len(runes) > 240 {
 		text = string(runes[:240]) + "…"
 	}
 	return text
+}
+
+// shown drops the characters that show nothing of themselves: controls, and what joins, hides or turns others.
+func shown(r rune) rune {
+	if unicode.IsSpace(r) {
+		return ' '
+	}
+	if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) {
+		return -1
+	}
+	return r
 }
 
 func (r redactor) texts(texts []string) []string {

@@ -119,6 +119,9 @@ func (w *walk) find(ctx context.Context, i int) (int, described, rotation.Outcom
 				}
 				return ref, about, ""
 			}
+			if ref == nowhere && j.tab.search(limited, now) {
+				continue
+			}
 		}
 		if outcome := w.says(now); outcome != "" {
 			return nowhere, described{}, outcome

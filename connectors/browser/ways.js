@@ -4,7 +4,7 @@
   'use strict';
   const outer = globalThis.postern;
   if (outer.factor) return;
-  const { all, attribute, body, buttonForm, buttonLabel, buttonSelector, buttonType, closest, dangerous, defaultView, enabled, everywhere, groupOf, has, innerText, inputType, inputValue, kindOf, labelOf, localName, number, ownerDocument, parentNode, readable, rectangle, roots, submitOf, textContent, visible, words, words_ } = outer.inner;
+  const { all, attribute, body, buttonForm, buttonLabel, buttonSelector, buttonType, closest, dangerous, defaultView, elements, enabled, everywhere, groupOf, has, innerText, inputType, inputValue, kindOf, labelOf, localName, mark, number, ownerDocument, parentNode, readable, rectangle, roots, submitOf, textContent, visible, words, words_ } = outer.inner;
 
   // factor looks for what one-time codes are made of: addresses, secrets spelt out, pictures that may show one; and for the
   // ways that lead there, the likeliest first.
@@ -139,5 +139,36 @@
     return { forms: found.slice(0, 3).map(({ captcha, fields, submit }) => ({ captcha, fields, submit })), ways };
   };
 
-  Object.assign(outer, { backup, factor, forgotten });
+  // menu is the button that opens a menu of the account's, by what it says of itself or by the account's name on it: some
+  // applications keep the way out and the way to the new password in one, and make what is in it when it opens. Each is
+  // offered until it is opened, and two in one document.
+  const opened = [];
+  const menu = (username) => {
+    const whose = username.toLowerCase();
+    const score = (element) => {
+      const label = buttonLabel(element).toLowerCase();
+      if (words.danger.test(label) || words.factorOff.test(label) || (localName(element) === 'button' && buttonForm(element))) return 0;
+      if (label.startsWith(whose) && label.length < whose.length + 24) return 3;
+      if (!/^(menu|true)$/.test(attribute(element, 'aria-haspopup')) && attribute(element, 'aria-expanded') !== 'false' && localName(element) !== 'summary') return 0;
+      return label.includes(whose) ? 3 : words.account.test(label) ? 2 : words.named.test(label) ? 1 : 0;
+    };
+    if (!whose || opened.length >= 2) return -1;
+    const best = everywhere('button,[role=button],summary').filter((e) => visible(e) && enabled(e) && !opened.includes(e)).map((element) => ({ element, score: score(element) }))
+      .filter((one) => one.score > 0).sort((one, other) => other.score - one.score)[0];
+    return best ? number(best.element) : -1;
+  };
+  const toggle = (element) => {
+    mark();
+    HTMLElement.prototype.click.call(element);
+    return true;
+  };
+  const openMenu = (username) => {
+    const ref = menu(username);
+    if (ref < 0) return false;
+    opened.push(elements[ref]);
+    return toggle(elements[ref]);
+  };
+  const closeMenu = () => opened.length > 0 && opened[opened.length - 1].isConnected && toggle(opened.pop());
+
+  Object.assign(outer, { backup, factor, forgotten, menu, openMenu, closeMenu });
 })();

@@ -30,6 +30,10 @@ type App struct {
 	// Administrator is an account of the app that may set the others' passwords; nil: there is none. Connector is a
 	// rotation.Resetter then.
 	Administrator func(t *testing.T) rotation.Credential
+	// AdministratorElsewhere: the administrator is none of the accounts the app lists.
+	AdministratorElsewhere bool
+	// Unrecorded: what the app keeps of who is disabled cannot be read back.
+	Unrecorded bool
 	// Session is signed in as an account until alive says that it is not any more. Only for a rotation.Revoker.
 	Session func(t *testing.T, account rotation.Credential) (alive func() bool)
 }

@@ -21,14 +21,15 @@ const (
 	HidesInFrame       Behaviour = "hides in a frame"
 	HidesInShadow      Behaviour = "hides in a shadow root"
 	HidesInClosed      Behaviour = "hides in a closed shadow root"
-	LeavesLabelsOpen   Behaviour = "leaves its labels open" // so that each field is labelled with all of them
-	Hangs              Behaviour = "hangs"                  // the change page never comes
-	HangsAfterApplying Behaviour = "hangs after applying"   // the change is made and never answered
-	FailsAfterApplying Behaviour = "fails after applying"   // and answered with 500
+	HidesInDeclared    Behaviour = "hides in a closed shadow root of its HTML" // within another
+	LeavesLabelsOpen   Behaviour = "leaves its labels open"                    // so that each field is labelled with all of them
+	Hangs              Behaviour = "hangs"                                     // the change page never comes
+	HangsAfterApplying Behaviour = "hangs after applying"                      // the change is made and never answered
+	FailsAfterApplying Behaviour = "fails after applying"                      // and answered with 500
 )
 
 // All are the behaviours.
 var All = []Behaviour{
 	Obeys, LiesSuccess, LiesRefusal, AppliesLate, Truncates, RefusesByPolicy, ReplacesField, ExpiresSessions, LocksAfter, DemandsCaptcha, ChangesForm,
-	ThrowsDialogs, Redirects, HidesInFrame, HidesInShadow, HidesInClosed, LeavesLabelsOpen, Hangs, HangsAfterApplying, FailsAfterApplying,
+	ThrowsDialogs, Redirects, HidesInFrame, HidesInShadow, HidesInClosed, HidesInDeclared, LeavesLabelsOpen, Hangs, HangsAfterApplying, FailsAfterApplying,
 }

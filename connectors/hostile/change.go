@@ -43,6 +43,9 @@ func (a *App) hidden(form string, signIn bool) string {
 		return inShadow(form, "open")
 	case HidesInClosed:
 		return inShadow(form, "closed")
+	case HidesInDeclared:
+		const begin, end = `<div><template shadowrootmode="closed">`, `</template></div>`
+		return begin + begin + form + end + end
 	case ThrowsDialogs:
 		return form + `<script>alert("We value your privacy.");document.querySelector("form").addEventListener("submit",(e)=>{if(!confirm("Really?"))e.preventDefault()});addEventListener("beforeunload",(e)=>{if(!document.activeElement)e.preventDefault()})</script>`
 	case ReplacesField:

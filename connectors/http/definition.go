@@ -31,8 +31,18 @@ type Definition struct {
 	Disable     []Step `yaml:"disable"` // with Enable, or neither
 	Enable      []Step `yaml:"enable"`
 	EndSessions []Step `yaml:"end_sessions"`
+	// Record is how an administrator reads whether the app has {account} disabled; nil: that cannot be read back.
+	Record *Record `yaml:"record"`
 	// Users is how an administrator, who is signed in, is told of all accounts; nil: not at all.
 	Users *Listing `yaml:"users"`
+	// Tokens is how tokens of an account are made and ended, by an administrator or the account itself; nil: not at all.
+	Tokens *Tokens `yaml:"tokens"`
+}
+
+// Record is a request for what the app keeps of an account, and what its answer says of one that is disabled, by at and is.
+type Record struct {
+	Step     `yaml:",inline"`
+	Disabled Rule `yaml:"disabled"`
 }
 
 // Token is about the one account of an app whose password is an API token, and which does what an administrator does.
@@ -54,7 +64,7 @@ type Step struct {
 	Success  Rule              `yaml:"success"`
 	Also     []Rule            `yaml:"also"`     // what is success too
 	Failures []Failure         `yaml:"failures"` // the first that fits
-	Keep     map[string]string `yaml:"keep"`     // where in the answer what later steps use is
+	Keep     map[string]string `yaml:"keep"`     // where in the answer what later steps use is; *: it is the whole text
 	// Expires is where the answer says for how many seconds what is kept is good: an administrator then signs in with it again.
 	// Only the one step of Token.SignIn has it.
 	Expires string `yaml:"expires"`
@@ -121,8 +131,8 @@ func Parse(text []byte) (Definition, error) {
 	if len(definition.SignIn) == 0 {
 		fault("$.sign_in", "write at least one request")
 	}
-	if len(definition.Change) == 0 && len(definition.Reset) == 0 {
-		fault("$.change", "write at least one request, here or in reset")
+	if len(definition.Change) == 0 && len(definition.Reset) == 0 && definition.Tokens == nil {
+		fault("$.change", "write at least one request, here, in reset or in tokens")
 	}
 	if (definition.Token.Username == "") != (len(definition.Token.SignIn) == 0) {
 		fault("$.token", "write the account's username and how it signs in: both, or neither")
@@ -143,14 +153,14 @@ func Parse(text []byte) (Definition, error) {
 		}
 		return known
 	}
-	given := []string{"username", "password"}
+	given := []string{"username", "password", "basic"}
 	for name := range definition.Values {
-		if !place.MatchString("{"+name+"}") || slices.Contains([]string{"username", "password", "account", "new"}, name) {
+		if !place.MatchString("{"+name+"}") || slices.Contains(reserved, name) {
 			fault("$.values", "{%s} is no name for a value of the settings", name)
 		}
 		given = append(given, name)
 	}
-	slices.Sort(given[2:])
+	slices.Sort(given[3:])
 	signedIn := walk("sign_in", definition.SignIn, given, false, outcomes)
 	walk("change", definition.Change, signedIn, true, outcomes)
 	if definition.Token.Username != "" {
@@ -176,26 +186,47 @@ func Parse(text []byte) (Definition, error) {
 			}
 		}
 	}
+	if record := definition.Record; record != nil {
+		check(record.Step, append(slices.Clone(signedIn), "account"), administratorOutcomes, func(member, format string, arguments ...any) { fault("$.record"+member, format, arguments...) })
+		if record.Disabled.At == "" || !slices.Contains(record.used(), "account") || len(definition.Disable) == 0 {
+			fault("$.record", "write by {account} whose record is read, and in disabled where it says that they are; disable and enable go before")
+		}
+	}
 	if users := definition.Users; users != nil {
-		check(users.Step, signedIn, administratorOutcomes, func(member, format string, arguments ...any) { fault("$.users"+member, format, arguments...) })
 		if users.Username == "" {
 			fault("$.users", "write in username where in each account its user name is")
 		}
-		if users.Link && users.Next != "" || len(users.More) > 0 && users.Next == "" {
-			fault("$.users", "the next page is told of by link, by next, or by next with more")
-		}
-		for name, text := range users.More {
-			for _, one := range places(text) {
-				if one != "next" && (one == "password" || one == "new" || !slices.Contains(signedIn, one)) {
-					fault("$.users.more."+name, "nothing gives {%s}", one)
-				}
-			}
-		}
+		users.check(signedIn, func(member, format string, arguments ...any) { fault("$.users"+member, format, arguments...) })
+	}
+	if tokens := definition.Tokens; tokens != nil {
+		tokens.check(append(slices.Clone(signedIn), "account"), given, walk, fault)
 	}
 	if (len(definition.Disable) > 0) != (len(definition.Enable) > 0) {
 		fault("$.disable", "who can disable an account has to be able to enable it again: write both, or neither")
 	}
 	return definition, errors.Join(faults...)
+}
+
+// reserved are the names of values that are not the app's own settings.
+var reserved = append(slices.Clone(secrets), "username", "account", "issued_id", "issued_name")
+
+// secrets are those that stand in no address: the password of who signs in, alone and as HTTP's basic authentication has it
+// (RFC 7617), the new one, and a token.
+var secrets = []string{"password", "basic", "new", "issued"}
+
+// check tells what is wrong with pages that may use the values named.
+func (p Pages) check(may []string, fault func(member, format string, arguments ...any)) {
+	check(p.Step, may, administratorOutcomes, fault)
+	if p.Link && p.Next != "" || len(p.More) > 0 && p.Next == "" {
+		fault("", "the next page is told of by link, by next, or by next with more")
+	}
+	for name, text := range p.More {
+		for _, one := range places(text) {
+			if one != "next" && (slices.Contains(secrets, one) || !slices.Contains(may, one)) {
+				fault(".more."+name, "nothing gives {%s}", one)
+			}
+		}
+	}
 }
 
 // maxDepth is how deep lists and brackets may lie in each other.
@@ -247,7 +278,7 @@ func check(step Step, may []string, allowed []rotation.Outcome, fault func(membe
 			fault("", "nothing gives {%s}: there are {%s}", one, strings.Join(may, "}, {"))
 		}
 	}
-	for _, secret := range []string{"password", "new"} {
+	for _, secret := range secrets {
 		if slices.Contains(step.inAddress(), secret) {
 			fault("", "{%s} does not belong into an address, which is logged: put it into form, json or headers", secret)
 		}

@@ -271,7 +271,10 @@ func TestEntra(t *testing.T) {
 	e.stale = true // the token was taken back before its time: the next one is asked for
 	want(c.SetEnabled(t.Context(), target, admin, user.Username, false), rotation.AdminDenied)
 	for range 2 {
-		want(c.SetEnabled(t.Context(), target, admin, user.Username, false), rotation.Applied)
+		report := c.SetEnabled(t.Context(), target, admin, user.Username, false)
+		if want(report, rotation.Applied); !report.Recorded {
+			t.Error("accountEnabled was not read back")
+		}
 		want(c.Verify(t.Context(), target, user), rotation.Disabled)
 	}
 	want(c.SetEnabled(t.Context(), target, admin, user.Username, true), rotation.Applied)

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -25,13 +26,13 @@ import (
 
 // New makes the connector. allowPrivate lets every app be at a private address.
 func New(allowPrivate bool) *Connector {
-	return &Connector{protocol.Listed{Governed: protocol.Governed{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
+	return &Connector{protocol.Issued{Listed: protocol.Listed{Governed: protocol.Governed{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
 		Protocol: &api{}, Agent: "net/http", Schemes: []string{"https", "http"}, AllowPrivate: allowPrivate,
-	}}}}}}
+	}}}}}}}
 }
 
 // Connector can do in an app what its definition describes.
-type Connector struct{ protocol.Listed }
+type Connector struct{ protocol.Issued }
 
 var _ rotation.Particular = (*Connector)(nil)
 
@@ -53,6 +54,8 @@ func (*Connector) Can(settings json.RawMessage, capability rotation.Capability) 
 		return len(definition.EndSessions) > 0
 	case rotation.CanList:
 		return definition.Users != nil
+	case rotation.CanIssue:
+		return definition.Tokens != nil
 	case rotation.CanChange:
 		return len(definition.Change) > 0
 	case rotation.CanVerify:
@@ -102,8 +105,8 @@ func ParseSettings(text json.RawMessage) (Definition, error) {
 // api is an app's, by its definition.
 type api struct{ kept kept }
 
-// SignIn implements protocol.Protocol.
-func (a *api) SignIn(ctx context.Context, endpoint protocol.Endpoint, text []byte, credential rotation.Credential) (protocol.Session, error) {
+// open makes a session in which nobody is signed in yet.
+func (a *api) open(endpoint protocol.Endpoint, text []byte, credential rotation.Credential) (*session, error) {
 	definition, err := ParseSettings(text)
 	if err != nil {
 		return nil, err
@@ -125,10 +128,23 @@ func (a *api) SignIn(ctx context.Context, endpoint protocol.Endpoint, text []byt
 			Jar:           jar,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		values: map[string]string{"username": credential.Username, "password": credential.Password.Reveal()},
+		values: map[string]string{
+			"username": credential.Username, "password": credential.Password.Reveal(),
+			"basic": base64.StdEncoding.EncodeToString([]byte(credential.Username + ":" + credential.Password.Reveal())),
+		},
 	}
 	maps.Copy(s.values, definition.Values)
 	s.client.Transport = &http.Transport{DialContext: s.connect, DisableKeepAlives: true, MaxResponseHeaderBytes: 64 << 10}
+	return s, nil
+}
+
+// SignIn implements protocol.Protocol.
+func (a *api) SignIn(ctx context.Context, endpoint protocol.Endpoint, text []byte, credential rotation.Credential) (protocol.Session, error) {
+	s, err := a.open(endpoint, text, credential)
+	if err != nil {
+		return nil, err
+	}
+	definition := s.definition
 	steps := definition.SignIn
 	if s.token = definition.Token.Username != "" && credential.Username == definition.Token.Username; s.token {
 		steps = definition.Token.SignIn
@@ -200,6 +216,23 @@ func (s *session) SetEnabled(ctx context.Context, username string, enabled bool)
 		return s.govern(ctx, username, s.definition.Enable, "enable")
 	}
 	return s.govern(ctx, username, s.definition.Disable, "disable")
+}
+
+// Enabled implements protocol.Registrar, where the definition says how.
+func (s *session) Enabled(ctx context.Context, username string) (enabled, known bool, err error) {
+	record := s.definition.Record
+	if record == nil {
+		return false, false, nil
+	}
+	if err := s.about(username, []Step{record.Step}, "record"); err != nil {
+		return false, false, err
+	}
+	request, err := s.request(ctx, record.Step)
+	if err != nil {
+		return false, false, err
+	}
+	answer, _, err := s.exchange(request, record.Step)
+	return !record.Disabled.fits(0, answer), err == nil, err
 }
 
 // Revoke implements protocol.Governor.
@@ -345,6 +378,9 @@ func (s *session) request(ctx context.Context, step Step) (*http.Request, error)
 	return request, nil
 }
 
+// whole is the place of an answer that is a text and no JSON.
+const whole = "*"
+
 // maxAnswer is what is read of an answer.
 const maxAnswer = 1 << 20
 
@@ -386,7 +422,11 @@ func (s *session) exchange(request *http.Request, step Step) (answer any, header
 		return nil, nil, fmt.Errorf("http: the app answered %s %s with %d", request.Method, request.URL.Path, response.StatusCode)
 	}
 	for name, at := range step.Keep {
-		if s.values[name] = find(answer, at); s.values[name] == "" {
+		s.values[name] = find(answer, at)
+		if at == whole {
+			s.values[name] = strings.TrimSpace(string(text))
+		}
+		if s.values[name] == "" {
 			return nil, nil, fmt.Errorf("http: the answer has nothing at %s", at)
 		}
 	}

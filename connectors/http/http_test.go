@@ -81,6 +81,38 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// What is wrong with how tokens are made is told too.
+func TestFaultsOfTokens(t *testing.T) {
+	const fine = "name: App\nsign_in:\n  - {method: GET, path: /me, headers: {Authorization: \"Basic {basic}\"}, success: {status: [200]}}\n" +
+		"tokens:\n  create:\n    - {method: POST, path: /tokens, json: {name: \"{issued_name}\"}, success: {status: [201]}, keep: {issued: value, issued_id: id}}\n" +
+		"  list: {method: GET, path: /tokens, success: {status: [200]}, id: id, named: name}\n" +
+		"  end:\n    - {method: DELETE, path: \"/tokens/{issued_id}\", success: {status: [204]}}\n" +
+		"  try:\n    - {method: GET, path: /me, headers: {Authorization: \"Bearer {password}\"}, success: {status: [200]}}\n"
+	if _, err := http.Parse([]byte(fine)); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ old, new, want string }{
+		{"issued: value, ", "", "line 6: tokens.create: some request has to keep issued"},
+		{"{issued_name}", "x", "name the token {issued_name}"},
+		{"/tokens/{issued_id}", "/tokens", "say by {issued_id} which token is ended"},
+		{"Bearer {password}", "Bearer", "some request has to carry the token"},
+		{"Bearer {password}", "Bearer {issued}", "nothing gives {issued}"},
+		{", id: id, named: name", ", id: id", "where in each token its id and its name are"},
+		{"  list: {method: GET, path: /tokens, success: {status: [200]}, id: id, named: name}\n", "", "write in list how the app tells"},
+		{"  end:\n    - {method: DELETE, path: \"/tokens/{issued_id}\", success: {status: [204]}}\n", "", "write at least one request in end"},
+		{"path: /me, headers: {Authorization: \"Bearer", "path: \"/me/{basic}\", headers: {Authorization: \"Bearer", "{basic} does not belong into an address"},
+		{"tokens:\n  create", "values: {issued_id: \"\"}\ntokens:\n  create", "no name for a value"},
+		{"issued_id: id}", "issued_id: value}", "are at one place"},
+		{"GET, path: /tokens", "GET, path: \"/of/{account}/tokens\"", "create and list both say"},
+		{"sign_in:", "change:\n  - {method: PUT, path: /me, json: {x: \"{new}\"}, success: {status: [200]}}\nsign_in:", ""},
+	} {
+		changed := strings.Replace(fine, test.old, test.new, 1)
+		if _, err := http.Parse([]byte(changed)); changed == fine || (test.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: %v, want %q", test.new, err, test.want)
+		}
+	}
+}
+
 // The definition people start from is one.
 func TestTheGuidesDefinition(t *testing.T) {
 	text, err := os.ReadFile("../README.md")
@@ -95,6 +127,11 @@ func TestTheGuidesDefinition(t *testing.T) {
 	_, text, _ = bytes.Cut(text, []byte("```yaml\nreset:"))
 	reset, _, found := bytes.Cut(text, []byte("```"))
 	if parsed, err := http.Parse(slices.Concat(definition, []byte("reset:"), reset)); !found || err != nil || len(parsed.Reset) != 2 {
+		t.Errorf("%+v, %v", parsed, err)
+	}
+	_, text, _ = bytes.Cut(text, []byte("```yaml\ntokens:"))
+	tokens, _, found := bytes.Cut(text, []byte("```"))
+	if parsed, err := http.Parse(slices.Concat(definition, []byte("tokens:"), tokens)); !found || err != nil || parsed.Tokens == nil {
 		t.Errorf("%+v, %v", parsed, err)
 	}
 }

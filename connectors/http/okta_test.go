@@ -211,7 +211,10 @@ func TestOkta(t *testing.T) {
 	}
 	want(c.Users(t.Context(), target, with(user.Username, next.Reveal()), list), rotation.AdminDenied)
 	for range 2 {
-		want(c.SetEnabled(t.Context(), target, admin, user.Username, false), rotation.Applied)
+		report := c.SetEnabled(t.Context(), target, admin, user.Username, false)
+		if want(report, rotation.Applied); !report.Recorded {
+			t.Error("its status was not read back")
+		}
 		want(c.Verify(t.Context(), target, with(user.Username, next.Reveal())), rotation.Rejected)
 	}
 	for range 2 {
@@ -219,6 +222,9 @@ func TestOkta(t *testing.T) {
 		want(c.Verify(t.Context(), target, with(user.Username, next.Reveal())), rotation.Accepted)
 	}
 	want(c.SetEnabled(t.Context(), target, admin, "nobody@acme.example", false), rotation.Rejected)
+	o.status = "LOCKED_OUT" // is not suspended, and unlocks by itself
+	want(c.SetEnabled(t.Context(), target, admin, user.Username, false), rotation.Unknown)
+	o.status = "ACTIVE"
 	o.may = false
 	want(c.SetEnabled(t.Context(), target, admin, user.Username, false), rotation.AdminDenied)
 	o.may = true

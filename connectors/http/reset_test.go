@@ -238,7 +238,7 @@ func TestAnAdministratorsContract(t *testing.T) {
 	h.add(person{login: boss.Username, password: boss.Password.Reveal(), admin: true})
 	var number int
 	connectortest.App{
-		Connector: connector.New(false), Address: strings.TrimPrefix(server.URL, "http://"), At: at(t, quays), Disabled: rotation.Disabled,
+		Connector: connector.New(false), Address: strings.TrimPrefix(server.URL, "http://"), At: at(t, quays), Disabled: rotation.Disabled, Unrecorded: true,
 		Account: func(*testing.T) rotation.Credential {
 			number++
 			made := credential(fmt.Sprintf("shared & a=%d", number), seal.GeneratePassword(seal.PasswordPolicy{}).Reveal())
@@ -302,6 +302,24 @@ func TestFaultsOfAReset(t *testing.T) {
 		`headers: {Authorization: "Bearer {token}"}`: {`headers: {Authorization: "Bearer {account}"}`, "nothing gives {account}"},
 	} {
 		if _, err := connector.Parse([]byte(strings.Replace(quays, old, test.new, 1))); err == nil || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: %v, want %q", test.new, err, test.want)
+		}
+	}
+}
+
+// A record is of an account, and says who is disabled.
+func TestFaultsOfARecord(t *testing.T) {
+	const record = "record:\n  method: GET\n  path: /people/{account}\n  headers: {Authorization: \"Bearer {token}\"}\n  success: {status: [200]}\n  disabled: {at: disabled, is: [\"true\"]}\n"
+	if _, err := connector.Parse([]byte(quays + record)); err != nil {
+		t.Fatal(err)
+	}
+	for old, test := range map[string]struct{ new, want string }{
+		"{account}":                      {"all", "by {account} whose record is read"},
+		"{at: disabled, is: [\"true\"]}": {"{status: [200]}", "in disabled where it says"},
+		"Bearer {token}":                 {"Bearer {new}", "{new}"},
+		"method: GET":                    {"method: LOOK", "write GET"},
+	} {
+		if _, err := connector.Parse([]byte(quays + strings.Replace(record, old, test.new, 1))); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: %v, want %q", test.new, err, test.want)
 		}
 	}

@@ -14,13 +14,18 @@ import (
 	"postern/core/rotation"
 )
 
-// Listing is how an app tells of its accounts: a request, and where in its answer they are.
+// Listing is how an app tells of its accounts.
 type Listing struct {
-	Step     `yaml:",inline"`
-	Each     string `yaml:"each"`     // where the list is; empty: it is the whole answer
-	Username string `yaml:"username"` // where in one of it
+	Pages    `yaml:",inline"`
+	Username string `yaml:"username"` // where in one of them
 	Named    string `yaml:"named"`    // where the name of whoever has it is; empty: nowhere
 	Disabled Rule   `yaml:"disabled"` // what one that is disabled says, by at and is
+}
+
+// Pages is how an app tells of many things: a request, and where in its answer they are.
+type Pages struct {
+	Step `yaml:",inline"`
+	Each string `yaml:"each"` // where the list is; empty: it is the whole answer
 	// Next is where in an answer the next page's address is, or what More needs to ask for it; Link says that it is the
 	// header of that name (RFC 8288). Neither: there is one page.
 	Next string            `yaml:"next"`
@@ -38,37 +43,44 @@ func (s *session) Users(ctx context.Context, each func(user rotation.User) error
 		return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "The app's definition does not say how its accounts are listed (users)."}
 	}
 	if s.definition.Token.Username != "" && !s.token {
-		return s.about("anybody", listing.steps(), "users")
+		return s.about("anybody", []Step{listing.Step}, "users")
 	}
-	request, err := s.request(ctx, listing.Step)
+	return s.turn(ctx, listing.Pages, func(one any) error {
+		user := rotation.User{Username: find(one, listing.Username), Name: find(one, listing.Named)}
+		user.Disabled = listing.Disabled.At != "" && listing.Disabled.fits(0, one)
+		if user.Username == "" {
+			return fmt.Errorf("http: an account has nothing at %s", listing.Username)
+		}
+		return each(user)
+	})
+}
+
+// turn calls each for everything on all pages, and ends with its error.
+func (s *session) turn(ctx context.Context, pages Pages, each func(one any) error) error {
+	request, err := s.request(ctx, pages.Step)
 	if err != nil {
 		return err
 	}
 	seen := map[string]bool{}
 	for range mostPages {
-		answer, header, err := s.exchange(request, listing.Step)
+		answer, header, err := s.exchange(request, pages.Step)
 		if err != nil {
 			return err
 		}
-		people, ok := part(answer, listing.Each).([]any)
+		all, ok := part(answer, pages.Each).([]any)
 		if !ok {
-			return fmt.Errorf("http: the answer has no list at %q, or is longer than %d bytes", listing.Each, maxAnswer)
+			return fmt.Errorf("http: the answer has no list at %q, or is longer than %d bytes", pages.Each, maxAnswer)
 		}
-		for _, one := range people {
-			user := rotation.User{Username: find(one, listing.Username), Name: find(one, listing.Named)}
-			user.Disabled = listing.Disabled.At != "" && listing.Disabled.fits(0, one)
-			if user.Username == "" {
-				return fmt.Errorf("http: an account has nothing at %s", listing.Username)
-			}
-			if err := each(user); err != nil {
+		for _, one := range all {
+			if err := each(one); err != nil {
 				return err
 			}
 		}
-		next := find(answer, listing.Next)
-		if listing.Next == "" {
+		next := find(answer, pages.Next)
+		if pages.Next == "" {
 			next = ""
 		}
-		if listing.Link {
+		if pages.Link {
 			next = linked(header)
 		}
 		switch {
@@ -78,28 +90,26 @@ func (s *session) Users(ctx context.Context, each func(user rotation.User) error
 			return errors.New("http: the app's pages go round in a circle")
 		}
 		seen[next] = true
-		if request, err = s.page(ctx, *listing, next); err != nil {
+		if request, err = s.page(ctx, pages, next); err != nil {
 			return err
 		}
 	}
 	return fmt.Errorf("http: the app tells of more than %d pages", mostPages)
 }
 
-func (l *Listing) steps() []Step { return []Step{l.Step} }
-
 // page is the request for a further page: at an address the app gave, which has to be where the first one was, or by what More says.
-func (s *session) page(ctx context.Context, listing Listing, next string) (*http.Request, error) {
-	if len(listing.More) > 0 {
-		step := listing.Step
+func (s *session) page(ctx context.Context, pages Pages, next string) (*http.Request, error) {
+	if len(pages.More) > 0 {
+		step := pages.Step
 		step.Query = maps.Clone(step.Query)
 		if step.Query == nil {
 			step.Query = map[string]string{}
 		}
-		maps.Copy(step.Query, listing.More)
+		maps.Copy(step.Query, pages.More)
 		s.values["next"] = next
 		return s.request(ctx, step)
 	}
-	request, err := s.request(ctx, listing.Step)
+	request, err := s.request(ctx, pages.Step)
 	if err != nil {
 		return nil, err
 	}

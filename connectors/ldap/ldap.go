@@ -3,7 +3,6 @@ package ldap
 import (
 	"context"
 	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,49 +10,16 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"postern/connectors/protocol"
-	"postern/core"
 	"postern/core/rotation"
 	"postern/core/seal"
 )
 
 // New makes the connector. allowPrivate lets every directory be at a private address.
-func New(allowPrivate bool) *protocol.Guarded {
-	return &protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
+func New(allowPrivate bool) *protocol.Registered {
+	return &protocol.Registered{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
 		Protocol: directory{}, Agent: "go-ldap", Schemes: []string{"ldaps", "ldap"}, AllowPrivate: allowPrivate,
-	}}}
+	}}}}
 }
-
-// Settings are an app's, as JSON.
-type Settings struct {
-	// Bind is the name one binds with, with {username} where the user name belongs. Empty: the user name alone. A user name
-	// that is a distinguished name of two parts or more is one already, such as that of an administrator elsewhere in the tree.
-	Bind string `json:"bind"`
-}
-
-// name is what somebody binds with.
-func (s Settings) name(given string) string {
-	if s.Bind == "" {
-		return given
-	}
-	if whole, err := ldap.ParseDN(given); err == nil && len(whole.RDNs) > 1 {
-		return given
-	}
-	return strings.ReplaceAll(s.Bind, username, ldap.EscapeDN(given))
-}
-
-const shape = `{"bind": "uid={username},ou=people,dc=example,dc=com"}, or none`
-
-// ParseSettings reads an app's settings. What is no such thing is Invalid.
-func ParseSettings(text json.RawMessage) (Settings, error) {
-	settings, err := protocol.Settings[Settings](text, shape)
-	if err == nil && settings.Bind != "" && !strings.Contains(settings.Bind, username) {
-		err = core.Invalid("settings", "the app's settings are %s", shape)
-	}
-	return settings, err
-}
-
-// username is what Settings.Bind has where the user name belongs.
-const username = "{username}"
 
 type directory struct{}
 
@@ -163,29 +129,22 @@ func (s *session) Change(_ context.Context, next seal.Secret, release func() err
 	return taken(s.send(ldap.NewPasswordModifyRequest("", s.old.Reveal(), next.Reveal()), release))
 }
 
-// shut is what an entry has that an administrator locked for good, of which setting a password would take it
-// (draft-behera-ldap-password-policy-10, section 5.3.3).
-const (
-	lockedTime = "pwdAccountLockedTime"
-	shut       = "000001010000Z"
-)
-
 // Reset implements protocol.Administrator. An entry that is shut stays so.
 func (s *session) Reset(_ context.Context, username string, next seal.Secret, release func() error) error {
-	name := s.settings.name(username)
-	if name == "" {
-		return &protocol.Failure{Outcome: rotation.Rejected, Detail: "An empty user name is none."}
+	name, err := s.entry(username)
+	if err != nil {
+		return err
 	}
 	if _, err := ldap.ParseDN(name); err == nil {
-		locked, err := s.locked(name)
+		found, err := s.lock(name)
 		switch {
 		case err != nil:
 			return err
-		case locked == shut:
+		case found.shut():
 			return &protocol.Failure{Outcome: rotation.Disabled, Detail: "The directory has this entry locked for good."}
 		}
 	}
-	err := s.send(ldap.NewPasswordModifyRequest(name, "", next.Reveal()), release)
+	err = s.send(ldap.NewPasswordModifyRequest(name, "", next.Reveal()), release)
 	switch {
 	case ldap.IsErrorWithCode(err, ldap.LDAPResultInsufficientAccessRights):
 		return denied(err)
@@ -193,50 +152,6 @@ func (s *session) Reset(_ context.Context, username string, next seal.Secret, re
 		return &protocol.Failure{Outcome: rotation.Rejected, Detail: "The directory has no entry of this name.", Err: err}
 	}
 	return taken(err)
-}
-
-// locked is since when an entry, which there has to be, is locked, as the directory writes it; empty: it is not.
-func (s *session) locked(name string) (string, error) {
-	found, err := s.connection.Search(ldap.NewSearchRequest(name, ldap.ScopeBaseObject, ldap.NeverDerefAliases, 1, 0, false, "(objectClass=*)", []string{lockedTime}, nil))
-	switch {
-	case ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject):
-		return "", &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "The directory has no entry of this name that the administrator may see.", Err: err}
-	case ldap.IsErrorWithCode(err, ldap.LDAPResultInsufficientAccessRights):
-		return "", denied(err)
-	case err != nil || len(found.Entries) != 1:
-		return "", err
-	}
-	return found.Entries[0].GetAttributeValue(lockedTime), nil
-}
-
-// SetEnabled implements protocol.Doorkeeper, by the lock of the directory's password policy. Who is bound stays so. To enable an
-// entry takes any lock from it.
-func (s *session) SetEnabled(_ context.Context, username string, enabled bool) error {
-	name := s.settings.name(username)
-	if _, err := ldap.ParseDN(name); name == "" || err != nil {
-		return &protocol.Failure{Outcome: rotation.Rejected, Detail: "This is no name of an entry: the app's settings have to say, in bind, what one binds with.", Err: err}
-	}
-	locked, err := s.locked(name)
-	switch {
-	case err != nil:
-		return err
-	case enabled && locked == "", !enabled && locked == shut:
-		return nil
-	}
-	change := ldap.NewModifyRequest(name, nil)
-	if enabled {
-		change.Delete(lockedTime, nil)
-	} else {
-		change.Replace(lockedTime, []string{shut})
-	}
-	err = s.connection.Modify(change)
-	switch said, answered := errors.AsType[*ldap.Error](err); {
-	case answered && said.ResultCode == ldap.LDAPResultUndefinedAttributeType:
-		return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: "The directory locks no entries: that takes its password policy overlay (ppolicy).", Err: err}
-	case answered && said.ResultCode < ldap.ErrorNetwork:
-		return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: fmt.Sprintf("The administrator may not lock this entry (%d): that takes write access to its pwdAccountLockedTime.", said.ResultCode), Err: err}
-	}
-	return err
 }
 
 func denied(err error) error {

@@ -17,10 +17,10 @@ import (
 )
 
 // New makes the connector. allowPrivate lets every database be at a private address.
-func New(allowPrivate bool) *protocol.Guarded {
-	return &protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
+func New(allowPrivate bool) *protocol.Registered {
+	return &protocol.Registered{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
 		Protocol: database{}, Agent: "go-sql-driver", Schemes: []string{"mysql"}, AllowPrivate: allowPrivate,
-	}}}
+	}}}}
 }
 
 type database struct{}
@@ -135,6 +135,16 @@ func (s *session) SetEnabled(ctx context.Context, username string, enabled bool)
 	}
 	_, err = s.connection.ExecContext(ctx, "alter user ?@? account "+map[bool]string{true: "unlock", false: "lock"}[enabled], username, host)
 	return forbidden(err)
+}
+
+// Enabled implements protocol.Registrar.
+func (s *session) Enabled(ctx context.Context, username string) (enabled, known bool, err error) {
+	query := "select account_locked = 'N' from mysql.user where user = ?"
+	if s.mariaDB() {
+		query = "select coalesce(json_value(priv, '$.account_locked'), '0') not in ('1', 'true') from mysql.global_priv where user = ?"
+	}
+	err = s.connection.QueryRowContext(ctx, query, username).Scan(&enabled)
+	return enabled, err == nil, err
 }
 
 // host is where the one user of a name signs in from, which is part of its name. An ALTER USER that says nothing of ACCOUNT

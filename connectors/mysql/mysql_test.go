@@ -61,6 +61,43 @@ func TestContract(t *testing.T) {
 		},
 	}.Run(t)
 
+	t.Run("more users than a page", func(t *testing.T) {
+		var names []string
+		for i := range 1100 {
+			names = append(names, fmt.Sprintf("'many %04d'@'127.0.0.1' identified by password '%s'", i, mysql.Hash(boss.Password)))
+		}
+		do(t, "create user "+strings.Join(names, ", "))
+		do(t, "create user 'many 0007'@'localhost' identified by 'Original-1'")
+		do(t, "create user 'everywhere locked'@'localhost' identified by 'Original-1', 'everywhere locked'@'127.0.0.1' identified by 'Original-1' account lock")
+		do(t, "alter user 'everywhere locked'@'localhost' account lock")
+		do(t, "alter user 'many 0007'@'localhost' account lock")
+		do(t, "create role 'a role'")
+		target := rotation.Target{Domains: []string{"127.0.0.1"}, SignInURL: "mysql://" + address + "/?tls=disable", AllowPrivate: true}
+		told := map[string]int{}
+		disabled := map[string]bool{}
+		report := mysql.New(false).Users(t.Context(), target, boss, func(user rotation.User) error {
+			told[user.Username]++
+			disabled[user.Username] = user.Disabled
+			return nil
+		})
+		if report.Outcome != rotation.Applied {
+			t.Fatalf("%+v", report)
+		}
+		for i := range 1100 {
+			if name := fmt.Sprintf("many %04d", i); told[name] != 1 || disabled[name] {
+				t.Errorf("%s is told %d times, disabled %t", name, told[name], disabled[name])
+			}
+		}
+		if told["everywhere locked"] != 1 || !disabled["everywhere locked"] || told["a role"] > 0 {
+			t.Errorf("locked everywhere: %d, %t; a role: %d", told["everywhere locked"], disabled["everywhere locked"], told["a role"])
+		}
+		do(t, "create user 'blind'@'127.0.0.1' identified by password '"+mysql.Hash(boss.Password)+"'")
+		report = mysql.New(false).Users(t.Context(), target, rotation.Credential{Username: "blind", Password: boss.Password}, func(rotation.User) error { return nil })
+		if report.Outcome != rotation.AdminDenied || !strings.Contains(report.Detail, "global_priv") {
+			t.Errorf("%+v", report)
+		}
+	})
+
 	t.Run("two of one name", func(t *testing.T) {
 		for _, host := range []string{"127.0.0.1", "localhost"} {
 			do(t, "create user 'twice'@'"+host+"' identified by 'Original-1'")

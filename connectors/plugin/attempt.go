@@ -91,7 +91,7 @@ func (a *attempt) run(ctx context.Context, task *connectorpb.Task) rotation.Repo
 	}
 	a.program.release(process, false)
 	report.Stage, report.Hosts, report.Screenshot, report.Model = said.GetStage(), said.GetHosts(), said.GetScreenshot(), said.GetModel()
-	report.Rules, report.Reused = said.GetRules(), said.GetReused()
+	report.Rules, report.Reused, report.Recorded = said.GetRules(), said.GetReused(), said.GetRecorded()
 	report.Released = said.GetReleased() && (a.acts || a.kept)
 	for _, code := range said.GetBackupCodes()[:min(len(said.GetBackupCodes()), maxBackupCodes)] {
 		if a.kept && code != "" && len(code) <= maxHost {

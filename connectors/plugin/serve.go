@@ -154,6 +154,6 @@ func finish(c channel, report rotation.Report) error {
 	}
 	return c.Send(&connectorpb.FromPlugin{Message: &connectorpb.FromPlugin_Report{Report: &connectorpb.Report{
 		Outcome: string(report.Outcome), Detail: report.Detail, Stage: report.Stage, Hosts: report.Hosts, Released: report.Released,
-		Screenshot: report.Screenshot, Model: report.Model, Agent: report.Agent, Rules: report.Rules, Reused: report.Reused, BackupCodes: codes,
+		Screenshot: report.Screenshot, Model: report.Model, Agent: report.Agent, Rules: report.Rules, Reused: report.Reused, Recorded: report.Recorded, BackupCodes: codes,
 	}}})
 }

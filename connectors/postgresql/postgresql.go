@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -130,6 +131,12 @@ func (s *session) SetEnabled(ctx context.Context, username string, enabled bool)
 	return forbidden(err, "The administrator may not change this role: that takes CREATEROLE and the admin option on the role, or a superuser.")
 }
 
+// Enabled implements protocol.Registrar.
+func (s *session) Enabled(ctx context.Context, username string) (enabled, known bool, err error) {
+	enabled, err = s.enters(ctx, username)
+	return enabled, err == nil, err
+}
+
 // Revoke implements protocol.Governor.
 func (s *session) Revoke(ctx context.Context, username string) error {
 	if _, err := s.enters(ctx, username); err != nil {
@@ -140,18 +147,27 @@ func (s *session) Revoke(ctx context.Context, username string) error {
 	return forbidden(result.Err, "The administrator may not end this role's sessions: that takes membership in the role or in pg_signal_backend, or a superuser.")
 }
 
+// rolePage is how many roles are asked for at a time.
+const rolePage = 1000
+
 // Users implements protocol.Clerk, of the roles that may log in.
 func (s *session) Users(ctx context.Context, each func(user rotation.User) error) error {
-	result := s.connection.ExecParams(ctx, "select rolname from pg_roles where rolcanlogin order by rolname", nil, nil, nil, nil).Read()
-	if result.Err != nil {
-		return result.Err
-	}
-	for _, row := range result.Rows {
-		if err := each(rotation.User{Username: string(row[0])}); err != nil {
-			return err
+	const page = "select rolname from pg_roles where rolcanlogin and rolname > $1::name order by rolname limit $2"
+	for after := ""; ; {
+		result := s.connection.ExecParams(ctx, page, [][]byte{[]byte(after), []byte(strconv.Itoa(rolePage))}, nil, nil, nil).Read()
+		if result.Err != nil {
+			return result.Err
+		}
+		for _, row := range result.Rows {
+			after = string(row[0])
+			if err := each(rotation.User{Username: after}); err != nil {
+				return err
+			}
+		}
+		if len(result.Rows) < rolePage {
+			return nil
 		}
 	}
-	return nil
 }
 
 // forbidden tells apart what an administrator may not do.

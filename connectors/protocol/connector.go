@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -70,6 +71,14 @@ type Doorkeeper interface {
 	SetEnabled(ctx context.Context, username string, enabled bool) error
 }
 
+// Registrar is a Doorkeeper who may also read what the app keeps of an account.
+type Registrar interface {
+	Doorkeeper
+	// Enabled reports whether the app's own record has the account named username let in, as far as SetEnabled decides that; known is
+	// false if the administrator is not told.
+	Enabled(ctx context.Context, username string) (enabled, known bool, err error)
+}
+
 // Governor is a Doorkeeper who may also end sessions.
 type Governor interface {
 	Doorkeeper
@@ -77,11 +86,29 @@ type Governor interface {
 	Revoke(ctx context.Context, username string) error
 }
 
-// Clerk is a Governor who may also tell which accounts there are.
+// Clerk is an Administrator who may also tell which accounts there are.
 type Clerk interface {
-	Governor
-	// Users calls each for every account, and ends with its error. Errors are as in Reset.
+	Administrator
+	// Users calls each for every account, page by page where there may be many, and ends with its error. What it was not told
+	// is an error too. Errors are as in Reset.
 	Users(ctx context.Context, each func(user rotation.User) error) error
+}
+
+// Issuer is a Session that may make and end tokens of an account: its own, or as an administrator.
+type Issuer interface {
+	Session
+	// Issue makes one, and gives the app's id of it and its value. Errors are as in Reset.
+	Issue(ctx context.Context, username, name string) (id string, value seal.Secret, err error)
+	// Tokens calls each for every one there is, and ends with its error.
+	Tokens(ctx context.Context, username string, each func(token rotation.Token) error) error
+	// Withdraw ends one. It is no error if it is not there.
+	Withdraw(ctx context.Context, username, id string) error
+}
+
+// TokenProtocol is a Protocol that lets in who has a token. Errors of TryToken are as in SignIn.
+type TokenProtocol interface {
+	Protocol
+	TryToken(ctx context.Context, endpoint Endpoint, settings []byte, username string, token seal.Secret) error
 }
 
 // Failure is an answer that is no success.
@@ -169,7 +196,9 @@ type attempt struct {
 	done         rotation.Outcome // if nothing failed
 	released     bool
 	did          string // in words, if nothing failed
+	recorded     bool   // the app's own record says so too
 	administered bool   // it is the administrator who signs in
+	most         int    // that the app may say; 0: maxSaid
 }
 
 func (c *Connector) begin(target rotation.Target, secrets ...seal.Secret) *attempt {
@@ -195,6 +224,7 @@ func (a *attempt) report(ctx context.Context, work func(ctx context.Context) err
 	err := work(within)
 	report.Outcome, report.Detail = a.outcome(within, err)
 	report.Stage, report.Released, report.Hosts, report.Finished = a.stage, a.released, a.hosts, a.now()
+	report.Recorded = err == nil && a.recorded
 	for _, secret := range a.secrets {
 		if text := secret.Reveal(); text != "" {
 			report.Detail = strings.ReplaceAll(report.Detail, text, "[redacted]")
@@ -263,13 +293,17 @@ func (a *attempt) endpoint() (Endpoint, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &bounded{Conn: connection, left: maxSaid}, nil
+		return &bounded{Conn: connection, left: cmp.Or(a.most, maxSaid)}, nil
 	}
 	return Endpoint{URL: address, Dial: dial}, nil
 }
 
-// maxSaid is how much an app may say on one connection. Nothing it is asked takes a part of that.
-const maxSaid = 8 << 20
+const (
+	// maxSaid is how much an app may say on one connection. Nothing it is asked takes a part of that.
+	maxSaid = 8 << 20
+	// maxTold is how much it may say of all its accounts, which are read one by one or in pages.
+	maxTold = 128 << 20
+)
 
 var errTalks = errors.New("protocol: the app talks without end")
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"golang.org/x/crypto/ssh"
@@ -23,19 +25,23 @@ const (
 	rootReady = "postern: the password"
 )
 
-// asRoot becomes root, looks at the account that is named, and then does work. What is asked for is read from the standard
-// input, so that nothing of it is in the list of processes.
+// asRoot becomes root, reads a line, the account that is meant, and then does work, which has no quotation marks of one stroke. What is
+// asked for is read from the standard input, so that nothing of it is in the list of processes.
 func asRoot(work string) string {
-	return strings.NewReplacer("ASKS", sudoAsks, "NAME", rootAsks, "READY", rootReady, "WORK", work).Replace(
+	return strings.NewReplacer("ASKS", sudoAsks, "NAME", rootAsks, "WORK", work).Replace(
 		`env LC_ALL=C sh -c 'if [ "$(id -u)" = 0 ]; then exec sh -c "$0"; fi; exec sudo -k -S -p "ASKS" sh -c "$0"' ` +
-			`'echo "NAME"; read -r name; passwd -S "$name" 2>&1; echo "READY"; WORK' 2>&1`)
+			`'echo "NAME"; read -r name; WORK' 2>&1`)
 }
+
+// looks says how the account is, before anything is done to it.
+const looks = `passwd -S "$name" 2>&1; echo "` + rootReady + `"; `
 
 // What is done as root. An account that has expired is let in by no key either, unlike one whose password is locked.
 const (
-	setsPassword = `exec chpasswd`
-	shutsOut     = `read -r go && exec chage -E 0 -- "$name"`
-	letsIn       = `read -r go && exec chage -E -1 -- "$name"`
+	setsPassword = looks + `exec chpasswd`
+	shutsOut     = looks + `read -r go && exec chage -E 0 -- "$name"`
+	letsIn       = looks + `read -r go && exec chage -E -1 -- "$name"`
+	tellsExpiry  = `getent shadow "$name" | awk -F: "{ print \"expires\", \$8 }"; echo "` + rootReady + `"`
 )
 
 // login is a user name that is one and no line or option besides: useradd takes fewer.
@@ -104,6 +110,34 @@ func (s *session) SetEnabled(_ context.Context, username string, enabled bool) e
 		return &protocol.Failure{Outcome: rotation.AdminDenied, Detail: fmt.Sprintf("The host does not change when this account expires (chage, %d).", ended.ExitStatus()), Err: err}
 	}
 	return err
+}
+
+// Enabled implements protocol.Registrar: the day the account expires, counted from 1970 (shadow(5)), is not here yet.
+func (s *session) Enabled(_ context.Context, username string) (enabled, known bool, err error) {
+	r, err := s.root(tellsExpiry)
+	if err != nil {
+		return false, false, err
+	}
+	defer r.end()
+	if err := r.become(s.old); err != nil {
+		return false, false, err
+	}
+	r.said = ""
+	if _, err := io.WriteString(r.in, username+"\n"); err != nil {
+		return false, false, err
+	}
+	if _, err := r.until(rootReady); err != nil {
+		return false, false, err
+	}
+	said := strings.Fields(strings.TrimSuffix(strings.TrimSpace(r.said), rootReady))
+	switch {
+	case len(said) == 0 || said[0] != "expires":
+		return false, false, nil
+	case len(said) == 1:
+		return true, true, nil
+	}
+	day, err := strconv.ParseInt(said[1], 10, 64)
+	return day > time.Now().Unix()/86400, err == nil, err
 }
 
 // root is a program that runs as root, or is to.

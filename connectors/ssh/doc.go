@@ -8,7 +8,7 @@
 // the host offers, so that a sign-in is one of those after which hosts lock accounts.
 //
 // Root, or an administrator who may run any command by sudo, sets somebody else's password by chpasswd. A locked one stays
-// locked.
+// locked. They also have an account expire, and list who has a password.
 //
 // Somebody changes their own password: the host hashes it and applies its policy. Expired passwords, expired accounts
 // and those without a shell are told apart.

@@ -17,10 +17,10 @@ import (
 )
 
 // New makes the connector. allowPrivate lets every host be at a private address.
-func New(allowPrivate bool) *protocol.Guarded {
-	return &protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
+func New(allowPrivate bool) *protocol.Registered {
+	return &protocol.Registered{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: protocol.Connector{
 		Protocol: host{}, Agent: "x/crypto/ssh", Schemes: []string{"ssh"}, AllowPrivate: allowPrivate,
-	}}}
+	}}}}
 }
 
 // Settings are an app's, as JSON.

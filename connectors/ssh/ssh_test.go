@@ -220,3 +220,50 @@ func TestReset(t *testing.T) {
 		t.Errorf("%+v", report)
 	}
 }
+
+// Everybody who has a password is listed, whoever is not let in with it as disabled, and nobody else.
+func TestUsers(t *testing.T) {
+	t.Parallel()
+	h := start(t, false)
+	admin := h.made(t, h.Root)
+	changed := map[string][]string{
+		"as it is": nil, "password locked": {"usermod", "-L"}, "account expired": {"chage", "-E", "0"}, "expires later": {"chage", "-E", "2999-12-31"},
+		"no shell": {"usermod", "-s", "/usr/sbin/nologin"}, "no password": {"usermod", "-p", "*"}, "a password that is none": {"usermod", "-p", "!"},
+		"an empty password": {"usermod", "-p", ""}, "a full name": {"usermod", "-c", "Dana Doe,Room 7"},
+	}
+	names := map[string]string{}
+	for what, change := range changed {
+		account := h.account(t)
+		names[what] = account.Username
+		if change != nil {
+			do(t, change[0], append(change[1:], account.Username)...)
+		}
+	}
+	told := map[string]rotation.User{}
+	// Others of this machine come and go meanwhile, so that ours are looked for.
+	report := ssh.New(false).Users(t.Context(), h.at(h.address), admin, func(user rotation.User) error {
+		told[user.Username] = user
+		return nil
+	})
+	if report.Outcome != rotation.Applied {
+		t.Fatalf("%+v", report)
+	}
+	for what, want := range map[string]struct{ listed, disabled bool }{
+		"as it is": {true, false}, "password locked": {true, true}, "account expired": {true, true}, "expires later": {true, false},
+		"no shell": {true, true}, "no password": {false, false}, "a password that is none": {false, false}, "an empty password": {true, false},
+		"a full name": {true, false},
+	} {
+		user, listed := told[names[what]]
+		if listed != want.listed || user.Disabled != want.disabled {
+			t.Errorf("%s: listed %t, disabled %t", what, listed, user.Disabled)
+		}
+	}
+	if full := told[names["a full name"]].Name; full != "Dana Doe" {
+		t.Errorf("its full name is %q", full)
+	}
+	for name := range told {
+		if strings.Contains(name, "$") || name == "daemon" {
+			t.Errorf("%q is listed", name)
+		}
+	}
+}

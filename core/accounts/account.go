@@ -145,43 +145,6 @@ func (a *Accounts) Manager(ctx context.Context, tx pgx.Tx, cause core.Cause, wor
 	return a.authorize(ctx, tx, cause, workspace, right{owner: account})
 }
 
-// ListQuery narrows List. The zero query is the workspace's first page.
-type ListQuery struct {
-	Limit    int     // default 100, at most 500
-	After    core.ID // the last account of the page before
-	State    State   // only those in this state
-	Orphaned bool    // only those nobody owns
-}
-
-const selectListed = accountColumns + `'' as role
-from accounts a join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
-where a.workspace_id = @workspace and (@after::uuid is null or a.id > @after)`
-
-const (
-	inOrder          = ` order by a.id limit @limit`
-	selectAccounts   = selectListed + inOrder
-	selectInState    = selectListed + ` and a.state = @state and a.state <> ''` + inOrder
-	selectOrphaned   = selectListed + ` and a.orphaned` + inOrder
-	selectOrphanedIn = selectListed + ` and a.orphaned and a.state = @state` + inOrder
-)
-
-// List gives the workspace's accounts, oldest first, a page at a time.
-func (a *Accounts) List(ctx context.Context, q postgres.Querier, workspace core.ID, query ListQuery) ([]Account, error) {
-	args := pgx.StrictNamedArgs{"workspace": workspace, "after": query.After, "limit": postgres.Page(query.Limit)}
-	if query.State != "" {
-		args["state"] = string(query.State)
-	}
-	switch {
-	case query.State != "" && query.Orphaned:
-		return postgres.Many[Account](ctx, q, selectOrphanedIn, args)
-	case query.State != "":
-		return postgres.Many[Account](ctx, q, selectInState, args)
-	case query.Orphaned:
-		return postgres.Many[Account](ctx, q, selectOrphaned, args)
-	}
-	return postgres.Many[Account](ctx, q, selectAccounts, args)
-}
-
 // holdSubject finds the user a grant is to name and keeps them from being deactivated meanwhile.
 func (a *Accounts) holdSubject(ctx context.Context, tx pgx.Tx, workspace core.ID, field string, id core.ID, role Role) (directory.User, error) {
 	user, err := a.Directory.HoldUser(ctx, tx, workspace, id)

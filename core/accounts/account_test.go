@@ -201,9 +201,10 @@ func TestList(t *testing.T) {
 	w := open(t)
 	acme, other := w.side(t), w.side(t)
 	var all []accounts.Account
+	var theirs accounts.Account
 	for _, name := range []string{"one", "two", "three", "four"} {
 		all = append(all, acme.account(t, name, "ana"))
-		other.account(t, name, "ana")
+		theirs = other.account(t, name, "ana")
 	}
 	list := func(query accounts.ListQuery) string {
 		t.Helper()
@@ -221,6 +222,22 @@ func TestList(t *testing.T) {
 	equal(t, "everything", list(accounts.ListQuery{}), "one two three four ")
 	equal(t, "a page", list(accounts.ListQuery{Limit: 2}), "one two ")
 	equal(t, "the next page", list(accounts.ListQuery{Limit: 2, After: all[1].ID}), "three four ")
+
+	equal(t, "those that begin so", list(accounts.ListQuery{Search: "T"}), "two three ")
+	equal(t, "a page of them", list(accounts.ListQuery{Search: "t", Limit: 1, After: all[1].ID}), "three ")
+	equal(t, "what begins like a pattern", list(accounts.ListQuery{Search: "%"}), "")
+	equal(t, "those of the app", list(accounts.ListQuery{App: all[0].App, Limit: 3}), "one two three ")
+	equal(t, "those of the neighbour's app", list(accounts.ListQuery{App: theirs.App}), "")
+	for place, tags := range [][]string{{"production", "eu"}, {"eu"}} {
+		w.tx(t, func(tx pgx.Tx) error {
+			_, err := w.SetTags(t.Context(), tx, acme.as("ana"), acme.workspace, all[2*place].ID, tags)
+			return err
+		})
+	}
+	equal(t, "those with a tag", list(accounts.ListQuery{Tag: "eu"}), "one three ")
+	equal(t, "a page of them", list(accounts.ListQuery{Tag: "eu", After: all[0].ID}), "three ")
+	equal(t, "a tag and a beginning", list(accounts.ListQuery{Tag: "eu", Search: "th", App: all[0].App, State: all[0].State}), "three ")
+	equal(t, "a tag nobody has", list(accounts.ListQuery{Tag: "produc"}), "")
 }
 
 func TestUsableAndAccess(t *testing.T) {

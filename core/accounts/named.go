@@ -30,9 +30,15 @@ const selectPlace = `
 select fold(p.name), fold(a.username), a.app_id from accounts a join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
 where a.workspace_id = @workspace and a.id = @after`
 
+// begins holds of a text column that begins like what is searched for, whatever the case. An index over the folded column
+// finds those.
+func begins(column string) string {
+	return `fold(` + column + `) collate "C" >= fold(@search::text) collate "C" and fold(` + column + `) collate "C" < fold(@search::text) || U&'\+10FFFF' collate "C"`
+}
+
 // selectNamed walks the apps in the order of their names, and in each its accounts in the order of theirs, and leaves
 // both after a page.
-const selectNamed = accountColumns + `'' as role
+var selectNamed = accountColumns + `'' as role
 from apps p
 cross join lateral (
 	select n.id from accounts n
@@ -45,15 +51,15 @@ cross join lateral (
 join accounts a on a.workspace_id = @workspace and a.id = named.id
 where p.workspace_id = @workspace and p.name <> ''
 	and (fold(p.name) collate "C", p.id) >= (@name::text collate "C", coalesce(@app::uuid, '00000000-0000-0000-0000-000000000000'))
-	and fold(p.name) collate "C" >= fold(@search::text) collate "C" and fold(p.name) collate "C" < fold(@search::text) || U&'\+10FFFF' collate "C"
+	and ` + begins("p.name") + `
 order by fold(p.name) collate "C", p.id, fold(a.username) collate "C", a.id limit @limit`
 
-const selectByUsername = accountColumns + `'' as role, starts_with(fold(p.name), fold(@search)) as before
+var selectByUsername = accountColumns + `'' as role, starts_with(fold(p.name), fold(@search)) as before
 from (
 	select n.id, n.username from accounts n
 	where n.workspace_id = @workspace and n.username > ''
 		and (fold(n.username) collate "C", n.id) > (@username::text collate "C", coalesce(@after::uuid, '00000000-0000-0000-0000-000000000000'))
-		and fold(n.username) collate "C" >= fold(@search::text) collate "C" and fold(n.username) collate "C" < fold(@search::text) || U&'\+10FFFF' collate "C"
+		and ` + begins("n.username") + `
 	order by fold(n.username) collate "C", n.id limit @limit
 ) named
 join accounts a on a.workspace_id = @workspace and a.id = named.id

@@ -7,7 +7,8 @@
 //
 // An event is durable exactly when the command that made it true is. Each workspace's events get
 // a gap-free sequence from 1 and a SHA-256 chain over their canonical JSON (RFC 8785); signed
-// checkpoints let anybody with the public key notice an edit, a gap, a swap or a removed tail.
+// checkpoints let anybody with the public key notice an edit, a gap, a swap or a removed tail. The log
+// is a table per month: retention drops tables, and a page looks once into each month's index.
 //
 // It never locks a command behind another, never drops or changes an event, and never holds a
 // secret.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"postern/core"
 	"postern/core/postgres"
 )
 
@@ -46,7 +47,7 @@ func (l *Leader) Run(ctx context.Context, work func(ctx context.Context, connect
 			wait = min(100*time.Millisecond<<min(failures, 5), 2*time.Second)
 			log.WarnContext(ctx, "leadership interrupted, standing again", "part", l.Name, "in", wait, "error", err)
 		}
-		sleep(ctx, wait/2+rand.N(wait/2))
+		core.Rest(ctx, wait/2+rand.N(wait/2))
 	}
 	return nil
 }
@@ -96,13 +97,3 @@ const walking = `
 set enable_bitmapscan = off;
 set enable_sort = off;
 set max_parallel_workers_per_gather = 0`
-
-// sleep waits for a while, or until ctx ends.
-func sleep(ctx context.Context, wait time.Duration) {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}

@@ -5,11 +5,11 @@ import (
 	"context"
 	"crypto/ed25519"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"postern/core"
 	"postern/core/postgres"
 )
 
@@ -45,8 +45,7 @@ type Sequencer struct {
 	// block.
 	Moved func()
 
-	once sync.Once
-	wake chan struct{}
+	bell core.Bell
 }
 
 // Run sequences until ctx ends, then returns nil. It survives restarts of PostgreSQL.
@@ -56,17 +55,7 @@ func (s *Sequencer) Run(ctx context.Context) error {
 }
 
 // Wake says that events were just committed, so that they need not wait for the next look.
-func (s *Sequencer) Wake() {
-	select {
-	case s.waker() <- struct{}{}:
-	default:
-	}
-}
-
-func (s *Sequencer) waker() chan struct{} {
-	s.once.Do(func() { s.wake = make(chan struct{}, 1) })
-	return s.wake
-}
+func (s *Sequencer) Wake() { s.bell.Ring() }
 
 func (s *Sequencer) now() time.Time {
 	if s.Now != nil {
@@ -111,7 +100,7 @@ func (s *Sequencer) run(ctx context.Context, session *session) error {
 		}
 		return err
 	}
-	for {
+	for ctx.Err() == nil {
 		next, err := session.take(ctx)
 		if err != nil {
 			return err
@@ -149,15 +138,9 @@ func (s *Sequencer) run(ctx context.Context, session *session) error {
 		default:
 			wait = min(wait*2, longestWait)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-s.waker():
-			timer.Stop()
+		if s.bell.Rest(ctx, wait) {
 			wait = shortestWait
-		case <-timer.C:
 		}
 	}
+	return nil
 }

@@ -1,6 +1,7 @@
 package certificates
 
 import (
+	"slices"
 	"time"
 
 	"postern/core"
@@ -57,8 +58,9 @@ type Certificate struct {
 	TimeToSafe  *int64       `json:"time_to_safe_ms,omitempty"` // from departed to safe
 	Reactivated *time.Time   `json:"reactivated,omitempty"`     // they are back since; nothing of this was given back by that
 	Taken       Taken        `json:"taken"`
-	Credentials []Credential `json:"credentials"`     // what they saw first, then what they could have seen
-	Links       []Link       `json:"links,omitempty"` // a leaver's, that were good when they left
+	Credentials []Credential `json:"credentials"`        // what they saw first, then what they could have seen
+	Links       []Link       `json:"links,omitempty"`    // a leaver's, that were good when they left
+	Disabled    []Disabled   `json:"disabled,omitempty"` // accounts nobody owns any more that their apps are to let in no more
 }
 
 // Person is whom a certificate is about.
@@ -113,6 +115,22 @@ type Link struct {
 	Rotation core.ID    `json:"rotation,omitzero"` // that followed from its end
 }
 
+// Disabled is an account that nobody owns any more, and that its app is to let in no more.
+type Disabled struct {
+	Account       core.ID    `json:"account"`
+	App           string     `json:"app"`
+	Username      string     `json:"username"`
+	Asked         time.Time  `json:"asked"`
+	Administrator core.ID    `json:"administrator,omitzero"` // who asked the app
+	Recorded      *time.Time `json:"recorded,omitempty"`     // the app's own record, read back, said so
+	Refused       *time.Time `json:"refused,omitempty"`      // a fresh sign-in was turned away
+	// Proved is when that proved it: with the record, or with the app's word at the sign-in. Nil: it is under way, or a person is
+	// needed, or the app may have refused the stored password for another reason.
+	Proved   *time.Time `json:"proved,omitempty"`
+	Why      string     `json:"why,omitempty"`       // it is not proved
+	NextStep string     `json:"next_step,omitempty"` // what a person can do about it
+}
+
 // Credential is one password of one account.
 type Credential struct {
 	Account  core.ID    `json:"account"`
@@ -124,7 +142,7 @@ type Credential struct {
 	Died     *time.Time `json:"died,omitempty"`
 	Proof    *Proof     `json:"proof,omitempty"`     // of what is dead by a rotation
 	Rotation core.ID    `json:"rotation,omitzero"`   // under way
-	Why      string     `json:"why,omitempty"`       // it is open, or replaced
+	Why      string     `json:"why,omitempty"`       // it is open, or replaced, or dead because the account is disabled
 	NextStep string     `json:"next_step,omitempty"` // what a person can do about it
 }
 
@@ -168,11 +186,22 @@ func (c Certificate) OpenLinks() int {
 	return count
 }
 
+// Unproved is how many accounts are not proved to be disabled that are to be.
+func (c Certificate) Unproved() int {
+	count := 0
+	for _, one := range c.Disabled {
+		if one.Proved == nil {
+			count++
+		}
+	}
+	return count
+}
+
 // says reports whether two certificates say the same: of whom they are, and what became of what. Words
 // and times of what is still open are no news.
 func (c Certificate) says(other Certificate) bool {
 	if c.State != other.State || (c.Reactivated == nil) != (other.Reactivated == nil) || len(c.Credentials) != len(other.Credentials) ||
-		c.OpenLinks() != other.OpenLinks() {
+		c.OpenLinks() != other.OpenLinks() || !slices.EqualFunc(c.Disabled, other.Disabled, Disabled.says) {
 		return false
 	}
 	fates := make(map[key]Fate, len(other.Credentials))
@@ -185,6 +214,10 @@ func (c Certificate) says(other Certificate) bool {
 		}
 	}
 	return true
+}
+
+func (d Disabled) says(other Disabled) bool {
+	return d.Account == other.Account && (d.Proved == nil) == (other.Proved == nil) && (d.Refused == nil) == (other.Refused == nil)
 }
 
 // key names a password.

@@ -150,8 +150,19 @@ func (c *Certificates) compose(ctx context.Context, q postgres.Querier, of opene
 		return Certificate{}, err
 	}
 	safe, ending := made.Departed, false
+	if made.Disabled, ending, err = c.disabled(ctx, q, of); err != nil {
+		return Certificate{}, err
+	}
+	proved := map[core.ID]*time.Time{}
+	for _, one := range made.Disabled {
+		proved[one.Account] = one.Proved
+	}
 	for _, one := range facts {
 		told := one.tell(of.Reason)
+		if at := proved[one.Account]; at != nil && told.Fate == Open {
+			told.Fate, told.Died, told.Rotation, told.NextStep = Dead, at, core.ID{}, ""
+			told.Why = "The account is disabled in the app, with whatever password."
+		}
 		made.Credentials = append(made.Credentials, told)
 		ending = ending || told.Proof != nil && one.Ending
 		if told.Died != nil && told.Died.After(safe) {

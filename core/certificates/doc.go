@@ -10,9 +10,10 @@
 // It guarantees that everybody from whom everything was taken has a certificate; that each password they
 // were given, or could have looked at, is in it exactly once, with the proof that it is dead or the
 // reason why it is not and what to do about it; that nothing is called dead which the app was not seen to
-// refuse; that each link a leaver had made is in it, with when it ended; that issues are numbered without
-// a gap, whoever is killed when; and that anybody with the workspace's public keys can verify one,
-// offline, for ever.
+// refuse, or whose account it was not seen to have disabled; that each account that was theirs alone and that
+// its app is to disable is in it, with what proved that; that each link a leaver had made is in it, with
+// when it ended; that issues are numbered without a gap, whoever is killed when; and that anybody with the
+// workspace's public keys can verify one, offline, for ever.
 //
 // It never changes an issue, never starts a rotation, and never holds a password.
 package certificates

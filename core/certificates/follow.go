@@ -79,12 +79,16 @@ func (c *Certificates) Follow(ctx context.Context) (int, error) {
 	return total, nil
 }
 
-// fateful are the events after which a password may be dead, or alive again.
-var fateful = []core.EventType{
-	core.AccountPasswordRotated, core.AccountPasswordDrifted, core.AccountValidated, core.AccountDesynced,
-}
+// fateful are the events after which a password may be dead, or alive again, and back those of them that change what is complete.
+var (
+	fateful = []core.EventType{
+		core.AccountPasswordRotated, core.AccountPasswordDrifted, core.AccountValidated, core.AccountDesynced,
+		core.AccountDisabled, core.AccountEnabled, core.AccountSwitchBlocked,
+	}
+	back = []core.EventType{core.AccountPasswordDrifted, core.AccountDisabled, core.AccountEnabled}
+)
 
-// What is complete changes only when an app goes back to an older password.
+// What is complete changes only when an app goes back to an older password, or an account is disabled or enabled.
 const markAccounts = `
 update certificates set due = @now
 where workspace_id = @workspace and accounts && @accounts::uuid[] and (state <> 'complete' or @back)`
@@ -116,7 +120,7 @@ func (c *Certificates) mark(ctx context.Context, tx pgx.Tx, records []audit.Reco
 		case event.Type == core.LinkEnded && len(event.Targets) > 1:
 			batch.Queue(markLink, pgx.StrictNamedArgs{"workspace": event.Workspace, "link": event.Targets[1].ID, "now": now})
 		case slices.Contains(fateful, event.Type) && len(event.Targets) > 0:
-			of := change{event.Workspace, event.Type == core.AccountPasswordDrifted}
+			of := change{event.Workspace, slices.Contains(back, event.Type)}
 			if changed[of] == nil {
 				order = append(order, of)
 			}

@@ -37,6 +37,11 @@ type Connection struct {
 	SignIn        SignIn         `db:"sign_in"`
 }
 
+// Target is the connection as what an event is about.
+func (c Connection) Target() core.Target {
+	return core.Target{Kind: "connection", ID: c.ID, Name: c.Name}
+}
+
 // Actor is the connection as who did something.
 func (c Connection) Actor() core.Actor {
 	return core.Actor{Kind: core.ActorConnection, ID: c.ID, Name: c.Name}
@@ -90,7 +95,7 @@ func (d *Directory) CreateConnection(ctx context.Context, tx pgx.Tx, cause core.
 		return Connection{}, collision(err)
 	}
 	return made, audit.Append(ctx, tx, core.NewEvent(core.ConnectionCreated, workspace, cause, made.Created,
-		core.Target{Kind: "connection", ID: made.ID, Name: made.Name}).With("kind", string(made.Kind)))
+		made.Target()).With("kind", string(made.Kind)))
 }
 
 const selectConnection = `

@@ -41,10 +41,3 @@ type Directory struct {
 
 // now is the time as PostgreSQL keeps it, so that what is returned equals what will be read.
 func (d *Directory) now() time.Time { return postgres.Now(d.Now) }
-
-func orDefault(configured, otherwise time.Duration) time.Duration {
-	if configured > 0 {
-		return configured
-	}
-	return otherwise
-}

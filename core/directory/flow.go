@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -65,7 +66,7 @@ func (d *Directory) SaveFlow(ctx context.Context, q postgres.Querier, state stri
 	now := d.now()
 	_, err := q.Exec(ctx, insertFlow, pgx.StrictNamedArgs{
 		"state": seal.HashToken(state), "workspace": flow.Workspace, "connection": flow.Connection, "nonce": flow.Nonce,
-		"verifier": flow.Verifier, "return_to": flow.ReturnTo, "now": now, "expires": now.Add(orDefault(d.FlowLife, DefaultFlowLife)),
+		"verifier": flow.Verifier, "return_to": flow.ReturnTo, "now": now, "expires": now.Add(cmp.Or(max(d.FlowLife, 0), DefaultFlowLife)),
 		"purpose": flow.Purpose, "session": flow.Session, "acr_values": append([]string{}, flow.ACRValues...), "max_age": flow.MaxAge, "prompted": flow.Prompted,
 	})
 	return postgres.Classify(err)

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strings"
@@ -72,7 +73,7 @@ const sessionLived = `s.expires > @now
 
 // limits adds the arguments of sessionLives, but for now.
 func (d *Directory) limits(args pgx.StrictNamedArgs) pgx.StrictNamedArgs {
-	args["idle"], args["life"] = orDefault(d.SessionIdle, DefaultSessionIdle), orDefault(d.SessionLife, DefaultSessionLife)
+	args["idle"], args["life"] = cmp.Or(max(d.SessionIdle, 0), DefaultSessionIdle), cmp.Or(max(d.SessionLife, 0), DefaultSessionLife)
 	return args
 }
 
@@ -105,7 +106,7 @@ func (d *Directory) StartSession(ctx context.Context, tx pgx.Tx, cause core.Caus
 	err = tx.QueryRow(ctx, insertSession, pgx.StrictNamedArgs{
 		"id": made.ID, "hash": seal.HashToken(token.Reveal()), "workspace": made.Workspace, "user": made.User,
 		"connection": made.Connection, "issuer": made.Issuer, "subject": made.Subject, "sid": made.SID,
-		"authenticated": made.Authenticated, "now": now, "life": orDefault(d.SessionLife, DefaultSessionLife),
+		"authenticated": made.Authenticated, "now": now, "life": cmp.Or(max(d.SessionLife, 0), DefaultSessionLife),
 		"acr": made.ACR, "amr": made.AMR, "address": made.Address, "agent": made.Agent, "id_token": kept,
 	}).Scan(&made.Expires)
 	if err != nil {

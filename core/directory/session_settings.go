@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -46,7 +47,7 @@ func (d *Directory) SessionSettings(ctx context.Context, q postgres.Querier, wor
 	settings, err := postgres.One[SessionSettings](ctx, q, "settings", selectSessionSettings, pgx.StrictNamedArgs{"workspace": workspace})
 	if core.KindOf(err) == core.KindNotFound {
 		return SessionSettings{
-			Idle: orDefault(d.SessionIdle, DefaultSessionIdle), Life: orDefault(d.SessionLife, DefaultSessionLife),
+			Idle: cmp.Or(max(d.SessionIdle, 0), DefaultSessionIdle), Life: cmp.Or(max(d.SessionLife, 0), DefaultSessionLife),
 			RevealAge: DefaultRevealAge, AdminAge: DefaultAdminAge, RevealACR: []string{}, AdminACR: []string{},
 		}, nil
 	}

@@ -8,53 +8,63 @@ import (
 	"postern/core"
 )
 
-// Whom a signal means is found as QueueLockMeant does, each by its keys, whatever the statistics say.
+// The signals of one connection that came together, a row each. How many there are is hidden from the planner, or it would
+// plan anew each time. Whom each means is found as QueueLockMeant does, by its keys, whatever the statistics say.
+const outWishes = `
+	from unnest((select @ids::uuid[]), @names::text[], @tokens::text[], @bodies::bytea[], @statuses::integer[], @expires::timestamptz[],
+		@said::text[], @due::timestamptz[]) as w (id, name, token, body, status, expires, said, due))`
+
 const outByEmail = `
-with named as materialized (select array(
-	select id from (
-		select id, connection_id from users
-		where workspace_id = @workspace and fold(email) collate "C" = fold(@email) and email <> '' and deleted is null offset 0) u
-	where connection_id is not distinct from @connection::uuid
-	union all
-	select id from users
-	where workspace_id = @workspace and connection_id = @connection::uuid and fold(user_name) collate "C" = fold(@email) and user_name <> ''
-		and deleted is null and (email = '' or fold(email) collate "C" <> fold(@email))) as ids)` + outLocked
+with named as materialized (
+	select w.*, array(
+		select id from (
+			select id, connection_id from users
+			where workspace_id = @workspace and fold(email) collate "C" = fold(w.name) and email <> '' and deleted is null offset 0) u
+		where connection_id is not distinct from @connection::uuid
+		union all
+		select id from users
+		where workspace_id = @workspace and connection_id = @connection::uuid and fold(user_name) collate "C" = fold(w.name) and user_name <> ''
+			and deleted is null and (email = '' or fold(email) collate "C" <> fold(w.name))) as ids` + outWishes + outLocked
 
 const outBySubject = `
-with own as materialized (` + meantIssuers + `), named as materialized (select array(
-	select distinct u.id from own cross join lateral (
-		select user_id from identities
-		where workspace_id = @workspace and connection_id = @connection and subject = @subject
-			and issuer = any(case when own.ours then own.names || @issuer::text else array[@issuer::text] end) offset 0) i
-	cross join lateral (
-		select id from users
-		where id = i.user_id and workspace_id = @workspace and connection_id is not distinct from @connection::uuid and deleted is null offset 0) u) as ids)` +
-	outLocked
+with own as materialized (` + meantIssuers + `), named as materialized (
+	select w.*, array(
+		select distinct u.id from own cross join lateral (
+			select user_id from identities
+			where workspace_id = @workspace and connection_id = @connection and subject = w.name
+				and issuer = any(case when own.ours then own.names || @issuer::text else array[@issuer::text] end) offset 0) i
+		cross join lateral (
+			select id from users
+			where id = i.user_id and workspace_id = @workspace and connection_id is not distinct from @connection::uuid and deleted is null offset 0) u) as ids` + outWishes + outLocked
 
 // Nobody waits for another's lock here: whoever is locked is left alone, with everybody who was to go with them.
 const outLocked = `, locked as materialized (
-	select u.id from users u where u.workspace_id = @workspace and u.id = any((select ids from named)::uuid[])
+	select u.id from users u where u.workspace_id = @workspace and u.id = any(array(select unnest(ids) from named))
 	order by u.id for no key update skip locked
 ), used as (
 	insert into signed_token_uses (connection_id, token_id, body_hash, status, expires)
-	select @connection::uuid, @token::text, @body::bytea, @status::integer, @expires::timestamptz from named n
-	where n.ids <> '{}' and cardinality(n.ids) = (select count(*) from locked)
+	select @connection::uuid, n.token, n.body, n.status, n.expires from named n
+	where n.ids <> '{}' and n.ids <@ array(select id from locked)
 		and exists (select from connections where workspace_id = @workspace and id = @connection and xmin::text::bigint = @row::bigint)
 		and `
 
 const outUsed = `
 	on conflict (connection_id, token_id) do nothing
-	returning connection_id
+	returning token_id
+), out as materialized (
+	select n.id, n.ids, n.said, n.due from used join named n on n.token = used.token_id
 ), raised as (
 	update users u set epoch = greatest(coalesce(u.epoch, @now::timestamptz), @now::timestamptz)
-	where u.workspace_id = @workspace and u.id = any((select ids from named)::uuid[]) and exists (select from used)
-), out as (select n.ids from named n where exists (select from used))`
+	where u.workspace_id = @workspace and u.id = any(array(select unnest(ids) from out))
+)`
 
-// OutByEmail and OutBySubject make statements that raise the epochs of whom a verified token means, so that all their
-// sessions are dead, and use the token up: if its connection is still the version it was judged by, if the token is
-// used for the first time, if the condition is true, and if nobody else has locked any of whom it means. then goes on
-// from "out", which has their ids as ids, or no row if nothing was done. Named are workspace, connection, row, token,
-// body, status, expires, now (OutMoment), and email, or issuer and subject.
+// OutByEmail and OutBySubject make statements that raise the epochs of whom the verified tokens of a connection mean, so
+// that all their sessions are dead, and use each token up: if its connection is still the version it was judged by, if
+// the token is used for the first time, if the condition is true, and if nobody else has locked any of whom it means.
+// then goes on from "out", which has a row for each token for which that was done: its id, their ids as ids, and its
+// said and due as they were given. Named are workspace, connection, row, now (OutMoment), and lists of as many members
+// each, with no token twice: ids, tokens, bodies, statuses, expires, said, due, and names, which are the e-mail
+// addresses, or the subjects of one issuer.
 func OutByEmail(condition, then string) string { return outByEmail + condition + outUsed + then }
 
 // OutBySubject is for those named by an issuer and a subject that is linked: see OutByEmail.

@@ -111,7 +111,7 @@ func (d *DryRuns) begin(ctx context.Context, tx pgx.Tx, of job) (one begun, err 
 	}
 	one.current = versions[current].Version
 	var free time.Time
-	if one.attempt, free, err = d.Rotations.Reserve(ctx, tx, of.Workspace, account, one.current); err != nil {
+	if one.attempt, free, err = d.Rotations.Reserve(ctx, tx, of.Workspace, account); err != nil {
 		return one, err
 	}
 	if !free.IsZero() {

@@ -146,7 +146,7 @@ func (h *Health) begin(ctx context.Context, of job) (taken *turn, answer error) 
 		if len(suspects) == 0 {
 			return h.none(ctx, tx, &check, account)
 		}
-		attempt, free, err := h.Rotations.Reserve(ctx, tx, of.Workspace, account.ID, suspects[0])
+		attempt, free, err := h.Rotations.Reserve(ctx, tx, of.Workspace, account.ID)
 		if err != nil {
 			return err
 		}

@@ -55,11 +55,6 @@ var asymmetric = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
 }
 
-// Asymmetric returns the algorithms an identity provider may sign with.
-func Asymmetric() []jose.SignatureAlgorithm {
-	return append([]jose.SignatureAlgorithm(nil), asymmetric...)
-}
-
 // Expected is what a token must be and say at one door.
 type Expected struct {
 	// Types are the values of typ that are accepted, in any case and with or without "application/"

@@ -14,19 +14,13 @@ import (
 	"postern/core/lifecycle"
 )
 
-// present is somebody who is not deleted, to be in a step of the history.
-func (s *history) present(t *rapid.T) *person {
-	var there []*person
-	for _, p := range s.people {
-		if !p.removed {
-			there = append(there, p)
-		}
-	}
-	if len(there) == 0 {
-		t.Skip("nobody is there")
-	}
-	return rapid.SampledFrom(there).Draw(t, "person")
+// there are those who are not deleted: one at least.
+func (s *history) there() []*person {
+	return slices.DeleteFunc(slices.Clone(s.people), func(p *person) bool { return p.removed })
 }
+
+// present is somebody who is not deleted, to be in a step of the history.
+func (s *history) present(t *rapid.T) *person { return rapid.SampledFrom(s.there()).Draw(t, "person") }
 
 func (s *history) account(t *rapid.T) int {
 	return rapid.IntRange(0, len(s.accounts)-1).Draw(t, "account")
@@ -93,7 +87,7 @@ func (s *history) reactivate(t *rapid.T) {
 }
 
 func (s *history) remove(t *rapid.T) {
-	if rapid.IntRange(0, 1).Draw(t, "rarely") != 0 {
+	if len(s.there()) == 1 || rapid.IntRange(0, 1).Draw(t, "rarely") != 0 { // without anybody a history could hardly go on
 		t.Skip("not now")
 	}
 	p, by := s.present(t), s.by(t)

@@ -5,6 +5,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"postern/core"
 )
 
 // Takers take from everybody who leaves all they have, as soon as somebody does. Any number may run, in
@@ -14,22 +16,11 @@ type Takers struct {
 	Number    int           // at work at once; default 2
 	Poll      time.Duration // how often each looks by itself; default 200 milliseconds
 
-	once sync.Once
-	wake chan struct{}
+	bell core.Bell
 }
 
 // Wake says that somebody leaves, so that it need not wait for the next look.
-func (t *Takers) Wake() {
-	select {
-	case t.waker() <- struct{}{}:
-	default:
-	}
-}
-
-func (t *Takers) waker() chan struct{} {
-	t.once.Do(func() { t.wake = make(chan struct{}, 1) })
-	return t.wake
-}
+func (t *Takers) Wake() { t.bell.Ring() }
 
 // Run takes until ctx ends, then returns nil. It survives restarts of PostgreSQL.
 func (t *Takers) Run(ctx context.Context) error {
@@ -42,8 +33,6 @@ func (t *Takers) Run(ctx context.Context) error {
 }
 
 func (t *Takers) take(ctx context.Context) {
-	look := time.NewTicker(cmp.Or(t.Poll, 200*time.Millisecond))
-	defer look.Stop()
 	for ctx.Err() == nil {
 		found, _, err := t.Lifecycle.takeNext(ctx)
 		t.Lifecycle.warn(ctx, "take what somebody who leaves has", err)
@@ -51,10 +40,6 @@ func (t *Takers) take(ctx context.Context) {
 			t.Wake() // there may be more than one taker's work
 			continue
 		}
-		select {
-		case <-ctx.Done():
-		case <-t.waker():
-		case <-look.C:
-		}
+		t.bell.Rest(ctx, cmp.Or(t.Poll, 200*time.Millisecond))
 	}
 }

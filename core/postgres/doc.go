@@ -12,8 +12,8 @@
 // A database that cannot be reached is core.KindUnavailable, a unique violation a conflict.
 //
 // Each connection speaks UTC, prefers an index to reading a table whole, compiles nothing, and ends a
-// transaction that idles for a minute. Migrations only go forward, and a file that changed after it ran
-// is refused by checksum.
+// transaction that idles for a minute. The database's user owns the tables: others may not analyse them.
+// Migrations only go forward, and a file that changed after it ran is refused by checksum.
 //
 // It knows no table but its own schema_migrations: each slice owns its SQL. It never repeats the URL of
 // a database, which may hold a password.

@@ -17,12 +17,12 @@ select at from sign_in_attempts where workspace_id = @workspace and account_id =
 order by at desc offset @allowed - 1 limit 1`
 
 const insertAttempt = `
-insert into sign_in_attempts (id, workspace_id, account_id, version, at) values (@id, @workspace, @account, @version, @now)`
+insert into sign_in_attempts (id, workspace_id, account_id, at) values (@id, @workspace, @account, @now)`
 
 // reserve takes one sign-in out of an account's budget before it is made, so that a worker that
 // dies in the middle of it does not make it again for nothing. If the budget is spent it returns
 // when there will be room. What it writes goes through writes, which may be sent later in the same transaction.
-func reserve(ctx context.Context, tx, writes pgx.Tx, workspace, account core.ID, version int, now time.Time, options Options) (attempt core.ID, free time.Time, err error) {
+func reserve(ctx context.Context, tx, writes pgx.Tx, workspace, account core.ID, now time.Time, options Options) (attempt core.ID, free time.Time, err error) {
 	args := pgx.StrictNamedArgs{
 		"workspace": workspace, "account": account, "since": now.Add(-options.FailedWindow), "allowed": options.FailedSignIns,
 	}
@@ -35,34 +35,29 @@ func reserve(ctx context.Context, tx, writes pgx.Tx, workspace, account core.ID,
 	}
 	attempt = core.NewID()
 	_, err = writes.Exec(ctx, insertAttempt, pgx.StrictNamedArgs{
-		"id": attempt, "workspace": workspace, "account": account, "version": version, "now": now,
+		"id": attempt, "workspace": workspace, "account": account, "now": now,
 	})
 	return attempt, time.Time{}, err
 }
 
-// An accepted password tells that earlier sign-ins with it whose end nobody saw did not fail either.
-const acceptAttempts = `
-delete from sign_in_attempts where workspace_id = @workspace and account_id = @account and not rejected
-	and version = (select version from sign_in_attempts where workspace_id = @workspace and id = @id)`
-
-const rejectAttempt = `update sign_in_attempts set rejected = true where workspace_id = @workspace and account_id = @account and id = @id`
-
 const withdrawAttempt = `delete from sign_in_attempts where workspace_id = @workspace and account_id = @account and id = @id`
 
-// settle records how a reserved sign-in ended. One that may have counted at the app stays counted.
-func settle(ctx context.Context, tx pgx.Tx, workspace, account, attempt core.ID, outcome Outcome) error {
-	query := ""
+// withdraw gives a reserved sign-in back that did not fail.
+func withdraw(ctx context.Context, tx pgx.Tx, workspace, account, attempt core.ID) error {
+	_, err := tx.Exec(ctx, withdrawAttempt, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "id": attempt})
+	return err
+}
+
+const countAttempt = `update sign_in_attempts set at = @now where workspace_id = @workspace and account_id = @account and id = @id`
+
+// settle records how a reserved sign-in ended. One that may have counted at the app stays counted, from its end on. So does one
+// whose end nobody saw, even if the app accepts the same password later: somebody may have set it there meanwhile.
+func settle(ctx context.Context, tx pgx.Tx, workspace, account, attempt core.ID, outcome Outcome, now time.Time) error {
 	switch outcome {
-	case Accepted, MustChange, Applied, Refused:
-		query = acceptAttempts
-	case Rejected, Locked, Disabled:
-		query = rejectAttempt
-	case NotSent, FormNotFound, Challenge, Unreachable:
-		query = withdrawAttempt
-	default:
-		return nil // Unknown, TimedOut
+	case Accepted, MustChange, Applied, Refused, NotSent, FormNotFound, Challenge, Unreachable:
+		return withdraw(ctx, tx, workspace, account, attempt)
 	}
-	_, err := tx.Exec(ctx, query, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "id": attempt})
+	_, err := tx.Exec(ctx, countAttempt, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "id": attempt, "now": now})
 	return err
 }
 

@@ -15,6 +15,7 @@ const (
 	CanDisable Capability = "disable"      // Disabler
 	CanRevoke  Capability = "end_sessions" // Revoker
 	CanList    Capability = "list"         // Lister: tell which accounts an app has
+	CanIssue   Capability = "tokens"       // Issuer: make and end an account's tokens
 )
 
 // Particular is a Connector that can do less in one app than in another.
@@ -51,5 +52,7 @@ func Capabilities(connector Connector, settings json.RawMessage) []Capability {
 	add(CanRevoke, revokes)
 	_, lists := connector.(Lister)
 	add(CanList, lists)
+	_, issues := connector.(Issuer)
+	add(CanIssue, issues)
 	return can
 }

@@ -35,7 +35,7 @@ func (a *attempt) change(ctx context.Context) error {
 	}
 	var attempt core.ID
 	err = a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
-		reserved, free, err := reserve(ctx, tx, p.writes(tx), p.Workspace, p.Account, old.Version, a.now(), a.options)
+		reserved, free, err := reserve(ctx, tx, p.writes(tx), p.Workspace, p.Account, a.now(), a.options)
 		if err != nil {
 			return err
 		}
@@ -96,12 +96,12 @@ func (a *attempt) change(ctx context.Context) error {
 		}
 		if report.Outcome == Unknown && report.Stage == StageSubmit {
 			// The form was reached and filled in, and what the page then sent passed no gate: in doubt it left.
-			if err := settle(ctx, p.writes(tx), p.Workspace, p.Account, attempt, Accepted); err != nil {
+			if err := withdraw(ctx, p.writes(tx), p.Workspace, p.Account, attempt); err != nil {
 				return err
 			}
 			return a.sent(ctx, tx, p, report, kept)
 		}
-		if err := settle(ctx, p.writes(tx), p.Workspace, p.Account, attempt, report.Outcome); err != nil {
+		if err := settle(ctx, p.writes(tx), p.Workspace, p.Account, attempt, report.Outcome, a.now()); err != nil {
 			return err
 		}
 		switch {
@@ -156,7 +156,7 @@ func (g *gate) release(ctx context.Context) error {
 		if !g.reserved.IsZero() {
 			p.Administrator, p.Mailed = core.ID{}, false // who asked for one meanwhile has the candidate sent by the account itself
 			// The form is reached, so the app let the current password in.
-			if err := settle(ctx, p.writes(tx), p.Workspace, p.Account, g.reserved, Accepted); err != nil {
+			if err := withdraw(ctx, p.writes(tx), p.Workspace, p.Account, g.reserved); err != nil {
 				return err
 			}
 		}

@@ -127,6 +127,8 @@ type Report struct {
 	// BackupCodes are what the app showed for when the second factor is lost, from an Enrol that is Applied. They go to the
 	// vault, and are not kept with the rest.
 	BackupCodes []seal.Secret `json:"-"`
+	// Recorded: the app's own record of the account, read back after SetEnabled, says so too.
+	Recorded bool
 	// Reused: the app refused the new password because it had it before. Another of the same kind will do.
 	Reused bool
 }
@@ -224,6 +226,29 @@ type Lister interface {
 	// Users signs in as admin and calls each for every account; an error of each ends it. Applied is that it told of all, and
 	// nothing less; the other outcomes are those of SetEnabled.
 	Users(ctx context.Context, target Target, admin Credential, each func(user User) error) Report
+}
+
+// Token is one that an app has given out.
+type Token struct {
+	ID   string // the app's
+	Name string
+}
+
+// Issuer is a Connector that can make and end the tokens of an account: what programs get in with instead of its password.
+type Issuer interface {
+	Connector
+
+	// Issue signs in as by, an administrator of the app or the account itself, and has the app make a token of this name for the
+	// account named username. keep is called once with the app's id of it and its value, which the app never tells again; Applied
+	// is that it returned nil. If it returns an error the token is there all the same: Tokens tells of it. The other outcomes are
+	// those of SetEnabled.
+	Issue(ctx context.Context, target Target, by Credential, username, name string, keep func(ctx context.Context, id string, value seal.Secret) error) Report
+	// Tokens calls each for every token of the account; an error of each ends it. Applied is that it told of all, and nothing less.
+	Tokens(ctx context.Context, target Target, by Credential, username string, each func(token Token) error) Report
+	// Withdraw has the app end the token of that id. One that is not there any more is Applied too, so the same again does no harm.
+	Withdraw(ctx context.Context, target Target, by Credential, username, id string) Report
+	// TryToken says whether the app lets in who has a token of the account: Accepted or Rejected. Nobody's password is part of it.
+	TryToken(ctx context.Context, target Target, username string, token seal.Secret) Report
 }
 
 // Looker is a Connector that can look at an app without signing in.

@@ -71,7 +71,7 @@ func (a *attempt) enrol(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	reserved, err := a.reserve(ctx, StateArmed, current.Version)
+	reserved, err := a.reserve(ctx, StateArmed)
 	if err != nil || a.ended {
 		return err
 	}
@@ -101,7 +101,7 @@ func (a *attempt) enrol(ctx context.Context) error {
 			}
 			return p.step(ctx, tx, a.now(), StateProbing, words(report), kept)
 		}
-		if err := settle(ctx, tx, p.Workspace, p.Account, reserved, report.Outcome); err != nil {
+		if err := settle(ctx, tx, p.Workspace, p.Account, reserved, report.Outcome, a.now()); err != nil {
 			return err
 		}
 		switch {
@@ -145,7 +145,7 @@ func (s *shown) keep(ctx context.Context, secret seal.Secret) (seal.Secret, erro
 			return err
 		}
 		p.Factors, p.FactorSaid = append([]int{version}, p.Factors...), ""
-		if err := settle(ctx, tx, p.Workspace, p.Account, s.reserved, Accepted); err != nil {
+		if err := withdraw(ctx, tx, p.Workspace, p.Account, s.reserved); err != nil {
 			return err
 		}
 		return p.step(ctx, tx, s.now(), StateSubmitted, "The secret the app shows is stored; it gets the first code.", nil)

@@ -3,6 +3,7 @@ package rotation
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -159,10 +160,10 @@ func (r *Rotations) advanceListing(ctx context.Context, workspace, app core.ID, 
 	if err != nil {
 		return err
 	}
-	started := r.now()
+	started, full := r.now(), false
 	trying, stop := context.WithTimeout(ctx, patience(a.options.ChangeTimeout, by))
 	report := lister.Users(trying, a.target(), by, func(user User) error {
-		if len(logins) >= mostLogins {
+		if full = len(logins) >= mostLogins; full {
 			return errors.New("rotation: the app has too many accounts")
 		}
 		user.Username, user.Name = plainText(user.Username), plainText(user.Name)
@@ -180,6 +181,10 @@ func (r *Rotations) advanceListing(ctx context.Context, workspace, app core.ID, 
 		return err
 	}
 	one.Outcome, one.Administrator = report.Outcome, lent.account.ID
+	if full {
+		one.Detail, one.NextAttempt = fmt.Sprintf("The app has more than %d accounts. A part of a list would hide the rest, so that none of it is kept.", mostLogins), nil
+		return r.keepListing(ctx, one, nil)
+	}
 	switch report.Outcome {
 	case Applied:
 		one.Listed, one.Attempts, one.Detail, one.NextAttempt = &report.Finished, 0, "", new(r.now().Add(listEvery))

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -133,5 +134,35 @@ func TestTheAccountsOfAnApp(t *testing.T) {
 	}
 	if at, _ := s.engine().Listing(t.Context(), s.db, s.workspace, app); talks.asked != 1 || at.NextAttempt != nil || !strings.Contains(at.Detail, "does not let its administrator") {
 		t.Errorf("asked %d times: %+v", talks.asked, at)
+	}
+}
+
+// An app with more accounts than are kept is told so, once, and what is known stays: a list that is cut off hides what is behind.
+func TestAnAppWithTooManyAccounts(t *testing.T) {
+	h := build(t)
+	s := h.open(t, 0)
+	app := s.accountOf(s.account).App
+	s.administered()
+	talks := &listing{simulated: s.connector, says: rotation.Applied, users: []rotation.User{{Username: "known"}}}
+	s.talks = talks
+	ask := func() rotation.Listing {
+		t.Helper()
+		if err := errors.Join(s.list(s.workspace), s.engine().AdvanceListing(t.Context(), s.workspace, app)); err != nil {
+			t.Fatal(err)
+		}
+		at, err := s.engine().Listing(t.Context(), s.db, s.workspace, app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	if at := ask(); at.Detail != "" || at.NextAttempt == nil {
+		t.Fatalf("%+v", at)
+	}
+	for i := range 100_001 {
+		talks.users = append(talks.users, rotation.User{Username: "one of many " + strconv.Itoa(i)})
+	}
+	if at := ask(); at.NextAttempt != nil || !strings.Contains(at.Detail, "more than 100000 accounts") || !slices.Equal(s.logins(false), []string{"known"}) {
+		t.Errorf("%+v, there are %v", at, s.logins(false))
 	}
 }

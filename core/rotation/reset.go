@@ -74,7 +74,7 @@ func (a *attempt) reconcile(ctx context.Context, tx pgx.Tx, p *progress, why str
 		Because(why).With("administrator", admin.String()))
 }
 
-// loan is the use of the administrator's account for one sign-in.
+// loan is the use of the administrator's account, or of whoever else signs in, for one sign-in.
 type loan struct {
 	account accounts.Account
 	version int
@@ -100,7 +100,7 @@ func (a *attempt) borrow(ctx context.Context, admin core.ID) (lent loan, why str
 			return err
 		}
 		if open && !blocked {
-			why, until = "The password of the app's administrator is being rotated itself.", soon
+			why, until = "The password of "+lent.account.Username+", who signs in for this, is being rotated itself.", soon
 			return nil
 		}
 		versions, err := a.Accounts.Versions(ctx, tx, a.progress.Workspace, admin)
@@ -113,14 +113,14 @@ func (a *attempt) borrow(ctx context.Context, admin core.ID) (lent loan, why str
 		}
 		lent.version = current.Version
 		var free time.Time
-		if lent.attempt, free, err = reserve(ctx, tx, tx, a.progress.Workspace, admin, lent.version, a.now(), a.options); err != nil {
+		if lent.attempt, free, err = reserve(ctx, tx, tx, a.progress.Workspace, admin, a.now(), a.options); err != nil {
 			return err
 		}
 		if free.After(soon) {
 			free = soon // others use it at this moment, and give it back
 		}
 		if !free.IsZero() {
-			why, until = "Too many sign-ins of the app's administrator at a time would lock that account.", free
+			why, until = "Too many sign-ins of "+lent.account.Username+" at a time would lock that account.", free
 		}
 		return nil
 	})
@@ -133,7 +133,7 @@ func unusable(admin accounts.Account) string {
 	if closed == nil {
 		return ""
 	}
-	return "The app's administrator, " + admin.Username + ", cannot be used: " + closed.Message + "."
+	return admin.Username + ", who signs in for this, cannot be used: " + closed.Message + "."
 }
 
 // giveBack records what the administrator's sign-in said of the administrator's own account.
@@ -152,7 +152,7 @@ func (a *attempt) giveBack(ctx context.Context, lent loan, report Report) error 
 		case outcome == AdminRejected, outcome == AdminDenied:
 			outcome = Rejected
 		}
-		if err := settle(ctx, tx, workspace, admin, lent.attempt, outcome); err != nil {
+		if err := settle(ctx, tx, workspace, admin, lent.attempt, outcome, a.now()); err != nil {
 			return err
 		}
 		switch {
@@ -165,7 +165,7 @@ func (a *attempt) giveBack(ctx context.Context, lent loan, report Report) error 
 			return err
 		}
 		_, err := a.Accounts.Learn(ctx, tx, a.progress.Cause, workspace, admin, accounts.SignInRefused,
-			"The app refused the stored password when it was to reset that of "+a.account.Username+".")
+			"The app refused the stored password when something was to be done for "+a.account.Username+".")
 		return err
 	})
 }

@@ -13,7 +13,7 @@ import (
 // signIn makes one fresh sign-in within the budget, in the given state, and has record keep what
 // came of it. If the budget is spent the rotation waits instead.
 func (a *attempt) signIn(ctx context.Context, state State, version int, record func(ctx context.Context, tx pgx.Tx, p *progress, report Report, kept evidence) error) error {
-	attempt, err := a.reserve(ctx, state, version)
+	attempt, err := a.reserve(ctx, state)
 	if err != nil || a.ended {
 		return err
 	}
@@ -31,7 +31,7 @@ func (a *attempt) signIn(ctx context.Context, state State, version int, record f
 		return context.Cause(ctx) // broken off: it says nothing about the app
 	}
 	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
-		if err := settle(ctx, p.writes(tx), p.Workspace, p.Account, attempt, report.Outcome); err != nil {
+		if err := settle(ctx, p.writes(tx), p.Workspace, p.Account, attempt, report.Outcome, a.now()); err != nil {
 			return err
 		}
 		p.met(report)
@@ -40,9 +40,9 @@ func (a *attempt) signIn(ctx context.Context, state State, version int, record f
 }
 
 // reserve takes a sign-in out of the account's budget and goes over to a state. If the budget is spent the rotation waits instead.
-func (a *attempt) reserve(ctx context.Context, state State, version int) (attempt core.ID, err error) {
+func (a *attempt) reserve(ctx context.Context, state State) (attempt core.ID, err error) {
 	err = a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
-		reserved, free, err := reserve(ctx, tx, p.writes(tx), p.Workspace, p.Account, version, a.now(), a.options)
+		reserved, free, err := reserve(ctx, tx, p.writes(tx), p.Workspace, p.Account, a.now(), a.options)
 		if err != nil {
 			return err
 		}

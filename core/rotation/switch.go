@@ -28,7 +28,8 @@ const (
 // a rotation: one worker at a time under a lease, again until the app answers, out of the administrator's lockout budget. To ask
 // an app twice does no harm, so that a worker may die anywhere.
 //
-//	wanted ─► applied ─► done       disabled: a fresh sign-in with the stored password was turned away
+//	wanted ─► applied ─► done       disabled: a fresh sign-in with the stored password was turned away. With Recorded that proves it, and
+//	                                where the app says so itself (Outcome is Disabled); otherwise it may refuse that password for another reason
 //	wanted ─► done                  enabled: the account opens by the rotation that follows, which knows a new password
 //	wanted, applied ─► blocked      the app's administrator is turned away, the app knows no such account, or lets it in still
 type Switch struct {
@@ -42,8 +43,9 @@ type Switch struct {
 	Outcome       Outcome     `db:"outcome"` // the connector's latest
 	Administrator core.ID     `db:"administrator"`
 	Hosts         []string    `db:"hosts"`
-	Applied       *time.Time  `db:"applied"` // when the app said that it did
-	Proven        *time.Time  `db:"proven"`  // when a sign-in was turned away
+	Applied       *time.Time  `db:"applied"`  // when the app said that it did
+	Recorded      *time.Time  `db:"recorded"` // when the app's own record, read back, said so too; nil: it was not read
+	Proven        *time.Time  `db:"proven"`   // when a sign-in was turned away
 	Fence         int64       `db:"fence"`
 	LeaseUntil    *time.Time  `db:"lease_until"`
 	Wake          int         `db:"wake"`
@@ -64,7 +66,7 @@ type switchStep struct {
 // Kind implements jobs.Job.
 func (switchStep) Kind() string { return "rotation.switch" }
 
-const switchColumns = `id, workspace_id, account_id, enabled, cause, state, detail, outcome, administrator, hosts, applied, proven, fence, lease_until,
+const switchColumns = `id, workspace_id, account_id, enabled, cause, state, detail, outcome, administrator, hosts, applied, recorded, proven, fence, lease_until,
 	wake, attempts, next_attempt, created, updated, finished`
 
 const (
@@ -117,7 +119,7 @@ func (r *Rotations) SetEnabled(ctx context.Context, tx pgx.Tx, cause core.Cause,
 		return Switch{}, postgres.Classify(err)
 	}
 	if one.Enabled != enabled || one.State == SwitchBlocked {
-		one.State, one.Applied, one.Detail, one.Attempts = SwitchWanted, nil, "", 0
+		one.State, one.Applied, one.Recorded, one.Detail, one.Attempts = SwitchWanted, nil, nil, "", 0
 	}
 	one.Enabled, one.Cause, one.NextAttempt = enabled, cause, &now
 	one.Wake++
@@ -137,7 +139,7 @@ func (r *Rotations) queueSwitch(ctx context.Context, tx pgx.Tx, one Switch) erro
 
 const updateSwitch = `
 update switches set enabled = @enabled, cause = @cause, state = @state, detail = @detail, outcome = @outcome, administrator = @administrator,
-	hosts = @hosts, applied = @applied, proven = @proven, fence = @fence, lease_until = @lease, wake = @wake, attempts = @attempts,
+	hosts = @hosts, applied = @applied, recorded = @recorded, proven = @proven, fence = @fence, lease_until = @lease, wake = @wake, attempts = @attempts,
 	next_attempt = @next, updated = @now, finished = @finished
 where workspace_id = @workspace and id = @id`
 
@@ -145,7 +147,7 @@ func (r *Rotations) saveSwitch(ctx context.Context, tx pgx.Tx, one *Switch) erro
 	one.Updated = r.now()
 	_, err := tx.Exec(ctx, updateSwitch, pgx.StrictNamedArgs{
 		"workspace": one.Workspace, "id": one.ID, "enabled": one.Enabled, "cause": one.Cause, "state": string(one.State), "detail": one.Detail,
-		"outcome": string(one.Outcome), "administrator": one.Administrator, "hosts": one.Hosts, "applied": one.Applied, "proven": one.Proven,
+		"outcome": string(one.Outcome), "administrator": one.Administrator, "hosts": one.Hosts, "applied": one.Applied, "recorded": one.Recorded, "proven": one.Proven,
 		"fence": one.Fence, "lease": one.LeaseUntil, "wake": one.Wake, "attempts": one.Attempts, "next": one.NextAttempt, "now": one.Updated,
 		"finished": one.Finished,
 	})
@@ -158,6 +160,9 @@ func (r *Rotations) tellSwitch(ctx context.Context, tx pgx.Tx, kind core.EventTy
 		With("switch", one.ID.String()).With("enabled", strconv.FormatBool(one.Enabled)).With("outcome", string(one.Outcome))
 	if kind == core.AccountSwitchBlocked {
 		event = event.Failed(one.Detail)
+	}
+	if one.Recorded != nil {
+		event = event.With("recorded", one.Recorded.UTC().Format(time.RFC3339Nano))
 	}
 	if !one.Administrator.IsZero() {
 		event = event.With("administrator", one.Administrator.String())

@@ -1,6 +1,7 @@
 package rotation_test
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -19,6 +20,8 @@ import (
 type switching struct {
 	*simulated
 	says  rotation.Outcome // instead of doing it
+	meets rotation.Outcome // who signs in to a disabled account; empty: Disabled
+	keeps bool             // its own record is read back
 	lies  bool             // it says that it did, and did not
 	asked []bool
 	admin []string
@@ -35,7 +38,7 @@ func (s *switching) SetEnabled(ctx context.Context, _ rotation.Target, admin rot
 	case enabled:
 		s.app.signIn = ""
 	default:
-		s.app.signIn = rotation.Disabled
+		s.app.signIn = cmp.Or(s.meets, rotation.Disabled)
 	}
 	s.app.lock.Unlock()
 	outcome := rotation.Applied
@@ -43,7 +46,7 @@ func (s *switching) SetEnabled(ctx context.Context, _ rotation.Target, admin rot
 		outcome = s.says
 	}
 	report := s.report(outcome, outcome == rotation.Applied)
-	report.Stage = rotation.StageSubmit
+	report.Stage, report.Recorded = rotation.StageSubmit, s.keeps && outcome == rotation.Applied
 	if outcome == rotation.AdminRejected {
 		report.Stage = rotation.StageSignIn
 	}
@@ -145,6 +148,47 @@ func TestAnAccountIsDisabledAndEnabled(t *testing.T) {
 	}
 	if slices.Contains(s.events(), core.AccountAppDisabled) {
 		t.Error("it is told twice")
+	}
+}
+
+// That the app refuses a sign-in says by itself that the account is disabled only where the app says so, or its own record does.
+func TestWhatARefusalProves(t *testing.T) {
+	for name, test := range map[string]struct {
+		keeps bool
+		meets rotation.Outcome
+		want  string
+	}{
+		"its own record, and refused":           {true, rotation.Rejected, "own record has the account disabled"},
+		"its own record, and locked":            {true, rotation.Locked, "own record has the account disabled"},
+		"refused with the word that it is":      {false, rotation.Disabled, "said that the account is disabled"},
+		"refused for a reason that is not told": {false, rotation.Rejected, "for another reason"},
+		"locked, perhaps for wrong passwords":   {false, rotation.Locked, "for another reason"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, talks := build(t).switchable(t, 0)
+			talks.keeps, talks.meets = test.keeps, test.meets
+			end := s.run(s.set(false).ID, &life{})
+			if end.State != rotation.SwitchDone || end.Proven == nil || !strings.Contains(end.Detail, test.want) {
+				t.Errorf("%+v", end)
+			}
+			if (end.Recorded != nil) != test.keeps || end.Recorded != nil && end.Recorded.After(*end.Proven) {
+				t.Errorf("recorded %v, turned away %v", end.Recorded, end.Proven)
+			}
+		})
+	}
+	// A record of before the app let the account in all the same is none.
+	s, talks := build(t).switchable(t, 0)
+	talks.keeps, talks.lies = true, true
+	id := s.set(false).ID
+	if end := s.run(id, &life{}); end.State != rotation.SwitchBlocked || end.Recorded != nil {
+		t.Errorf("%+v", end)
+	}
+	talks.keeps, talks.lies, talks.meets = false, false, rotation.Rejected
+	s.clock.Pass(time.Hour)
+	s.set(false)
+	if end := s.run(id, &life{}); end.State != rotation.SwitchDone || end.Recorded != nil || !strings.Contains(end.Detail, "for another reason") {
+		t.Errorf("%+v", end)
 	}
 }
 

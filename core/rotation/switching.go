@@ -72,7 +72,7 @@ func (r *Rotations) takeSwitch(ctx context.Context, workspace, id core.ID, wake 
 		case one.Finished != nil || one.NextAttempt == nil:
 			return nil
 		case one.LeaseUntil != nil && one.LeaseUntil.After(now):
-			wait(minTime(*one.LeaseUntil, now.Add(busy)))
+			wait(now.Add(min(one.LeaseUntil.Sub(now), busy)))
 			return nil
 		case one.NextAttempt.After(now):
 			wait(*one.NextAttempt)
@@ -104,13 +104,6 @@ func (r *Rotations) takeSwitch(ctx context.Context, workspace, id core.ID, wake 
 		return nil, err
 	}
 	return taken, answer
-}
-
-func minTime(one, other time.Time) time.Time {
-	if one.Before(other) {
-		return one
-	}
-	return other
 }
 
 // lockedSwitch locks an account and then its switch, as every command does.
@@ -211,6 +204,10 @@ func (s *switching) ask(ctx context.Context) error {
 		s.reached(one, report)
 		switch report.Outcome {
 		case Applied:
+			one.Recorded = nil
+			if report.Recorded {
+				one.Recorded = &report.Finished
+			}
 			return s.applied(ctx, tx, one, account, report.Finished)
 		case Unreachable, TimedOut:
 			return s.again(ctx, tx, one, account, true, words(report))
@@ -255,8 +252,19 @@ func (s *switching) applied(ctx context.Context, tx pgx.Tx, one *Switch, account
 	return err
 }
 
+// proof is what a sign-in that was turned away proves, in words.
+func (s Switch) proof() string {
+	switch {
+	case s.Recorded != nil:
+		return "The app's own record has the account disabled, and it turned a fresh sign-in away."
+	case s.Outcome == Disabled:
+		return "The app turned a fresh sign-in away, and said that the account is disabled."
+	}
+	return "The app said that it disabled the account, and refused a fresh sign-in. Its own record was not read, so that it may have refused the stored password for another reason."
+}
+
 // prove signs in once as the account, out of its own budget: what the app says it did is evidence, and that it turns the account
-// away is the proof.
+// away is the proof, together with its own record where that was read back.
 func (s *switching) prove(ctx context.Context) error {
 	versions, err := s.Accounts.Versions(ctx, s.DB, s.one.Workspace, s.one.Account)
 	if err != nil {
@@ -272,7 +280,7 @@ func (s *switching) prove(ctx context.Context) error {
 		if _, err = s.Accounts.Hold(ctx, tx, s.one.Workspace, s.one.Account); err != nil {
 			return err
 		}
-		reserved, free, err = s.Reserve(ctx, tx, s.one.Workspace, s.one.Account, current.Version)
+		reserved, free, err = s.Reserve(ctx, tx, s.one.Workspace, s.one.Account)
 		return err
 	})
 	if err != nil {
@@ -298,10 +306,10 @@ func (s *switching) prove(ctx context.Context) error {
 		case Rejected, Locked, Disabled:
 			now := s.now()
 			one.State, one.Proven, one.Finished, one.NextAttempt = SwitchDone, &trial.Finished, &now, nil
-			one.Detail = "The app turned a fresh sign-in away."
+			one.Detail = one.proof()
 			return s.tellSwitch(ctx, tx, core.AccountDisabled, *one, account)
 		case Accepted, MustChange:
-			one.State, one.Applied = SwitchWanted, nil // it said so, and did not
+			one.State, one.Applied, one.Recorded = SwitchWanted, nil, nil // it said so, and did not
 			return s.again(ctx, tx, one, account, false, "The app said that the account is disabled, and let it in all the same.")
 		case Unreachable, TimedOut:
 			return s.again(ctx, tx, one, account, true, trial.Detail)

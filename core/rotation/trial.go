@@ -18,8 +18,8 @@ import (
 
 // Reserve takes one sign-in out of a locked account's budget before it is made, so that a worker that dies in the
 // middle of it does not make it again for nothing. If the budget is spent, free is when there will be room.
-func (r *Rotations) Reserve(ctx context.Context, tx pgx.Tx, workspace, account core.ID, version int) (attempt core.ID, free time.Time, err error) {
-	attempt, free, err = reserve(ctx, tx, tx, workspace, account, version, r.now(), r.Options.withDefaults())
+func (r *Rotations) Reserve(ctx context.Context, tx pgx.Tx, workspace, account core.ID) (attempt core.ID, free time.Time, err error) {
+	attempt, free, err = reserve(ctx, tx, tx, workspace, account, r.now(), r.Options.withDefaults())
 	return attempt, free, postgres.Classify(err)
 }
 
@@ -124,7 +124,7 @@ func (r *Rotations) Rehearse(ctx context.Context, account accounts.Account, vers
 
 // Settle records how a reserved sign-in ended. One that may have counted at the app stays counted.
 func (r *Rotations) Settle(ctx context.Context, tx pgx.Tx, workspace, account, attempt core.ID, outcome Outcome) error {
-	return postgres.Classify(settle(ctx, tx, workspace, account, attempt, outcome))
+	return postgres.Classify(settle(ctx, tx, workspace, account, attempt, outcome, r.now()))
 }
 
 const selectWaits = `

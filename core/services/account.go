@@ -323,8 +323,11 @@ func allCovered(held, wanted []string) bool {
 	})
 }
 
+const selectAppTokens = `
+select exists (select from service_credentials where workspace_id = @workspace and service_account_id = @account and held = 'app')`
+
 // Remove ends a service account, its tokens and credentials: what they open in Postern at once, what they open elsewhere is
-// for whoever keeps that. Administrators may and the system, and other service accounts.
+// for whoever keeps that. Credentials that apps hold have to be removed before (Conflict, code "app_tokens"). Administrators may and the system, and other service accounts.
 func (s *Services) Remove(ctx context.Context, cause core.Cause, workspace, id core.ID) error {
 	return s.change(ctx, func(tx pgx.Tx) ([]core.Event, error) {
 		if err := s.administrator(ctx, tx, cause, workspace, id); err != nil {
@@ -333,6 +336,13 @@ func (s *Services) Remove(ctx context.Context, cause core.Cause, workspace, id c
 		account, err := s.lock(ctx, tx, workspace, id)
 		if err != nil {
 			return nil, err
+		}
+		var tokens bool
+		if err := tx.QueryRow(ctx, selectAppTokens, pgx.StrictNamedArgs{"workspace": workspace, "account": id}).Scan(&tokens); err != nil {
+			return nil, postgres.Classify(err)
+		}
+		if tokens {
+			return nil, core.Conflict("", "it has tokens in apps that would live on; remove those credentials first, and Postern has the apps end them").WithCode("app_tokens")
 		}
 		if err := s.Directory.DeleteServiceAccount(ctx, tx, workspace, id); err != nil {
 			return nil, inUse(err)

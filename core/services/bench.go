@@ -53,11 +53,20 @@ func (b *bench) version(number int) Version {
 	return b.Versions[at]
 }
 
+// ending is a value an app is being asked to end.
+func (b *bench) ending() (version Version, some bool) {
+	at := slices.IndexFunc(b.Versions, func(v Version) bool { return v.Ending != nil && v.Revoked == nil })
+	if at < 0 {
+		return Version{}, false
+	}
+	return b.Versions[at], true
+}
+
 // given is the version that is given out: the newest that is not revoked and, while it is only created, the one before it.
 func (b *bench) given() (Version, bool) {
 	for _, version := range b.Versions {
 		hidden := b.Rotation != nil && b.Rotation.New == version.Version && b.Rotation.State == Created
-		if version.Revoked == nil && !hidden {
+		if version.Revoked == nil && version.Ending == nil && !hidden {
 			return version, true
 		}
 	}

@@ -31,6 +31,7 @@ const (
 	ByPostern Held = "postern" // a token for Postern's API: of its value there is a hash alone
 	ByVault   Held = "vault"   // of another system: sealed, given to the service account when it asks
 	ByAccount Held = "account" // the password of an account, which core/rotation changes in its app
+	InApp     Held = "app"     // a token of an account, which Postern has its app make and end; sealed, given to the service account when it asks
 )
 
 // Credential is something a service account gets in with. Its values are its versions, of which two are good at a time at most.
@@ -40,13 +41,16 @@ type Credential struct {
 	Name      string        `db:"name"`
 	Kind      Kind          `db:"kind"`
 	Held      Held          `db:"held"`
-	Login     core.ID       `db:"account_id"` // held by this account
-	Vault     core.ID       `db:"vault_id"`   // held by this vault
+	Login     core.ID       `db:"account_id"` // held by this account, or a token of it in its app
+	Vault     core.ID       `db:"vault_id"`   // its values are in this vault
 	Consumers []string      `db:"consumers"`  // what it is used by; each says its name when it asks for the value
 	Overlap   time.Duration `db:"overlap"`    // how long the old value is to be unused before it is revoked
 	Every     int           `db:"every"`      // days from one rotation to the next; 0: none by schedule
 	Next      *time.Time    `db:"next"`       // when the schedule asks for one
 	Created   time.Time     `db:"created"`
+	// Detail is, held by an app, why it has not done yet what it was asked for; it is asked again at Retry.
+	Detail string     `db:"detail"`
+	Retry  *time.Time `db:"retry"`
 }
 
 // Target is the credential as what something happened to.
@@ -61,20 +65,27 @@ type Version struct {
 	Token   core.ID `db:"token_id"` // held by Postern: the token
 	// LoginVersion is, held by an account, which of its passwords this is.
 	LoginVersion int        `db:"login_version"`
+	AppToken     string     `db:"app_token"` // held by an app: its id of the token
 	Created      time.Time  `db:"created"`
 	Expires      *time.Time `db:"expires"`
 	FirstUsed    *time.Time `db:"first_used"`
 	LastUsed     *time.Time `db:"last_used"`
 	Revoked      *time.Time `db:"revoked"`
+	// Ending is, held by an app, since when the app is to end it, and EndingReason why. Revoked is when it was seen to let nobody in.
+	Ending       *time.Time `db:"ending"`
+	EndingReason string     `db:"ending_reason"`
 }
 
-// Live reports whether the version opens anything at a time.
+// Live reports whether the version opens anything at a time, and is to.
 func (v Version) Live(at time.Time) bool {
-	return v.Revoked == nil && (v.Expires == nil || v.Expires.After(at))
+	return v.Revoked == nil && v.Ending == nil && (v.Expires == nil || v.Expires.After(at))
 }
 
 const credentialColumns = `
-select id, service_account_id, name, kind, held, account_id, vault_id, consumers, overlap, every, next, created from service_credentials`
+select id, service_account_id, name, kind, held, account_id, vault_id, consumers, overlap, every, next, created,
+	coalesce((select w.detail from service_app_work w where w.workspace_id = service_credentials.workspace_id and w.credential_id = service_credentials.id), '') as detail,
+	(select w.next_attempt from service_app_work w where w.workspace_id = service_credentials.workspace_id and w.credential_id = service_credentials.id and w.detail <> '') as retry
+from service_credentials`
 
 const selectCredentials = credentialColumns + `
 where workspace_id = @workspace and service_account_id = @account order by created, id`
@@ -93,7 +104,8 @@ func (s *Services) Credential(ctx context.Context, q postgres.Querier, workspace
 
 // A token's own row tells of uses that nobody observed, such as a receiver's.
 const selectVersions = `
-select v.version, v.slot, v.token_id, v.login_version, v.created, v.expires, coalesce(v.first_used, t.last_used) as first_used, greatest(v.last_used, t.last_used) as last_used, v.revoked
+select v.version, v.slot, v.token_id, v.login_version, v.created, v.expires, coalesce(v.first_used, t.last_used) as first_used, greatest(v.last_used, t.last_used) as last_used, v.revoked,
+	v.app_token, v.ending, v.ending_reason
 from service_versions v
 left join service_account_tokens t on t.workspace_id = v.workspace_id and t.id = v.token_id
 where v.workspace_id = @workspace and v.credential_id = @credential order by v.version desc`
@@ -108,7 +120,7 @@ type NewCredential struct {
 	Name      string
 	Kind      Kind
 	Held      Held
-	Login     core.ID     // held by an account: which
+	Login     core.ID     // held by an account, or by an app: which account
 	Value     seal.Secret // held by a vault: what the other system knows. A password may be left for Postern to make
 	Expires   *time.Time  // nil: never
 	Consumers []string
@@ -142,16 +154,18 @@ func (n NewCredential) checked(now time.Time) (NewCredential, error) {
 	switch {
 	case n.Kind != Password && n.Kind != Key && n.Kind != Token:
 		return n, core.Invalid("kind", "a password, a key or a token")
-	case n.Held != ByPostern && n.Held != ByVault && n.Held != ByAccount:
-		return n, core.Invalid("held", "by postern, a vault or an account")
+	case n.Held != ByPostern && n.Held != ByVault && n.Held != ByAccount && n.Held != InApp:
+		return n, core.Invalid("held", "by postern, a vault, an account or an app")
 	case n.Held == ByPostern && n.Kind != Token:
 		return n, core.Invalid("kind", "what opens Postern is a token")
 	case n.Held == ByPostern && len(n.Consumers) > 0:
 		return n, core.Invalid("consumers", "who uses a token for Postern is seen by its networks; there is nothing to name")
 	case n.Held == ByAccount && n.Kind != Password:
 		return n, core.Invalid("kind", "what an account holds is its password")
-	case (n.Held == ByAccount) == n.Login.IsZero():
-		return n, core.Invalid("account", "name the account that holds it, and only then")
+	case n.Held == InApp && n.Kind == Password:
+		return n, core.Invalid("kind", "what an app makes is a token or a key")
+	case (n.Held == ByAccount || n.Held == InApp) == n.Login.IsZero():
+		return n, core.Invalid("account", "name the account that holds it, or whose token it is, and only then")
 	case n.Held == ByVault && n.Kind != Password && n.Value.IsZero():
 		return n, core.Invalid("value", "give the value; Postern makes only passwords")
 	case n.Held != ByVault && !n.Value.IsZero():
@@ -162,8 +176,8 @@ func (n NewCredential) checked(now time.Time) (NewCredential, error) {
 		return n, core.Invalid("every", "every 1 to %d days, or 0", maxEvery)
 	case n.Held == ByAccount && n.Every > 0:
 		return n, core.Invalid("every", "the account is rotated as its policies say; schedule it there")
-	case n.Held == ByAccount && n.Expires != nil:
-		return n, core.Invalid("expires", "the password of an account does not expire here")
+	case (n.Held == ByAccount || n.Held == InApp) && n.Expires != nil:
+		return n, core.Invalid("expires", "what an app knows does not expire here")
 	}
 	return n, checkExpires(n.Expires, now)
 }
@@ -182,8 +196,8 @@ insert into service_credentials (id, workspace_id, service_account_id, name, kin
 values (@id, @workspace, @account, @name, @kind, @held, @login, @vault, @consumers, @overlap, @every, @next, @now)`
 
 const insertVersion = `
-insert into service_versions (workspace_id, credential_id, version, slot, token_id, login_version, created, expires, first_used, last_used)
-values (@workspace, @credential, @version, @slot, @token, @login, @now, @expires, @used, @used)`
+insert into service_versions (workspace_id, credential_id, version, slot, token_id, login_version, app_token, created, expires, first_used, last_used)
+values (@workspace, @credential, @version, @slot, @token, @login, @app_token, @now, @expires, @used, @used)`
 
 // What the password of an account gets at is its app.
 const insertReachOfLogin = `
@@ -231,8 +245,12 @@ func (s *Services) AddCredential(ctx context.Context, cause core.Cause, workspac
 		if err := s.adopt(ctx, tx, workspace, account); err != nil {
 			return nil, err
 		}
-		switch made.Held {
-		case ByAccount:
+		if made.Held == ByVault || made.Held == InApp {
+			if made.Vault, err = s.Accounts.Vault.Prepare(ctx, tx, workspace); err != nil {
+				return nil, err
+			}
+		}
+		if !made.Login.IsZero() {
 			if err := s.mayHandOver(ctx, tx, cause, workspace, made.Login); err != nil {
 				return nil, err
 			}
@@ -244,11 +262,15 @@ func (s *Services) AddCredential(ctx context.Context, cause core.Cause, workspac
 			if _, err := tx.Exec(ctx, insertReachOfLogin, pgx.StrictNamedArgs{"id": core.NewID(), "workspace": workspace, "account": account, "login": made.Login}); err != nil {
 				return nil, postgres.Classify(err)
 			}
-		case ByVault:
-			if made.Vault, err = s.Accounts.Vault.Prepare(ctx, tx, workspace); err != nil {
+		}
+		if made.Held == InApp {
+			if can, err := s.Rotations.Issues(ctx, tx, workspace, made.Login); err != nil {
 				return nil, err
+			} else if !found.Owned() {
+				return nil, core.Conflict("", "who answers for the service account answers for its tokens in apps: name its owners first").WithCode("ownerless")
+			} else if !can {
+				return nil, core.Invalid("account", "nobody makes tokens in this account's app: its connector, or the definition in its settings, has to say how")
 			}
-		case ByPostern:
 		}
 		if _, err := tx.Exec(ctx, insertCredential, pgx.StrictNamedArgs{
 			"id": made.ID, "workspace": workspace, "account": account, "name": made.Name, "kind": made.Kind, "held": made.Held, "login": made.Login,
@@ -257,14 +279,18 @@ func (s *Services) AddCredential(ctx context.Context, cause core.Cause, workspac
 			return nil, collision(err)
 		}
 		bench := &bench{Account: found, Credential: made}
-		if made.Held == ByAccount {
+		var begun []core.Event
+		switch made.Held {
+		case ByAccount:
 			_, err = s.keepUp(ctx, tx, cause, bench)
-		} else {
+		case InApp:
+			begun, err = s.order(ctx, tx, cause, bench, Manual)
+		case ByVault, ByPostern:
 			secret, err = s.mint(ctx, tx, cause, bench, wanted.Value, wanted.Expires)
 		}
 		event := core.NewEvent(core.ServiceAccountCredentialAdded, workspace, cause, now, found.Target(), made.Target()).
 			With("kind", string(made.Kind)).With("held", string(made.Held))
-		return []core.Event{event}, err
+		return append([]core.Event{event}, begun...), err
 	})
 	return made, secret, err
 }
@@ -304,7 +330,7 @@ func (s *Services) insertVersion(ctx context.Context, tx pgx.Tx, b *bench, versi
 		return core.Conflict("", "both slots are taken: the value that is not used has to be revoked first").WithCode("service_slot")
 	}
 	if _, err := tx.Exec(ctx, insertVersion, pgx.StrictNamedArgs{
-		"workspace": b.Account.Workspace, "credential": b.Credential.ID, "version": version.Version, "slot": version.Slot, "token": version.Token, "login": version.LoginVersion,
+		"workspace": b.Account.Workspace, "credential": b.Credential.ID, "version": version.Version, "slot": version.Slot, "token": version.Token, "login": version.LoginVersion, "app_token": version.AppToken,
 		"now": version.Created, "expires": version.Expires, "used": version.LastUsed,
 	}); err != nil {
 		return collision(err)
@@ -315,9 +341,12 @@ func (s *Services) insertVersion(ctx context.Context, tx pgx.Tx, b *bench, versi
 
 const deleteCredential = `delete from service_credentials where workspace_id = @workspace and id = @id`
 
-// RemoveCredential ends a credential and all its values. A token for Postern opens nothing from that commit on; what opens another
-// system is for its owners to end there. Its owners may, administrators, other service accounts and the system.
-func (s *Services) RemoveCredential(ctx context.Context, cause core.Cause, workspace, credential core.ID) error {
+// RemoveCredential ends a credential and all its values. A token for Postern opens nothing from that commit on; what an app made is given
+// out no more, and the credential goes once the app has ended it; what opens another system is for its owners to end there. Its owners may, administrators, other service accounts and the system.
+//
+// With abandon what an app made is not ended there: the app is gone, or does not do it. Only administrators may, other service accounts
+// and the system.
+func (s *Services) RemoveCredential(ctx context.Context, cause core.Cause, workspace, credential core.ID, abandon bool) error {
 	return s.change(ctx, func(tx pgx.Tx) ([]core.Event, error) {
 		b, err := s.at(ctx, tx, workspace, credential)
 		if err != nil {
@@ -325,6 +354,17 @@ func (s *Services) RemoveCredential(ctx context.Context, cause core.Cause, works
 		}
 		if err := s.owner(ctx, tx, cause, workspace, b.Account.ID); err != nil {
 			return nil, err
+		}
+		removed := core.NewEvent(core.ServiceAccountCredentialRemoved, workspace, cause, s.now(), b.Account.Target(), b.Credential.Target())
+		switch {
+		case b.Credential.Held != InApp:
+		case abandon:
+			if err := s.administrator(ctx, tx, cause, workspace, b.Account.ID); err != nil {
+				return nil, err
+			}
+			removed = removed.Because("what the app made was not ended there")
+		default:
+			return []core.Event{removed.Because("the app is asked to end what it made")}, s.removeFromApp(ctx, tx, b)
 		}
 		var events []core.Event
 		for _, version := range b.Versions {
@@ -340,6 +380,6 @@ func (s *Services) RemoveCredential(ctx context.Context, cause core.Cause, works
 		if _, err := tx.Exec(ctx, deleteCredential, pgx.StrictNamedArgs{"workspace": workspace, "id": credential}); err != nil {
 			return nil, postgres.Classify(err)
 		}
-		return append(events, core.NewEvent(core.ServiceAccountCredentialRemoved, workspace, cause, s.now(), b.Account.Target(), b.Credential.Target())), nil
+		return append(events, removed), nil
 	})
 }

@@ -16,7 +16,9 @@
 // kept for ever, so that it goes on after a kill wherever it was; that there are no two findings for one cause; and that a
 // service account gives nobody what it does not have itself, and decides nothing about itself.
 //
-// Where a value is held by an account, core/rotation changes it, and what it proved are the steps here. Of a token for Postern there is a
+// Where a value is held by an account, core/rotation changes it, and what it proved are the steps here. Where an app makes the values, it is
+// asked outside of transactions for one at a time; a new one is given out once the app lets it in, an old one is revoked once the app
+// lets it in no more, and one that was made when nobody heard is found by its name and ended. Of a token for Postern there is a
 // hash alone. It never restores anything that was revoked, never tells a value twice but to the service account it belongs to, and never
 // keeps a person from leaving.
 package services

@@ -1,6 +1,7 @@
 package services
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,9 +34,15 @@ func (s *Services) Run(ctx context.Context) error {
 	defer tick.Stop()
 	defer judge.Stop()
 	s.warn(ctx, s.JudgeAll(ctx)) // who was there before anybody looked
+	carrying := make(chan struct{})
+	go func() {
+		defer close(carrying)
+		s.carryAll(ctx)
+	}()
 	for {
 		select {
 		case <-ctx.Done():
+			<-carrying
 			return nil
 		case <-look.C:
 			_, err := s.Follow(ctx)
@@ -177,11 +184,11 @@ order by v.expires limit @limit`
 
 const selectScheduled = `select workspace_id, id from service_credentials where next <= @now order by next limit @limit`
 
-// Only tokens for Postern: that the old value of another system is revoked there is for a person to say.
+// Only what Postern itself ends: that the old value of another system is revoked there is for a person to say.
 const selectVerified = `
 select r.workspace_id, r.credential_id as id from service_rotations r
 join service_credentials c on c.workspace_id = r.workspace_id and c.id = r.credential_id
-where r.finished is null and r.state = 'verified' and c.held = 'postern' and r.updated + c.overlap <= @now
+where r.finished is null and r.state = 'verified' and c.held in ('postern', 'app') and r.updated + c.overlap <= @now
 order by r.updated limit @limit`
 
 const selectBehind = `
@@ -209,12 +216,12 @@ func (s *Services) Tick(ctx context.Context) error {
 		s.eachCredential(ctx, selectScheduled, pgx.StrictNamedArgs{"now": now, "limit": together}, s.due),
 		s.eachCredential(ctx, selectVerified, pgx.StrictNamedArgs{"now": now, "limit": together},
 			func(ctx context.Context, tx pgx.Tx, cause core.Cause, b *bench) ([]core.Event, error) {
-				if b.Rotation == nil || b.Rotation.State != Verified || !b.quiet(now) {
+				if _, ending := b.ending(); ending || b.Rotation == nil || b.Rotation.State != Verified || !b.quiet(now) {
 					return nil, nil
 				}
 				return s.finish(ctx, tx, cause, b, "the old value was used no more")
 			}),
-		s.eachCredential(ctx, selectExpiring, pgx.StrictNamedArgs{"soon": now.Add(orDefault(s.Notice, DefaultNotice)), "limit": together}, s.expiring),
+		s.eachCredential(ctx, selectExpiring, pgx.StrictNamedArgs{"soon": now.Add(cmp.Or(max(s.Notice, 0), DefaultNotice)), "limit": together}, s.expiring),
 	)
 }
 
@@ -228,7 +235,7 @@ func (s *Services) eachCredential(ctx context.Context, query string, args pgx.St
 	})
 }
 
-// due plans the rotation the schedule asks for: the new value is for an owner to make, who alone can take it to where it is used. The next
+// due plans the rotation the schedule asks for: a new value that no app makes is for an owner to make, who alone can take it to where it is used. The next
 // one is asked for once this one is done.
 func (s *Services) due(ctx context.Context, tx pgx.Tx, cause core.Cause, b *bench) ([]core.Event, error) {
 	if b.Credential.Next == nil || b.Credential.Next.After(s.now()) {
@@ -236,6 +243,9 @@ func (s *Services) due(ctx context.Context, tx pgx.Tx, cause core.Cause, b *benc
 	}
 	if err := s.schedule(ctx, tx, b, nil); err != nil || b.Rotation != nil {
 		return nil, err
+	}
+	if b.Credential.Held == InApp {
+		return s.order(ctx, tx, cause, b, BySchedule)
 	}
 	old, _ := b.given()
 	return s.begin(ctx, tx, cause, b, BySchedule, old.Version, "an owner makes the new value")
@@ -249,7 +259,7 @@ func expiryOf(credential core.ID, version int) string {
 // expiring tells that a value ends soon.
 func (s *Services) expiring(ctx context.Context, tx pgx.Tx, cause core.Cause, b *bench) ([]core.Event, error) {
 	var events []core.Event
-	soon := s.now().Add(orDefault(s.Notice, DefaultNotice))
+	soon := s.now().Add(cmp.Or(max(s.Notice, 0), DefaultNotice))
 	for _, version := range b.Versions {
 		if version.Revoked != nil || version.Expires == nil || version.Expires.After(soon) {
 			continue

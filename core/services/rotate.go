@@ -140,6 +140,10 @@ var rotationEvents = map[State]core.EventType{
 // step writes down where the open rotation is now, and returns what is to be told of it.
 func (s *Services) step(ctx context.Context, tx pgx.Tx, cause core.Cause, b *bench, to State, detail string) ([]core.Event, error) {
 	now, r := s.now(), b.Rotation
+	before := State("")
+	if r.Steps > 0 {
+		before = r.State // the same: what was to come next did not yet, and the detail says why
+	}
 	r.State, r.Updated, r.Steps = to, now, r.Steps+1
 	if to == Done || to == RolledBack {
 		r.Finished = &now
@@ -159,7 +163,7 @@ func (s *Services) step(ctx context.Context, tx pgx.Tx, cause core.Cause, b *ben
 		return nil, postgres.Classify(err)
 	}
 	kind, ok := rotationEvents[to]
-	if !ok {
+	if !ok || to == before {
 		kind = core.ServiceAccountRotationAdvanced
 	}
 	event := core.NewEvent(kind, b.Account.Workspace, cause, now, b.Account.Target(), b.Credential.Target(), core.Target{Kind: "rotation", ID: r.ID}).
@@ -187,7 +191,7 @@ type Wish struct {
 
 // Rotate makes the new value of a credential, in the free slot, and begins its rotation or goes on with the one that was planned. What
 // Postern made is returned, the only time it can be seen. The old value stays as good as it was. An account's password is rotated by
-// core/rotation; the rotation here follows it. Owners may, administrators, service accounts, themselves too, and the system.
+// core/rotation; the rotation here follows it. What an app makes is asked for, and made soon after. Owners may, administrators, service accounts, themselves too, and the system.
 func (s *Services) Rotate(ctx context.Context, cause core.Cause, workspace, credential core.ID, wish Wish) (Rotation, seal.Secret, error) {
 	if err := checkExpires(wish.Expires, s.now()); err != nil {
 		return Rotation{}, seal.Secret{}, err
@@ -206,8 +210,8 @@ func (s *Services) Rotate(ctx context.Context, cause core.Cause, workspace, cred
 		switch {
 		case held != ByVault && !wish.Value.IsZero():
 			return nil, core.Invalid("value", "only a vault takes a value")
-		case held == ByAccount && wish.Expires != nil:
-			return nil, core.Invalid("expires", "the password of an account does not expire here")
+		case (held == ByAccount || held == InApp) && wish.Expires != nil:
+			return nil, core.Invalid("expires", "what an app knows does not expire here")
 		case b.Rotation != nil && (b.Rotation.State != Planned || held == ByAccount):
 			return nil, core.Conflict("", "a rotation of this credential is under way; finish it or roll it back").WithCode("service_rotation_open")
 		}
@@ -216,9 +220,12 @@ func (s *Services) Rotate(ctx context.Context, cause core.Cause, workspace, cred
 			old = b.version(b.newest()) // it has expired: the new one replaces what opens nothing any more
 		}
 		var events []core.Event
-		if held == ByAccount {
+		switch held {
+		case ByAccount:
 			events, err = s.rotateLogin(ctx, tx, cause, b, rotation.ReasonManual, Manual)
-		} else {
+		case InApp:
+			events, err = s.order(ctx, tx, cause, b, Manual)
+		case ByVault, ByPostern:
 			if secret, err = s.mint(ctx, tx, cause, b, wish.Value, wish.Expires); err != nil {
 				return nil, err
 			}
@@ -299,6 +306,8 @@ func (s *Services) advance(ctx context.Context, tx pgx.Tx, cause core.Cause, b *
 		return nil, core.Conflict("state", "the app's own rotation goes on by itself; look at the account").WithCode("by_itself")
 	case to != Distributed && to != Verified && to != Done || slices.Index(order, to) != from+1:
 		return nil, core.Conflict("state", "a rotation that is %s cannot become %s; it goes from created to distributed, verified and done", b.Rotation.State, to).WithCode("wrong_state")
+	case to == Distributed && b.Credential.Held == InApp:
+		return nil, core.Conflict("state", "Postern tries the new token in the app, and gives it out once the app lets it in").WithCode("by_itself")
 	case to == Distributed:
 		return s.step(ctx, tx, cause, b, to, reason)
 	case to == Verified:
@@ -358,6 +367,12 @@ func (b *bench) quiet(now time.Time) bool {
 func (s *Services) finish(ctx context.Context, tx pgx.Tx, cause core.Cause, b *bench, detail string) ([]core.Event, error) {
 	var events []core.Event
 	if old := b.version(b.Rotation.Old); old.Version > 0 && old.Revoked == nil {
+		if b.Credential.Held == InApp {
+			if b.version(b.Rotation.New).Ending != nil {
+				return nil, core.Conflict("state", "it is being rolled back").WithCode("old_stays")
+			}
+			return s.end(ctx, tx, cause, b, old, detail) // and then it is done
+		}
 		ended, err := s.revoke(ctx, tx, cause, b, old)
 		if err != nil {
 			return nil, err
@@ -384,6 +399,9 @@ func (s *Services) rollBack(ctx context.Context, tx pgx.Tx, cause core.Cause, b 
 			return nil, core.Conflict("state", "the app has the new password; rotate the account again").WithCode("by_itself")
 		}
 		if fresh.Revoked == nil {
+			if b.Credential.Held == InApp {
+				return s.end(ctx, tx, cause, b, fresh, reason)
+			}
 			ended, err := s.revoke(ctx, tx, cause, b, fresh)
 			if err != nil {
 				return nil, err

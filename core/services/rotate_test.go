@@ -108,7 +108,7 @@ func TestATokenIsReplacedWithoutAGap(t *testing.T) {
 	if !s.works(fourth) {
 		t.Fatal("the new one went with the old one")
 	}
-	coretest.Must(t, s.RemoveCredential(background, s.as("ana"), s.workspace, credential.ID))
+	coretest.Must(t, s.RemoveCredential(background, s.as("ana"), s.workspace, credential.ID, false))
 	if s.works(fourth) {
 		t.Fatal("removed, it opens something")
 	}

@@ -45,13 +45,6 @@ type Services struct {
 // now is the time as PostgreSQL keeps it.
 func (s *Services) now() time.Time { return postgres.Now(s.Now) }
 
-func orDefault(configured, otherwise time.Duration) time.Duration {
-	if configured > 0 {
-		return configured
-	}
-	return otherwise
-}
-
 // change runs a command in a transaction of its own, with the events it tells.
 func (s *Services) change(ctx context.Context, work func(tx pgx.Tx) ([]core.Event, error)) error {
 	told := false

@@ -1,6 +1,7 @@
 package services
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
@@ -173,7 +174,7 @@ func (s *Services) odd(ctx context.Context, tx pgx.Tx, cause core.Cause, account
 	if version.LastUsed != nil && (last == nil || version.LastUsed.After(*last)) && now.Sub(*version.LastUsed) > coarse {
 		last = version.LastUsed // from before uses were observed
 	}
-	if last != nil && now.Sub(*last) >= orDefault(s.Idle, DefaultIdle) {
+	if last != nil && now.Sub(*last) >= cmp.Or(max(s.Idle, 0), DefaultIdle) {
 		found = append(found, odd{UsedAfterIdle, last.UTC().Format(time.RFC3339),
 			fmt.Sprintf("used from %s after %d days without any use", from(use), int(now.Sub(*last).Hours()/24)), once})
 	}
@@ -253,7 +254,7 @@ func (s *Services) Seen(ctx context.Context, q postgres.Querier, workspace, acco
 // Value is what a service account is given of its credential.
 type Value struct {
 	Credential Credential
-	Username   string // of the account that holds it
+	Username   string // of the account that holds it, or whose token it is
 	Version    int
 	Expires    *time.Time
 	Secret     seal.Secret
@@ -286,7 +287,7 @@ func (s *Services) Read(ctx context.Context, cause core.Cause, workspace, creden
 		}
 		given, there := b.given()
 		if !there || !given.Live(s.now()) {
-			return nil, core.Denied("the value has expired; its owners have to rotate it").WithCode("expired")
+			return nil, core.Denied("there is no value to give: it expired, or its app has not made one yet, or is to end it").WithCode("expired")
 		}
 		value = Value{Credential: b.Credential, Version: given.Version, Expires: given.Expires}
 		if value.Username, value.Secret, err = s.open(ctx, tx, b, given); err != nil {
@@ -309,7 +310,7 @@ func (s *Services) Read(ctx context.Context, cause core.Cause, workspace, creden
 // open opens the value of a version.
 func (s *Services) open(ctx context.Context, tx pgx.Tx, b *bench, version Version) (username string, value seal.Secret, err error) {
 	if b.Credential.Held == ByVault {
-		value, err = s.Accounts.Vault.Open(ctx, tx, b.Account.Workspace, b.Credential.ID, string(b.Credential.Kind), version.Version)
+		value, err = s.sealed(ctx, tx, b, version)
 		return "", value, err
 	}
 	login, err := s.Accounts.Account(ctx, tx, b.Account.Workspace, b.Credential.Login)
@@ -319,6 +320,15 @@ func (s *Services) open(ctx context.Context, tx pgx.Tx, b *bench, version Versio
 	if closed := login.Closed(); closed != nil {
 		return "", seal.Secret{}, closed
 	}
+	if b.Credential.Held == InApp {
+		value, err = s.sealed(ctx, tx, b, version)
+		return login.Username, value, err
+	}
 	value, err = s.Accounts.Password(ctx, tx, b.Account.Workspace, b.Credential.Login, version.LoginVersion)
 	return login.Username, value, err
+}
+
+// sealed opens a value the credential's vault keeps.
+func (s *Services) sealed(ctx context.Context, q postgres.Querier, b *bench, version Version) (seal.Secret, error) {
+	return s.Accounts.Vault.Open(ctx, q, b.Account.Workspace, b.Credential.ID, string(b.Credential.Kind), version.Version)
 }

@@ -117,7 +117,7 @@ func (s *Signals) changePolicy(ctx context.Context, cause core.Cause, workspace,
 			if err != nil {
 				return err
 			}
-			target = core.Target{Kind: "connection", ID: found.ID, Name: found.Name}
+			target = found.Target()
 		}
 		if err := change(tx); err != nil {
 			return err

@@ -2,6 +2,7 @@ package signals_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"sync"
 	"testing"
@@ -137,8 +138,14 @@ type started struct {
 // A login racing a logout never survives it, whatever the doors, the processes and the order. What happened is told
 // by the receipts: no session that was proven before the last logout of its person may be recognised.
 func TestNoLoginSurvivesALogoutItRaces(t *testing.T) {
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("400") // of some seven steps each: thousands of them, at two processes at once
+	}
 	h, _ := pair(t)
 	houses := []house{h, h.second(t)}
+	for _, one := range houses {
+		one.Later = true // as in a gateway: a Universal Logout ends sessions at once, and settles the rest after
+	}
 	people := 0
 	rapid.Check(t, func(r *rapid.T) {
 		people++
@@ -153,8 +160,9 @@ func TestNoLoginSurvivesALogoutItRaces(t *testing.T) {
 		var group sync.WaitGroup
 		for i := range count {
 			at := houses[rapid.IntRange(0, 1).Draw(r, "process")]
-			what := rapid.SampledFrom([]string{"login", "login", "late login", "logout", "revoked", "by sid", "deprovision"}).Draw(r, "what")
+			what := rapid.SampledFrom([]string{"login", "login", "late login", "logout", "universal", "universal", "revoked", "by sid", "deprovision"}).Draw(r, "what")
 			sid := rapid.SampledFrom(sids).Draw(r, "sid")
+			judged, once := at.judged(t, person)
 			pause := time.Duration(rapid.IntRange(0, 3000).Draw(r, "pause")) * time.Microsecond
 			group.Go(func() {
 				begun := at.Now() // the flow begins before anything of this round happened …
@@ -189,14 +197,18 @@ func TestNoLoginSurvivesALogoutItRaces(t *testing.T) {
 					return
 				}
 				signal := at.about(person)
+				var single *signals.Once
 				switch what {
+				case "universal":
+					signal, single = judged, once
+					signal.Occurred, signal.Received = at.Now(), at.Now()
 				case "revoked":
 					signal.Door, signal.Kind, signal.Subject = signals.SSFPush, signals.SessionRevoked, signals.IssSubSubject(issuer, "sub-"+person.UserName)
 				case "by sid":
 					signal.Door, signal.Subject, signal.SID = signals.BackChannelLogout, signals.IssSubSubject(issuer, "sub-"+person.UserName), "a"
 				}
 				before := at.Now()
-				if _, err := at.Receive(t.Context(), at.cause, signal, nil); err != nil {
+				if _, err := at.Receive(t.Context(), at.cause, signal, single); err != nil {
 					t.Error(err)
 				}
 				mutex.Lock()
@@ -210,6 +222,11 @@ func TestNoLoginSurvivesALogoutItRaces(t *testing.T) {
 		}
 		close(start)
 		group.Wait()
+		if rapid.Bool().Draw(r, "settled") {
+			if _, err := h.Settle(t.Context()); err != nil {
+				r.Fatal(err)
+			}
+		}
 		for _, session := range sessions {
 			for i, at := range houses {
 				live, _, err := at.Directory.Recognise(t.Context(), session.token)

@@ -284,6 +284,7 @@ func (t *telling) accepted() core.Event {
 		"outcome": string(t.receipt.Outcome),
 	}
 	for name, value := range map[string]string{
+		"credential_type": core.Cut(t.signal.Evidence.Facts["credential_type"], 200), "change_type": core.Cut(t.signal.Evidence.Facts["change_type"], 200),
 		"token_id": core.Cut(t.signal.Evidence.TokenID, 200), "sid": core.Cut(t.signal.SID, 200), "transaction": core.Cut(t.signal.Transaction, 200),
 		"duplicate_of": t.receipt.Duplicate.String(), "hold": t.receipt.Hold.String(),
 	} {
@@ -357,14 +358,19 @@ func (t *telling) look(ctx context.Context, tx pgx.Tx, wanted []Command) error {
 		if t.left == nil {
 			t.Directory.QueueRaiseEpochNow(t.last, person.Workspace, person.ID)
 		}
-		t.events = append(t.events, core.NewEvent(core.UserLoggedOut, person.Workspace, t.cause, now, person.Target()))
+		var ended []core.Event
 		for _, one := range t.ended {
 			if one.User.ID == person.ID && one.Live {
-				t.receipt.Sessions++
-				t.events = append(t.events, core.NewEvent(core.SessionEnded, person.Workspace, t.cause, now,
+				ended = append(ended, core.NewEvent(core.SessionEnded, person.Workspace, t.cause, now,
 					person.Target(), core.Target{Kind: "session", ID: one.ID}).Because(t.reason()))
 			}
 		}
+		// Who is told of logouts is told once of an incident: what comes back from there is a telling of the same.
+		if _, how := t.judge(person.ID); how == fresh || len(ended) > 0 {
+			t.events = append(t.events, core.NewEvent(core.UserLoggedOut, person.Workspace, t.cause, now, person.Target()))
+		}
+		t.receipt.Sessions += len(ended)
+		t.events = append(t.events, ended...)
 	}
 	return nil
 }

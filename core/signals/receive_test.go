@@ -96,6 +96,21 @@ func TestSubjectsAreFoundInsideTheConnectionAlone(t *testing.T) {
 	}
 }
 
+// Two that tell each other of logouts do not tell them for ever: what comes back is a telling of the same, unless it ended something.
+func TestWhatComesBackIsNotToldOn(t *testing.T) {
+	h, _ := pair(t)
+	for times, want := range []int{1, 1, 1} {
+		h.receive(t, h.about(h.ana))
+		if got := h.events(t, core.UserLoggedOut); got != want {
+			t.Fatalf("told %d times: %d logouts, want %d", times+1, got, want)
+		}
+	}
+	token := h.signIn(t, h.ana, "sid-9")
+	if receipt := h.receive(t, h.about(h.ana)); receipt.Outcome != signals.Duplicate || receipt.Sessions != 1 || h.alive(t, token) || h.events(t, core.UserLoggedOut) != 2 {
+		t.Fatalf("%+v, %d logouts", receipt, h.events(t, core.UserLoggedOut))
+	}
+}
+
 func TestCarrierWorksOnceForOneRequest(t *testing.T) {
 	h, _ := pair(t)
 	once := &signals.Once{TokenID: "jti-1", BodyHash: []byte("body"), Status: 204, Nobody: 404, Expires: h.Now().Add(time.Minute)}

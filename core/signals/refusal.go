@@ -91,7 +91,7 @@ func (s *Signals) keepRefusal(ctx context.Context, refusal Refusal, stage string
 	cause := core.NewCause(actor, now)
 	cause.Origin = refusal.Origin
 	message := core.Cut(core.AsError(refusal.Err).Message, 500)
-	event := core.NewEvent(core.SignalRefused, connection.Workspace, cause, now, core.Target{Kind: "connection", ID: connection.ID, Name: connection.Name}).
+	event := core.NewEvent(core.SignalRefused, connection.Workspace, cause, now, connection.Target()).
 		Failed(message).With("signal", string(refusal.Door)).With("code", stage)
 	if refusal.Subject != "" {
 		event = event.With("subject", core.Cut(refusal.Subject, 400))

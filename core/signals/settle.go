@@ -147,16 +147,10 @@ func (t *telling) openRest(batch *pgx.Batch) {
 
 // KeepSettled settles until ctx ends, at once whatever this process leaves. It may run in many processes.
 func (s *Signals) KeepSettled(ctx context.Context) error {
-	look := time.NewTicker(settleEvery)
-	defer look.Stop()
 	for ctx.Err() == nil {
 		_, err := s.Settle(ctx)
 		s.warn(ctx, "do what is left of a signal", err)
-		select {
-		case <-ctx.Done():
-		case <-s.left():
-		case <-look.C:
-		}
+		s.left.Rest(ctx, settleEvery)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"postern/core"
 	"postern/core/accounts"
 	"postern/core/audit"
 	"postern/core/directory"
@@ -33,8 +34,7 @@ type Signals struct {
 
 	once      sync.Once
 	gathering gathering
-	waker     sync.Once
-	more      chan struct{}  // there is something left to do
+	left      core.Bell      // there is something left to do
 	strangers audit.Throttle // of refusals before anybody was proven
 	proven    audit.Throttle // and after
 }
@@ -51,17 +51,7 @@ type Meter interface {
 func (s *Signals) now() time.Time { return postgres.Now(s.Now) }
 
 // settleSoon has KeepSettled do what is left of a signal.
-func (s *Signals) settleSoon() {
-	select {
-	case s.left() <- struct{}{}:
-	default:
-	}
-}
-
-func (s *Signals) left() chan struct{} {
-	s.waker.Do(func() { s.more = make(chan struct{}, 1) })
-	return s.more
-}
+func (s *Signals) settleSoon() { s.left.Ring() }
 
 func (s *Signals) wake() {
 	if s.Wake != nil {

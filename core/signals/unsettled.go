@@ -60,8 +60,8 @@ const plainPolicy = `not exists (
 
 const insertUnsettled = `
 insert into signals_unsettled (id, workspace_id, users, said, due)
-select @id::uuid, @workspace::uuid, o.ids, @said::json, @due::timestamptz from out o
-returning users`
+select o.id, @workspace::uuid, o.ids, o.said::json, o.due from out o
+returning id, users`
 
 var (
 	outByEmail   = directory.OutByEmail(plainPolicy, insertUnsettled)
@@ -161,9 +161,15 @@ func (s *Signals) shutOut(ctx context.Context, wishes []*wish) error {
 	defer cancel()
 	return s.DB.Batch(ctx, nil, func(batch *pgx.Batch) error {
 		ids, workspaces := make([]core.ID, len(wishes)), make([]core.ID, len(wishes))
+		alike := map[likeness][]*wish{}
 		for i, one := range wishes {
+			one.granted = false
 			ids[i], workspaces[i] = one.id, one.workspace
-			s.queueOut(batch, one)
+			like := one.likeness()
+			alike[like] = append(alike[like], one)
+		}
+		for like, some := range alike {
+			s.queueOut(batch, like, some)
 		}
 		batch.Queue(outLatest, pgx.StrictNamedArgs{"ids": ids, "workspaces": workspaces})
 		s.Directory.QueueSweepUses(batch, wishes[0].Signal.Connection, wishes[0].once.TokenID)
@@ -171,26 +177,56 @@ func (s *Signals) shutOut(ctx context.Context, wishes []*wish) error {
 	})
 }
 
-func (s *Signals) queueOut(batch *pgx.Batch, one *wish) {
-	signal := one.Signal
+// likeness is what wishes that one statement grants have in common.
+type likeness struct {
+	workspace, connection core.ID
+	judged                uint32
+	byEmail               bool
+	issuer                string // of the subjects; empty by e-mail
+}
+
+func (w *wish) likeness() likeness {
+	like := likeness{workspace: w.workspace, connection: w.Signal.Connection, judged: w.Signal.Judged, byEmail: w.Signal.Subject.Format != FormatIssSub}
+	if !like.byEmail {
+		like.issuer = w.Signal.Subject.Issuer
+	}
+	return like
+}
+
+// name is what whom it means is found by.
+func (w *wish) name() string {
+	switch subject := w.Signal.Subject; subject.Format {
+	case FormatEmail:
+		return subject.Email
+	case FormatAccount:
+		return accountAddress(subject.URI)
+	default:
+		return subject.Subject
+	}
+}
+
+func (s *Signals) queueOut(batch *pgx.Batch, like likeness, wishes []*wish) {
+	count, byID := len(wishes), make(map[core.ID]*wish, len(wishes))
+	ids, names, tokens, said := make([]core.ID, count), make([]string, count), make([]string, count), make([]string, count)
+	bodies, statuses, expires, due := make([][]byte, count), make([]int, count), make([]time.Time, count), make([]time.Time, count)
+	for i, one := range wishes {
+		byID[one.id] = one
+		ids[i], names[i], tokens[i], said[i] = one.id, one.name(), one.once.TokenID, string(one.written)
+		bodies[i], statuses[i], expires[i], due[i] = one.once.BodyHash, one.once.Status, one.once.Expires, one.At
+	}
 	args := pgx.StrictNamedArgs{
-		"id": one.id, "workspace": one.workspace, "connection": signal.Connection, "row": int64(signal.Judged), "token": one.once.TokenID,
-		"body": one.once.BodyHash, "status": one.once.Status, "expires": one.once.Expires, "now": s.Directory.OutMoment(),
-		"said": string(one.written), "due": one.At,
+		"workspace": like.workspace, "connection": like.connection, "row": int64(like.judged), "now": s.Directory.OutMoment(),
+		"ids": ids, "names": names, "tokens": tokens, "bodies": bodies, "statuses": statuses, "expires": expires, "said": said, "due": due,
 	}
 	statement := outByEmail
-	switch signal.Subject.Format {
-	case FormatEmail:
-		args["email"] = signal.Subject.Email
-	case FormatAccount:
-		args["email"] = accountAddress(signal.Subject.URI)
-	default:
-		statement, args["issuer"], args["subject"] = outBySubject, signal.Subject.Issuer, signal.Subject.Subject
+	if !like.byEmail {
+		statement, args["issuer"] = outBySubject, like.issuer
 	}
-	one.granted = false
+	var id core.ID
+	var users []core.ID
 	batch.Queue(statement, args).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&one.users}, func() error {
-			one.granted = true
+		_, err := pgx.ForEachRow(rows, []any{&id, &users}, func() error {
+			byID[id].granted, byID[id].users, users = true, users, nil
 			return nil
 		})
 		return err

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -54,6 +55,9 @@ type newAccount struct {
 type accountList struct {
 	State    string  `query:"state" enum:"unvalidated,validated,desync_suspected,desynced,unmanaged,app_disabled,at_risk" doc:"Only those in this state"`
 	Orphaned bool    `query:"orphaned" doc:"Only those nobody active owns"`
+	App      core.ID `query:"app" doc:"Only those of this app"`
+	Tag      string  `query:"tag" maxLength:"40" doc:"Only those with this tag"`
+	Search   string  `query:"search" maxLength:"200" doc:"Only those whose username begins like this, whatever the case"`
 	Limit    int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
 	Cursor   core.ID `query:"cursor" doc:"next of the page before"`
 }
@@ -82,7 +86,10 @@ func (s *Service) accounts(api huma.API) {
 		})
 	add(api, huma.Operation{OperationID: "listAccounts", Method: http.MethodGet, Path: "/accounts", Tags: tags, Summary: "List accounts, oldest first"},
 		AccountsRead, func(ctx context.Context, by caller, in *accountList) (*listed[Account], error) {
-			found, err := s.Accounts.List(ctx, s.DB, by.Workspace, accounts.ListQuery{Limit: in.Limit, After: in.Cursor, State: accounts.State(in.State), Orphaned: in.Orphaned})
+			found, err := s.Accounts.List(ctx, s.DB, by.Workspace, accounts.ListQuery{
+				Limit: in.Limit, After: in.Cursor, State: accounts.State(in.State), Orphaned: in.Orphaned,
+				App: in.App, Tag: strings.ToLower(strings.TrimSpace(in.Tag)), Search: in.Search,
+			})
 			if err != nil {
 				return nil, err
 			}

@@ -86,6 +86,8 @@ func TestBadInput(t *testing.T) {
 		{"an unknown id", "GET", "/accounts/" + core.NewID().String(), "", 404, ""},
 		{"a limit too high", "GET", "/accounts?limit=9999", "", 400, "limit"},
 		{"an unknown parameter", "GET", "/accounts?colour=red", "", 400, "colour"},
+		{"a zero character", "GET", "/accounts?search=%00", "", 400, ""},
+		{"not UTF-8", "GET", "/accounts?search=%ff", "", 400, ""},
 		{"a cursor that is none", "GET", "/events?cursor=x", "", 400, "cursor"},
 		{"too large", "POST", "/apps", `{"name":"` + strings.Repeat("a", 300<<10) + `"}`, 413, ""},
 	} {

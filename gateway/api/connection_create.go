@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"net/http"
-	"net/url"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/jackc/pgx/v5"
@@ -27,12 +26,12 @@ type newConnection struct {
 func (n newConnection) wanted() (directory.NewConnection, error) {
 	body := n.Body
 	for field, address := range map[string]string{"issuer": body.Issuer, "jwks_uri": body.JWKSURI} {
-		if address != "" && !secure(address) {
+		if address != "" && !core.SecureAddress(address) {
 			return directory.NewConnection{}, core.Invalid(field, "a https address is needed")
 		}
 	}
 	for _, address := range body.LogoutIssuers {
-		if !secure(address) {
+		if !core.SecureAddress(address) {
 			return directory.NewConnection{}, core.Invalid("logout_issuers", "a https address is needed")
 		}
 	}
@@ -42,15 +41,6 @@ func (n newConnection) wanted() (directory.NewConnection, error) {
 	return directory.NewConnection{
 		Name: body.Name, Kind: directory.ConnectionKind(body.Kind), Issuer: body.Issuer, ClientID: body.ClientID, LogoutIssuers: body.LogoutIssuers, JWKSURI: body.JWKSURI,
 	}, nil
-}
-
-// secure reports whether an address is https, or http on this machine.
-func secure(text string) bool {
-	parsed, err := url.Parse(text)
-	if err != nil || parsed.Host == "" || parsed.RawQuery != "" || parsed.Fragment != "" || parsed.User != nil {
-		return false
-	}
-	return parsed.Scheme == "https" || parsed.Scheme == "http" && core.Loopback(parsed.Hostname())
 }
 
 func (s *Service) connectionLife(api huma.API, tags []string) {

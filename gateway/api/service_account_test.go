@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -9,7 +10,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
+	"postern/core/rotation"
 	"postern/gateway/api"
 )
 
@@ -136,9 +139,69 @@ func TestServiceAccountsByAPI(t *testing.T) {
 	if uses := items(w.must(t, 200, "GET", at+"/uses", "")); len(uses) < 2 {
 		t.Fatal(uses)
 	}
+	w.tokensOfAnApp(t, at, account)
 	w.must(t, 204, "DELETE", at, "")
 	if status, _ := w.ask(t, "ci", "GET", "/accounts/"+account, ""); status != 401 {
 		t.Errorf("removed, it gets in: %d", status)
+	}
+}
+
+// tokensOfAnApp has an account's app make tokens for a service account, which keeps them until they have ended there.
+func (w *world) tokensOfAnApp(t *testing.T, at, account string) {
+	t.Helper()
+	app := &coretest.Mint{Password: canary, Says: rotation.Unreachable}
+	wanted := `{"name":"forge","kind":"token","held":"app","account":"` + account + `","consumers":["builder"]}`
+	if status, got := w.ask(t, "acme", "POST", at+"/credentials", wanted); status != 400 || !strings.Contains(fmt.Sprint(got), "nobody makes tokens") {
+		t.Fatal(status, got)
+	}
+	w.rotations.Connectors = rotation.Connectors{"browser": app}
+	var open core.ID // of the account, which is checked first
+	if err := w.db.QueryRow(t.Context(), `select id from rotations where account_id = $1 and finished is null`, account).Scan(&open); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.rotations.Advance(t.Context(), w.acme.ID, open); err != nil {
+		t.Fatal(err)
+	}
+	made := w.must(t, 201, "POST", at+"/credentials", wanted)
+	if made["secret"] != nil {
+		t.Fatal(made)
+	}
+	carry := func() map[string]any {
+		t.Helper()
+		if err := w.services.Carry(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range items(w.must(t, 200, "GET", at+"/credentials", "")) {
+			if one["id"] == made["id"] {
+				return one
+			}
+		}
+		return nil
+	}
+	if one := carry(); one["detail"] != "The app says so." || one["retry"] == nil || len(one["versions"].([]any)) != 0 {
+		t.Fatal(one)
+	}
+	value := "/credentials/" + made["id"].(string) + "/value"
+	if status, got := w.ask(t, "ci", "POST", value, `{"consumer":"builder"}`); status != 403 {
+		t.Fatal(status, got)
+	}
+	path := "/service-credentials/" + made["id"].(string)
+	w.must(t, 201, "POST", path+"/rotations", `{}`) // ask again now
+	if one := carry(); one["detail"] != nil || len(one["versions"].([]any)) != 1 {
+		t.Fatal(one)
+	}
+	if status, got := w.ask(t, "ci", "POST", value, `{"consumer":"builder"}`); status != 200 || got["value"] != "team-token-1" || got["username"] != "team" {
+		t.Fatal(status, got)
+	}
+	if status, got := w.ask(t, "acme", "DELETE", at, ""); status != 409 || got["code"] != "app_tokens" {
+		t.Fatal(status, got)
+	}
+	if status, _ := w.ask(t, "ci", "DELETE", path+"?abandon=true", ""); status != 403 {
+		t.Fatal(status)
+	}
+	w.must(t, 204, "DELETE", path, "")
+	if one := carry(); one != nil || len(app.Living()) != 0 {
+		t.Fatal(one, app.Living())
 	}
 }
 

@@ -21,6 +21,7 @@ type ServiceVersion struct {
 	FirstUsed *time.Time `json:"first_used,omitempty"`
 	LastUsed  *time.Time `json:"last_used,omitempty" doc:"Written once a minute at most"`
 	Revoked   *time.Time `json:"revoked,omitempty"`
+	Ending    *time.Time `json:"ending,omitempty" doc:"Since when the app is to end it; revoked is when it was seen to let nobody in"`
 }
 
 // ServiceCredential is something a service account gets in with.
@@ -29,14 +30,16 @@ type ServiceCredential struct {
 	ServiceAccount core.ID          `json:"service_account"`
 	Name           string           `json:"name"`
 	Kind           string           `json:"kind" enum:"password,key,token"`
-	Held           string           `json:"held" enum:"postern,vault,account" doc:"A token for this API; a value of another system in a vault; the password of an account"`
-	Account        core.ID          `json:"account,omitzero" doc:"The account that holds it"`
+	Held           string           `json:"held" enum:"postern,vault,account,app" doc:"A token for this API; a value of another system in a vault; the password of an account; a token of an account, which Postern has its app make and end"`
+	Account        core.ID          `json:"account,omitzero" doc:"The account that holds it, or whose token it is"`
 	Consumers      []string         `json:"consumers" nullable:"false" doc:"What it is used by; each says its name when it asks for the value"`
 	OverlapSeconds int64            `json:"overlap_seconds" doc:"How long the old value is to be unused before it is revoked"`
 	EveryDays      int              `json:"every_days" doc:"From one rotation to the next; 0: none by schedule"`
 	Next           *time.Time       `json:"next,omitempty" doc:"When the schedule asks for a rotation"`
 	Created        time.Time        `json:"created"`
 	Versions       []ServiceVersion `json:"versions" nullable:"false" doc:"Newest first"`
+	Detail         string           `json:"detail,omitempty" doc:"Why the app has not done yet what it was asked for"`
+	Retry          *time.Time       `json:"retry,omitempty" doc:"When it is asked again"`
 }
 
 // MadeServiceCredential is a credential, and what Postern made of it: the only time it can be seen.
@@ -49,11 +52,11 @@ func (s *Service) serviceCredentialOf(ctx context.Context, by caller, one servic
 	shown := ServiceCredential{
 		ID: one.ID, ServiceAccount: one.Account, Name: one.Name, Kind: string(one.Kind), Held: string(one.Held), Account: one.Login,
 		Consumers: append([]string{}, one.Consumers...), OverlapSeconds: int64(one.Overlap / time.Second), EveryDays: one.Every, Next: one.Next, Created: one.Created,
-		Versions: []ServiceVersion{},
+		Versions: []ServiceVersion{}, Detail: one.Detail, Retry: one.Retry,
 	}
 	versions, err := s.Services.Versions(ctx, s.DB, by.Workspace, one.ID)
 	for _, v := range versions {
-		shown.Versions = append(shown.Versions, ServiceVersion{v.Version, v.Slot, v.Created, v.Expires, v.FirstUsed, v.LastUsed, v.Revoked})
+		shown.Versions = append(shown.Versions, ServiceVersion{v.Version, v.Slot, v.Created, v.Expires, v.FirstUsed, v.LastUsed, v.Revoked, v.Ending})
 	}
 	return shown, err
 }
@@ -110,7 +113,7 @@ type OwnCredential struct {
 	ID        core.ID  `json:"id"`
 	Name      string   `json:"name"`
 	Kind      string   `json:"kind" enum:"password,key,token"`
-	Held      string   `json:"held" enum:"postern,vault,account"`
+	Held      string   `json:"held" enum:"postern,vault,account,app"`
 	Consumers []string `json:"consumers" nullable:"false"`
 }
 
@@ -118,7 +121,7 @@ type OwnCredential struct {
 type CredentialValue struct {
 	ID       core.ID    `json:"id"`
 	Kind     string     `json:"kind" enum:"password,key,token"`
-	Username string     `json:"username,omitempty" doc:"Of the account that holds it"`
+	Username string     `json:"username,omitempty" doc:"Of the account that holds it, or whose token it is"`
 	Version  int        `json:"version"`
 	Expires  *time.Time `json:"expires,omitempty"`
 	Value    string     `json:"value"`
@@ -129,8 +132,8 @@ type newServiceCredential struct {
 	Body struct {
 		Name           string     `json:"name" minLength:"1" maxLength:"100"`
 		Kind           string     `json:"kind" enum:"password,key,token"`
-		Held           string     `json:"held" enum:"postern,vault,account" doc:"A token for this API; a value of another system in a vault; the password of an account"`
-		Account        core.ID    `json:"account,omitzero" doc:"The account that holds it"`
+		Held           string     `json:"held" enum:"postern,vault,account,app" doc:"A token for this API; a value of another system in a vault; the password of an account; a token of an account, which Postern has its app make and end"`
+		Account        core.ID    `json:"account,omitzero" doc:"The account that holds it, or whose token it is"`
 		Value          string     `json:"value,omitempty" maxLength:"65536" writeOnly:"true" doc:"What the other system knows. A password may be left for Postern to make"`
 		Expires        *time.Time `json:"expires,omitempty"`
 		Consumers      []string   `json:"consumers,omitempty" maxItems:"50" doc:"What it is used by"`
@@ -145,6 +148,11 @@ type newServiceRotation struct {
 		Value   string     `json:"value,omitempty" maxLength:"65536" writeOnly:"true" doc:"What the other system gave out. A password may be left for Postern to make"`
 		Expires *time.Time `json:"expires,omitempty" doc:"When the new value ends"`
 	}
+}
+
+type endedCredential struct {
+	ID      core.ID `path:"id" doc:"The credential"`
+	Abandon bool    `query:"abandon" doc:"Without having its app end what it made: the app is gone, or does not do it. Only administrators"`
 }
 
 type serviceStep struct {
@@ -195,7 +203,7 @@ func (s *Service) serviceCredentials(api huma.API) {
 			return listing(shown, func(one ServiceCredential) ServiceCredential { return one }), nil
 		})
 	add(api, huma.Operation{OperationID: "addServiceCredential", Method: http.MethodPost, Path: "/service-accounts/{id}/credentials", Tags: tags, Summary: "Give a service account something to get in with",
-		Description: "What Postern made is in the answer, this once. An account's password may be handed over by whoever has grants:write, too.", DefaultStatus: http.StatusCreated},
+		Description: "What Postern made is in the answer, this once; what an app makes is there as soon as the app has made it. An account's password may be handed over by whoever has grants:write, too.", DefaultStatus: http.StatusCreated},
 		ServiceAccountsWrite, func(ctx context.Context, by caller, in *newServiceCredential) (*single[MadeServiceCredential], error) {
 			made, secret, err := s.Services.AddCredential(ctx, by.cause, by.Workspace, in.ID, services.NewCredential{
 				Name: in.Body.Name, Kind: services.Kind(in.Body.Kind), Held: services.Held(in.Body.Held), Login: in.Body.Account, Value: secretOf(in.Body.Value),
@@ -208,9 +216,9 @@ func (s *Service) serviceCredentials(api huma.API) {
 			return &single[MadeServiceCredential]{MadeServiceCredential{shown, revealed(secret)}}, err
 		})
 	add(api, huma.Operation{OperationID: "removeServiceCredential", Method: http.MethodDelete, Path: "/service-credentials/{id}", Tags: tags, Summary: "End a credential and all its values",
-		Description: "What opens another system is for its owners to end there.", DefaultStatus: http.StatusNoContent},
-		ServiceAccountsWrite, func(ctx context.Context, by caller, in *byID) (*struct{}, error) {
-			return nil, s.Services.RemoveCredential(ctx, by.cause, by.Workspace, in.ID)
+		Description: "What an app made is ended there, and the credential goes then; what else opens another system is for its owners to end there.", DefaultStatus: http.StatusNoContent},
+		ServiceAccountsWrite, func(ctx context.Context, by caller, in *endedCredential) (*struct{}, error) {
+			return nil, s.Services.RemoveCredential(ctx, by.cause, by.Workspace, in.ID, in.Abandon)
 		})
 	add(api, huma.Operation{OperationID: "listServiceRotations", Method: http.MethodGet, Path: "/service-credentials/{id}/rotations", Tags: tags, Summary: "List the latest rotations of a credential, newest first"},
 		ServiceAccountsRead, func(ctx context.Context, by caller, in *byID) (*listed[ServiceRotation], error) {
@@ -224,7 +232,7 @@ func (s *Service) serviceCredentials(api huma.API) {
 			return listing(found, serviceRotationOf), nil
 		})
 	add(api, huma.Operation{OperationID: "rotateServiceCredential", Method: http.MethodPost, Path: "/service-credentials/{id}/rotations", Tags: tags, Summary: "Make the new value of a credential, in its free slot",
-		Description: "The old one stays as good as it was. What Postern made is in the answer, this once.", DefaultStatus: http.StatusCreated},
+		Description: "The old one stays as good as it was. What Postern made is in the answer, this once; what an app makes is asked for, tried and given out by itself.", DefaultStatus: http.StatusCreated},
 		ServiceAccountsWrite, func(ctx context.Context, by caller, in *newServiceRotation) (*single[MadeServiceRotation], error) {
 			begun, secret, err := s.Services.Rotate(ctx, by.cause, by.Workspace, in.ID, services.Wish{Value: secretOf(in.Body.Value), Expires: in.Body.Expires})
 			if err != nil {

@@ -35,14 +35,17 @@ type Sink struct {
 	DeliveredAt *time.Time        `json:"delivered_at,omitempty" etag:"-"`
 	Lag         int64             `json:"lag,omitempty" etag:"-" doc:"Events that wait"`
 	DeadLetters int               `json:"dead_letters,omitempty" etag:"-"`
+	Asked       bool              `json:"asked,omitempty" doc:"Its receiver can be asked what it holds"`
+	Keeps       bool              `json:"acknowledges,omitempty" doc:"Its receiver keeps what it accepts: its answer is more than a receipt"`
 	Updated     time.Time         `json:"updated"`
 }
 
 // SinkKind is a kind of receiver a sink can be made of.
 type SinkKind struct {
-	Kind   string       `json:"kind"`
-	Title  string       `json:"title"`
-	Fields []sink.Field `json:"fields" nullable:"false"`
+	Kind      string         `json:"kind"`
+	Title     string         `json:"title"`
+	Fields    []sink.Field   `json:"fields" nullable:"false"`
+	Abilities sink.Abilities `json:"abilities" doc:"What its receivers do beyond taking events"`
 }
 
 // SinkAnswer is what a receiver said to a test event.
@@ -99,10 +102,12 @@ type SinkDifference struct {
 	More        bool         `json:"more,omitempty" doc:"There are further ranges"`
 }
 
-func sinkOf(one sinks.Sink) Sink {
+func (s *Service) sinkOf(one sinks.Sink) Sink {
+	can := s.Sinks.Abilities(one)
 	told := Sink{
 		ID: one.ID, Name: one.Name, Kind: one.Kind, Credentials: one.Credentials, Filter: &one.Filter, Redaction: one.Redaction, Enabled: one.Enabled, State: string(one.State),
 		Reason: one.Reason, Held: one.Held, Delivered: one.Delivered, DeliveredAt: one.DeliveredAt, Lag: one.Lag, DeadLetters: one.Dead, Updated: one.Updated,
+		Asked: can.Asked.Of(one.Settings, one.Credentials), Keeps: can.Acknowledges.Of(one.Settings, one.Credentials),
 	}
 	_ = json.Unmarshal(one.Settings, &told.Settings) // the database keeps JSON only
 	return told
@@ -192,7 +197,7 @@ func (s *Service) sinks(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		return &single[Sink]{sinkOf(made)}, nil
+		return &single[Sink]{s.sinkOf(made)}, nil
 	}
 	add(api, huma.Operation{OperationID: "listSinks", Method: http.MethodGet, Path: "/sinks", Tags: tags, Summary: "List the sinks and their state", Description: "The workspace's own, and the state of those that the operator has for all workspaces."},
 		OperationsRead, func(ctx context.Context, by caller, _ *struct{}) (*listed[Sink], error) {
@@ -207,13 +212,14 @@ func (s *Service) sinks(api huma.API) {
 			all := listing(shared, func(one audit.SinkState) Sink {
 				return Sink{Name: one.Name, Enabled: true, State: string(one.State), Reason: one.Reason, Updated: one.Updated}
 			})
-			all.Body.Items = append(all.Body.Items, listing(own, sinkOf).Body.Items...)
+			all.Body.Items = append(all.Body.Items, listing(own, s.sinkOf).Body.Items...)
 			return all, nil
 		})
 	add(api, huma.Operation{OperationID: "listSinkKinds", Method: http.MethodGet, Path: "/sink-kinds", Tags: tags, Summary: "List what sinks can be made of, and what each kind is told"},
 		OperationsRead, func(context.Context, caller, *struct{}) (*listed[SinkKind], error) {
 			return listing(slices.Sorted(maps.Keys(s.Sinks.Kinds)), func(name string) SinkKind {
-				return SinkKind{name, s.Sinks.Kinds[name].Title, append([]sink.Field{}, s.Sinks.Kinds[name].Fields...)}
+				kind := s.Sinks.Kinds[name]
+				return SinkKind{name, kind.Title, append([]sink.Field{}, kind.Fields...), kind.Abilities}
 			}), nil
 		})
 	add(api, huma.Operation{OperationID: "createSink", Method: http.MethodPost, Path: "/sinks", Tags: tags, Summary: "Deliver the workspace's events to a receiver", DefaultStatus: http.StatusCreated},
@@ -327,7 +333,7 @@ func (s *Service) sinkStates(api huma.API, tags []string, one func(sinks.Sink, e
 			return nil, err
 		})
 	add(api, huma.Operation{OperationID: "compareSink", Method: http.MethodGet, Path: "/sinks/{id}/difference", Tags: tags, Summary: "Ask the receiver what it lacks of what was delivered",
-		Description: "Of receivers that can be asked: Elasticsearch, and Splunk with search_url and search_token. What was delivered in the last minutes may not be indexed yet."},
+		Description: "Of receivers that can be asked: the kind's abilities say which, and what that needs. What was delivered in the last minutes may not be indexed yet."},
 		OperationsRead, func(ctx context.Context, by caller, in *compareSink) (*single[SinkDifference], error) {
 			found, err := s.Sinks.Difference(ctx, by.Workspace, in.ID, in.From, in.To)
 			if err != nil {

@@ -79,6 +79,8 @@ func TestSinks(t *testing.T) {
 	}
 	if kinds := items(w.must(t, 200, "GET", "/sink-kinds", "")); len(kinds) != 1 || len(kinds[0]["fields"].([]any)) < 5 {
 		t.Errorf("%v", kinds)
+	} else if can := mustJSON(kinds[0]["abilities"]); !strings.Contains(can, `"asked":{"able":true,"needs":["search_url","search_token"]}`) || got["asked"] != true || got["acknowledges"] != nil {
+		t.Errorf("%s, %v", can, got)
 	}
 	for body, pointer := range map[string]string{
 		`{"name":"SIEM 2","kind":"pigeon","settings":{}}`:                                                                                  "#/kind",

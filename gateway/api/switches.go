@@ -22,7 +22,8 @@ type Switch struct {
 	Administrator *core.ID   `json:"administrator,omitempty" doc:"The account that asked the app"`
 	Hosts         []string   `json:"hosts" nullable:"false" doc:"Every host contacted"`
 	Applied       *time.Time `json:"applied,omitempty" doc:"When the app said that it did"`
-	Proven        *time.Time `json:"proven,omitempty" doc:"When a fresh sign-in was turned away"`
+	Recorded      *time.Time `json:"recorded,omitempty" doc:"When the app's own record of the account, read back, said so too. Missing: it was not read"`
+	Proven        *time.Time `json:"proven,omitempty" doc:"When a fresh sign-in was turned away. Without recorded, detail says whether that proves it or whether the stored password may have been refused for another reason"`
 	Attempts      int        `json:"attempts" doc:"Without progress"`
 	NextAttempt   *time.Time `json:"next_attempt,omitempty"`
 	Correlation   core.ID    `json:"correlation" doc:"Find its whole story: GET /events?correlation="`
@@ -33,7 +34,7 @@ type Switch struct {
 func switchOf(one rotation.Switch) Switch {
 	out := Switch{
 		ID: one.ID, Account: one.Account, Enabled: one.Enabled, State: string(one.State), Detail: one.Detail, Hosts: append([]string{}, one.Hosts...),
-		Applied: one.Applied, Proven: one.Proven, Attempts: one.Attempts, NextAttempt: one.NextAttempt, Correlation: one.Cause.Correlation,
+		Applied: one.Applied, Recorded: one.Recorded, Proven: one.Proven, Attempts: one.Attempts, NextAttempt: one.NextAttempt, Correlation: one.Cause.Correlation,
 		Created: one.Created, Finished: one.Finished,
 	}
 	if !one.Administrator.IsZero() {

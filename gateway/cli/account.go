@@ -51,6 +51,9 @@ type listAccounts struct {
 	remote   `embed:""`
 	State    string `help:"Only those in this state." enum:",unvalidated,validated,desync_suspected,desynced,unmanaged,app_disabled,at_risk" default:"" placeholder:"STATE"`
 	Orphaned bool   `help:"Only those nobody active owns."`
+	App      string `help:"Only those of this app: its name or id." default:"" placeholder:"NAME"`
+	Tag      string `help:"Only those with this tag." default:"" placeholder:"TAG"`
+	Search   string `help:"Only those whose username begins like this, whatever the case." default:"" placeholder:"TEXT"`
 	Limit    int    `help:"At most so many rows; 0 is all." default:"0" placeholder:"N"`
 }
 
@@ -58,6 +61,8 @@ type listAccounts struct {
 func (listAccounts) Help() string {
 	return `  postern account list
   postern account list --state desynced
+  postern account list --app Wiki --tag production
+  postern account list --search team@
   postern account list --orphaned -o jsonl | jq -r .id`
 }
 
@@ -73,6 +78,19 @@ func (l listAccounts) Run(ctx context.Context, terminal terminal) error {
 	}
 	if l.Orphaned {
 		query.Set("orphaned", "true")
+	}
+	if l.App != "" {
+		app, err := c.app(ctx, l.App)
+		if err != nil {
+			return err
+		}
+		query.Set("app", app.String())
+	}
+	if l.Tag != "" {
+		query.Set("tag", l.Tag)
+	}
+	if l.Search != "" {
+		query.Set("search", l.Search)
 	}
 	return rows(terminal, l.remote, c.pages(ctx, "/accounts", query, l.Limit), accountColumns()...)
 }

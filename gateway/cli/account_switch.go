@@ -72,7 +72,8 @@ func (l listSwitches) Run(ctx context.Context, terminal terminal) error {
 		column[api.Switch]{"ASKED (UTC)", func(one api.Switch) string { return utc(&one.Created) }},
 		column[api.Switch]{"WANTED", func(one api.Switch) string { return map[bool]string{true: "enabled", false: "disabled"}[one.Enabled] }},
 		column[api.Switch]{"STATE", func(one api.Switch) string { return one.State }},
-		column[api.Switch]{"PROVED (UTC)", func(one api.Switch) string { return utc(one.Proven) }},
+		column[api.Switch]{"RECORDED (UTC)", func(one api.Switch) string { return utc(one.Recorded) }},
+		column[api.Switch]{"TURNED AWAY (UTC)", func(one api.Switch) string { return utc(one.Proven) }},
 		column[api.Switch]{"DETAIL", func(one api.Switch) string { return dash(visible(one.Detail)) }},
 	)
 }

@@ -110,9 +110,18 @@ func TestImportFromAfar(t *testing.T) {
 	if code != 0 || !strings.Contains(told, "2 created.") || strings.Count(out, "created") != 2 {
 		t.Errorf("%d\n%s%s", code, out, told)
 	}
-	if listed := f.rows("acme", "account", "list"); len(listed) != 2 {
-		t.Errorf("%v", listed)
+	listed := f.rows("acme", "account", "list")
+	if len(listed) != 2 {
+		t.Fatalf("%v", listed)
 	}
+	app, username := listed[0]["app_name"].(string), listed[0]["username"].(string)
+	f.ask("acme", "account", "tag", listed[0]["id"].(string), "payments")
+	for _, by := range [][]string{{"--app", app, "--search", strings.ToUpper(username)}, {"--tag", "Payments"}} {
+		if found := f.rows("acme", append([]string{"account", "list"}, by...)...); len(found) != 1 || found[0]["id"] != listed[0]["id"] {
+			t.Errorf("%v: %v", by, found)
+		}
+	}
+	f.denied(4, `there is no app "Nothing"`, "acme", "account", "list", "--app", "Nothing")
 	f.denied(4, "nobody is called", "globex", words...)
 	encrypted := strings.TrimPrefix(file(t, `{"encrypted":true,"data":"canary"}`), "file:")
 	f.denied(2, "encrypted", "acme", "import", encrypted, "--format", "bitwarden", "--owner", "dana")

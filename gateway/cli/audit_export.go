@@ -147,7 +147,7 @@ func (e exportAudit) attempt(ctx context.Context, telling *progress, c *apiClien
 		if _, failed := to.Write(line); failed != nil {
 			return core.Invalid("--output", "%s cannot be written", part.Name()).Because(failed)
 		}
-		telling.say(fmt.Sprintf("%s behind event %d …", plural(int(records), "line", "lines"), have.Have))
+		telling.say(fmt.Sprintf("%s behind event %d …", core.Count(int(records), "line", "lines"), have.Have))
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue

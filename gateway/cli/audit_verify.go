@@ -111,7 +111,7 @@ func verdict(report proof.Report) error {
 		first := report.Faults[0]
 		text := first.Error()
 		if more := int64(len(report.Faults)) - 1 + report.More; more > 0 {
-			text += fmt.Sprintf(" (and %s)", plural(int(more), "more fault", "more faults"))
+			text += fmt.Sprintf(" (and %s)", core.Count(int(more), "more fault", "more faults"))
 		}
 		if first.Code == audit.FaultSignature || first.Code == proof.FaultKey {
 			return core.Denied("%s", text)
@@ -122,7 +122,7 @@ func verdict(report proof.Report) error {
 	case !report.Looked:
 		return open("nothing is missing or changed as far as the hashes tell; give --key, so that the signatures tell too")
 	case report.Open() > 0:
-		return open(plural(int(report.Open()), "event is", "events are") + " covered by no signature")
+		return open(core.Count(int(report.Open()), "event is", "events are") + " covered by no signature")
 	}
 	return nil
 }
@@ -149,16 +149,16 @@ func (s sheet) proof(report proof.Report) {
 		}
 		s.row("events", fmt.Sprintf("%d, from %d to %d", one.Records, one.First, one.Last))
 		if report.Looked {
-			s.row("signed", fmt.Sprintf("up to %d, by %s", one.Signed, plural(int(one.Checkpoints), "checkpoint", "checkpoints")))
+			s.row("signed", fmt.Sprintf("up to %d, by %s", one.Signed, core.Count(int(one.Checkpoints), "checkpoint", "checkpoints")))
 		}
 		if one.Unsigned > 0 && report.Kind == proof.KindStream && report.Looked {
-			s.row("not signed yet", plural(int(one.Unsigned), "event", "events"))
+			s.row("not signed yet", core.Count(int(one.Unsigned), "event", "events"))
 		}
 		if one.Repeated > 0 {
-			s.row("came again", plural(int(one.Repeated), "event", "events")+", unchanged: after a crash that may be")
+			s.row("came again", core.Count(int(one.Repeated), "event", "events")+", unchanged: after a crash that may be")
 		}
 		if one.Hollow > 0 {
-			s.row("without content", plural(int(one.Hollow), "event", "events")+", too large for the receiver: an export holds them")
+			s.row("without content", core.Count(int(one.Hollow), "event", "events")+", too large for the receiver: an export holds them")
 		}
 		s.row("last hash", one.Head)
 	}

@@ -111,7 +111,7 @@ func (o showCertificate) Run(ctx context.Context, terminal terminal) error {
 		return o.show(terminal, view.Now, func(sheet sheet) {
 			describe(sheet, view.Now)
 			if view.Now.Number == 0 {
-				sheet.say("This is not signed yet; %s.", plural(len(view.Issues), "issue is", "issues are"))
+				sheet.say("This is not signed yet; %s.", core.Count(len(view.Issues), "issue is", "issues are"))
 			}
 		})
 	})
@@ -142,9 +142,9 @@ func describe(sheet sheet, said certificates.Certificate) {
 		sheet.say("They are back since %s; nothing came back by that.", said.Reactivated.Format(time.RFC3339))
 	}
 	if said.Safe != nil {
-		sheet.say("Complete: %s dead, safe %s after.", plural(len(said.Credentials), "password", "passwords"), time.Duration(*said.TimeToSafe)*time.Millisecond)
+		sheet.say("Complete: %s dead, safe %s after.", core.Count(len(said.Credentials), "password", "passwords"), time.Duration(*said.TimeToSafe)*time.Millisecond)
 	} else {
-		sheet.say("%s: %d of %s may still work.", said.State, said.Count(certificates.Open), plural(len(said.Credentials), "password", "passwords"))
+		sheet.say("%s: %d of %s may still work.", said.State, said.Count(certificates.Open), core.Count(len(said.Credentials), "password", "passwords"))
 	}
 	for _, one := range said.Credentials {
 		line := fmt.Sprintf("  %-8s  %s (%s) version %d", one.Fate, one.App, one.Username, one.Version)
@@ -166,15 +166,16 @@ func describe(sheet sheet, said certificates.Certificate) {
 		}
 		sheet.say("  ended     link to %s for %s, %s", one.Name, strings.Join(one.For, ", "), one.Died.Format(time.RFC3339))
 	}
+	for _, one := range said.Disabled {
+		if one.Proved == nil {
+			sheet.say("  to be disabled  %s (%s)", one.App, one.Username)
+			sheet.say("            %s %s", one.Why, one.NextStep)
+			continue
+		}
+		sheet.say("  disabled  %s (%s), %s", one.App, one.Username, one.Proved.Format(time.RFC3339))
+	}
 	sheet.say("Sessions ended: %d. Grants revoked: %d. Accounts passed on: %d. Left without an owner: %d.",
 		said.Taken.Sessions, len(said.Taken.Grants), len(said.Taken.Passed), len(said.Taken.Orphaned))
-}
-
-func plural(count int, one, many string) string {
-	if count == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", count, many)
 }
 
 // certificateDeadline shows or changes it.

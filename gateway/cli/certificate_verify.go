@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"postern/core"
 	"postern/core/certificates"
 )
 
@@ -48,7 +49,7 @@ func (v verifyCertificate) Run(ctx context.Context, terminal terminal) error {
 		describe(sheet, said)
 	})
 	if err == nil && remaining > 0 {
-		err = open(plural(remaining, "password", "passwords") + " may still work")
+		err = open(core.Count(remaining, "password", "passwords") + " may still work")
 	}
 	return err
 }

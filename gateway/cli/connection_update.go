@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"net/url"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -35,12 +34,12 @@ func (c client) apply(to *directory.Connection) error {
 		to.LogoutIssuers = c.LogoutIssuers
 	}
 	for name, address := range map[string]string{"--issuer": to.Issuer, "--jwks-uri": to.JWKSURI} {
-		if address != "" && !secure(address) {
+		if address != "" && !core.SecureAddress(address) {
 			return core.Invalid(name, "a https address is needed, such as https://acme.okta.com")
 		}
 	}
 	for _, address := range to.LogoutIssuers {
-		if !secure(address) {
+		if !core.SecureAddress(address) {
 			return core.Invalid("--logout-issuers", "%q is no https address", address)
 		}
 	}
@@ -53,15 +52,6 @@ func (c client) apply(to *directory.Connection) error {
 		return core.Invalid("--client-secret", "put the secret in a file and give file:PATH, or in a variable and give env:NAME")
 	}
 	return nil
-}
-
-// secure reports whether an address is https, or http on this machine.
-func secure(text string) bool {
-	parsed, err := url.Parse(text)
-	if err != nil || parsed.Host == "" || parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "" {
-		return false
-	}
-	return parsed.Scheme == "https" || parsed.Scheme == "http" && core.Loopback(parsed.Hostname())
 }
 
 // updateConnection changes what was given and nothing else.

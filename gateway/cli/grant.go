@@ -174,6 +174,11 @@ func (r removeGrant) Run(ctx context.Context, terminal terminal) error {
 
 // remove takes something away by its id, and says so.
 func (r remote) remove(ctx context.Context, terminal terminal, under, id, done string) error {
+	return r.removeAs(ctx, terminal, under, id, nil, done)
+}
+
+// removeAs is remove in a way of its own.
+func (r remote) removeAs(ctx context.Context, terminal terminal, under, id string, query url.Values, done string) error {
 	c, err := r.connect()
 	if err != nil {
 		return err
@@ -182,7 +187,7 @@ func (r remote) remove(ctx context.Context, terminal terminal, under, id, done s
 	if err != nil {
 		return err
 	}
-	if _, err := c.ask(ctx, http.MethodDelete, path, nil, nil); err != nil {
+	if _, err := c.ask(ctx, http.MethodDelete, path, query, nil); err != nil {
 		return err
 	}
 	return thing(terminal, r, json.RawMessage(`{"removed":`+strconv.Quote(id)+`}`), func(sheet sheet, _ struct{}) { sheet.say("%s", done) })

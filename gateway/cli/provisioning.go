@@ -78,7 +78,7 @@ func (p provisioning) apply(to *directory.Provisioning) error {
 		to.Assertion = directory.Assertion{}
 	}
 	for name, address := range map[string]string{"--assertion-issuer": to.Assertion.Issuer, "--assertion-jwks-uri": to.Assertion.JWKSURI} {
-		if address != "" && !secure(address) {
+		if address != "" && !core.SecureAddress(address) {
 			return core.Invalid(name, "a https address is needed, such as https://login.microsoftonline.com/TENANT-ID/v2.0")
 		}
 	}

@@ -221,7 +221,7 @@ func (d decideReviewItems) Run(ctx context.Context, terminal terminal) error {
 		}
 	})
 	if err == nil && refused > 0 {
-		err = core.Conflict("items", "%s refused", plural(refused, "decision was", "decisions were"))
+		err = core.Conflict("items", "%s refused", core.Count(refused, "decision was", "decisions were"))
 	}
 	return err
 }
@@ -258,7 +258,7 @@ func (r reassignReviewItems) Run(ctx context.Context, terminal terminal) error {
 		return err
 	}
 	return thing(terminal, r.remote, text, func(sheet sheet, moved api.ReviewMoved) {
-		sheet.say("%s decides about %s now.", visible(to.UserName), plural(moved.Items, "item", "items"))
+		sheet.say("%s decides about %s now.", visible(to.UserName), core.Count(moved.Items, "item", "items"))
 	})
 }
 
@@ -323,7 +323,7 @@ func (v verifyReview) Run(ctx context.Context, terminal terminal) error {
 			sheet.say("Cancelled: %s", visible(said.Cancelled))
 		}
 		sheet.say("Begun by %s on %s; where nobody decided until the end of %s: %s.", visible(said.StartedBy.Name), said.Started.Format(time.DateOnly), said.Due.AddDate(0, 0, -1).Format(time.DateOnly), said.Fallback)
-		sheet.say("%s: %d kept, %d revoked, %d narrowed, %d had ended.", plural(len(said.Items), "item", "items"),
+		sheet.say("%s: %d kept, %d revoked, %d narrowed, %d had ended.", core.Count(len(said.Items), "item", "items"),
 			said.Decided(reviews.Keep), said.Decided(reviews.Revoke), said.Decided(reviews.Change), said.Decided(reviews.Ended))
 		for _, one := range said.Items {
 			if one.Followed == reviews.Failed || one.Followed == reviews.Rotating {
@@ -332,7 +332,7 @@ func (v verifyReview) Run(ctx context.Context, terminal terminal) error {
 		}
 	})
 	if err == nil && remaining > 0 {
-		err = open(plural(remaining, "decision is", "decisions are") + " not done")
+		err = open(core.Count(remaining, "decision is", "decisions are") + " not done")
 	}
 	return err
 }

@@ -17,7 +17,7 @@ func (s sheet) campaign(one api.ReviewCampaign) {
 	s.say("%s", visible(one.Name))
 	s.say("  %s", visible(one.Sentence))
 	s.row("id", one.ID.String())
-	s.row("reviewers have", plural(one.Days, "day", "days"))
+	s.row("reviewers have", core.Count(one.Days, "day", "days"))
 	s.row("where nobody decides", one.Fallback)
 	if one.Next != nil {
 		s.row("begins next (UTC)", utc(one.Next))
@@ -167,7 +167,7 @@ func (p previewReview) Run(ctx context.Context, terminal terminal) error {
 		Total    int                 `json:"total"`
 		Sentence string              `json:"sentence"`
 	}) {
-		sheet.say("%s It would ask about %s:", visible(draft.Sentence), plural(draft.Total, "item", "items"))
+		sheet.say("%s It would ask about %s:", visible(draft.Sentence), core.Count(draft.Total, "item", "items"))
 		for _, one := range draft.Items {
 			asked := "administrators"
 			if one.ReviewerName != "" {
@@ -284,7 +284,7 @@ func (o reviewSettings) Run(ctx context.Context, terminal terminal) error {
 			if one.Enabled {
 				begins = "on"
 			}
-			sheet.say("%-14s %-4s reviewers have %s, then: %s", one.Trigger, begins, plural(one.Days, "day", "days"), one.Fallback)
+			sheet.say("%-14s %-4s reviewers have %s, then: %s", one.Trigger, begins, core.Count(one.Days, "day", "days"), one.Fallback)
 		}
 	})
 }

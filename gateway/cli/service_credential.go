@@ -33,20 +33,23 @@ type addServiceCredential struct {
 	Kind       string   `help:"password, key or token." enum:"password,key,token" default:"token"`
 	Vault      bool     `help:"It is of another system, and its value kept in the vault."`
 	Account    string   `help:"Id of the account whose password it is." placeholder:"ID"`
+	TokenOf    string   `help:"Id of the account whose app makes and ends it as a token." placeholder:"ID"`
 	ValueFile  string   `help:"With --vault: file that holds the value, one line; - is standard input. A password may be left for Postern to make." placeholder:"PATH"`
 	Days       int      `help:"Days it is good for; for ever when 0." default:"90" placeholder:"N"`
 	Every      int      `help:"Days from one rotation to the next, by schedule." placeholder:"N"`
 	Overlap    string   `help:"How long the old value is to be unused before it is revoked." default:"24h" placeholder:"TIME"`
-	Consumer   []string `help:"With --vault or --account: what it is used by; may be repeated." placeholder:"NAME"`
+	Consumer   []string `help:"With --vault, --account or --token-of: what it is used by; may be repeated." placeholder:"NAME"`
 }
 
 // Help is shown by 'postern service credential add --help'.
 func (addServiceCredential) Help() string {
-	return `Without --vault and --account it is a token for Postern's API. What Postern made is shown this once.
+	return `Without --vault, --account and --token-of it is a token for Postern's API. What Postern made is shown this once. What an app
+makes is tried there and kept in the vault; a rotation has the app make another one, and end the old one once nobody uses it.
 
   postern service credential add ci API --days 90 --every 60
   postern service credential add ci "deploy key" --vault --kind key --value-file key.txt --consumer builder
-  postern service credential add ci wiki --kind password --account 0198c7e2-…`
+  postern service credential add ci wiki --kind password --account 0198c7e2-…
+  postern service credential add ci blog --token-of 0198c7e2-… --every 30 --consumer builder`
 }
 
 // newCredential is what is asked for.
@@ -73,6 +76,8 @@ func (a addServiceCredential) Run(ctx context.Context, terminal terminal) error 
 	switch {
 	case a.Vault && a.Account != "":
 		return core.Invalid("--account", "it is either in a vault or an account's")
+	case a.TokenOf != "" && (a.Vault || a.Account != ""):
+		return core.Invalid("--token-of", "an app makes it, so it is neither another system's value nor an account's password")
 	case a.Vault:
 		wanted.Held = "vault"
 	case a.Account != "":
@@ -80,8 +85,13 @@ func (a addServiceCredential) Run(ctx context.Context, terminal terminal) error 
 		if wanted.Account, err = core.ParseID(a.Account); err != nil {
 			return core.Invalid("--account", "an account is named by its id")
 		}
+	case a.TokenOf != "":
+		wanted.Held = "app"
+		if wanted.Account, err = core.ParseID(a.TokenOf); err != nil {
+			return core.Invalid("--token-of", "an account is named by its id")
+		}
 	}
-	if wanted.Held != "account" {
+	if wanted.Account.IsZero() {
 		if wanted.Expires, err = (lifetime{Days: a.Days}).expires(); err != nil {
 			return err
 		}
@@ -100,6 +110,9 @@ func (a addServiceCredential) Run(ctx context.Context, terminal terminal) error 
 	return thing(terminal, a.remote, made, func(sheet sheet, credential api.MadeServiceCredential) {
 		sheet.say("%s has %s now.", visible(one.Name), visible(credential.Name))
 		sheet.row("credential", credential.ID.String())
+		if credential.Held == "app" {
+			sheet.say("The app is asked to make it; 'postern service credential list %s' shows when it has.", visible(one.Name))
+		}
 		sheet.secret(credential.Secret)
 	})
 }
@@ -148,17 +161,28 @@ func (l listServiceCredentials) Run(ctx context.Context, terminal terminal) erro
 		}},
 		column[api.ServiceCredential]{"EXPIRES (UTC)", func(one api.ServiceCredential) string {
 			return newest(one, func(v api.ServiceVersion) *time.Time { return v.Expires })
+		}},
+		column[api.ServiceCredential]{"THE APP", func(one api.ServiceCredential) string {
+			if one.Detail == "" {
+				return "-"
+			}
+			return one.Detail + " Asked again " + utc(one.Retry) + "."
 		}})
 }
 
 type removeServiceCredential struct {
 	remote     `embed:""`
 	Credential string `arg:"" help:"Id of the credential."`
+	Abandon    bool   `help:"Without having its app end what it made: the app is gone, or does not do it."`
 }
 
 // Run asks the gateway.
 func (r removeServiceCredential) Run(ctx context.Context, terminal terminal) error {
-	return r.remove(ctx, terminal, "/service-credentials/", r.Credential, "Ended; what it opened elsewhere is for you to end there.")
+	if r.Abandon {
+		return r.removeAs(ctx, terminal, "/service-credentials/", r.Credential, url.Values{"abandon": {"true"}},
+			"Ended here. What the app made may still be good: end it there.")
+	}
+	return r.remove(ctx, terminal, "/service-credentials/", r.Credential, "Ended. What an app made is ended there too, and the credential goes then; what else it opened elsewhere is for you to end there.")
 }
 
 type rotateCredential struct {
@@ -172,7 +196,7 @@ type rotateCredential struct {
 func (rotateCredential) Help() string {
 	return `The new value takes the free slot; the old one stays good until the new one was seen in use.
 
-  postern service rotate CREDENTIAL        make it; it is shown this once
+  postern service rotate CREDENTIAL        make it; it is shown this once, or made and tried by its app
   postern service distribute ROTATION      it is where it is used
   postern service verify ROTATION          it was seen in use, or --reason says why it can be relied on
   postern service revoke ROTATION          the old one ends`

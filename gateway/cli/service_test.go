@@ -3,6 +3,8 @@ package cli_test
 import (
 	"strings"
 	"testing"
+
+	"postern/core"
 )
 
 func TestService(t *testing.T) {
@@ -47,6 +49,9 @@ func TestService(t *testing.T) {
 	if line := f.rows("acme", "service", "list")[1]; line["purpose"] != "" || line["risk"] != 4.0 {
 		t.Error(line)
 	}
+	f.denied(2, "named by its id", "acme", "service", "credential", "add", "ci", "forge", "--token-of", "wiki")
+	f.denied(2, "neither another system", "acme", "service", "credential", "add", "ci", "forge", "--token-of", core.NewID().String(), "--vault")
+	f.denied(2, "no such account", "acme", "service", "credential", "add", "ci", "forge", "--token-of", core.NewID().String())
 	f.ask("acme", "service", "finding", "list", "--service", "ci", "--state", "all")
 	f.denied(4, "there is", "globex", "service", "show", "ci")
 	f.denied(4, "", "globex", "service", "rotation", rotation)

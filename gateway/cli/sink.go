@@ -12,6 +12,8 @@ import (
 	"postern/core"
 	"postern/gateway/api"
 	"postern/gateway/doctor"
+	"postern/siem/sink"
+	"postern/siem/sinks"
 )
 
 type sinkCommands struct {
@@ -61,10 +63,33 @@ func (s sheet) sink(one api.Sink) {
 	s.row("enabled", strconv.FormatBool(one.Enabled))
 	s.row("waiting", strconv.FormatInt(one.Lag, 10))
 	s.row("delivered", strconv.FormatInt(one.Delivered, 10)+", last "+utc(one.DeliveredAt))
+	s.row("can be asked", strconv.FormatBool(one.Asked))
+	s.row("acknowledges", strconv.FormatBool(one.Keeps))
 	s.row("dead letters", strconv.Itoa(one.DeadLetters))
 	settings, _ := json.Marshal(one.Settings) // read from JSON, so it can be written
 	s.row("settings", visible(string(settings)))
 	s.row("credentials", strings.Join(one.Credentials, ", "))
+	if one.Filter != nil {
+		s.row("events", visible(filtered(*one.Filter)))
+	}
+	for _, field := range one.Redaction {
+		s.row("redacted", visible(field.Field+" ("+field.How+")"))
+	}
+}
+
+// filtered says in words which events are for a sink.
+func filtered(filter sinks.Filter) string {
+	words := []string{"all"}
+	if len(filter.Types) > 0 {
+		words[0] = strings.Join(filter.Types, ", ")
+	}
+	for _, outcome := range filter.Outcomes {
+		words = append(words, string(outcome))
+	}
+	if filter.Severity != "" {
+		words = append(words, "severity "+filter.Severity+" and above")
+	}
+	return strings.Join(words, "; ")
 }
 
 // oneSink is part of every command about one sink.
@@ -134,70 +159,20 @@ func (l listSinkKinds) Run(ctx context.Context, terminal terminal) error {
 	}
 	return rows(terminal, l.remote, c.pages(ctx, "/sink-kinds", nil, 0),
 		column[api.SinkKind]{"KIND", func(one api.SinkKind) string { return one.Kind }},
-		column[api.SinkKind]{"SETTINGS", names(false)}, column[api.SinkKind]{"CREDENTIALS", names(true)})
+		column[api.SinkKind]{"SETTINGS", names(false)}, column[api.SinkKind]{"CREDENTIALS", names(true)},
+		column[api.SinkKind]{"CAN BE ASKED", func(one api.SinkKind) string { return ableOf(one.Abilities.Asked) }},
+		column[api.SinkKind]{"ACKNOWLEDGES", func(one api.SinkKind) string { return ableOf(one.Abilities.Acknowledges) }})
 }
 
-// configured is what creating and changing a sink have in common.
-type configured struct {
-	Set        map[string]string `help:"Settings: text, or JSON for numbers, lists and objects ('postern sink kinds' lists them)." placeholder:"NAME=VALUE"`
-	Credential map[string]string `help:"Credentials, each in a file; - is standard input." placeholder:"NAME=PATH"`
-	Type       []string          `help:"Only these events, such as user.deprovisioned or user.*." placeholder:"TYPE"`
-	Outcome    []string          `help:"Only success, or failure." placeholder:"OUTCOME"`
-	Severity   string            `help:"Only of this severity and above." enum:",informational,low,medium,high,critical" default:""`
-	Remove     []string          `help:"Fields of the document the receiver is not shown, such as src_endpoint.ip." placeholder:"FIELD"`
-	Hash       []string          `help:"Fields of which it is shown a hash." placeholder:"FIELD"`
-}
-
-// body is what is asked for: what was not given is left out.
-func (g configured) body() (map[string]any, error) {
-	body := map[string]any{}
-	if len(g.Set) > 0 {
-		settings := map[string]any{}
-		for name, text := range g.Set {
-			var value any = text
-			if strings.ContainsAny(text[:min(1, len(text))], "[{-0123456789") || text == "true" || text == "false" {
-				if json.Unmarshal([]byte(text), &value) != nil {
-					value = text
-				}
-			}
-			settings[name] = value
-		}
-		body["settings"] = settings
+// ableOf is an ability in a word or two.
+func ableOf(ability sink.Ability) string {
+	switch {
+	case !ability.Able:
+		return "no"
+	case len(ability.Needs) > 0:
+		return "with " + strings.Join(ability.Needs, " ")
 	}
-	if len(g.Credential) > 0 {
-		credentials := map[string]string{}
-		for name, path := range g.Credential {
-			text, err := readGiven("--credential", path, maxSecret)
-			if err != nil {
-				return nil, err
-			}
-			credentials[name] = strings.TrimSpace(string(text))
-		}
-		body["credentials"] = credentials
-	}
-	if len(g.Type)+len(g.Outcome) > 0 || g.Severity != "" {
-		filter := map[string]any{}
-		if len(g.Type) > 0 {
-			filter["types"] = g.Type
-		}
-		if len(g.Outcome) > 0 {
-			filter["outcomes"] = g.Outcome
-		}
-		if g.Severity != "" {
-			filter["severity"] = g.Severity
-		}
-		body["filter"] = filter
-	}
-	var redaction []map[string]string
-	for how, fields := range map[string][]string{"remove": g.Remove, "hash": g.Hash} {
-		for _, field := range fields {
-			redaction = append(redaction, map[string]string{"field": field, "how": how})
-		}
-	}
-	if len(redaction) > 0 {
-		body["redaction"] = redaction
-	}
-	return body, nil
+	return "yes"
 }
 
 type createSink struct {
@@ -220,7 +195,7 @@ func (c createSink) Run(ctx context.Context, terminal terminal) error {
 	if err != nil {
 		return err
 	}
-	body, err := c.body()
+	body, err := c.body(api.Sink{})
 	if err != nil {
 		return err
 	}
@@ -242,33 +217,6 @@ type showSink struct {
 // Run asks the gateway.
 func (c showSink) Run(ctx context.Context, terminal terminal) error {
 	text, err := c.ask(ctx, http.MethodGet, "", nil, nil)
-	if err != nil {
-		return err
-	}
-	return thing(terminal, c.remote, text, func(sheet sheet, one api.Sink) { sheet.sink(one) })
-}
-
-type changeSink struct {
-	oneSink    `embed:""`
-	configured `embed:""`
-	Rename     string `help:"A new name." placeholder:"NAME"`
-	Enable     bool   `help:"Deliver again, from where it stopped." xor:"enabled"`
-	Disable    bool   `help:"Deliver nothing; what happens waits in the log." xor:"enabled"`
-}
-
-// Run asks the gateway.
-func (c changeSink) Run(ctx context.Context, terminal terminal) error {
-	body, err := c.body()
-	if err != nil {
-		return err
-	}
-	if c.Rename != "" {
-		body["name"] = c.Rename
-	}
-	if c.Enable || c.Disable {
-		body["enabled"] = c.Enable
-	}
-	text, err := c.ask(ctx, http.MethodPatch, "", nil, body)
 	if err != nil {
 		return err
 	}

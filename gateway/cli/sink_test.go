@@ -3,6 +3,8 @@ package cli_test
 import (
 	"net"
 	"net/http/httptest"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,11 +57,17 @@ func TestSinksFromAfar(t *testing.T) {
 		}
 	}
 
-	has(f.ask("acme", "sink", "kinds"), "splunk", "urls", "search_token")
+	has(f.ask("acme", "sink", "kinds"), "splunk", "urls", "search_token", "CAN BE ASKED", "with search_url search_token", "with acknowledge")
 	f.denied(2, "token is needed", "acme", "sink", "create", "SIEM", "splunk", "--set", `urls=["`+server.URL+`"]`)
 	has(f.ask("acme", "sink", "create", "SIEM", "splunk", "--everything", "--set", `urls=["`+server.URL+`"]`, "--set", "search_url="+server.URL,
 		"--credential", "token="+secret, "--credential", "search_token="+secret, "--hash", "src_endpoint.ip"), "SIEM", "running", "token, search_token")
 	has(f.ask("acme", "sink", "list"), "SIEM", "splunk", "running")
+	if row := f.rows("acme", "sink", "list")[0]; row["asked"] != true || row["acknowledges"] != nil {
+		t.Errorf("%v", row)
+	}
+	f.ask("acme", "sink", "create", "Deaf", "splunk", "--set", `urls=["`+server.URL+`"]`, "--credential", "token="+secret)
+	f.denied(5, "cannot be asked what it holds: give it search_url and search_token", "acme", "sink", "diff", "Deaf")
+	f.ask("acme", "sink", "delete", "Deaf")
 	if others := f.rows("globex", "sink", "list"); len(others) != 0 {
 		t.Errorf("another workspace sees %v", others)
 	}
@@ -113,6 +121,74 @@ func TestSinksFromAfar(t *testing.T) {
 	}
 	has(f.ask("acme", "sink", "delete", "Archive"), "the log keeps every event")
 	f.denied(4, "there is no sink", "acme", "sink", "show", "Archive")
+}
+
+// Each flag of 'postern sink change' changes its own part, and nothing else.
+func TestAChangeLeavesTheRest(t *testing.T) {
+	d := newDesk(t)
+	d.workspace("acme")
+	f := d.far("acme")
+	token := strings.TrimPrefix(file(t, "canary-hec-token\n"), "file:")
+	const first, second = "https://one.example.com:8088", "https://two.example.com:8088"
+	f.ask("acme", "sink", "create", "SIEM", "splunk", "--set", `urls=["`+first+`","`+second+`"]`, "--set", "index=main", "--set", "max_bytes=200000",
+		"--set", "search_url=https://one.example.com:8089", "--credential", "token="+token, "--credential", "search_token="+token,
+		"--type", "user.*", "--type", "account.password_rotated", "--outcome", "success", "--severity", "low",
+		"--remove", "src_endpoint.ip", "--hash", "actor.user.name", "--hash", "user.name")
+	settings := map[string]any{"urls": []any{first, second}, "index": "main", "max_bytes": 200000.0, "search_url": "https://one.example.com:8089"}
+	filter := map[string]any{"types": []any{"user.*", "account.password_rotated"}, "outcomes": []any{"success"}, "severity": "low"}
+	redacted := func(pairs ...string) (all []any) {
+		for pair := range slices.Chunk(pairs, 2) {
+			all = append(all, map[string]any{"field": pair[0], "how": pair[1]})
+		}
+		return all
+	}
+	redaction := redacted("src_endpoint.ip", "remove", "actor.user.name", "hash", "user.name", "hash")
+	credentials := []any{"token", "search_token"}
+	for _, test := range []struct {
+		flags []string
+		now   func()
+	}{
+		{[]string{"--type", "app.*"}, func() { filter["types"] = []any{"app.*"} }},
+		{[]string{"--outcome", "failure"}, func() { filter["outcomes"] = []any{"failure"} }},
+		{[]string{"--severity", "high"}, func() { filter["severity"] = "high" }},
+		{[]string{"--remove", "device.hostname", "--remove", "user.name"}, func() {
+			redaction = redacted("actor.user.name", "hash", "device.hostname", "remove", "user.name", "remove")
+		}},
+		{[]string{"--hash", "user.email_addr"}, func() {
+			redaction = redacted("device.hostname", "remove", "user.name", "remove", "user.email_addr", "hash")
+		}},
+		{[]string{"--set", "index=security"}, func() { settings["index"] = "security" }}, // two addresses that stay: no credential is asked for
+		{[]string{"--set", "max_bytes=", "--severity", "low"}, func() { delete(settings, "max_bytes"); filter["severity"] = "low" }},
+		{[]string{"--set", "acknowledge=true"}, func() { settings["acknowledge"] = true }},
+		{[]string{"--clear", "outcome", "--clear", "severity", "--type", "user.*"}, func() { filter = map[string]any{"types": []any{"user.*"}} }},
+		{[]string{"--clear", "remove"}, func() { redaction = redacted("user.email_addr", "hash") }},
+		{[]string{"--credential", "token=" + token}, func() {}},
+		{[]string{"--set", "search_url=", "--credential", "search_token=", "--credential", "token=" + token}, func() { delete(settings, "search_url"); credentials = []any{"token"} }},
+		{[]string{"--disable"}, func() {}},
+		{[]string{"--clear", "type,hash"}, func() { filter, redaction = map[string]any{}, nil }},
+	} {
+		f.ask("acme", append([]string{"sink", "change", "SIEM"}, test.flags...)...)
+		test.now()
+		one := slices.DeleteFunc(f.rows("acme", "sink", "list"), func(row map[string]any) bool { return row["name"] != "SIEM" })[0]
+		got := []any{one["settings"], one["filter"], one["redaction"], one["credentials"]}
+		for i, want := range []any{settings, filter, redaction, credentials} {
+			if shown, _ := got[i].([]any); i == 2 && len(shown) == 0 && len(redaction) == 0 {
+				continue
+			}
+			if !reflect.DeepEqual(got[i], want) {
+				t.Errorf("after %v: %v, want %v", test.flags, got[i], want)
+			}
+		}
+	}
+	f.ask("acme", "sink", "change", "SIEM", "--type", "user.*", "--severity", "high", "--hash", "user.name")
+	if told := f.ask("acme", "sink", "show", "SIEM"); !strings.Contains(told, "user.*; severity high and above") || !strings.Contains(told, "user.name (hash)") {
+		t.Errorf("it is shown as:\n%s", told)
+	}
+	f.denied(2, "say what to change", "acme", "sink", "change", "SIEM")
+	f.denied(2, "there is no event", "acme", "sink", "change", "SIEM", "--type", "nothing.at.all")
+	if code, out, _ := run("sink", "change", "--help"); code != 0 || !strings.Contains(out, "--type replaces the types and leaves the least severity") {
+		t.Errorf("%d %s", code, out)
+	}
 }
 
 func TestALegalHoldFromAfar(t *testing.T) {

@@ -205,7 +205,7 @@ type accountPage struct {
 	Subjects   []subject // who it could be shared with
 	Problem    string    // of the action that was refused
 	Seen       int64     // what the page shows is of then, in microseconds
-	Again      string    // reveal, fill or code: asked for before the reader proved themselves, and offered again
+	Again      string    // reveal, fill, code or backup-code: asked for before the reader proved themselves, and offered again
 	TOTP       *accounts.TOTP
 	Backup     *accounts.BackupCodes
 	BackupCode string         // that the reader was given just now
@@ -253,7 +253,7 @@ func (s *Service) account(c *gin.Context, status int, refusal string) {
 		return
 	}
 	page.Problem = refusal
-	if again := c.Query("again"); again == "reveal" || again == "fill" || again == "code" {
+	if again := c.Query("again"); slices.Contains([]string{"reveal", "fill", "code", "backup-code"}, again) {
 		page.Again = again
 	}
 	s.show(c, status, "account", page.Account.AppName+" · "+page.Account.Username, "accounts", page)

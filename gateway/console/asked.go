@@ -135,9 +135,9 @@ func patched(kind string, sent body) (verb, tail, tone string) {
 	case replaced:
 		return "replace the members of", "", "calm"
 	case added > 0 && removed == 0:
-		return "add " + plural(added, "person", "people") + " to", "", "calm"
+		return "add " + core.Count(added, "person", "people") + " to", "", "calm"
 	case removed > 0 && added == 0:
-		return "remove " + plural(removed, "person", "people") + " from", "", "calm"
+		return "remove " + core.Count(removed, "person", "people") + " from", "", "calm"
 	case added+removed > 0:
 		return "change the members of", "", "calm"
 	}

@@ -46,6 +46,21 @@ func TestALeaversCertificateIsShownAndDownloaded(t *testing.T) {
 		t.Fatal(issued, err)
 	}
 	w.expect(t, "zoe", address, 200, []string{">Incomplete<", "Download", "postern certificate verify"}, []string{"Nothing yet"})
+	// Accounts that were theirs alone, and that the app lets in no more, as far as that is proved.
+	if _, err := w.db.Exec(t.Context(), `update certificates set taken = jsonb_set(taken::jsonb, '{orphaned}', jsonb_build_array(jsonb_build_object('account', $2::text, 'name', 'Wiki')))::json
+		where workspace_id = $1`, w.acme.ID, w.wiki.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(t, "zoe", address, 200, nil, []string{"to be disabled in the app"})
+	if _, err := w.db.Exec(t.Context(), `insert into switches (id, workspace_id, account_id, enabled, cause, state, detail, outcome, applied, recorded, proven, created, updated, finished)
+		values ($3, $1, $2, false, '{"received": "2026-11-20T09:00:00Z"}', 'done', 'It <b>says</b> so.', 'rejected', now(), now(), now(), now(), now(), now())`, w.acme.ID, w.wiki.ID, core.NewID()); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(t, "zoe", address, 200, []string{"to be disabled in the app", "own record says so", "a sign-in refused"}, []string{"<b>says"})
+	if _, err := w.db.Exec(t.Context(), `update switches set recorded = null where workspace_id = $1`, w.acme.ID); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(t, "zoe", address, 200, []string{"a sign-in refused", "It &lt;b&gt;says", "Look in the app whether"}, []string{"own record says so", "<b>says"})
 	answer, body := w.ask(t, "zoe", http.MethodGet, address+"/download?number=1", nil)
 	if answer.StatusCode != 200 || answer.Header.Get("Content-Type") != "application/json" || !strings.Contains(answer.Header.Get("Content-Disposition"), "attachment") {
 		t.Fatal(answer.StatusCode, answer.Header)

@@ -39,18 +39,18 @@ var heldStates = map[lifecycle.State]badge{
 
 // allowance is what a guard lets through.
 func allowance(share, floor int) string {
-	return fmt.Sprintf("%d %% and %s", share, plural(floor, "person", "people"))
+	return fmt.Sprintf("%d %% and %s", share, core.Count(floor, "person", "people"))
 }
 
 // whereabouts is what became of everybody who left.
 func whereabouts(hold lifecycle.Hold) string {
-	parts := []string{plural(hold.LetGo, "was let go", "were let go")}
+	parts := []string{core.Count(hold.LetGo, "was let go", "were let go")}
 	if back := hold.People - hold.Waiting; back > 0 && hold.Decided == nil {
-		parts = append(parts, plural(back, "waits no more", "wait no more"))
+		parts = append(parts, core.Count(back, "waits no more", "wait no more"))
 	}
 	switch {
 	case hold.Waiting > 0:
-		parts = append(parts, plural(hold.Waiting, "waits", "wait"))
+		parts = append(parts, core.Count(hold.Waiting, "waits", "wait"))
 	case hold.Decided == nil:
 		parts = append(parts, "nobody waits")
 	}

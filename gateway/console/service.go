@@ -133,7 +133,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.mountInbox(inside)
 	inside.POST("/accounts/:id/totp", s.setTOTP)
 	inside.POST("/accounts/:id/backup-codes", s.setBackupCodes)
-	inside.POST("/accounts/:id/backup-code", s.backupCode)
+	inside.POST("/accounts/:id/backup-code", s.toReveal("/accounts/:id?again=backup-code"), s.backupCode)
 	inside.POST("/accounts/:id/totp/enrol", s.enrolTOTP)
 	inside.POST("/accounts/:id/totp/remove", s.removeTOTP)
 	inside.POST("/accounts/:id/rotate", s.rotate)

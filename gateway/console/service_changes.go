@@ -138,7 +138,8 @@ func (s *Service) addServiceCredential(c *gin.Context) {
 		}
 		kind, held, _ := strings.Cut(c.PostForm("kind"), " ")
 		wanted.Kind, wanted.Held = services.Kind(kind), services.Held(held)
-		if wanted.Held == services.ByAccount {
+		if wanted.Held == services.ByAccount || wanted.Held == services.InApp {
+			wanted.Expires = nil // it is for the app to say
 			if wanted.Login, err = core.ParseID(strings.TrimSpace(c.PostForm("account"))); err != nil {
 				return core.Invalid("account", "the account is named by its id: the last part of its page's address")
 			}
@@ -193,7 +194,7 @@ func (s *Service) rotateServiceCredential(c *gin.Context) {
 
 func (s *Service) removeServiceCredential(c *gin.Context) {
 	s.changed(c, func(_, credential core.ID) error {
-		return s.Services.RemoveCredential(c.Request.Context(), s.cause(c), s.reader(c).workspace(), credential)
+		return s.Services.RemoveCredential(c.Request.Context(), s.cause(c), s.reader(c).workspace(), credential, c.PostForm("abandon") != "")
 	})
 }
 

@@ -248,6 +248,9 @@ func (c serviceCredential) Goes() []services.State {
 	if c.Open == nil || c.Held == services.ByAccount {
 		return nil
 	}
+	if c.Held == services.InApp && c.Open.State == services.Created {
+		return nil // the app is asked whether it lets the new one in
+	}
 	return map[services.State][]services.State{
 		services.Created: {services.Distributed}, services.Distributed: {services.Verified}, services.Verified: {services.Done},
 	}[c.Open.State]
@@ -359,7 +362,7 @@ func boxed(terms []services.Term) boxes {
 		}
 		return other.Risk - one.Risk
 	})
-	all := boxes{Width: boxesEnd, Words: fmt.Sprintf("%s with a blast radius of %d together", plural(len(terms), "thing it gets at", "things it gets at"), services.Sum(terms))}
+	all := boxes{Width: boxesEnd, Words: fmt.Sprintf("%s with a blast radius of %d together", core.Count(len(terms), "thing it gets at", "things it gets at"), services.Sum(terms))}
 	x, y, high := 0, 0, 0
 	for _, term := range sorted {
 		width, height := term.Risk*boxStep, term.Sensitivity*boxStep

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"postern/core"
+	"postern/core/coretest"
+	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/core/services"
 )
@@ -75,6 +77,30 @@ func TestServiceAccountsInTheConsole(t *testing.T) {
 	post("ana", "/credentials", url.Values{"name": {"key"}, "kind": {"key vault"}}, 400, `role="alert"`)
 	post("ana", "/credentials", url.Values{"name": {"mail"}, "kind": {"password account"}, "account": {w.mail.ID.String()}}, 400, `role="alert"`) // zoe's
 	post("zoe", "/credentials", url.Values{"name": {"mail"}, "kind": {"password account"}, "account": {w.mail.ID.String()}}, 303, "")
+	// A token that an app makes.
+	forge := url.Values{"name": {"forge"}, "kind": {"token app"}, "account": {w.mail.ID.String()}, "days": {"90"}}
+	post("zoe", "/credentials", forge, 400, "Nobody makes tokens")
+	app := &coretest.Mint{Says: rotation.Unreachable}
+	w.rotations.Connectors = rotation.Connectors{"browser": app}
+	post("zoe", "/credentials", forge, 303, "")
+	w.expect(t, "ana", at, 200, []string{"made by the app of", "The rotation under way"}, nil)
+	if err := w.console.Services.Carry(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(t, "ana", at, 200, []string{"The app is asked again"}, nil)
+	made, err := w.console.Services.Credentials(t.Context(), w.db, w.acme.ID, account.ID)
+	if err != nil || len(made) != 3 {
+		t.Fatal(made, err)
+	}
+	w.expect(t, "ana", at+"?confirm=credential&part="+made[2].ID.String(), 200, []string{"once the app lets nobody in with it"}, nil)
+	if answer, text := w.ask(t, "zoe", http.MethodPost, at+"/remove", nil); answer.StatusCode != 400 || !strings.Contains(text, "remove those credentials first") {
+		t.Fatal(answer.StatusCode, text)
+	}
+	post("ana", "/credentials/"+made[2].ID.String()+"/remove", nil, 303, "")
+	if err := w.console.Services.Carry(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(t, "ana", at, 200, nil, []string{"made by the app of"})
 	// Its rotation, step by step.
 	post("ana", "/credentials/"+credential+"/rotate", url.Values{}, 200, "Rotation begun")
 	w.expect(t, "ana", at, 200, []string{"The rotation under way", "It is where it is used", "Roll back"}, nil)

@@ -106,6 +106,11 @@ func TestWhatMattersNeedsARecentProof(t *testing.T) {
 	if !strings.Contains(body, "/sso/step-up?") || strings.Contains(body, canary) {
 		t.Errorf("reveal: %s", body)
 	}
+	answer, _ = w.ask(t, "ana", http.MethodPost, wiki+"/backup-code", form)
+	if want := "/sso/step-up?" + (url.Values{"for": {"reveal"}, "return_to": {wiki + "?again=backup-code"}}).Encode(); answer.StatusCode != http.StatusSeeOther || answer.Header.Get("Location") != want {
+		t.Errorf("backup code: %d to %q, want %q", answer.StatusCode, answer.Header.Get("Location"), want)
+	}
+	w.expect(t, "ana", wiki+"?again=backup-code", 200, []string{"Choose Backup code again to be given the code"}, nil)
 	w.expect(t, "ana", wiki+"?again=reveal", 200, []string{"You have proven that it is you", "autofocus"}, []string{canary})
 }
 

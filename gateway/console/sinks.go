@@ -30,7 +30,9 @@ type sinkPage struct {
 	Settings  []field
 	Letters   []audit.DeadLetter
 	Replays   []sinks.Replay
-	Holds     bool // its receiver can be asked what it holds
+	Holds     bool   // its receiver can be asked what it holds
+	Advice    string // what to do so that it can, or instead
+	Keeps     bool   // its receiver keeps what it accepts
 	Diagnosis *doctor.SinkDiagnosis
 	Lacks     *sinks.Difference
 	Confirm   string
@@ -112,8 +114,10 @@ func (s *Service) sinkPage(c *gin.Context, status int, page sinkPage) {
 		for _, name := range slices.Sorted(maps.Keys(settings)) {
 			page.Settings = append(page.Settings, field{Name: name, Value: fmt.Sprint(settings[name])})
 		}
-		_, searched := settings["search_url"]
-		page.Holds = searched || page.Kind == "elasticsearch"
+		can := s.Sinks.Abilities(page.Sink)
+		page.Holds = can.Asked.Of(page.Sink.Settings, page.Credentials)
+		page.Advice = can.Asked.Advice(page.Sink.Settings, page.Credentials)
+		page.Keeps = can.Acknowledges.Of(page.Sink.Settings, page.Credentials)
 		if page.Letters, err = s.Sinks.DeadLetters(ctx, s.DB, workspace, id, core.ID{}, lettersShown); err != nil {
 			return "", nil, err
 		}

@@ -61,7 +61,15 @@ func TestASinkIsMadeWatchedAndMended(t *testing.T) {
 	}
 	_, page := w.splunkSink(t, "SIEM <b>")
 	w.expect(t, "zoe", "/destinations", 200, []string{page, "SIEM &lt;b&gt;", ">Running<"}, []string{"SIEM <b>", sinkToken})
-	w.expect(t, "zoe", page, 200, []string{"hashed", "user.*", "Dead letters", "code 6", page + "/retry", "confirm=delete"}, []string{sinkToken, page + "/delete"})
+	w.expect(t, "zoe", page, 200, []string{"hashed", "user.*", "Dead letters", "code 6", page + "/retry", "confirm=delete", page + "/compare", "The receiver can be asked", "nobody confirms that it was kept"}, []string{sinkToken, page + "/delete"})
+	w.post(t, "zoe", "/destinations/sinks", url.Values{"kind": {"splunk"}, "name": {"Deaf"}, "field-urls": {"https://splunk.example.com"}, "field-token": {sinkToken}, "field-acknowledge": {"1"}}, 303)
+	all, err := w.sinks.Sinks(t.Context(), w.db, w.acme.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	deaf := "/destinations/sinks/" + all[len(all)-1].ID.String()
+	w.expect(t, "zoe", deaf, 200, []string{"The receiver cannot be asked: give it search_url and search_token", "<dd>kept</dd>"}, []string{deaf + "/compare"})
+	w.post(t, "zoe", deaf+"/delete", url.Values{}, 303)
 	w.changesASink(t, page)
 	w.post(t, "zoe", page+"/test", url.Values{}, 200, "The receiver took the test event")
 	w.post(t, "zoe", page+"/doctor", url.Values{}, 200, "no process delivers", "Something is at fault")

@@ -65,6 +65,7 @@ func TestCodesInTheConsole(t *testing.T) {
 	if answer, _ := w.ask(t, "ben", http.MethodPost, wiki+"/code", nil, "Sec-Fetch-Site", "cross-site"); answer.StatusCode != 403 {
 		t.Errorf("another site's form gets a code: %d", answer.StatusCode)
 	}
+	w.settle(t)
 	w.expect(t, "ana", wiki, 200, []string{"was given a one-time code"}, []string{totpSeed})
 	w.expect(t, "ana", wiki+"?totp=remove", 200, []string{"Yes, remove it"}, nil)
 	w.expect(t, "ben", wiki+"?totp=remove", 200, nil, []string{"Yes, remove it"})

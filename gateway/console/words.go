@@ -114,7 +114,7 @@ func (s *Service) words() template.FuncMap {
 		"initial":       initial,
 		"tint":          tint,
 		"join":          strings.Join,
-		"plural":        plural,
+		"plural":        core.Count,
 		"linked":        func(state links.State) badge { return known(linkStates, state) },
 		"guested":       func(state links.GuestState) badge { return known(guestStates, state) },
 		"overlaps":      func() any { return overlaps },
@@ -224,13 +224,6 @@ func tint(name string) string {
 		sum = -sum
 	}
 	return fmt.Sprintf("tint-%d", sum%6)
-}
-
-func plural(count int, one, many string) string {
-	if count == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", count, many)
 }
 
 // targetOf finds what an event tells of, by kind.

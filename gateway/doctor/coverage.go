@@ -61,7 +61,7 @@ func Actions() []Action {
 		{Okta, "second factors reset", []Path{byPush("a stream"), byHook(hook)}, ""},
 		{Okta, "the person signs out", []Path{byPush("a stream"), byHook(hook)}, "session-revoked of a stream is about user.session.end alone"},
 		{Entra, "disable or delete a user, or unassign the app", []Path{bySCIM(cycle, "provisioning is on"), byGraph(graph)}, "provisioning runs every 20 to 40 minutes"},
-		{Entra, "revoke sessions", nil, "neither front-channel nor back-channel logout is sent; Continuous Access Evaluation is for Microsoft's own services"},
+		{Entra, "revoke sessions", []Path{byGraph(graph)}, "neither front-channel nor back-channel logout is sent; Continuous Access Evaluation is for Microsoft's own services"},
 		{Entra, "password changed, or high risk", []Path{byGraph(graph)}, "only what changes the user's record"},
 		{Entra, "the person signs out", []Path{{Door: string(signals.FrontChannelLogout), Worst: time.Minute, If: "the browser still lets third parties keep cookies"}}, "a convenience; nobody signed it"},
 		{Keycloak, "disable a user", []Path{bySCIM(time.Minute, "a SCIM client"), byPush("a stream, 26.8 or later")}, "sessions there live on, and no back-channel logout is sent"},

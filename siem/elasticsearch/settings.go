@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/core"
+	"postern/siem/sink"
 	"postern/siem/transport"
 )
 
@@ -25,6 +26,11 @@ type Secrets struct {
 	APIKey   transport.Secret `json:"api_key,omitempty" doc:"Encoded, as Elasticsearch shows it"`
 	Password transport.Secret `json:"password,omitempty" doc:"Of the user"`
 	Key      transport.Secret `json:"key,omitempty" doc:"Private key of the client certificate in tls, in PEM"`
+}
+
+// Abilities are those of the kind. Its answer tells of each event that it was written.
+func (Settings) Abilities() sink.Abilities {
+	return sink.Abilities{Asked: sink.Ability{Able: true}, Acknowledges: sink.Ability{Able: true}}
 }
 
 // Validate names the first field that is wrong.

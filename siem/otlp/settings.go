@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"postern/core"
+	"postern/siem/sink"
 	"postern/siem/transport"
 )
 
@@ -26,6 +27,11 @@ type Settings struct {
 type Secrets struct {
 	Authorization transport.Secret `json:"authorization,omitempty" doc:"The whole value of the Authorization header, such as Bearer and a token"`
 	Key           transport.Secret `json:"key,omitempty" doc:"Private key of the client certificate in tls, in PEM"`
+}
+
+// Abilities are those of the kind. A collector answers before it has passed events on.
+func (Settings) Abilities() sink.Abilities {
+	return sink.Abilities{Acknowledges: sink.Ability{Otherwise: "give the collector's exporter a persistent queue"}}
 }
 
 // Validate names the first field that is wrong.

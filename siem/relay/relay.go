@@ -2,13 +2,14 @@ package relay
 
 import (
 	"context"
+	"errors"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"golang.org/x/sync/errgroup"
 
+	"postern/core"
 	"postern/core/audit"
 	"postern/core/postgres"
 	"postern/siem/ocsf"
@@ -38,8 +39,8 @@ type Relay struct {
 	Mapper    ocsf.Mapper
 	Log       *slog.Logger // nil logs nothing
 
-	once sync.Once
-	wake chan struct{}
+	bell         core.Bell
+	acknowledged stream.Event // the last one of a batch that Kafka has whole
 }
 
 // Run publishes until ctx ends, then returns nil.
@@ -50,28 +51,15 @@ func (r *Relay) Run(ctx context.Context) error {
 
 // Wake says that the log has grown, so that it need not wait for the next look. It fits
 // audit.Sequencer's Moved.
-func (r *Relay) Wake() {
-	select {
-	case r.waker() <- struct{}{}:
-	default:
-	}
-}
-
-func (r *Relay) waker() chan struct{} {
-	r.once.Do(func() { r.wake = make(chan struct{}, 1) })
-	return r.wake
-}
-
-// Lag is how many records of the log are not published yet.
-func (r *Relay) Lag(ctx context.Context) (int64, error) {
-	backlog, err := audit.ReadBacklog(ctx, r.DB, time.Now())
-	return backlog.Unpublished, err
-}
+func (r *Relay) Wake() { r.bell.Ring() }
 
 // lead reads and translates the next batch while the one before is being published.
 func (r *Relay) lead(ctx context.Context, connection *pgx.Conn) error {
 	position, err := audit.Cursor(ctx, connection, audit.CursorRelay)
 	if err != nil {
+		return err
+	}
+	if position, err = r.resume(ctx, connection, position); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -89,6 +77,20 @@ func (r *Relay) lead(ctx context.Context, connection *pgx.Conn) error {
 		return nil
 	})
 	return group.Wait()
+}
+
+// resume is where to go on from. What Kafka has acknowledged to this process is not published again, even if the database
+// was away by then and the cursor stayed where it was.
+func (r *Relay) resume(ctx context.Context, connection *pgx.Conn, cursor int64) (int64, error) {
+	if r.acknowledged.Position <= cursor {
+		return cursor, nil
+	}
+	there, err := audit.Follow(ctx, connection, r.acknowledged.Position-1, 1, 1)
+	// In a database that was set back to an earlier moment the place is another event's by now.
+	if err != nil || len(there) == 0 || there[0].ID != r.acknowledged.ID {
+		return cursor, err
+	}
+	return r.acknowledged.Position, audit.MoveCursor(ctx, connection, audit.CursorRelay, r.acknowledged.Position)
 }
 
 func (r *Relay) read(ctx context.Context, reading *pgx.Conn, position int64, batches chan<- []stream.Event) error {
@@ -121,15 +123,11 @@ func (r *Relay) read(ctx context.Context, reading *pgx.Conn, position int64, bat
 		} else {
 			wait = min(wait*2, longestWait)
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-r.waker():
-			timer.Stop()
+		if r.bell.Rest(ctx, wait) {
 			wait = shortestWait
-		case <-timer.C:
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 	}
 }
@@ -165,7 +163,7 @@ func (r *Relay) publish(ctx context.Context, connection *pgx.Conn, batch []strea
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	last := batch[len(batch)-1].Position
+	last := batch[len(batch)-1]
 	finishing, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
@@ -190,14 +188,15 @@ func (r *Relay) publish(ctx context.Context, connection *pgx.Conn, batch []strea
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		if partly, ok := errors.AsType[stream.PartlyPublished](err); ok {
+			batch = partly.Left
+		}
 		log.WarnContext(ctx, "events cannot be published, trying again", "position", batch[0].Position, "events", len(batch), "in", pause, "error", err)
-		timer := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		core.Rest(ctx, pause)
+		if ctx.Err() != nil {
 			return ctx.Err()
-		case <-timer.C:
 		}
 	}
-	return audit.MoveCursor(finishing, connection, audit.CursorRelay, last)
+	r.acknowledged = stream.Event{ID: last.ID, Position: last.Position}
+	return audit.MoveCursor(finishing, connection, audit.CursorRelay, last.Position)
 }

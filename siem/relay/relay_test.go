@@ -169,3 +169,86 @@ func TestALostAnswerRepeatsAndLosesNothing(t *testing.T) {
 		t.Errorf("%d events came, %d of them for the first time", len(kafka.events()), next-1)
 	}
 }
+
+// cut is Kafka beside a database whose connections end before the cursor is moved.
+type cut struct {
+	recorder
+	meanwhile func()
+}
+
+func (c *cut) Publish(ctx context.Context, events []stream.Event) error {
+	err := c.recorder.Publish(ctx, events)
+	if c.meanwhile != nil {
+		c.meanwhile()
+		c.meanwhile = nil
+	}
+	return err
+}
+
+// Kafka's word that it has a batch outlives the database's connection: nothing is published twice. A database that was
+// set back meanwhile holds other events there, and they are published.
+func TestWhatIsAcknowledgedIsNotPublishedAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		setBack bool
+		want    int
+	}{"the connection ends": {false, 5}, "the database is set back": {true, 10}} {
+		t.Run(name, func(t *testing.T) {
+			db := postgrestest.Open(t)
+			logged(t, db, events(core.NewID(), 5)...)
+			kafka := &cut{meanwhile: func() {
+				if test.setBack {
+					if _, err := db.Exec(t.Context(), `update audit_log set event_id = $1 where position = 5`, core.NewID()); err != nil {
+						t.Error(err)
+					}
+				}
+				if _, err := db.Exec(t.Context(), `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()`); err != nil {
+					t.Error(err)
+				}
+			}}
+			run(t, (&relay.Relay{DB: db, Publisher: kafka}).Run)
+			eventually(t, "the cursor has moved", func() bool {
+				position, err := audit.Cursor(t.Context(), db, audit.CursorRelay)
+				return err == nil && position == 5
+			})
+			if came := len(kafka.events()); came != test.want {
+				t.Errorf("%d events came, want %d", came, test.want)
+			}
+		})
+	}
+}
+
+// halfway is Kafka of which the first batch reaches half of the partitions.
+type halfway struct{ recorder }
+
+func (h *halfway) Publish(ctx context.Context, events []stream.Event) error {
+	if len(h.events()) > 0 {
+		return h.recorder.Publish(ctx, events)
+	}
+	half := len(events) / 2
+	if err := h.recorder.Publish(ctx, events[:half]); err != nil {
+		return err
+	}
+	return stream.PartlyPublished{Left: events[half:], Err: errors.New("a broker is away")}
+}
+
+// Of a batch that Kafka has in part the rest is published, and the cursor moves behind it all.
+func TestWhatKafkaHasInPartIsCompleted(t *testing.T) {
+	db := postgrestest.Open(t)
+	written := events(core.NewID(), 10)
+	logged(t, db, written...)
+	kafka := &halfway{}
+	run(t, (&relay.Relay{DB: db, Publisher: kafka}).Run)
+	eventually(t, "the cursor has moved", func() bool {
+		position, err := audit.Cursor(t.Context(), db, audit.CursorRelay)
+		return err == nil && position == 10
+	})
+	came := kafka.events()
+	if len(came) != len(written) {
+		t.Fatalf("%d events came, want %d", len(came), len(written))
+	}
+	for i, one := range came {
+		if one.ID != written[i].ID {
+			t.Errorf("event %d is %s", i, one.ID)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"postern/core"
 	"postern/core/audit"
 	"postern/siem/stream"
 )
@@ -111,7 +112,7 @@ func (d *Delivery) send(ctx context.Context, events []stream.Event) Answer {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
-		sleep(sending, drain)
+		core.Rest(sending, drain)
 		cancel()
 	})
 	defer stop()
@@ -127,7 +128,7 @@ func (d *Delivery) accepted(ctx context.Context, answer Answer) {
 	d.failures, d.refused = 0, 0
 	d.Owner.Tell(ctx, audit.SinkRunning, answer.Reason, nil)
 	if answer.RetryAfter > 0 { // it took them, and asks to be spared for a moment
-		sleep(ctx, min(answer.RetryAfter, d.longest()))
+		core.Rest(ctx, min(answer.RetryAfter, d.longest()))
 	}
 }
 

@@ -15,9 +15,10 @@ import (
 
 // Kind is a kind of receiver that sinks can be made of.
 type Kind struct {
-	Title  string
-	Fields []Field // what it is told, settings first
-	build  func(settings json.RawMessage, credentials map[string]seal.Secret) (Receiver, error)
+	Title     string
+	Fields    []Field // what it is told, settings first
+	Abilities Abilities
+	build     func(settings json.RawMessage, credentials map[string]seal.Secret) (Receiver, error)
 }
 
 // Field is a setting or a credential of a kind.
@@ -32,8 +33,8 @@ type Field struct {
 // NewKind makes a kind of a package's New. Settings and Credentials are structs: a field's json tag names it, its doc
 // tag explains it, and omitempty makes it one that may be left out. Fields of Credentials are of a type such as
 // transport.Secret: they read what is kept. New refuses what it cannot work with as Invalid, naming the field.
-func NewKind[Settings, Credentials any](title string, build func(Settings, Credentials) (Receiver, error)) Kind {
-	kind := Kind{Title: title}
+func NewKind[Settings interface{ Abilities() Abilities }, Credentials any](title string, build func(Settings, Credentials) (Receiver, error)) Kind {
+	kind := Kind{Title: title, Abilities: (*new(Settings)).Abilities()}
 	for _, of := range []struct {
 		model      reflect.Type
 		credential bool

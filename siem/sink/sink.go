@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +47,8 @@ type Sink struct {
 	states  map[int]state
 	told    state
 	failed  time.Time
-	done    map[int]int64 // delivered positions not yet written
+	done    map[int]int64     // delivered positions not yet written
+	came    map[int][]core.ID // events of a partition that were delivered and could not be committed
 }
 
 // Group is the name of the consumer group.
@@ -60,7 +62,7 @@ func (s *Sink) Run(ctx context.Context) error {
 	var flusher sync.WaitGroup
 	flusher.Go(func() {
 		for flushing.Err() == nil {
-			sleep(flushing, time.Second)
+			core.Rest(flushing, time.Second)
 			s.flush(flushing)
 		}
 	})
@@ -87,7 +89,7 @@ func (s *Sink) Lag(ctx context.Context) (int64, error) { return s.Cluster.Lag(ct
 
 func (s *Sink) prepare() {
 	s.once.Do(func() {
-		s.retries, s.states, s.done = make(chan struct{}), map[int]state{}, map[int]int64{}
+		s.retries, s.states, s.done, s.came = make(chan struct{}), map[int]state{}, map[int]int64{}, map[int][]core.ID{}
 		s.pace = &Pace{AtOnce: cmp.Or(s.Cluster.Partitions, stream.DefaultPartitions)}
 	})
 }
@@ -125,12 +127,19 @@ func (s *Sink) serve(ctx context.Context, assignment *stream.Assignment) {
 				return
 			}
 		}
-		done, stopped := served.messages(ctx, delivery, batch.Messages)
-		if done > 0 {
+		again := s.again(assignment.Partition, batch.Messages)
+		done, stopped := served.messages(ctx, delivery, batch.Messages[again:])
+		if done += again; done > 0 {
 			last := batch.Messages[done-1]
 			if err := assignment.Commit(last); err != nil {
-				s.log().InfoContext(ctx, "delivered events could not be committed, they will come again", "partition", assignment.Partition, "error", err)
+				s.log().InfoContext(ctx, "delivered events could not be committed, they are left out when they come again", "partition", assignment.Partition, "error", err)
+				if done > again {
+					s.uncommitted(assignment.Partition, batch.Messages[:done])
+				}
 				return
+			}
+			if done > again { // and with them all that had come before
+				s.uncommitted(assignment.Partition, nil)
 			}
 			s.delivered(assignment.Partition, last.Position)
 		}
@@ -151,6 +160,29 @@ func (s *Sink) delivered(partition int, position int64) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.done[partition] = max(s.done[partition], position)
+}
+
+// uncommitted notes what was delivered of a partition since the last commit: a batch at most. Known by their ids, for a
+// topic that is made anew counts from the beginning.
+func (s *Sink) uncommitted(partition int, messages []stream.Message) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	delete(s.came, partition)
+	for _, message := range messages {
+		s.came[partition] = append(s.came[partition], message.ID)
+	}
+}
+
+// again is how many messages at the beginning were delivered already, by this process.
+func (s *Sink) again(partition int, messages []stream.Message) int {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	for i, message := range messages {
+		if message.ID.IsZero() || !slices.Contains(s.came[partition], message.ID) {
+			return i
+		}
+	}
+	return len(messages)
 }
 
 // flush writes the cursors that moved. What cannot be written is written later.
@@ -177,7 +209,7 @@ func (s *Sink) patiently(ctx context.Context, work func() error) error {
 			return ctx.Err()
 		}
 		s.log().WarnContext(ctx, "the sink cannot go on, trying again", "in", wait, "error", err)
-		sleep(ctx, wait)
+		core.Rest(ctx, wait)
 	}
 }
 
@@ -192,14 +224,4 @@ func workspacesOf(events []stream.Event) []core.ID {
 		}
 	}
 	return workspaces
-}
-
-// sleep waits for a while, or until ctx ends.
-func sleep(ctx context.Context, wait time.Duration) {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

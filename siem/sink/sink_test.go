@@ -77,6 +77,39 @@ func TestKafkaAwayAndBack(t *testing.T) {
 	})
 }
 
+// A broker that is restarted while a batch is on its way hears too late that it was delivered. The sink knows it.
+func TestABrokerRestartedDuringADelivery(t *testing.T) {
+	running := embedded(t)
+	l := start(t, nil, running)
+	l.run(t, l.splunk(t).Run)
+	l.append(t, 20)
+	l.all(t, "splunk")
+	eventually(t, "the relay rests", func() bool {
+		backlog, err := audit.ReadBacklog(t.Context(), l.db, time.Now())
+		return err == nil && backlog.Unsequenced == 0 && backlog.Unpublished == 0
+	})
+	l.receiver.Behave(receiver.Behaviour{Delay: 2 * time.Second})
+	before := l.receiver.Posts()
+	l.append(t, 20)
+	eventually(t, "a batch is on its way, and all is published", func() bool {
+		backlog, err := audit.ReadBacklog(t.Context(), l.db, time.Now())
+		return err == nil && backlog.Unsequenced == 0 && backlog.Unpublished == 0 && l.receiver.Posts() > before
+	})
+	if err := running.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the commit has failed", func() bool { return strings.Contains(l.logs.String(), "could not be committed") })
+	l.receiver.Behave(receiver.Behaviour{})
+	if err := running.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.append(t, 20)
+	l.all(t, "splunk")
+	if again := l.duplicates("splunk"); again > 0 {
+		t.Errorf("%d events came twice over an orderly restart", again)
+	}
+}
+
 func TestReceiverBusyForAWhile(t *testing.T) {
 	l := start(t, nil, embedded(t))
 	l.run(t, l.splunk(t).Run)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -141,7 +142,7 @@ func (s *Service) Change(ctx context.Context, cause core.Cause, workspace, id co
 		}
 		if moved(before.Settings, one.Settings) {
 			for name := range kept {
-				if credentials[name].IsZero() {
+				if _, given := credentials[name]; !given { // one that is removed is sent nowhere
 					return core.Invalid("credentials."+name, "the address changes: give %s again, so that nobody has it sent elsewhere who does not know it", name)
 				}
 			}
@@ -207,14 +208,14 @@ var addresses = []string{"url", "urls", "address", "addresses", "endpoint", "end
 
 // moved reports whether the settings lead to another place.
 func moved(before, after json.RawMessage) bool {
-	var old, now map[string]json.RawMessage
+	var old, now map[string]any // not bytes: PostgreSQL keeps the same JSON with other spaces
 	if json.Unmarshal(before, &old) != nil || json.Unmarshal(after, &now) != nil {
 		return true
 	}
-	for _, settings := range []map[string]json.RawMessage{old, now} {
+	for _, settings := range []map[string]any{old, now} {
 		for name := range settings {
 			leads := slices.ContainsFunc(addresses, func(word string) bool { return name == word || strings.HasSuffix(name, "_"+word) })
-			if leads && !bytes.Equal(old[name], now[name]) {
+			if leads && !reflect.DeepEqual(old[name], now[name]) {
 				return true
 			}
 		}

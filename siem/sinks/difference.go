@@ -50,8 +50,8 @@ func (s *Service) Difference(ctx context.Context, workspace, id core.ID, from, t
 	}
 	defer func() { _ = receiver.Close() }()
 	holder, can := receiver.(sink.Holder)
-	if !can {
-		return Difference{}, core.Conflict("", "this receiver cannot be asked what it holds%s", hints[one.Kind])
+	if !can || !s.Abilities(one).Asked.Of(one.Settings, one.Credentials) {
+		return Difference{}, core.Conflict("", "this receiver cannot be asked what it holds%s", s.otherwise(one))
 	}
 	if from > to {
 		return told, nil
@@ -84,8 +84,16 @@ func (s *Service) Difference(ctx context.Context, workspace, id core.ID, from, t
 	return told, nil
 }
 
-// hints say what makes a kind able to tell.
-var hints = map[string]string{"splunk": ": give it search_url and search_token", "sumologic": ": compare metadata.sequence in a search"}
+// otherwise says what to do instead of asking.
+func (s *Service) otherwise(one Sink) string {
+	if advice := s.Abilities(one).Asked.Advice(one.Settings, one.Credentials); advice != "" {
+		return ": " + advice
+	}
+	return ""
+}
+
+// Abilities are those of the sink's kind.
+func (s *Service) Abilities(one Sink) sink.Abilities { return s.Kinds[one.Kind].Abilities }
 
 func (s *Service) dead(ctx context.Context, one Sink, from, to int64) (map[int64]bool, error) {
 	rows, err := s.DB.Query(ctx, selectDead, pgx.StrictNamedArgs{"workspace": one.Workspace, "id": one.ID, "from": from, "to": to})

@@ -24,7 +24,7 @@ type lane struct {
 	runner *Runner
 	stop   context.CancelFunc
 	done   chan struct{}
-	wake   chan struct{}
+	wake   core.Bell
 
 	of   Sink   // as it is read when the lane begins
 	told string // last, of how it goes
@@ -55,10 +55,7 @@ func (l *lane) offer(event stream.Event) {
 		return
 	}
 	l.waiting, l.bytes = append(l.waiting, event), l.bytes+size
-	select {
-	case l.wake <- struct{}{}:
-	default:
-	}
+	l.wake.Ring()
 }
 
 // take gives what waits from a sequence on, as much as a request has; nothing when the log is to be read.
@@ -136,13 +133,16 @@ func (l *lane) run(ctx context.Context) {
 			service.log().ErrorContext(ctx, "a sink cannot be opened", "workspace", l.Workspace, "sink", l.ID, "error", err)
 		}
 		l.Tell(ctx, audit.SinkPaused, reason, nil)
-		wait(ctx, l.runner.probe())
+		core.Rest(ctx, l.runner.probe())
 		receiver, redacts, err = service.open(ctx, l.of)
 	}
 	if ctx.Err() != nil {
 		return
 	}
 	defer func() { _ = receiver.Close() }()
+	if service.Meter != nil {
+		receiver = measured{receiver, l.of.Kind, service.Meter}
+	}
 	l.mutex.Lock()
 	l.open, l.behind = true, true
 	l.mutex.Unlock()
@@ -158,7 +158,7 @@ func (l *lane) deliver(ctx context.Context, delivery *sink.Delivery, redacts red
 	defer again.Stop()
 	for ctx.Err() == nil {
 		if err != nil { // the replay could not be read or written
-			wait(ctx, time.Second)
+			core.Rest(ctx, time.Second)
 			replay, err = service.next(ctx, l.of)
 			continue
 		}
@@ -166,7 +166,7 @@ func (l *lane) deliver(ctx context.Context, delivery *sink.Delivery, redacts red
 		if events == nil {
 			if events, err = l.read(ctx, next); err != nil {
 				service.log().WarnContext(ctx, "the log cannot be read, trying again", "workspace", l.Workspace, "error", err)
-				wait(ctx, time.Second)
+				core.Rest(ctx, time.Second)
 				err = nil
 				continue
 			}
@@ -199,7 +199,7 @@ func (l *lane) deliver(ctx context.Context, delivery *sink.Delivery, redacts red
 		}
 		select {
 		case <-ctx.Done():
-		case <-l.wake:
+		case <-l.wake.Rung():
 		case <-again.C:
 			l.mutex.Lock()
 			l.behind = true

@@ -49,7 +49,7 @@ func (l *lanes) keep(ctx context.Context) {
 		found, err := l.runner.all(ctx)
 		if err != nil {
 			l.runner.Service.log().WarnContext(ctx, "the sinks of workspaces cannot be read, trying again", "error", err)
-			wait(ctx, time.Second)
+			core.Rest(ctx, time.Second)
 			continue
 		}
 		wanted := map[core.ID]entry{}
@@ -68,7 +68,7 @@ func (l *lanes) keep(ctx context.Context) {
 				served = time.Now()
 			}
 		}
-		wait(ctx, cmp.Or(l.runner.Look, look))
+		core.Rest(ctx, cmp.Or(l.runner.Look, look))
 	}
 }
 
@@ -88,7 +88,7 @@ func (l *lanes) settle(ctx context.Context, running *sync.WaitGroup, wanted map[
 		}
 		working, stop := context.WithCancel(ctx)
 		next := &lane{
-			entry: one, runner: l.runner, stop: stop, done: make(chan struct{}), wake: make(chan struct{}, 1),
+			entry: one, runner: l.runner, stop: stop, done: make(chan struct{}),
 		}
 		if before != nil {
 			before.stop()

@@ -136,7 +136,7 @@ func (r *Runner) patiently(ctx context.Context, work func() error) error {
 			return ctx.Err()
 		}
 		r.Service.log().WarnContext(ctx, "a sink of a workspace cannot go on, trying again", "in", pause, "error", err)
-		wait(ctx, pause)
+		core.Rest(ctx, pause)
 	}
 }
 
@@ -149,15 +149,5 @@ func (r *Runner) write(ctx context.Context, work func(ctx context.Context) error
 	defer cancel()
 	if err := work(last); err != nil {
 		r.Service.log().WarnContext(ctx, "what was delivered could not be recorded, it will come again", "error", err)
-	}
-}
-
-// wait rests, or until ctx ends.
-func wait(ctx context.Context, long time.Duration) {
-	timer := time.NewTimer(long)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }

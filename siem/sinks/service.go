@@ -30,6 +30,7 @@ type Service struct {
 	Log    *slog.Logger     // nil: nothing is logged
 	Now    func() time.Time // nil: time.Now
 	Wake   func()           // called after each commit with events, if set
+	Meter  Meter            // nil: nothing is counted
 }
 
 // now is the time as PostgreSQL keeps it.

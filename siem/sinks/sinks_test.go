@@ -313,6 +313,19 @@ func TestWhatIsRefusedSaysWhatToDo(t *testing.T) {
 	if err != nil || changed.Name != "Splunk" || !slices.Equal(changed.Credentials, []string{"token", "search_token"}) {
 		t.Errorf("%+v %v", changed, err)
 	}
+	// The same addresses are no others, however their JSON is written.
+	for _, settings := range []string{
+		`{"urls":["https://one.example.com","https://two.example.com"],"tls":{"server_name":"splunk","ca":""}}`,
+		`{"tls": {"ca": "", "server_name": "splunk"}, "urls": ["https://one.example.com",  "https:\u002f/two.example.com"], "index": "security"}`,
+	} {
+		var given map[string]seal.Secret
+		if !strings.Contains(settings, "index") {
+			given = map[string]seal.Secret{"token": seal.NewSecret("another"), "search_token": seal.NewSecret("x")}
+		}
+		if _, err := w.service.Change(t.Context(), w.cause, w.acme, one.ID, given, func(s *sinks.Sink) error { s.Settings = json.RawMessage(settings); return nil }); err != nil {
+			t.Error(err)
+		}
+	}
 	// Nobody else has it.
 	for name, err := range map[string]error{
 		"read": func() error { _, err := w.service.Sink(t.Context(), w.db, w.globex, one.ID); return err }(),

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"postern/core"
+	"postern/siem/sink"
 	"postern/siem/transport"
 )
 
@@ -35,6 +36,14 @@ type Secrets struct {
 	Previous    transport.Secret `json:"previous,omitempty" doc:"Another token, tried while the first one is refused: an exchange of tokens needs no timing"`
 	Key         transport.Secret `json:"key,omitempty" doc:"Private key of the client certificate in tls, in PEM"`
 	SearchToken transport.Secret `json:"search_token,omitempty" doc:"Authentication token of a user who may search the index"`
+}
+
+// Abilities are those of the kind. Only an indexer's acknowledgement says that events were written.
+func (Settings) Abilities() sink.Abilities {
+	return sink.Abilities{
+		Asked:        sink.Ability{Able: true, Needs: []string{"search_url", "search_token"}},
+		Acknowledges: sink.Ability{Able: true, Needs: []string{"acknowledge"}},
+	}
 }
 
 // Validate names the first field that is wrong.

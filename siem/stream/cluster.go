@@ -68,7 +68,7 @@ func (c Cluster) bounds(ctx context.Context, client *kafka.Client, partitions ..
 	found := map[int]kafka.PartitionOffsets{}
 	for _, offsets := range response.Topics[c.topic()] {
 		if offsets.Error != nil {
-			return nil, offsets.Error
+			return nil, c.lacking("Describe", "ask how far the topic reaches", offsets.Error)
 		}
 		found[offsets.Partition] = offsets
 	}
@@ -120,14 +120,4 @@ func Partition(workspace core.ID, partitions int) int {
 		all[i] = i
 	}
 	return (&kafka.Hash{}).Balance(kafka.Message{Key: []byte(workspace.String())}, all...)
-}
-
-// sleep waits for a while, or until ctx ends.
-func sleep(ctx context.Context, wait time.Duration) {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"postern/core"
+
 	"github.com/segmentio/kafka-go"
 )
 
@@ -55,7 +57,7 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 			return nil
 		}
 		log.WarnContext(ctx, "the topic is not ready, trying again", "in", wait, "error", err)
-		sleep(ctx, wait)
+		core.Rest(ctx, wait)
 	}
 	timeout := c.SessionTimeout
 	if timeout <= 0 {
@@ -79,7 +81,7 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 			return nil
 		case err != nil:
 			if !errors.Is(err, kafka.RebalanceInProgress) {
-				log.WarnContext(ctx, "the group cannot be joined, trying again", "error", err)
+				log.WarnContext(ctx, "the group cannot be joined, trying again", "error", unavailable(err))
 			}
 			continue
 		}
@@ -92,7 +94,7 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 				if err != nil {
 					if ctx.Err() == nil {
 						log.WarnContext(ctx, "the partition cannot be read, trying again", "partition", given.ID, "error", err)
-						sleep(ctx, time.Second)
+						core.Rest(ctx, time.Second)
 					}
 					return
 				}
@@ -167,8 +169,8 @@ func (a *Assignment) pump(ctx context.Context) {
 		case ctx.Err() != nil, errors.Is(err, io.EOF):
 			return
 		case err != nil:
-			a.log.WarnContext(ctx, "the partition cannot be read, trying again", "partition", a.Partition, "error", err)
-			sleep(ctx, 500*time.Millisecond)
+			a.log.WarnContext(ctx, "the partition cannot be read, trying again", "partition", a.Partition, "error", unavailable(a.cluster.lacking("Read", "read", err)))
+			core.Rest(ctx, 500*time.Millisecond)
 			continue
 		}
 		select {
@@ -192,7 +194,7 @@ func (a *Assignment) bounds(ctx context.Context) (kafka.PartitionOffsets, error)
 		if found, err = a.cluster.bounds(ctx, a.client, a.Partition); err == nil || ctx.Err() != nil {
 			break
 		}
-		sleep(ctx, 200*time.Millisecond)
+		core.Rest(ctx, 200*time.Millisecond)
 	}
 	return found[a.Partition], unavailable(err)
 }

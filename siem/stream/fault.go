@@ -27,6 +27,14 @@ func unavailable(err error) error {
 	return core.Unavailable(5*time.Second, "%s", words(err)).Because(err)
 }
 
+// lacking names the right on the topic that a login lacks, if that is what an error says, and what for.
+func (c Cluster) lacking(right, purpose string, err error) error {
+	if !errors.Is(err, kafka.TopicAuthorizationFailed) && !errors.Is(err, kafka.ClusterAuthorizationFailed) {
+		return err
+	}
+	return core.Unavailable(5*time.Second, "Kafka's login may not %s: it needs %s on the topic %s", purpose, right, c.topic()).Because(err)
+}
+
 // words say what is wrong in the way of a person who can mend it. They hold nothing secret.
 func words(err error) string {
 	if message := certificate(err); message != "" {
@@ -40,7 +48,6 @@ func words(err error) string {
 		{kafka.UnsupportedSASLMechanism, "Kafka does not take the mechanism of --kafka-sasl on this listener: use one that its sasl.enabled.mechanisms lists"},
 		{kafka.IllegalSASLState, "Kafka asks for no login on this listener: leave --kafka-sasl out, or use the port of its SASL_SSL listener"},
 		{kafka.TopicAuthorizationFailed, "Kafka's login may not do this with the topic: it needs Describe, DescribeConfigs, Read and Write on it, and Create unless somebody else makes it"},
-		{kafka.ClusterAuthorizationFailed, "Kafka's login may not make topics: have 'postern migrate' run with one that may"},
 		{kafka.GroupAuthorizationFailed, "Kafka's login may not read as this group: it needs Read on the groups whose names begin with postern-"},
 		{kafka.NotEnoughReplicas, "fewer brokers are in sync than the topic's min.insync.replicas: bring the others back"},
 		{kafka.NotEnoughReplicasAfterAppend, "fewer brokers are in sync than the topic's min.insync.replicas: bring the others back"},

@@ -1,10 +1,14 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"postern/core"
 
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
@@ -38,9 +42,21 @@ func NewProducer(cluster Cluster) (*Producer, error) {
 // Close gives the connections back.
 func (p *Producer) Close() { p.release() }
 
+// PartlyPublished is the error of a Publish of which some events are certainly there.
+type PartlyPublished struct {
+	Left []Event // those that may or may not be there, in their order
+	Err  error   // why
+}
+
+func (e PartlyPublished) Error() string { return e.Err.Error() }
+
+// Unwrap gives the cause.
+func (e PartlyPublished) Unwrap() error { return e.Err }
+
 // Publish returns nil once all in-sync replicas have all events. After an error any of them may or
-// may not be there: publish the same ones again before any later one. The topic is made and checked
-// before the first event, and again when the brokers have forgotten it (see Cluster.Ensure).
+// may not be there, but for those a PartlyPublished leaves out: publish the same ones again before any
+// later one. The topic is made and checked before the first event, and again when the brokers have
+// forgotten it (see Cluster.Ensure).
 func (p *Producer) Publish(ctx context.Context, events []Event) error {
 	if !p.ensured {
 		if err := p.cluster.Ensure(ctx); err != nil {
@@ -61,18 +77,26 @@ func (p *Producer) Publish(ctx context.Context, events []Event) error {
 	var group errgroup.Group
 	for partition, events := range partitions {
 		if len(events) > 0 {
-			group.Go(func() error { return p.publish(ctx, partition, events) })
+			group.Go(func() (err error) {
+				partitions[partition], err = p.publish(ctx, partition, events)
+				return err
+			})
 		}
 	}
 	err := group.Wait()
+	if err == nil {
+		return nil
+	}
 	if errors.Is(err, kafka.UnknownTopicOrPartition) {
 		p.ensured = false
 	}
-	return unavailable(err)
+	left := slices.Concat(partitions...)
+	slices.SortFunc(left, func(a, b Event) int { return cmp.Compare(a.Position, b.Position) })
+	return PartlyPublished{Left: left, Err: unavailable(err)}
 }
 
-// publish sends one partition's events, one request after the other.
-func (p *Producer) publish(ctx context.Context, partition int, events []Event) error {
+// publish sends one partition's events, one request after the other, and returns those that may not be there.
+func (p *Producer) publish(ctx context.Context, partition int, events []Event) ([]Event, error) {
 	for len(events) > 0 {
 		count, size := 0, 0
 		for count < len(events) && count < requestEvents && (count == 0 || size+len(events[count].Value) <= requestBytes) {
@@ -80,11 +104,11 @@ func (p *Producer) publish(ctx context.Context, partition int, events []Event) e
 			count++
 		}
 		if err := p.request(ctx, partition, events[:count]); err != nil {
-			return err
+			return events, err
 		}
 		events = events[count:]
 	}
-	return nil
+	return nil, nil
 }
 
 // request sends one request, again for a short while when a broker is changing hands.
@@ -92,7 +116,7 @@ func (p *Producer) request(ctx context.Context, partition int, events []Event) e
 	var err error
 	for attempt := range 4 {
 		if attempt > 0 {
-			sleep(ctx, 100*time.Millisecond<<attempt)
+			core.Rest(ctx, 100*time.Millisecond<<attempt)
 		}
 		if ctx.Err() != nil {
 			return errors.Join(ctx.Err(), err)
@@ -113,10 +137,10 @@ func (p *Producer) once(ctx context.Context, partition int, events []Event) erro
 		Topic: p.cluster.topic(), Partition: partition, RequiredAcks: kafka.RequireAll, Compression: kafka.Snappy, Records: kafka.NewRecordReader(records...),
 	})
 	if err != nil {
-		return err
+		return p.cluster.lacking("Write", "publish", err)
 	}
 	if response.Error != nil {
-		return response.Error
+		return p.cluster.lacking("Write", "publish", response.Error)
 	}
 	for i, err := range response.RecordErrors {
 		return fmt.Errorf("event %d of the request: %w", i, err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/segmentio/kafka-go"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"postern/conformance/partstest"
 	"postern/core"
@@ -48,6 +49,17 @@ func TestTheDoorsOfApacheKafka(t *testing.T) {
 	mutual := stream.Cluster{Brokers: []string{running.Mutual}, Topic: "audit", Partitions: 3,
 		TLS: &tls.Config{RootCAs: pool(ours), Certificates: []tls.Certificate{ours.Pair(t, "postern")}}}
 
+	allowed := rights{t: t, brokers: running.Address}
+	t.Run("what the login may do", func(t *testing.T) {
+		climbing := login("scram-sha-512", "postern", canary)
+		climbing.Topic = "climbed"
+		rights{t: t, brokers: running.Address}.climb(climbing)
+	})
+	for _, one := range []string{"User:postern", "User:CN=postern"} {
+		allowed.grant(one, kmsg.ACLResourceTypeTopic, "audit", kmsg.ACLOperationAll)
+		allowed.grant(one, kmsg.ACLResourceTypeGroup, "by ", kmsg.ACLOperationAll)
+	}
+	eventually(t, "both may do everything", func() bool { return mutual.Ensure(t.Context()) == nil })
 	acme := core.NewID()
 	sequence := int64(0)
 	for _, cluster := range []stream.Cluster{

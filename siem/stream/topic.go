@@ -24,8 +24,9 @@ type Topic struct {
 	Brokers    int // that answer now
 	// Replication is of the partition that has least, InSync how many of the one that has least are in sync.
 	Replication, InSync int
-	// Settings are the topic's; empty when the login may not see them.
+	// Settings are the topic's; empty when they are Hidden: the login may not see them.
 	Settings map[string]string
+	Hidden   bool
 }
 
 // Difference is one respect in which the topic is not as it should be.
@@ -94,7 +95,7 @@ func (c Cluster) Make(ctx context.Context) (Topic, bool, error) {
 		if topic, err = c.describe(ctx, client); err == nil || ctx.Err() != nil {
 			break
 		}
-		sleep(ctx, 100*time.Millisecond)
+		core.Rest(ctx, 100*time.Millisecond)
 	}
 	return topic, made, unavailable(err)
 }
@@ -130,7 +131,7 @@ func (c Cluster) create(ctx context.Context, client *kafka.Client, brokers int) 
 	if errors.Is(err, kafka.TopicAlreadyExists) {
 		return false, nil // another process was quicker
 	}
-	return err == nil, err
+	return err == nil, c.lacking("Create", "make the topic, unless 'postern migrate' does that as somebody who may", err)
 }
 
 func (c Cluster) describe(ctx context.Context, client *kafka.Client) (Topic, error) {
@@ -160,7 +161,7 @@ func (c Cluster) describe(ctx context.Context, client *kafka.Client) (Topic, err
 		}
 	}
 	if err != nil {
-		return topic, err
+		return topic, c.lacking("Describe", "find the topic", err)
 	}
 	settings, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
 		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic.Name, ConfigNames: []string{cleanupPolicy, retentionTime, retentionBytes, minInSync, unclean},
@@ -170,6 +171,7 @@ func (c Cluster) describe(ctx context.Context, client *kafka.Client) (Topic, err
 	}
 	for _, resource := range settings.Resources {
 		if errors.Is(resource.Error, kafka.TopicAuthorizationFailed) {
+			topic.Hidden = true
 			continue
 		}
 		if resource.Error != nil {
@@ -197,6 +199,10 @@ func (c Cluster) Compare(topic Topic) []Difference {
 	}
 	if policy, known := topic.Settings[cleanupPolicy]; known && policy != "delete" {
 		note(strings.Contains(policy, "compact"), cleanupPolicy, policy, "delete", "a compacted topic keeps the last event of each workspace alone", set(cleanupPolicy, "delete"))
+	}
+	if topic.Hidden {
+		note(false, "what the login may do", "too little", "DescribeConfigs on the topic "+topic.Name,
+			"nobody sees whether the topic forgets events early, or keeps them on too few brokers", "Do: kafka-acls.sh, with --add --operation DescribeConfigs --topic "+topic.Name)
 	}
 	want := c.replication(topic.Brokers)
 	if topic.Replication < want {

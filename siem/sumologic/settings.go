@@ -7,6 +7,7 @@ import (
 	"unicode"
 
 	"postern/core"
+	"postern/siem/sink"
 	"postern/siem/transport"
 )
 
@@ -29,6 +30,11 @@ type Secrets struct {
 
 // smallest is the least size of a request that makes sense to Sumo Logic.
 const smallest = 100_000
+
+// Abilities are those of the kind. Its 200 comes before budgets are looked at.
+func (Settings) Abilities() sink.Abilities {
+	return sink.Abilities{Asked: sink.Ability{Otherwise: "compare metadata.sequence in a search"}}
+}
 
 // Validate names the first field that is wrong.
 func (s Settings) Validate() error {

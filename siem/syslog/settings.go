@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"postern/core"
+	"postern/siem/sink"
 	"postern/siem/transport"
 )
 
@@ -29,6 +30,11 @@ type Settings struct {
 // Secrets are read whenever they are needed, so that what was changed is used at once.
 type Secrets struct {
 	Key transport.Secret `json:"key,omitempty" doc:"Private key of the client certificate in tls, in PEM"`
+}
+
+// Abilities are those of the kind. Nobody says what a server has kept.
+func (Settings) Abilities() sink.Abilities {
+	return sink.Abilities{}
 }
 
 // Validate names the first field that is wrong.

@@ -3,6 +3,8 @@ package transport
 import (
 	"context"
 	"time"
+
+	"postern/core"
 )
 
 // Clock tells the time and lets it pass.
@@ -20,12 +22,6 @@ func (System) Now() time.Time { return time.Now() }
 
 // Sleep implements Clock.
 func (System) Sleep(ctx context.Context, wait time.Duration) error {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
+	core.Rest(ctx, wait)
+	return ctx.Err()
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"postern/core"
+	"postern/siem/sink"
 	"postern/siem/transport"
 )
 
@@ -29,6 +30,11 @@ type Secrets struct {
 	Signing  transport.Secret `json:"signing" doc:"whsec_ and base64 (a shared secret) or whsk_ and base64 (our Ed25519 key)"`
 	Previous transport.Secret `json:"previous,omitempty" doc:"Signs too, while an endpoint learns the new one"`
 	Key      transport.Secret `json:"key,omitempty" doc:"Private key of the client certificate in tls, in PEM"`
+}
+
+// Abilities are those of the kind. An endpoint says 2xx once it has the events.
+func (Settings) Abilities() sink.Abilities {
+	return sink.Abilities{Acknowledges: sink.Ability{Able: true}}
 }
 
 // Validate names the first field that is wrong.

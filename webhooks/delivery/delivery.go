@@ -123,13 +123,13 @@ type Deliveries struct {
 	Keep time.Duration
 
 	once sync.Once
-	work chan struct{}
+	work core.Bell
 	news *news
 }
 
 func (d *Deliveries) prepare() {
 	d.once.Do(func() {
-		d.work, d.news = make(chan struct{}, 1), &news{waiting: map[core.ID]chan struct{}{}}
+		d.news = &news{waiting: map[core.ID]chan struct{}{}}
 		if d.Look <= 0 {
 			d.Look = 250 * time.Millisecond
 		}
@@ -161,10 +161,7 @@ func (d *Deliveries) wake() {
 // Nudge says that something may be due. Call it after the commit of what was added.
 func (d *Deliveries) Nudge() {
 	d.prepare()
-	select {
-	case d.work <- struct{}{}:
-	default:
-	}
+	d.work.Ring()
 	d.news.tell()
 }
 

@@ -47,12 +47,9 @@ func (f *Follower) Run(ctx context.Context) error {
 			if moved {
 				continue
 			}
-			timer := time.NewTimer(longestLook)
-			select {
-			case <-ctx.Done():
-				timer.Stop()
+			core.Rest(ctx, longestLook)
+			if ctx.Err() != nil {
 				return ctx.Err()
-			case <-timer.C:
 			}
 		}
 	})

@@ -43,27 +43,14 @@ func (d *Deliveries) Run(ctx context.Context) error {
 		for _, lane := range taken {
 			places <- struct{}{}
 			busy.Go(func() {
-				defer func() { <-places; d.again() }()
+				defer func() { <-places; d.work.Ring() }() // without a pause: a place is free
 				d.serve(ctx, owner, lane)
 			})
 		}
-		timer := time.NewTimer(d.Look)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		d.work.Rest(ctx, d.Look)
+		if ctx.Err() != nil {
 			return nil
-		case <-d.work:
-			timer.Stop()
-		case <-timer.C:
 		}
-	}
-}
-
-// again looks anew without a pause: a place is free.
-func (d *Deliveries) again() {
-	select {
-	case d.work <- struct{}{}:
-	default:
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *Service) Create(ctx context.Context, cause core.Cause, workspace core.I
 		}); err != nil {
 			return collision(err)
 		}
-		return audit.Append(ctx, tx, core.NewEvent(core.HookCreated, workspace, cause, now, hook.Target(), connectionTarget(connection)).With("kind", string(hook.Kind)))
+		return audit.Append(ctx, tx, core.NewEvent(core.HookCreated, workspace, cause, now, hook.Target(), connection.Target()).With("kind", string(hook.Kind)))
 	})
 	if err != nil {
 		return Made{}, err

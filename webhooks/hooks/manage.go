@@ -11,7 +11,6 @@ import (
 
 	"postern/core"
 	"postern/core/audit"
-	"postern/core/directory"
 	"postern/core/postgres"
 	"postern/core/seal"
 	"postern/core/signals"
@@ -25,10 +24,6 @@ const (
 
 // DefaultOverlap is how long the secret before a new one is good, if nobody says otherwise.
 const DefaultOverlap = 24 * time.Hour
-
-func connectionTarget(connection directory.Connection) core.Target {
-	return core.Target{Kind: "connection", ID: connection.ID, Name: connection.Name}
-}
 
 // Change is what can be changed of a hook; nil and zero leave it as it is.
 type Change struct {

@@ -27,7 +27,7 @@ func (s *Service) Run(ctx context.Context) error {
 	if look <= 0 {
 		look = 250 * time.Millisecond
 	}
-	for {
+	for ctx.Err() == nil {
 		more, err := s.Work(ctx)
 		if err != nil && ctx.Err() == nil {
 			s.warn(ctx, "it cannot be seen which hooks are due", core.ID{}, err)
@@ -36,14 +36,9 @@ func (s *Service) Run(ctx context.Context) error {
 		if more && err == nil {
 			wait = 0
 		}
-		timer := time.NewTimer(wait)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-timer.C:
-		}
+		core.Rest(ctx, wait)
 	}
+	return nil
 }
 
 // Over all workspaces: whoever works serves them all. What is due is put off as long as the work may take, so

@@ -347,7 +347,7 @@ func (s *Service) giveUp(ctx context.Context, stream Stream, cause error) error 
 
 // finish makes a stream's beginning durable.
 func (s *Service) finish(ctx context.Context, cause core.Cause, connection directory.Connection, stream Stream, adopted bool) error {
-	event := core.NewEvent(core.StreamCreated, stream.Workspace, cause, s.now(), stream.Target(), connectionTarget(connection)).
+	event := core.NewEvent(core.StreamCreated, stream.Workspace, cause, s.now(), stream.Target(), connection.Target()).
 		With("delivery", string(stream.Delivery)).With("profile", string(stream.Profile)).With("status", string(stream.Status))
 	if adopted {
 		event = event.With("adopted", "true")

@@ -188,7 +188,7 @@ func (s *Service) Delete(ctx context.Context, cause core.Cause, workspace, id co
 		if err := s.drop(ctx, tx, stream); err != nil {
 			return err
 		}
-		return audit.Append(ctx, tx, core.NewEvent(core.StreamDeleted, workspace, cause, s.now(), stream.Target(), connectionTarget(connection)))
+		return audit.Append(ctx, tx, core.NewEvent(core.StreamDeleted, workspace, cause, s.now(), stream.Target(), connection.Target()))
 	})
 	if err == nil {
 		s.forget(stream)
@@ -230,7 +230,7 @@ func (s *Service) keep(ctx context.Context, cause core.Cause, stream Stream, key
 		if err := s.save(ctx, tx, stream); err != nil {
 			return err
 		}
-		return audit.Append(ctx, tx, core.NewEvent(core.StreamUpdated, stream.Workspace, cause, s.now(), stream.Target(), connectionTarget(connection)).With(key, value))
+		return audit.Append(ctx, tx, core.NewEvent(core.StreamUpdated, stream.Workspace, cause, s.now(), stream.Target(), connection.Target()).With(key, value))
 	})
 	if err != nil {
 		return Stream{}, err

@@ -51,14 +51,8 @@ func (s *Service) Run(ctx context.Context) error {
 
 // pause waits for about a while and reports whether ctx goes on.
 func pause(ctx context.Context, wait time.Duration) bool {
-	timer := time.NewTimer(wait*3/4 + rand.N(wait/2+1))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
+	core.Rest(ctx, wait*3/4+rand.N(wait/2+1))
+	return ctx.Err() == nil
 }
 
 // The database's clock decides, which all processes share.
@@ -181,7 +175,7 @@ func (s *Service) recover(ctx context.Context, state *polling) {
 }
 
 func (s *Service) tellOf(ctx context.Context, state *polling, kind core.EventType, more func(core.Event) core.Event) {
-	event := more(core.NewEvent(kind, state.stream.Workspace, core.NewCause(core.System, s.now()), s.now(), state.stream.Target(), connectionTarget(state.connection)))
+	event := more(core.NewEvent(kind, state.stream.Workspace, core.NewCause(core.System, s.now()), s.now(), state.stream.Target(), state.connection.Target()))
 	if err := s.DB.Tx(ctx, func(tx pgx.Tx) error { return audit.Append(ctx, tx, event) }); err != nil {
 		s.log().WarnContext(ctx, "an event of a stream could not be kept", "stream", state.stream.ID.String(), "error", err)
 		return

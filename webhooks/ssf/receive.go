@@ -122,7 +122,7 @@ func notTwice(err error, stage string) error {
 // strange records an event nobody knows, about somebody who is named in no way that is known.
 func (s *Service) strange(ctx context.Context, cause core.Cause, in arrival, read set, one *event) error {
 	return s.change(ctx, in, read, one, func(tx pgx.Tx) error {
-		return audit.Append(ctx, tx, core.NewEvent(core.SignalAccepted, in.stream.Workspace, cause, s.now(), connectionTarget(in.connection)).
+		return audit.Append(ctx, tx, core.NewEvent(core.SignalAccepted, in.stream.Workspace, cause, s.now(), in.connection.Target()).
 			With("signal", string(in.door)).With("kind", string(signals.Other)).With("type", one.uri).With("token_id", cut(read.token.ID, 200)))
 	})
 }
@@ -186,7 +186,7 @@ func (s *Service) verification(ctx context.Context, cause core.Cause, in arrival
 		if !ours {
 			return refuse(StageState, "the state is not one that was sent").WithCode(errInvalidState)
 		}
-		event := core.NewEvent(core.StreamVerified, in.stream.Workspace, cause, s.now(), in.stream.Target(), connectionTarget(in.connection)).
+		event := core.NewEvent(core.StreamVerified, in.stream.Workspace, cause, s.now(), in.stream.Target(), in.connection.Target()).
 			With("signal", string(in.door)).With("token_id", cut(read.token.ID, 200))
 		return audit.Append(ctx, tx, event)
 	})
@@ -208,7 +208,7 @@ func (s *Service) streamUpdated(ctx context.Context, cause core.Cause, in arriva
 		if err != nil || !changed {
 			return err
 		}
-		event := core.NewEvent(core.StreamUpdated, in.stream.Workspace, cause, s.now(), in.stream.Target(), connectionTarget(in.connection)).
+		event := core.NewEvent(core.StreamUpdated, in.stream.Workspace, cause, s.now(), in.stream.Target(), in.connection.Target()).
 			With("status", string(status)).With("by", "transmitter")
 		if reason := one.text("reason"); reason != "" {
 			event = event.Because(cut(reason, 300))
@@ -234,8 +234,4 @@ func (s *Service) change(ctx context.Context, in arrival, read set, one *event, 
 		s.wake()
 	}
 	return err
-}
-
-func connectionTarget(connection directory.Connection) core.Target {
-	return core.Target{Kind: "connection", ID: connection.ID, Name: connection.Name}
 }

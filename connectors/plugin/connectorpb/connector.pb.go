@@ -806,6 +806,7 @@ type Report struct {
 	Rules         string                 `protobuf:"bytes,9,opt,name=rules,proto3" json:"rules,omitempty"`
 	Reused        bool                   `protobuf:"varint,10,opt,name=reused,proto3" json:"reused,omitempty"`
 	BackupCodes   []string               `protobuf:"bytes,11,rep,name=backup_codes,json=backupCodes,proto3" json:"backup_codes,omitempty"` // of Enrol
+	Recorded      bool                   `protobuf:"varint,12,opt,name=recorded,proto3" json:"recorded,omitempty"`                         // of SetEnabled: the app's own record of the account, read back, says so too
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -917,6 +918,13 @@ func (x *Report) GetBackupCodes() []string {
 	return nil
 }
 
+func (x *Report) GetRecorded() bool {
+	if x != nil {
+		return x.Recorded
+	}
+	return false
+}
+
 var File_connector_proto protoreflect.FileDescriptor
 
 const file_connector_proto_rawDesc = "" +
@@ -975,7 +983,7 @@ const file_connector_proto_rawDesc = "" +
 	"change_url\x18\x06 \x01(\tR\tchangeUrl\x12\x1a\n" +
 	"\bsettings\x18\a \x01(\fR\bsettings\x12#\n" +
 	"\rallow_private\x18\b \x01(\bR\fallowPrivate\x12%\n" +
-	"\x0epassword_rules\x18\t \x01(\tR\rpasswordRules\"\x9f\x02\n" +
+	"\x0epassword_rules\x18\t \x01(\tR\rpasswordRules\"\xbb\x02\n" +
 	"\x06Report\x12\x18\n" +
 	"\aoutcome\x18\x01 \x01(\tR\aoutcome\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x14\n" +
@@ -990,7 +998,8 @@ const file_connector_proto_rawDesc = "" +
 	"\x05rules\x18\t \x01(\tR\x05rules\x12\x16\n" +
 	"\x06reused\x18\n" +
 	" \x01(\bR\x06reused\x12!\n" +
-	"\fbackup_codes\x18\v \x03(\tR\vbackupCodes2\xf3\x05\n" +
+	"\fbackup_codes\x18\v \x03(\tR\vbackupCodes\x12\x1a\n" +
+	"\brecorded\x18\f \x01(\bR\brecorded2\xf3\x05\n" +
 	"\tConnector\x12L\n" +
 	"\bDescribe\x12\x1d.postern.connector.v1.Nothing\x1a!.postern.connector.v1.Description\x12Q\n" +
 	"\x06Verify\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12Q\n" +

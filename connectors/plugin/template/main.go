@@ -128,6 +128,17 @@ func (s *session) Users(ctx context.Context, each func(user rotation.User) error
 	return nil
 }
 
+// Enabled implements protocol.Registrar: the app's list says who is disabled.
+func (s *session) Enabled(ctx context.Context, username string) (enabled, known bool, err error) {
+	err = s.Users(ctx, func(user rotation.User) error {
+		if user.Username == username {
+			enabled, known = !user.Disabled, true
+		}
+		return nil
+	})
+	return enabled, known, err
+}
+
 func person(username string) string { return "/people/" + url.PathEscape(username) }
 
 // administered is what the app says to an administrator, of whom it does not mean that they are disabled.

@@ -81,7 +81,8 @@ func TestSitesEndWithUs(t *testing.T) {
 	}
 	_, err := findMariaDB()
 	partstest.Need(t, "MariaDB", err)
-	partstest.Need(t, "WordPress", needFolder(wordpressProgram, "wordpress"))
+	_, err = need(part{wordpressProgram, "wordpress"})
+	partstest.Need(t, "WordPress", err)
 	folder := t.TempDir()
 	child := exec.Command(os.Args[0], "-test.run=TestSitesEndWithUs$")
 	child.Env = append(os.Environ(), "POSTERN_APPS_CHILD="+folder)

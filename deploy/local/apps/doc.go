@@ -8,7 +8,7 @@
 //	/usr/share/redmine   ─► folder/site ─► puma ─► http://127.0.0.1:port
 //	                        folder/data ─► sqlite
 //
-//	fossil, python3-django, phpmyadmin, postfixadmin and shaarli alike
+//	fossil, python3-django, phpmyadmin, postfixadmin and shaarli alike, and pgAdmin 4 where $POSTERN_PGADMIN names a Python that has it
 //
 // DokuWiki and WordPress mail who forgot a password. MediaWiki and Redmine can also disable an account, have its password expire,
 // and ask it for one-time codes.

@@ -26,11 +26,11 @@ type MariaDB struct {
 type mariaDB struct{ server, install string }
 
 func findMariaDB() (mariaDB, error) {
-	server, err := need("mariadbd", "mariadb-server")
+	server, err := need(part{"mariadbd", "mariadb-server"})
 	if err != nil {
 		return mariaDB{}, err
 	}
-	install, err := need("mariadb-install-db", "mariadb-server")
+	install, err := need(part{"mariadb-install-db", "mariadb-server"})
 	return mariaDB{server, install}, err
 }
 
@@ -61,7 +61,7 @@ func StartMariaDB(ctx context.Context, folder string, first func(password string
 	if err != nil {
 		return nil, err
 	}
-	free, err := Options{}.fill()
+	port, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
@@ -75,36 +75,24 @@ func StartMariaDB(ctx context.Context, folder string, first func(password string
 		Path: program.server, Folder: folder, Environment: []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "TMPDIR=" + os.TempDir()},
 		Arguments: append([]string{
 			"--no-defaults", "--datadir=" + data, "--socket=s", "--pid-file=" + filepath.Join(folder, "pid"), "--bind-address=127.0.0.1",
-			fmt.Sprintf("--port=%d", free.Port), "--init-file=" + initial, "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M",
+			fmt.Sprintf("--port=%d", port), "--init-file=" + initial, "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=64M",
 			"--skip-name-resolve", "--performance-schema=off",
 		}, account...),
 	})
 	if err != nil {
 		return nil, err
 	}
-	m := &MariaDB{Port: free.Port, Password: string(password), process: started}
-	if err := m.ready(ctx); err != nil {
+	m := &MariaDB{Port: port, Password: string(password), process: started}
+	err = started.Ready(ctx, "MariaDB", time.Minute, func(context.Context) error {
+		if !strings.Contains(started.Output(), "ready for connections") { // once it has run the first statements and listens
+			return errors.New("it has not said that it is ready")
+		}
+		return nil
+	})
+	if err != nil {
 		return nil, errors.Join(err, m.Stop())
 	}
 	return m, nil
-}
-
-// ready waits until it says so: once it has run the first statements and listens.
-func (m *MariaDB) ready(ctx context.Context) error {
-	deadline := time.NewTimer(time.Minute)
-	defer deadline.Stop()
-	for !strings.Contains(m.process.Output(), "ready for connections") {
-		select {
-		case <-m.process.Exited():
-			return fmt.Errorf("MariaDB stopped at its start:\n%s", m.process.Output())
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-deadline.C:
-			return fmt.Errorf("MariaDB did not start:\n%s", m.process.Output())
-		case <-time.After(25 * time.Millisecond):
-		}
-	}
-	return nil
 }
 
 // Stop ends it.

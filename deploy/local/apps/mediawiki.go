@@ -4,18 +4,17 @@ import (
 	"context"
 	"crypto/rand"
 	_ "embed"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
+
+	"postern/deploy/local/process"
 )
 
 const mediawikiProgram = "/usr/share/mediawiki"
 
-// mediawikiScript makes users, disables, enables and expires them and gives them TOTP secrets, reading what to do, the
-// username and the password or secret from its standard input, a line each.
+// mediawikiScript makes users, disables, enables and expires them and gives them TOTP secrets.
 //
 //go:embed mediawiki.php
 var mediawikiScript string
@@ -36,62 +35,33 @@ $wgPasswordExpireGrace = 0;    // nor can one whose password has expired, until 
 
 // StartMediaWiki runs Debian's mediawiki on SQLite, with its data in folder.
 func StartMediaWiki(ctx context.Context, folder string, options Options) (*Site, error) {
-	php, err := need("php", "php-cli")
+	return application{
+		name: "MediaWiki", program: php, files: []part{{mediawikiProgram, "mediawiki"}},
+		signIn: "/index.php?title=Special:UserLogin", change: "/index.php?title=Special:ChangePassword",
+		form:   form{username: "wpName", password: "wpPassword", more: map[string]string{"authAction": "login"}, wayOut: "pt-logout"},
+		orders: []string{enrol, enable, disable, expire}, prepare: prepareMediaWiki,
+	}.start(ctx, folder, options)
+}
+
+func prepareMediaWiki(ctx context.Context, site *Site) (server process.Program, err error) {
+	if exec.CommandContext(ctx, site.program, "-r", "exit(extension_loaded('pdo_sqlite') ? 0 : 1);").Run() != nil {
+		return server, missing("php-sqlite3")
+	}
+	if err := site.once(func() error { return makeMediaWiki(ctx, site.program, site.folder) }); err != nil {
+		return server, err
+	}
+	settings := site.in("LocalSettings.php")
+	err = write(map[string]string{
+		settings:               fmt.Sprintf(mediawikiSettings, phpText(site.URL)),
+		site.in("user.php"):    mediawikiScript,
+		site.in("preload.php"): "<?php define('MW_CONFIG_FILE', " + phpText(settings) + ");\n",
+	})
 	if err != nil {
-		return nil, err
+		return server, err
 	}
-	if err := needFolder(mediawikiProgram, "mediawiki"); err != nil {
-		return nil, err
-	}
-	if exec.CommandContext(ctx, php, "-r", "exit(extension_loaded('pdo_sqlite') ? 0 : 1);").Run() != nil {
-		return nil, missing("php-sqlite3")
-	}
-	if options, err = options.fill(); err != nil {
-		return nil, err
-	}
-	if folder, err = filepath.Abs(folder); err != nil {
-		return nil, err
-	}
-	base := filepath.Join(folder, "mediawiki")
-	site := &Site{
-		Name: "MediaWiki", URL: fmt.Sprintf("http://127.0.0.1:%d", options.Port), Username: options.Username, Password: options.Password, folder: base,
-	}
-	site.SignInURL, site.ChangeURL = site.URL+"/index.php?title=Special:UserLogin", site.URL+"/index.php?title=Special:ChangePassword"
-	if err := once(base, func() error { return makeMediaWiki(ctx, php, base) }); err != nil {
-		return nil, fmt.Errorf("MediaWiki: %w", err)
-	}
-	settings := filepath.Join(base, "LocalSettings.php")
-	for name, content := range map[string]string{
-		settings:                           fmt.Sprintf(mediawikiSettings, phpText(site.URL)),
-		filepath.Join(base, "user.php"):    mediawikiScript,
-		filepath.Join(base, "preload.php"): "<?php define('MW_CONFIG_FILE', " + phpText(settings) + ");\n",
-	} {
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-			return nil, err
-		}
-	}
-	user := func(ctx context.Context, what, username, password string) error {
-		ctx, cancel := context.WithTimeout(ctx, time.Minute)
-		defer cancel()
-		command := exec.CommandContext(ctx, php, "-d", "display_errors=stderr", filepath.Join(base, "user.php"), "--conf", settings)
-		command.Dir, command.Env = base, []string{"PATH=/usr/bin:/bin", "MW_INSTALL_PATH=" + mediawikiProgram}
-		return run(command, what+"\n"+username+"\n"+password)
-	}
-	site.set = func(ctx context.Context, username, password string) error {
-		return user(ctx, "set", username, password)
-	}
-	site.enrol = func(ctx context.Context, username, secret string) error { return user(ctx, "enrol", username, secret) }
-	site.decree = func(ctx context.Context, username, what string) error { return user(ctx, what, username, "") }
-	site.accepts = func(ctx context.Context, username, password string) (bool, error) {
-		return signIn(ctx, site.SignInURL, site.SignInURL, "wpName", "wpPassword", map[string]string{"authAction": "login"}, username, password, "pt-logout")
-	}
-	if err := user(ctx, "make", options.Username, options.Password); err != nil {
-		return nil, err
-	}
-	if err := site.php(ctx, php, options.Port, mediawikiProgram, "-d", "auto_prepend_file="+filepath.Join(base, "preload.php")); err != nil {
-		return nil, errors.Join(err, site.Stop())
-	}
-	return site, nil
+	site.user = site.script([]string{"PATH=/usr/bin:/bin", "MW_INSTALL_PATH=" + mediawikiProgram},
+		site.program, "-d", "display_errors=stderr", site.in("user.php"), "--conf", settings)
+	return site.php(mediawikiProgram, "-d", "auto_prepend_file="+site.in("preload.php")), site.user(ctx, makeUser, site.Username, site.Password)
 }
 
 func makeMediaWiki(ctx context.Context, php, base string) error {

@@ -6,67 +6,47 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
+
+	"postern/deploy/local/process"
 )
 
 const phpmyadminProgram = "/usr/share/phpmyadmin"
 
 // StartPHPMyAdmin runs Debian's phpmyadmin on a private MariaDB, whose users are its users.
 func StartPHPMyAdmin(ctx context.Context, folder string, options Options) (*Site, error) {
-	php, err := need("php", "php-cli")
-	if err != nil {
-		return nil, err
-	}
-	if err := needFolder(phpmyadminProgram, "phpmyadmin"); err != nil {
-		return nil, err
-	}
+	return application{
+		name: "phpMyAdmin", program: php, files: []part{{phpmyadminProgram, "phpmyadmin"}},
+		signIn: "/index.php", change: "/index.php?route=/user-password",
+		form:    form{action: "/index.php?route=/", username: "pma_username", password: "pma_password", more: map[string]string{"server": "1"}, wayOut: "route=/logout"},
+		prepare: preparePHPMyAdmin,
+	}.start(ctx, folder, options)
+}
+
+func preparePHPMyAdmin(ctx context.Context, site *Site) (server process.Program, err error) {
 	if _, err := findMariaDB(); err != nil {
-		return nil, err
+		return server, err
 	}
-	client, err := need("mariadb", "mariadb-client")
+	client, err := need(part{"mariadb", "mariadb-client"})
 	if err != nil {
-		return nil, err
+		return server, err
 	}
-	if options, err = options.fill(); err != nil {
-		return nil, err
+	if err := site.once(func() error { return makePHPMyAdmin(site.folder) }); err != nil {
+		return server, err
 	}
-	if folder, err = filepath.Abs(folder); err != nil {
-		return nil, err
-	}
-	base := filepath.Join(folder, "phpmyadmin")
-	site := &Site{
-		Name: "phpMyAdmin", URL: fmt.Sprintf("http://127.0.0.1:%d", options.Port), Username: options.Username, Password: options.Password, folder: base,
-	}
-	site.SignInURL, site.ChangeURL = site.URL+"/index.php", site.URL+"/index.php?route=/user-password"
-	if err := once(base, func() error { return makePHPMyAdmin(base) }); err != nil {
-		return nil, fmt.Errorf("phpMyAdmin: %w", err)
-	}
-	user := phpText(options.Username) + "@'127.0.0.1'"
-	database, err := StartMariaDB(ctx, filepath.Join(base, "mariadb"), func(password string) string {
-		return "create user if not exists " + user + " identified by " + phpText(options.Password) + ";\n" +
+	database, err := site.mariaDB(ctx, func(password string) string {
+		return "create user if not exists " + phpText(site.Username) + "@'127.0.0.1' identified by " + phpText(site.Password) + ";\n" +
 			"create user if not exists 'keeper'@'127.0.0.1' identified by " + phpText(password) + ";\ngrant all on *.* to 'keeper'@'127.0.0.1' with grant option;\n"
 	})
 	if err != nil {
-		return nil, err
+		return server, err
 	}
-	site.processes = append(site.processes, database.process)
-	site.accepts = func(ctx context.Context, username, password string) (bool, error) {
-		return signIn(ctx, site.SignInURL, site.URL+"/index.php?route=/", "pma_username", "pma_password", map[string]string{"server": "1"}, username, password, "route=/logout")
+	site.user = func(ctx context.Context, _, username, password string) error {
+		return site.run(ctx, []string{"PATH=/usr/bin:/bin", "MYSQL_PWD=" + database.Password}, "create or replace user "+phpText(username)+"@'127.0.0.1' identified by "+phpText(password)+";\n",
+			client, "--no-defaults", "--host=127.0.0.1", fmt.Sprintf("--port=%d", database.Port), "--user=keeper")
 	}
-	site.set = func(ctx context.Context, username, password string) error {
-		command := exec.CommandContext(ctx, client, "--no-defaults", "--host=127.0.0.1", fmt.Sprintf("--port=%d", database.Port), "--user=keeper")
-		command.Env = []string{"PATH=/usr/bin:/bin", "MYSQL_PWD=" + database.Password}
-		return run(command, "create or replace user "+phpText(username)+"@'127.0.0.1' identified by "+phpText(password)+";\n")
-	}
-	if err := os.WriteFile(filepath.Join(base, "site", "postern.php"), fmt.Appendf(nil, "<?php\n$port = '%d';\n", database.Port), 0o600); err != nil {
-		return nil, errors.Join(err, site.Stop())
-	}
-	if err := site.php(ctx, php, options.Port, filepath.Join(base, "site")); err != nil {
-		return nil, errors.Join(err, site.Stop())
-	}
-	return site, nil
+	return site.php(site.in("site")), write(map[string]string{site.in("site", "postern.php"): fmt.Sprintf("<?php\n$port = '%d';\n", database.Port)})
 }
 
 func makePHPMyAdmin(base string) error {

@@ -4,12 +4,11 @@ import (
 	"context"
 	_ "embed"
 	"errors"
-	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
+
+	"postern/deploy/local/process"
 )
 
 const postfixadminProgram = "/usr/share/postfixadmin"
@@ -19,56 +18,29 @@ var postfixadminScript string
 
 // StartPostfixAdmin runs Debian's postfixadmin on SQLite in folder. Its administrators are known by mail addresses.
 func StartPostfixAdmin(ctx context.Context, folder string, options Options) (*Site, error) {
-	php, err := need("php", "php-cli")
-	if err != nil {
-		return nil, err
+	return application{
+		name: "PostfixAdmin", program: php, files: []part{{postfixadminProgram, "postfixadmin"}},
+		signIn: "/login.php", change: "/edit.php?table=adminpassword",
+		form:    form{username: "fUsername", password: "fPassword", more: map[string]string{"lang": "en"}, wayOut: ">Logout<"},
+		prepare: preparePostfixAdmin,
+	}.start(ctx, folder, options)
+}
+
+func preparePostfixAdmin(ctx context.Context, site *Site) (process.Program, error) {
+	if !strings.Contains(site.Username, "@") {
+		site.Username += "@example.com"
 	}
-	if err := needFolder(postfixadminProgram, "postfixadmin"); err != nil {
-		return nil, err
-	}
-	if options, err = options.fill(); err != nil {
-		return nil, err
-	}
-	if !strings.Contains(options.Username, "@") {
-		options.Username += "@example.com"
-	}
-	if folder, err = filepath.Abs(folder); err != nil {
-		return nil, err
-	}
-	base := filepath.Join(folder, "postfixadmin")
-	site := &Site{
-		Name: "PostfixAdmin", URL: fmt.Sprintf("http://127.0.0.1:%d", options.Port), Username: options.Username, Password: options.Password, folder: base,
-	}
-	site.SignInURL, site.ChangeURL = site.URL+"/login.php", site.URL+"/edit.php?table=adminpassword"
-	site.accepts = func(ctx context.Context, username, password string) (bool, error) {
-		return signIn(ctx, site.SignInURL, site.SignInURL, "fUsername", "fPassword", map[string]string{"lang": "en"}, username, password, ">Logout<")
-	}
-	script := filepath.Join(base, "user.php")
-	user := func(ctx context.Context, what, username, password string) error {
-		ctx, cancel := context.WithTimeout(ctx, time.Minute)
-		defer cancel()
-		command := exec.CommandContext(ctx, php, "-d", "display_errors=stderr", script)
-		command.Dir, command.Env = base, []string{"PATH=/usr/bin:/bin", "POSTERN_SITE=" + filepath.Join(base, "site")}
-		return run(command, what+"\n"+username+"\n"+password)
-	}
-	site.set = func(ctx context.Context, username, password string) error {
-		return user(ctx, "set", username, password)
-	}
-	if err := once(base, func() error {
-		if err := errors.Join(makePostfixAdmin(base), os.WriteFile(script, []byte(postfixadminScript), 0o600)); err != nil {
+	site.user = site.script([]string{"PATH=/usr/bin:/bin", "POSTERN_SITE=" + site.in("site")}, site.program, "-d", "display_errors=stderr", site.in("user.php"))
+	err := site.once(func() error {
+		if err := errors.Join(makePostfixAdmin(site.folder), write(map[string]string{site.in("user.php"): postfixadminScript})); err != nil {
 			return err
 		}
-		return user(ctx, "tables", "", "")
-	}); err != nil {
-		return nil, fmt.Errorf("PostfixAdmin: %w", err)
+		return site.user(ctx, "tables", "", "")
+	})
+	if err != nil {
+		return process.Program{}, err
 	}
-	if err := user(ctx, "make", options.Username, options.Password); err != nil {
-		return nil, err
-	}
-	if err := site.php(ctx, php, options.Port, filepath.Join(base, "site", "public")); err != nil {
-		return nil, errors.Join(err, site.Stop())
-	}
-	return site, nil
+	return site.php(site.in("site", "public")), site.user(ctx, makeUser, site.Username, site.Password)
 }
 
 func makePostfixAdmin(base string) error {

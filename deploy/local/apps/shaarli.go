@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/sha1" //nolint:gosec // it is how Shaarli keeps its password
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -13,51 +12,34 @@ import (
 	"strings"
 
 	"postern/core"
+	"postern/deploy/local/process"
 )
 
 const shaarliProgram = "/usr/share/shaarli"
 
 // StartShaarli runs Debian's shaarli, a bookmark keeper for one person, in folder.
 func StartShaarli(ctx context.Context, folder string, options Options) (*Site, error) {
-	php, err := need("php", "php-cli")
-	if err != nil {
-		return nil, err
-	}
-	if err := needFolder(shaarliProgram, "shaarli"); err != nil {
-		return nil, err
-	}
-	if options, err = options.fill(); err != nil {
-		return nil, err
-	}
-	if folder, err = filepath.Abs(folder); err != nil {
-		return nil, err
-	}
-	base := filepath.Join(folder, "shaarli")
-	site := &Site{
-		Name: "Shaarli", URL: fmt.Sprintf("http://127.0.0.1:%d", options.Port), Username: options.Username, Password: options.Password, folder: base,
-	}
-	site.SignInURL, site.ChangeURL = site.URL+"/login", site.URL+"/admin/password"
-	site.accepts = func(ctx context.Context, username, password string) (bool, error) {
-		return signIn(ctx, site.SignInURL, site.SignInURL, "login", "password", nil, username, password, "/admin/logout")
-	}
-	site.set = func(_ context.Context, username, password string) error {
-		if username != options.Username {
+	return application{
+		name: "Shaarli", program: php, files: []part{{shaarliProgram, "shaarli"}},
+		signIn: "/login", change: "/admin/password",
+		form: form{username: "login", password: "password", wayOut: "/admin/logout"}, prepare: prepareShaarli,
+	}.start(ctx, folder, options)
+}
+
+func prepareShaarli(ctx context.Context, site *Site) (process.Program, error) {
+	site.user = func(_ context.Context, _, username, password string) error {
+		if username != site.Username {
 			return core.Invalid("username", "Shaarli has one account")
 		}
-		return shaarliPassword(base, username, password)
+		return shaarliPassword(site.folder, username, password)
 	}
-	if err := once(base, func() error {
-		if err := makeShaarli(base); err != nil {
+	err := site.once(func() error {
+		if err := makeShaarli(site.folder); err != nil {
 			return err
 		}
-		return shaarliPassword(base, options.Username, options.Password)
-	}); err != nil {
-		return nil, fmt.Errorf("Shaarli: %w", err)
-	}
-	if err := site.php(ctx, php, options.Port, filepath.Join(base, "site")); err != nil {
-		return nil, errors.Join(err, site.Stop())
-	}
-	return site, nil
+		return site.user(ctx, makeUser, site.Username, site.Password)
+	})
+	return site.php(site.in("site")), err
 }
 
 // makeShaarli copies the program, which names its own folders in its code.

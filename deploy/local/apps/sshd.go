@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -48,7 +46,7 @@ func StartSSHD(ctx context.Context, folder string, asking bool) (*SSHD, error) {
 	if os.Geteuid() != 0 {
 		return nil, core.NotFound("sshd that signs others in; only root's does, so run this as root")
 	}
-	server, err := need("sshd", "openssh-server")
+	server, err := need(part{"sshd", "openssh-server"})
 	if err != nil {
 		return nil, err
 	}
@@ -63,11 +61,11 @@ func StartSSHD(ctx context.Context, folder string, asking bool) (*SSHD, error) {
 	if err != nil {
 		return nil, err
 	}
-	free, err := Options{}.fill()
+	port, err := process.FreePort()
 	if err != nil {
 		return nil, err
 	}
-	text := fmt.Sprintf(sshdSettings, free.Port, key, map[bool]string{true: "yes\nPasswordAuthentication no", false: "no"}[asking])
+	text := fmt.Sprintf(sshdSettings, port, key, map[bool]string{true: "yes\nPasswordAuthentication no", false: "no"}[asking])
 	if err := os.WriteFile(settings, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
@@ -83,21 +81,11 @@ func StartSSHD(ctx context.Context, folder string, asking bool) (*SSHD, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &SSHD{Port: free.Port, HostKey: strings.Fields(string(shown))[1], process: started}
-	deadline, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		if connection, err := (&net.Dialer{}).DialContext(deadline, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port))); err == nil {
-			return s, connection.Close()
-		}
-		select {
-		case <-started.Exited():
-			return nil, fmt.Errorf("sshd stopped at its start:\n%s", strings.TrimSpace(started.Output()))
-		case <-deadline.Done():
-			return nil, errors.Join(errors.New("sshd did not start"), s.Stop())
-		case <-time.After(25 * time.Millisecond):
-		}
+	s := &SSHD{Port: port, HostKey: strings.Fields(string(shown))[1], process: started}
+	if err := started.Ready(ctx, "sshd", time.Minute, process.Listens(port)); err != nil {
+		return nil, errors.Join(err, s.Stop())
 	}
+	return s, nil
 }
 
 // Account makes an account of the machine, without a home. Remove it.

@@ -69,3 +69,13 @@ func once(folder string, make func() error) error {
 	}
 	return os.WriteFile(marker, nil, 0o644)
 }
+
+// write writes files that only who runs the site reads.
+func write(files map[string]string) error {
+	for name, content := range files {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}

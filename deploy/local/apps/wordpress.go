@@ -7,15 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"time"
+
+	"postern/deploy/local/process"
 )
 
 const wordpressProgram = "/usr/share/wordpress"
 
-// wordpressScript installs WordPress once and makes users, reading "username\npassword\nforce\naddress" from
-// its standard input, so that no password shows in a process list.
+// wordpressScript installs WordPress once, makes users and changes them.
 //
 //go:embed wordpress.php
 var wordpressScript string
@@ -34,69 +33,36 @@ add_action('phpmailer_init', function ($mailer) {
 
 // StartWordPress runs Debian's wordpress on a private MariaDB, both with their data in folder.
 func StartWordPress(ctx context.Context, folder string, options Options) (*Site, error) {
-	php, err := need("php", "php-cli")
-	if err != nil {
-		return nil, err
-	}
-	if err := needFolder(wordpressProgram, "wordpress"); err != nil {
-		return nil, err
-	}
+	return application{
+		name: "WordPress", program: php, files: []part{{wordpressProgram, "wordpress"}},
+		signIn: "/wp-login.php", change: "/wp-admin/profile.php",
+		form:   form{username: "log", password: "pwd", more: map[string]string{"wp-submit": "Log In", "testcookie": "1"}, wayOut: "action=logout"},
+		orders: []string{setAddress}, prepare: prepareWordPress,
+	}.start(ctx, folder, options)
+}
+
+func prepareWordPress(ctx context.Context, site *Site) (server process.Program, err error) {
 	if _, err := findMariaDB(); err != nil {
-		return nil, err
+		return server, err
 	}
-	if options, err = options.fill(); err != nil {
-		return nil, err
+	if err := site.once(func() error { return makeWordPress(site.folder) }); err != nil {
+		return server, err
 	}
-	if folder, err = filepath.Abs(folder); err != nil {
-		return nil, err
-	}
-	base := filepath.Join(folder, "wordpress")
-	site := &Site{
-		Name: "WordPress", URL: fmt.Sprintf("http://127.0.0.1:%d", options.Port), Username: options.Username, Password: options.Password, folder: base,
-	}
-	site.SignInURL, site.ChangeURL = site.URL+"/wp-login.php", site.URL+"/wp-admin/profile.php"
-	site.accepts = func(ctx context.Context, username, password string) (bool, error) {
-		return signIn(ctx, site.SignInURL, site.SignInURL, "log", "pwd", map[string]string{"wp-submit": "Log In", "testcookie": "1"}, username, password, "action=logout")
-	}
-	if err := once(base, func() error { return makeWordPress(base) }); err != nil {
-		return nil, fmt.Errorf("WordPress: %w", err)
-	}
-	database, err := StartMariaDB(ctx, filepath.Join(base, "mariadb"), func(password string) string {
+	database, err := site.mariaDB(ctx, func(password string) string {
 		return "create database if not exists wordpress character set utf8mb4;\n" +
 			"create user if not exists 'wordpress'@'127.0.0.1' identified by '" + password + "';\n" +
 			"grant all on wordpress.* to 'wordpress'@'127.0.0.1';\n"
 	})
 	if err != nil {
-		return nil, err
-	}
-	site.processes = append(site.processes, database.process)
-	user := func(ctx context.Context, username, password string, force bool, address string) error {
-		ctx, cancel := context.WithTimeout(ctx, time.Minute)
-		defer cancel()
-		command := exec.CommandContext(ctx, php, "-d", "display_errors=stderr", filepath.Join(base, "user.php"))
-		command.Dir, command.Env = base, []string{"PATH=/usr/bin:/bin", "POSTERN_SITE=" + filepath.Join(base, "site")}
-		return run(command, fmt.Sprintf("%s\n%s\n%t\n%s", username, password, force, address))
-	}
-	site.set = func(ctx context.Context, username, password string) error {
-		return user(ctx, username, password, true, "")
-	}
-	site.address = func(ctx context.Context, username, address string) error {
-		return user(ctx, username, "", false, address)
+		return server, err
 	}
 	settings := "<?php\ndefine('POSTERN_DB_PORT', " + fmt.Sprint(database.Port) + ");\ndefine('POSTERN_DB_PASSWORD', " + phpText(database.Password) +
-		");\ndefine('POSTERN_URL', " + phpText(site.URL) + ");\ndefine('POSTERN_MAIL_PORT', " + fmt.Sprint(options.MailPort) + ");\n"
-	for name, content := range map[string]string{filepath.Join(base, "site", "postern.php"): settings, filepath.Join(base, "user.php"): wordpressScript} {
-		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
-			return nil, errors.Join(err, site.Stop())
-		}
+		");\ndefine('POSTERN_URL', " + phpText(site.URL) + ");\ndefine('POSTERN_MAIL_PORT', " + fmt.Sprint(site.options.MailPort) + ");\n"
+	if err := write(map[string]string{site.in("site", "postern.php"): settings, site.in("user.php"): wordpressScript}); err != nil {
+		return server, err
 	}
-	if err := user(ctx, options.Username, options.Password, false, ""); err != nil {
-		return nil, errors.Join(err, site.Stop())
-	}
-	if err := site.php(ctx, php, options.Port, filepath.Join(base, "site")); err != nil {
-		return nil, errors.Join(err, site.Stop())
-	}
-	return site, nil
+	site.user = site.script([]string{"PATH=/usr/bin:/bin", "POSTERN_SITE=" + site.in("site")}, site.program, "-d", "display_errors=stderr", site.in("user.php"))
+	return site.php(site.in("site")), site.user(ctx, makeUser, site.Username, site.Password)
 }
 
 func makeWordPress(base string) error {
@@ -117,6 +83,7 @@ define('WP_HOME', POSTERN_URL);
 define('WP_CONTENT_DIR', __DIR__ . '/wp-content');
 define('WP_HTTP_BLOCK_EXTERNAL', true);
 define('DISABLE_WP_CRON', true);
+define('WP_ENVIRONMENT_TYPE', 'local'); // it has application passwords without TLS
 define('AUTOMATIC_UPDATER_DISABLED', true);
 define('WP_AUTO_UPDATE_CORE', false);
 `

@@ -1,7 +1,7 @@
 <?php
-// Run from the command line: installs WordPress once, then makes or changes one user. The first
-// four lines of standard input are the name, the password, "true" to change an existing one, and an address.
-list($name, $password, $force, $address) = explode("\n", stream_get_contents(STDIN));
+// Run from the command line: installs WordPress once, then makes or changes one user. The lines of standard input are
+// what to do (make, set, address), the name, and the password or address.
+list($what, $name, $value) = explode("\n", stream_get_contents(STDIN));
 $site = getenv('POSTERN_SITE');
 require $site . '/postern.php';
 $_SERVER['HTTP_HOST'] = parse_url(POSTERN_URL, PHP_URL_HOST) . ':' . parse_url(POSTERN_URL, PHP_URL_PORT);
@@ -17,13 +17,13 @@ if (!is_blog_installed()) {
 }
 $user = get_user_by('login', $name);
 if (!$user) {
-    $id = wp_insert_user(['user_login' => $name, 'user_pass' => $password, 'user_email' => $name . '@example.com', 'role' => 'editor']);
+    $id = wp_insert_user(['user_login' => $name, 'user_pass' => $value, 'user_email' => $name . '@example.com', 'role' => 'editor']);
     if (is_wp_error($id)) {
         fwrite(STDERR, $id->get_error_message() . "\n");
         exit(1);
     }
-} elseif ($force === 'true') {
-    wp_set_password($password, $user->ID);
-} elseif ($address !== '') {
-    wp_update_user(['ID' => $user->ID, 'user_email' => $address]);
+} elseif ($what === 'set') {
+    wp_set_password($value, $user->ID);
+} elseif ($what === 'address') {
+    wp_update_user(['ID' => $user->ID, 'user_email' => $value]);
 }

@@ -172,25 +172,15 @@ func (n *node) start() error {
 
 // ready waits until the broker answers.
 func (n *node) ready(ctx context.Context, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
 	client, err := kgo.NewClient(kgo.SeedBrokers(address), kgo.RetryTimeout(time.Second))
 	if err != nil {
 		return err
 	}
 	defer client.Close()
-	for {
-		if err = client.Ping(ctx); err == nil {
-			return nil
-		}
-		select {
-		case <-n.process.Exited():
-			return fmt.Errorf("Apache Kafka stopped at its start:\n%s", n.process.Output())
-		case <-ctx.Done():
-			return errors.Join(n.stop(), fmt.Errorf("Apache Kafka did not answer: %w\n%s", err, n.process.Output()))
-		case <-time.After(100 * time.Millisecond):
-		}
+	if err := n.process.Ready(ctx, "Apache Kafka", 2*time.Minute, client.Ping); err != nil {
+		return errors.Join(err, n.stop())
 	}
+	return nil
 }
 
 func (n *node) stop() error {

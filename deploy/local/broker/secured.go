@@ -7,7 +7,8 @@ import (
 )
 
 // Doors are the two ways into a secured broker: Login takes a user's password (SCRAM-SHA-256,
-// SCRAM-SHA-512 or PLAIN), Mutual a certificate signed by an authority. Both speak TLS alone.
+// SCRAM-SHA-512 or PLAIN), Mutual a certificate signed by an authority. Both speak TLS alone, and who comes
+// in by them may do what access control lists say. Address, without either, is the superuser's.
 type Doors struct {
 	Certificate, Key string // the broker's, in PEM (PKCS #8)
 	Authority        string // what signs clients' certificates, in PEM
@@ -25,7 +26,9 @@ func Secured(ctx context.Context, folder, jars string, doors Doors) (*Broker, er
 
 func (d *Doors) settings() string {
 	line := func(pem string) string { return strings.ReplaceAll(strings.TrimSpace(pem), "\n", `\n`) }
-	return fmt.Sprintf(`sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
+	return fmt.Sprintf(`authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+super.users=User:ANONYMOUS
+sasl.enabled.mechanisms=PLAIN,SCRAM-SHA-256,SCRAM-SHA-512
 listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_%s="%s";
 listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
 listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;

@@ -166,21 +166,17 @@ func (s *Server) launch(ctx context.Context) error {
 }
 
 func (s *Server) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
-	defer cancel()
-	for {
+	err := s.process.Ready(ctx, "PostgreSQL", time.Minute, func(ctx context.Context) error {
 		connection, err := pgx.Connect(ctx, s.URL)
-		if err == nil {
-			return connection.Close(ctx)
+		if err != nil {
+			return err
 		}
-		select {
-		case <-s.process.Exited():
-			return fmt.Errorf("PostgreSQL stopped at its start:\n%s", s.process.Output())
-		case <-ctx.Done():
-			return errors.Join(s.Stop(), fmt.Errorf("PostgreSQL did not answer: %w\n%s", err, s.process.Output()))
-		case <-time.After(50 * time.Millisecond):
-		}
+		return connection.Close(ctx)
+	})
+	if err != nil {
+		return errors.Join(err, s.Stop())
 	}
+	return nil
 }
 
 // Stop ends the server cleanly: open transactions are rolled back, nothing committed is lost.

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -83,6 +84,37 @@ func (p *Process) Exited() <-chan struct{} { return p.exited }
 
 // Output is the end of what the process printed, up to 8 KiB.
 func (p *Process) Output() string { return p.output.String() }
+
+// Ready tries, again and again, whether the program called name is ready, and returns once it is. When it ends before, or is
+// not ready within the limit, the error has the end of what it printed.
+func (p *Process) Ready(ctx context.Context, name string, limit time.Duration, try func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	for {
+		err := try(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.exited:
+			return fmt.Errorf("%s stopped at its start:\n%s", name, p.Output())
+		case <-ctx.Done():
+			return fmt.Errorf("%s did not start: %w\n%s", name, err, p.Output())
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+// Listens is a try that Ready takes: whether somebody listens on a port of 127.0.0.1.
+func Listens(port int) func(context.Context) error {
+	return func(ctx context.Context) error {
+		connection, err := (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return err
+		}
+		return connection.Close()
+	}
+}
 
 // End asks the process to end, with a signal (a group just ends), and kills it, with its group, when
 // it has not after patience; that is an error. Ending one that is gone is none.

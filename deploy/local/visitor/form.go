@@ -35,16 +35,6 @@ func (p *Page) Form(names ...string) (Form, bool) {
 	return Form{}, false
 }
 
-// FormTo finds the first form whose action ends so.
-func (p *Page) FormTo(ending string) (Form, bool) {
-	for _, form := range p.Forms {
-		if strings.HasSuffix(form.Action, ending) {
-			return form, true
-		}
-	}
-	return Form{}, false
-}
-
 func forms(text string) []Form {
 	var found []Form
 	var open *Form
