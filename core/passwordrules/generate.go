@@ -3,7 +3,6 @@ package passwordrules
 import (
 	"crypto/rand"
 	"math/big"
-	"strings"
 
 	"postern/core"
 	"postern/core/seal"
@@ -79,24 +78,25 @@ const (
 	pieced   = 200
 )
 
-// draw makes a password of the alphabet with a character of each set. Drawing again as a whole keeps every password
-// that fits equally likely. Where hardly any fits, the sets are placed first: such rules leave little choice anyway.
+// draw makes a password of the alphabet with characters of each set, as many as seal.LeastOfEach says. Drawing again as
+// a whole keeps every password that fits equally likely. Where hardly any fits, one of each set is placed first: such
+// rules leave little choice anyway.
 func (r Rules) draw(alphabet Set, sets []Set, length int) (seal.Secret, bool) {
 	characters := alphabet.characters()
 	neat := !alphabet.and(Lower.or(Upper).or(Digit)).empty()
-	fits := func(password string, ends bool) bool {
+	fits := func(password string, least int, ends bool) bool {
 		if ends && neat && (!letter(password[0]) || !letter(password[length-1])) {
 			return false
 		}
 		for _, set := range sets {
-			if !strings.ContainsFunc(password, func(c rune) bool { return set.has(byte(c)) }) {
+			if set.count(password) < least {
 				return false
 			}
 		}
 		return r.Allows(password)
 	}
 	for range patience {
-		if password := pick(characters, length); fits(password, true) {
+		if password := pick(characters, length); fits(password, seal.LeastOfEach(length), true) {
 			return seal.NewSecret(password), true
 		}
 	}
@@ -111,7 +111,7 @@ func (r Rules) draw(alphabet Set, sets []Set, length int) (seal.Secret, bool) {
 			other := number(i + 1)
 			drawn[i], drawn[other] = drawn[other], drawn[i]
 		}
-		if fits(string(drawn), false) {
+		if fits(string(drawn), 1, false) {
 			return seal.NewSecret(string(drawn)), true
 		}
 	}

@@ -82,6 +82,18 @@ func TestGenerate(t *testing.T) {
 	if text := made.Reveal(); err != nil || len(text) != 16 || strings.Trim(text, "abcdefghijkmnopqrstuvwxyz23456789") != "" {
 		t.Errorf("%q, %v", text, err)
 	}
+	// Some apps want two digits, and say so only when they refuse.
+	for range 500 {
+		made, err := parse(t, "minlength: 8").Generate(seal.PasswordPolicy{})
+		if digits := strings.Map(func(c rune) rune {
+			if c < '0' || c > '9' {
+				return -1
+			}
+			return c
+		}, made.Reveal()); err != nil || len(digits) < 2 {
+			t.Fatalf("%q, %v", made.Reveal(), err)
+		}
+	}
 }
 
 func TestAllows(t *testing.T) {

@@ -72,6 +72,16 @@ func (s Set) characters() string {
 	return text.String()
 }
 
+// count is how many characters of the text are in the set.
+func (s Set) count(text string) (held int) {
+	for i := range len(text) {
+		if s.has(text[i]) {
+			held++
+		}
+	}
+	return held
+}
+
 // String is the set in the language: the classes it holds whole by name, the others one by one.
 func (s Set) String() string {
 	if s == Printable {

@@ -40,7 +40,7 @@ const AllClasses = Lower | Upper | Digits | Symbols
 type PasswordPolicy struct {
 	// Length in characters; 0 is 24, otherwise kept within 8 and 128.
 	Length int
-	// Classes that appear, each at least once; 0 is all of them.
+	// Classes that appear, each LeastOfEach times; 0 is all of them.
 	Classes Classes
 	// AllowedSymbols replaces DefaultSymbols. Only ASCII punctuation counts; if none is left, the
 	// class Symbols is dropped.
@@ -59,13 +59,14 @@ func GeneratePassword(policy PasswordPolicy) Secret {
 	sets := policy.sets()
 	alphabet := strings.Join(sets, "")
 	plain := strings.ContainsAny(alphabet, lower+upper+digits)
+	least := LeastOfEach(length)
 	// Drawing again as a whole keeps the choice uniform; a fixed place per class would not.
 	for {
 		password := draw(alphabet, length)
 		if plain && (isSymbol(password[0]) || isSymbol(password[length-1])) {
 			continue
 		}
-		if holdsEach(password, sets) {
+		if holdsEach(password, sets, least) {
 			return NewSecret(password)
 		}
 	}
@@ -105,9 +106,25 @@ func isSymbol(c byte) bool {
 	return c > ' ' && c < 0x7f && !(c >= '0' && c <= '9') && !(c >= 'A' && c <= 'Z') && !(c >= 'a' && c <= 'z')
 }
 
-func holdsEach(password string, sets []string) bool {
+// LeastOfEach is how many characters of each of its classes a password of that length has: two, since some apps ask for
+// two digits or two symbols, but one in a password shorter than 12.
+func LeastOfEach(length int) int {
+	if length < 12 {
+		return 1
+	}
+	return 2
+}
+
+// holdsEach reports whether at least so many characters of the password are of each set.
+func holdsEach(password string, sets []string, least int) bool {
 	for _, set := range sets {
-		if !strings.ContainsAny(password, set) {
+		held := 0
+		for i := range len(password) {
+			if strings.IndexByte(set, password[i]) >= 0 {
+				held++
+			}
+		}
+		if held < least {
 			return false
 		}
 	}
