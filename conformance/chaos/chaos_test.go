@@ -17,6 +17,7 @@ import (
 	"postern/core"
 	"postern/core/audit"
 	"postern/deploy/local/receiver"
+	"postern/siem/stream"
 )
 
 // poison is the name of what the receiver takes for no event.
@@ -50,6 +51,17 @@ func (w *world) is(state audit.SinkStatus) {
 			}
 		}
 		return err == nil && state == audit.SinkRunning && len(all) == 0
+	})
+}
+
+// drained waits until the sink is done with all that Kafka has: also with what was published once more after the
+// relay died, which comes behind the rest.
+func (w *world) drained() {
+	w.t.Helper()
+	cluster := stream.Cluster{Brokers: strings.Split(w.addresses(), ",")}
+	w.eventually("the sink is done with all that Kafka has", func() bool {
+		lag, err := cluster.Lag(w.t.Context(), "postern-sink-splunk")
+		return err == nil && lag == 0
 	})
 }
 
@@ -166,6 +178,7 @@ func TestChaos(t *testing.T) {
 		<-written
 		events.hiring.Lock()
 		events.settled()
+		w.drained()
 		all, repetitions := events.judged(w.arrivals, events.dead())
 		repeated := 0
 		for _, i := range repetitions {
@@ -181,6 +194,7 @@ func TestChaos(t *testing.T) {
 	}
 	events.end()
 	events.settled()
+	w.drained()
 	log := events.log()
 	all, repeated := events.judged(w.arrivals, events.dead())
 	t.Logf("in %s: %d events in the log, of which %d writes and %d hires were confirmed (%d errors meanwhile); %d arrived, 0 lost, 0 out of order, %d of them again, known by their id, %d among the dead letters",
