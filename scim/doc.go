@@ -13,10 +13,11 @@
 // or not at all: each operation of a Bulk by itself. A connection sees and changes only what it
 // provisioned, and everything else does not exist for it. Every error, 401 and 405 included, is a SCIM
 // Error whose text never repeats a value that was sent. Attributes nobody knows are kept and returned.
-// A change leaves one entry in the journal, without passwords; of refusals alike a sample is kept, as
-// events and entries, that counts the others. However much one workspace asks for, the others find
-// room: waiting workspaces are served in turn, by how long their requests held a place, and a 429 says
-// when there will be some. A token that was revoked opens nothing more, in a Bulk under way within a second.
+// A change leaves one entry in the journal, without passwords; of refusals alike, and of readings a rule
+// was needed for, a sample is kept that counts the others. However much one workspace asks for, the
+// others find room: waiting workspaces are served in turn, by how long their requests held a place, and
+// a 429 says when there will be some. A token that was revoked opens nothing more, in a Bulk under way
+// within a second.
 //
 // The shapes real identity providers send are understood without configuration (see resource), unless
 // the connection's profile says otherwise. A connection that may grant is offered the accounts as

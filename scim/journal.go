@@ -43,7 +43,7 @@ func (r *request) entry(status int, detail string, subject core.ID) journal.Entr
 	}
 	return journal.Entry{
 		Workspace: r.connection.Workspace, Connection: r.connection.ID, Received: r.received, Method: r.Method, Address: core.Cut(r.path, longestAddress),
-		Query: keptQuery(r.parameters), Body: r.body, Profile: r.profile.Named(), Rules: r.fired(), Status: status, Detail: core.Cut(detail, longestDetail),
+		Query: r.keptQuery(), Body: r.body, Profile: r.profile.Named(), Rules: r.fired(), Status: status, Detail: core.Cut(detail, longestDetail),
 		Resource: subject, Correlation: r.cause.Correlation,
 	}
 }
@@ -82,16 +82,32 @@ func (r *request) fired() []string {
 	return names
 }
 
-// keptQuery is what of a write's parameters changes its answer. Anything else might be a secret.
-func keptQuery(parameters url.Values) string {
-	if len(parameters) == 0 {
+// understood reports whether a rule was needed so far.
+func (r *request) understood() bool { return r.profile.Rules.Any() }
+
+// What of the parameters changes the answer, of a change and of a search. Anything else might be a secret.
+var (
+	changeParameters = []string{"attributes", "excludedAttributes"}
+	searchParameters = []string{"attributes", "excludedAttributes", "filter", "sortBy", "sortOrder", "startIndex", "count"}
+)
+
+// keptQuery is what the journal keeps of the parameters. Those of a search in a body are among them.
+func (r *request) keptQuery() string {
+	if len(r.parameters) == 0 {
 		return ""
 	}
+	names := searchParameters
+	if r.writes() {
+		names = changeParameters
+	}
 	kept := url.Values{}
-	for _, name := range []string{"attributes", "excludedAttributes"} {
-		if parameters.Has(name) {
-			kept.Set(name, core.Cut(parameters.Get(name), longestDetail))
+	for _, name := range names {
+		if r.parameters.Has(name) {
+			kept.Set(name, core.Cut(r.parameters.Get(name), longestDetail))
 		}
+	}
+	if asksForSecret(r.parameters.Get("filter")) && kept.Has("filter") {
+		kept.Set("filter", redacted)
 	}
 	return kept.Encode()
 }

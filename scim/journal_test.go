@@ -213,3 +213,54 @@ func TestRulesThatFiredAreNamed(t *testing.T) {
 		t.Errorf("an operation has the rules of others: %v", entries[len(entries)-1].Rules)
 	}
 }
+
+// A reading is kept when a rule was needed for it, and then only: with what it asked for, without secrets.
+func TestReadingsThatNeededARuleAreInTheJournal(t *testing.T) {
+	w := open(t, directory.Entra)
+	h := w.acme
+	user := h.join(t, "ana")
+	before := len(h.journal(t))
+	for _, path := range []string{
+		"/Users/" + user, "/Users" + query(`userName eq "ana"`), "/Users" + query(`userName eq "ana" and active eq true`), "/Groups", "/Users" + query(`nonsense`),
+		"/Users/" + core.NewID().String(),
+	} {
+		h.call(t, "GET", path, "")
+	}
+	search := func(filter string) string {
+		return `{"schemas":["urn:ietf:params:scim:api:messages:2.0:SearchRequest"],"filter":"` + filter + `","count":7}`
+	}
+	h.call(t, "POST", "/Users/.search", search(`userName eq \"ana\"`)).want(t, 200)
+	if kept := h.journal(t)[before:]; len(kept) != 0 {
+		t.Fatalf("readings without a rule are kept: %+v", kept)
+	}
+	first := h.call(t, "GET", "/Users"+query(`userName eq ana`)+"&access_token=canary&startIndex=1", "").want(t, 200)
+	h.call(t, "HEAD", "/Groups"+query(`displayName eq sales`), "").want(t, 200)
+	h.call(t, "POST", "/Users/.search", search(`externalId eq 1-2-3`)).want(t, 200)
+	h.call(t, "POST", "/Users/.search", search(`userName eq ana and apiToken eq canary`)).want(t, 200)
+	h.call(t, "GET", "/Users"+query(`active gt true and userName eq ana`), "").wantError(t, 400, "invalidFilter")
+	var got []string
+	entries := h.journal(t)[before:]
+	for _, entry := range entries {
+		got = append(got, fmt.Sprintf("%s %s?%s %d", entry.Method, entry.Address, entry.Query, entry.Status))
+		if !slices.Equal(entry.Rules, []string{"bare_value"}) || entry.Body != nil || !entry.Resource.IsZero() || entry.Profile != "entra" {
+			t.Errorf("kept %+v", entry)
+		}
+	}
+	want := []string{
+		"GET /Users?filter=userName+eq+ana&startIndex=1 200", "HEAD /Groups?filter=displayName+eq+sales 200",
+		"POST /Users/.search?count=7&filter=externalId+eq+1-2-3 200", "POST /Users/.search?count=7&filter=%5Bredacted%5D 200",
+		"GET /Users?filter=active+gt+true+and+userName+eq+ana 400",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if entries[0].Correlation.String() != first.header.Get("X-Correlation-Id") || entries[4].Detail == "" {
+		t.Errorf("kept %+v and %+v", entries[0], entries[4])
+	}
+	if changes, err := journal.List(t.Context(), h.DB, h.workspace, journal.Query{Changes: true}); err != nil || len(changes) != before {
+		t.Errorf("%d of them are changes, want %d: %v", len(changes), before, err)
+	}
+	if got := w.other.journal(t); len(got) != 0 {
+		t.Errorf("the other workspace's journal holds %+v", got)
+	}
+}

@@ -35,45 +35,68 @@ func (r *request) recordRefusal(shown scimerrors.ScimError, subject core.ID) {
 		return
 	}
 	told := slices.Contains(unusable, shown.Status)
-	journalled := r.writes() && slices.Contains(memorable, shown.Status)
+	journalled := (r.writes() || r.understood()) && slices.Contains(memorable, shown.Status)
 	if !told && !journalled {
 		return
 	}
-	suppressed, kept := r.refusals.sample(shown.Status, r.connection.ID, r.received)
+	suppressed, kept := r.samples.take(shown.Status, r.connection.ID, r.received)
 	if !kept {
 		return
 	}
-	// The client may be gone by now; what it tried is recorded all the same.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
-	defer cancel()
-	err := r.DB.Tx(ctx, func(tx pgx.Tx) error {
-		if told {
-			if err := audit.Append(ctx, tx, r.refusal(shown, suppressed)); err != nil {
-				return err
-			}
-		}
-		if !journalled {
-			return nil
-		}
-		batch := &pgx.Batch{}
-		journal.Queue(batch, r.entry(shown.Status, withSuppressed(shown.Detail, suppressed), subject))
-		return tx.SendBatch(ctx, batch).Close()
-	})
-	if err != nil {
-		r.log().WarnContext(ctx, "a refused SCIM request could not be recorded", "correlation", r.cause.Correlation.String(), "error", err.Error())
-		return
+	var entry *journal.Entry
+	if journalled {
+		entry = new(r.entry(shown.Status, withSuppressed(shown.Detail, "refused", suppressed), subject))
 	}
-	if told && r.Lifecycle.Wake != nil {
+	var events []core.Event
+	if told {
+		events = append(events, r.refusal(shown, suppressed))
+	}
+	if r.recordAlone(entry, events...) && told && r.Lifecycle.Wake != nil {
 		r.Lifecycle.Wake()
 	}
 }
 
-// withSuppressed is a refusal's words with how many like it were left out of the journal before.
-func withSuppressed(detail string, suppressed int) string {
+// recordReading leaves an entry of a request that changes nothing, if a rule was needed to understand
+// it: the answer depends on it, and nobody but the client sees its header. Of many alike a sample.
+func (r *request) recordReading(status int) {
+	if r.writes() || !r.understood() {
+		return
+	}
+	if suppressed, kept := r.samples.take(status, r.connection.ID, r.received); kept {
+		r.recordAlone(new(r.entry(status, withSuppressed("", "readings", suppressed), core.ID{})))
+	}
+}
+
+// recordAlone writes what tells of a request that had no effect, in a transaction of its own, and
+// reports whether it could. A nil entry is none.
+func (r *request) recordAlone(entry *journal.Entry, events ...core.Event) bool {
+	// The client may be gone by now; what it asked is recorded all the same.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), 5*time.Second)
+	defer cancel()
+	err := r.DB.Tx(ctx, func(tx pgx.Tx) error {
+		if err := audit.Append(ctx, tx, events...); err != nil || entry == nil {
+			return err
+		}
+		batch := &pgx.Batch{}
+		journal.Queue(batch, *entry)
+		return tx.SendBatch(ctx, batch).Close()
+	})
+	if err != nil {
+		r.log().WarnContext(ctx, "a SCIM request could not be recorded", "correlation", r.cause.Correlation.String(), "error", err.Error())
+	}
+	return err == nil
+}
+
+// withSuppressed is what an entry says with how many like it were left out of the journal before.
+func withSuppressed(detail, how string, suppressed int) string {
 	if suppressed == 0 {
 		return detail
 	}
-	return core.Cut(detail, longestDetail/2) + " (" + strconv.Itoa(suppressed) + " refused like it before were not kept)"
+	left := strconv.Itoa(suppressed) + " " + how + " like it before were not kept"
+	if detail == "" {
+		return left
+	}
+	return core.Cut(detail, longestDetail/2) + " (" + left + ")"
 }
 
 // refusal is the event of a refused request, and of those like it that were left out before.

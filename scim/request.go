@@ -71,9 +71,10 @@ func (r *request) handle(client string) (a answer, err error) {
 	}
 	defer leave()
 	if a, err = r.attempt(client); err != nil {
-		a = r.refuse(err)
+		return r.refuse(err), err
 	}
-	return a, err
+	r.recordReading(a.status)
+	return a, nil
 }
 
 func (r *request) attempt(client string) (a answer, err error) {

@@ -2,6 +2,7 @@ package scim
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	scimerrors "github.com/elimity-com/scim/errors"
@@ -14,23 +15,25 @@ import (
 // Okta and Entra ID look everybody up that way; whoever would rather not sends POST /.search. The
 // gateway itself logs no query.
 func (r *request) sensitive() error {
-	text := r.parameters.Get("filter")
-	if r.reading() != http.MethodGet || !tellsOfSecret(text) {
+	if r.reading() != http.MethodGet || !asksForSecret(r.parameters.Get("filter")) {
 		return nil
+	}
+	return scimerrors.ScimError{
+		Status: http.StatusForbidden, ScimType: scimerrors.ScimTypeSensitive,
+		Detail: "an address is no place for a secret, and no secret is kept here that could be asked for",
+	}
+}
+
+// asksForSecret reports whether a filter asks for an attribute whose name tells of a secret.
+func asksForSecret(text string) bool {
+	if !tellsOfSecret(text) {
+		return false
 	}
 	names := strings.FieldsFunc(withoutLiterals(text), func(c rune) bool { return strings.ContainsRune(" ()[]", c) })
 	if e, err := filter.Parse(text, filter.Options{BareValues: true}); err == nil {
 		names = namesIn(e, nil)
 	}
-	for _, name := range names {
-		if tellsOfSecret(name) {
-			return scimerrors.ScimError{
-				Status: http.StatusForbidden, ScimType: scimerrors.ScimTypeSensitive,
-				Detail: "an address is no place for a secret, and no secret is kept here that could be asked for",
-			}
-		}
-	}
-	return nil
+	return slices.ContainsFunc(names, tellsOfSecret)
 }
 
 // namesIn are the attributes a filter asks about.

@@ -46,10 +46,10 @@ type Service struct {
 	// default, to six.
 	AccessTokenLife time.Duration
 
-	shares   shares
-	bodies   bodies
-	refusals refusals
-	tokens   tokens
+	shares  shares
+	bodies  bodies
+	samples samples
+	tokens  tokens
 
 	walks walks // where pages ended
 }

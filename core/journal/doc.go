@@ -9,6 +9,7 @@
 // entries are read in the order in which they took effect, and that one workspace never sees another's.
 // An entry outlives its connection's retention by an hour or so.
 //
-// What was refused had no effect, and its entry stands alone: of many alike the caller keeps a sample.
+// What was refused, or only read, had no effect, and its entry stands alone: of many alike the caller
+// keeps a sample, and of readings only what a rule was needed for.
 // It never looks into a body: whoever queues an entry has taken the passwords out.
 package journal

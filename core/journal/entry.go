@@ -16,12 +16,12 @@ type Entry struct {
 	Received    time.Time `db:"received"`
 	Method      string    `db:"method"`
 	Address     string    `db:"address"` // the path under the endpoint: /Users/0198…
-	Query       string    `db:"query"`
+	Query       string    `db:"query"`   // what is kept of the parameters; those of a search in a body too
 	Body        *string   `db:"body"`    // JSON, redacted; nil: none, or none that could be read
 	Profile     string    `db:"profile"` // which profile read it
 	Rules       []string  `db:"rules"`   // which of its rules fired, each once
 	Status      int       `db:"status"`
-	Detail      string    `db:"detail"`      // what a refusal said
+	Detail      string    `db:"detail"`      // what a refusal said, and how many like this one were not kept before it
 	Resource    core.ID   `db:"resource_id"` // zero: none, or not known
 	Correlation core.ID   `db:"correlation"`
 }

@@ -73,6 +73,7 @@ func TestListAndRead(t *testing.T) {
 	first, second, third := entry(acme, okta, noon), entry(acme, okta, noon.Add(time.Minute)), entry(acme, entra, noon.Add(2*time.Minute))
 	second.Method, second.Status, second.Detail, second.Body, second.Rules = "PATCH", 400, "no", nil, []string{"op_case", "null_removes"}
 	third.Query, third.Resource, third.Correlation = "attributes=id", first.Resource, first.Correlation
+	first.Method, third.Address = "GET", "/Users/.search" // which change nothing
 	foreign := entry(other, theirs, noon)
 	foreign.Resource, foreign.Correlation = first.Resource, first.Correlation
 	keep(t, db, first, second, third, foreign)
@@ -92,6 +93,7 @@ func TestListAndRead(t *testing.T) {
 		"of a stretch":      {journal.Query{From: second.Received, To: third.Received}, []journal.Entry{second}},
 		"refused":           {journal.Query{Refused: true}, []journal.Entry{second}},
 		"a rule":            {journal.Query{Rule: "null_removes", Newest: true}, []journal.Entry{second}},
+		"changes":           {journal.Query{Changes: true}, []journal.Entry{second}},
 		"a rule of nobody":  {journal.Query{Rule: "null"}, nil},
 		"theirs":            {journal.Query{Connection: theirs}, nil},
 		"after one of them": {journal.Query{After: foreign.ID}, nil},

@@ -25,6 +25,7 @@ type Query struct {
 	From        time.Time // received then or later
 	To          time.Time // received before
 	Refused     bool      // only those that were refused
+	Changes     bool      // only those that asked for a change
 	Rule        string    // only those for which this rule fired
 	After       core.ID   // entries behind this one in the order asked for: with Newest, the ones before it
 	Newest      bool      // newest first; otherwise oldest first
@@ -55,6 +56,7 @@ from talking cross join lateral (
 	  and (@from::timestamptz is null or e.received >= @from)
 	  and (@to::timestamptz is null or e.received < @to)
 	  and (not @refused or e.status >= 400)
+	  and (not @changes or e.method not in ('GET', 'HEAD') and e.address not like '%/.search')
 	  and (@rule = '' or @rule = any (e.rules))`
 
 // The order is that of the ids, which are made inside the transaction of the effect: of two requests
@@ -70,7 +72,7 @@ const selectNewestEntries = wantedEntries + `
 order by e.id desc limit @limit`
 
 // List reads entries of a workspace in the order in which they took effect, or the other way round. A
-// page costs what it holds, and what it passes over: Resource, Correlation, Refused and Rule are looked
+// page costs what it holds, and what it passes over: Resource, Correlation, Refused, Changes and Rule are looked
 // for in the order asked for.
 func List(ctx context.Context, q postgres.Querier, workspace core.ID, query Query) ([]Entry, error) {
 	limit := query.Limit
@@ -83,7 +85,7 @@ func List(ctx context.Context, q postgres.Querier, workspace core.ID, query Quer
 	}
 	rows, err := q.Query(ctx, statement, pgx.StrictNamedArgs{
 		"workspace": workspace, "connection": query.Connection, "resource": query.Resource, "correlation": query.Correlation,
-		"from": moment(query.From), "to": moment(query.To), "refused": query.Refused, "rule": query.Rule, "after": query.After,
+		"from": moment(query.From), "to": moment(query.To), "refused": query.Refused, "changes": query.Changes, "rule": query.Rule, "after": query.After,
 		"limit": min(limit, MaxLimit),
 	})
 	if err != nil {

@@ -173,7 +173,7 @@ func (s *Service) detailed(ctx context.Context, connection directory.Connection)
 	if out.Users, out.ActiveUsers, err = s.Directory.CountUsers(ctx, s.DB, connection.Workspace, connection.ID); err != nil {
 		return nil, err
 	}
-	latest, err := journal.List(ctx, s.DB, connection.Workspace, journal.Query{Connection: connection.ID, Newest: true, Limit: 1})
+	latest, err := journal.List(ctx, s.DB, connection.Workspace, journal.Query{Connection: connection.ID, Newest: true, Changes: true, Limit: 1})
 	if err != nil {
 		return nil, err
 	}

@@ -191,15 +191,18 @@ func TestRequestsAreListedAndTold(t *testing.T) {
 	refused := w.keep(t, journal.Entry{Connection: entra.ID, Method: "PATCH", Address: "/Users/" + w.ben.ID.String(), Body: new(`{"Operations":[]}`), Status: 400,
 		Profile: "entra", Detail: "Operations is empty", Rules: []string{"string_boolean", "op_case"}, Resource: w.ben.ID})
 	broken := w.keep(t, journal.Entry{Connection: entra.ID, Method: "PUT", Address: "/Users/x", Status: 400, Profile: "entra", Body: new(`{"userName":`)})
+	read := w.keep(t, journal.Entry{Connection: okta.ID, Method: "GET", Address: "/Users", Query: "filter=userName+eq+ana", Status: 200, Profile: "okta",
+		Detail: "7 readings like it before were not kept", Received: began})
 	for query, want := range map[string][]core.ID{
-		"":                                   {broken, refused, created},
-		"?order=asc":                         {created, refused, broken},
+		"":                                   {read, broken, refused, created},
+		"?changes=true":                      {broken, refused, created},
+		"?order=asc":                         {created, refused, broken, read},
 		"?limit=1&cursor=" + broken.String(): {refused},
-		"?connection=" + okta.ID.String():    {created},
+		"?connection=" + okta.ID.String():    {read, created},
 		"?resource=" + w.ben.ID.String():     {refused},
 		"?refused=true":                      {broken, refused},
 		"?rule=op_case":                      {refused},
-		"?to=" + began.Add(time.Minute).Format(time.RFC3339):     {created},
+		"?to=" + began.Add(time.Minute).Format(time.RFC3339):     {read, created},
 		"?from=" + began.Add(time.Minute).Format(time.RFC3339):   {broken, refused},
 		"?connection=" + core.NewID().String() + "&refused=true": {},
 	} {
@@ -215,8 +218,11 @@ func TestRequestsAreListedAndTold(t *testing.T) {
 			t.Errorf("%q: %v, want %v", query, got, want)
 		}
 	}
-	if found, pages := w.walk(t, "/provisioning-requests", 1); len(found) != 3 || pages != 4 {
+	if found, pages := w.walk(t, "/provisioning-requests", 1); len(found) != 4 || pages != 5 {
 		t.Errorf("%d on %d pages", len(found), pages)
+	}
+	if told := w.must(t, 200, "GET", "/provisioning-requests/"+read.String(), ""); told["method"] != "GET" || told["query"] != "filter=userName+eq+ana" || told["detail"] == "" {
+		t.Errorf("told %v", told)
 	}
 	told := w.must(t, 200, "GET", "/provisioning-requests/"+refused.String(), "")
 	fired := told["fired"].([]any)

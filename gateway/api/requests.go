@@ -20,13 +20,13 @@ type ProvisioningRequest struct {
 	ID          core.ID   `json:"id"`
 	Connection  core.ID   `json:"connection"`
 	Received    time.Time `json:"received"`
-	Method      string    `json:"method" enum:"POST,PUT,PATCH,DELETE"`
+	Method      string    `json:"method" enum:"GET,HEAD,POST,PUT,PATCH,DELETE"`
 	Address     string    `json:"address" doc:"The path under the SCIM endpoint" example:"/Users/0198f7a2-0000-7000-8000-000000000000"`
-	Query       string    `json:"query,omitempty"`
+	Query       string    `json:"query,omitempty" doc:"What of the parameters is kept; those of a search in a body too"`
 	Profile     string    `json:"profile" doc:"Which profile it was read with"`
 	Rules       []string  `json:"rules" nullable:"false" doc:"Which of the profile's rules were needed to understand it"`
 	Status      int       `json:"status" doc:"What it was answered"`
-	Detail      string    `json:"detail,omitempty" doc:"What a refusal said"`
+	Detail      string    `json:"detail,omitempty" doc:"What a refusal said, and how many like this request were not kept before it"`
 	Resource    core.ID   `json:"resource,omitzero" doc:"The user or team it was about, if that is known"`
 	Correlation core.ID   `json:"correlation" doc:"Of the events it led to"`
 }
@@ -61,6 +61,7 @@ type requestList struct {
 	Resource    core.ID   `query:"resource" doc:"Only those about this user or team"`
 	Correlation core.ID   `query:"correlation" doc:"Only those of one story: a bulk request has one for all its operations"`
 	Refused     bool      `query:"refused" doc:"Only those that were refused"`
+	Changes     bool      `query:"changes" doc:"Only those that asked for a change, no readings"`
 	Rule        string    `query:"rule" doc:"Only those that needed this rule" example:"string_boolean"`
 	From        time.Time `query:"from" doc:"Received then or later"`
 	To          time.Time `query:"to" doc:"Received before"`
@@ -69,10 +70,10 @@ type requestList struct {
 func (s *Service) requests(api huma.API) {
 	tags := []string{"Provisioning"}
 	add(api, huma.Operation{OperationID: "listProvisioningRequests", Method: http.MethodGet, Path: "/provisioning-requests", Tags: tags,
-		Summary: "List what identity providers asked to change", Description: "Newest first, in the order in which they took effect. Requests are kept as long as their connection says."},
+		Summary: "List what identity providers asked to change", Description: "Newest first, in the order in which they took effect. Requests are kept as long as their connection says. Of refused ones, and of readings a rule was needed for, a sample is kept."},
 		ProvisioningRead, func(ctx context.Context, by caller, in *requestList) (*listed[ProvisioningRequest], error) {
 			found, err := journal.List(ctx, s.DB, by.Workspace, journal.Query{
-				Connection: in.Connection, Resource: in.Resource, Correlation: in.Correlation, From: in.From, To: in.To, Refused: in.Refused,
+				Connection: in.Connection, Resource: in.Resource, Correlation: in.Correlation, From: in.From, To: in.To, Refused: in.Refused, Changes: in.Changes,
 				Rule: in.Rule, After: in.Cursor, Newest: in.Order == "desc", Limit: in.Limit,
 			})
 			if err != nil {

@@ -114,6 +114,7 @@ func TestSCIMRequests(t *testing.T) {
 			{Method: "POST", Address: "/Users", Status: 201, Received: time.Now().Add(-48 * time.Hour)},
 			{Method: "PATCH", Address: "/Users/1", Status: 400, Detail: "Operations is empty", Rules: []string{"string_boolean"}, Received: time.Now()},
 			{Method: "DELETE", Address: "/Users/1", Status: 204, Received: time.Now()},
+			{Method: "GET", Address: "/Users", Query: "filter=userName+eq+ana", Status: 200, Received: time.Now(), Rules: []string{"bare_value"}},
 		} {
 			one.ID, one.Workspace, one.Connection, one.Correlation, one.Profile = core.NewID(), acme, connection, core.NewID(), fmt.Sprint("p", i)
 			journal.Queue(batch, one)
@@ -124,10 +125,10 @@ func TestSCIMRequests(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(d.do(ask("--workspace", "acme")...), "\n")
-	if len(lines) != 6 || !strings.Contains(lines[1], "POST    /Users    201") || !strings.Contains(lines[2], "400     string_boolean") || !strings.Contains(lines[3], "Operations is empty") {
+	if len(lines) != 8 || !strings.HasSuffix(lines[6], " ?filter=userName eq ana") || !strings.Contains(lines[1], "POST    /Users    201") || !strings.Contains(lines[2], "400     string_boolean") || !strings.Contains(lines[3], "Operations is empty") {
 		t.Errorf("%q", lines)
 	}
-	for want, more := range map[int][]string{1: {"--refused"}, 2: {"--since", "24h"}, 3: nil, 0: {"--rule", "op_case"}} {
+	for want, more := range map[int][]string{1: {"--refused"}, 3: {"--since", "24h"}, 4: nil, 0: {"--rule", "op_case"}} {
 		got := d.json(ask(append([]string{"--workspace", "acme"}, more...)...)...)["requests"].([]any)
 		if len(got) != want {
 			t.Errorf("%v: %d", more, len(got))

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -27,7 +28,7 @@ type scimRequests struct {
 
 // Help is shown by 'postern scim requests --help'.
 func (scimRequests) Help() string {
-	return `Every change an identity provider asks for is kept, without passwords, for as long as its connection says. The list ends with the latest; RULES are the departures from the standard that were understood.
+	return `Every change an identity provider asks for is kept, without passwords, for as long as its connection says; of refused ones, and of readings a rule was needed for, a sample that counts the others. The list ends with the latest; RULES are the departures from the standard that were understood.
 
   postern scim requests --workspace acme --connection Okta --refused --since 24h
   postern scim requests --workspace acme --connection "Entra ID" --rule string_boolean --json`
@@ -39,6 +40,7 @@ type requestRow struct {
 	Received    time.Time `json:"received"`
 	Method      string    `json:"method"`
 	Address     string    `json:"address"`
+	Query       string    `json:"query,omitempty"`
 	Status      int       `json:"status"`
 	Profile     string    `json:"profile"`
 	Rules       []string  `json:"rules"`
@@ -72,7 +74,7 @@ func (r scimRequests) Run(ctx context.Context, terminal terminal) error {
 	rows := make([]requestRow, 0, len(found))
 	for _, one := range found {
 		rows = append(rows, requestRow{
-			one.ID, one.Received, one.Method, one.Address, one.Status, one.Profile, append([]string{}, one.Rules...), one.Detail, one.Resource, one.Correlation,
+			one.ID, one.Received, one.Method, one.Address, one.Query, one.Status, one.Profile, append([]string{}, one.Rules...), one.Detail, one.Resource, one.Correlation,
 		})
 	}
 	return r.show(terminal, map[string]any{"connection": connection.ID, "requests": rows}, func(sheet sheet) { sheet.requests(rows) })
@@ -91,6 +93,9 @@ func (s sheet) requests(rows []requestRow) {
 	s.say("%-19s  %-6s  %-*s  %-6s  %s", "RECEIVED (UTC)", "METHOD", width, "ADDRESS", "STATUS", "RULES")
 	for _, one := range rows {
 		s.say("%-19s  %-6s  %-*s  %-6d  %s", one.Received.UTC().Format(time.DateTime), one.Method, width, one.Address, one.Status, strings.Join(one.Rules, " "))
+		if query, err := url.QueryUnescape(one.Query); err == nil && query != "" {
+			s.say("%19s  ?%s", "", query)
+		}
 		if one.Detail != "" {
 			s.say("%19s  %s", "", one.Detail)
 		}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -68,8 +69,13 @@ func askedOf(entry journal.Entry, subject core.Target) asked {
 	}
 	told.Verb, told.Tail, told.Tone = "asked for something of", "", "calm"
 	switch entry.Method {
+	case http.MethodGet, http.MethodHead:
+		told.search()
 	case http.MethodPost:
 		told.Verb, told.Tone = "create", "good"
+		if strings.HasSuffix(entry.Address, "/.search") {
+			told.search()
+		}
 	case http.MethodPut:
 		told.Verb = "replace"
 		if active, says := truth(sent.Active); says && !active {
@@ -86,6 +92,22 @@ func askedOf(entry journal.Entry, subject core.Target) asked {
 		told.Verb = past(told.Verb)
 	}
 	return told
+}
+
+// search tells of a request that only reads, with what it asked for in the body's place.
+func (a *asked) search() {
+	a.Verb, a.Tone = "look for", "calm"
+	if !a.Resource.IsZero() {
+		a.Verb = "look at"
+	}
+	if a.Subject.Kind == "" {
+		a.Subject.Name = "people and teams"
+	}
+	if parameters, err := url.ParseQuery(a.Query); err == nil {
+		for _, name := range slices.Sorted(maps.Keys(parameters)) {
+			a.Text += name + ": " + parameters.Get(name) + "\n"
+		}
+	}
 }
 
 // unnamed is what something is called of which nobody knows a name any more.

@@ -114,7 +114,7 @@ func (s *Service) provider(ctx context.Context, connection directory.Connection)
 	if one.Users, one.Active, err = s.Directory.CountUsers(ctx, s.DB, connection.Workspace, connection.ID); err != nil {
 		return provider{}, err
 	}
-	latest, err := journal.List(ctx, s.DB, connection.Workspace, journal.Query{Connection: connection.ID, Newest: true, Limit: 1})
+	latest, err := journal.List(ctx, s.DB, connection.Workspace, journal.Query{Connection: connection.ID, Newest: true, Changes: true, Limit: 1})
 	if err != nil {
 		return provider{}, err
 	}

@@ -117,6 +117,7 @@ func TestConnectionsSayHowTheyGetIn(t *testing.T) {
 		return err
 	})
 	w.keep(t, journal.Entry{Method: "DELETE", Address: "/Users/" + w.people["eve"].ID.String(), Resource: w.people["eve"].ID, Status: 204})
+	w.keep(t, journal.Entry{Method: "GET", Address: "/Users", Status: 200}) // no change
 	w.expect(t, "zoe", "/connections", 200, []string{
 		w.server.URL + "/scim/v2", w.server.URL + "/scim/oauth/token", client.ClientID, ">Soon<", ">Expired<", "deleted Eve Moreau", "4 active",
 		"strict: the RFCs to the letter (set)", ">off<", "1 day<", "https://login.example.com, subject-1",
@@ -154,6 +155,10 @@ func TestRequestsAreToldInWords(t *testing.T) {
 		{journal.Entry{Method: "DELETE", Address: "/Groups/01a1fc46-4642-7ca5-96d1-3aed4ee8a688", Resource: core.NewID(), Status: 404}, "Tried to delete a team (…4ee8a688)"},
 		{journal.Entry{Method: "POST", Address: "/Bulk", Status: 413}, "Tried to create a bulk request"},
 		{journal.Entry{Method: "PATCH", Address: users, Resource: ana, Status: 400, Body: new(`{"Operations":`)}, "Tried to change Ana Ito"},
+		{journal.Entry{Method: "GET", Address: "/Users", Status: 200, Query: "filter=userName+eq+ana"}, "Looked for a user"},
+		{journal.Entry{Method: "HEAD", Address: groups + "/members", Resource: team.ID, Status: 200}, "Looked at Press &amp; Co"},
+		{journal.Entry{Method: "POST", Address: "/Groups/.search", Status: 400, Query: "filter=displayName+eq"}, "Tried to look for a team"},
+		{journal.Entry{Method: "POST", Address: "/.search", Status: 200}, "Looked for people and teams"},
 	} {
 		id := w.keep(t, test.entry)
 		w.expect(t, "zoe", "/requests/"+id.String(), 200, []string{"<h1>" + test.want + "</h1>"}, []string{"<b>Okoye", canary})
@@ -198,6 +203,8 @@ func TestRequestsOfAConnection(t *testing.T) {
 
 	w.expect(t, "zoe", "/requests/"+refused.String(), 200, []string{"unheard of", "It led to no event.", "Refused · 400"}, nil)
 	w.expect(t, "zoe", "/requests/"+done.String(), 200, []string{"account.shared", "Done · 204"}, nil)
+	read := w.keep(t, journal.Entry{Method: "GET", Address: "/Users", Status: 200, Query: "filter=userName+eq+%3Cana%3E", Detail: "7 readings like it before were not kept"})
+	w.expect(t, "zoe", "/requests/"+read.String(), 200, []string{"filter: userName eq &lt;ana&gt;", "7 readings like it before were not kept.", "Done · 200"}, []string{"banner bad"})
 	w.expect(t, "ana", "/requests/"+done.String(), 403, nil, []string{"account.shared"})
 	w.expect(t, "gus", "/requests/"+done.String(), 404, nil, []string{"account.shared"})
 }

@@ -97,7 +97,7 @@ func (d *Doctor) doors(ctx context.Context, connection directory.Connection, out
 	if err != nil {
 		return seen, err
 	}
-	latest, err := journal.List(ctx, d.DB, connection.Workspace, journal.Query{Connection: connection.ID, Newest: true, Limit: 1})
+	latest, err := journal.List(ctx, d.DB, connection.Workspace, journal.Query{Connection: connection.ID, Newest: true, Changes: true, Limit: 1})
 	if err != nil {
 		return seen, err
 	}

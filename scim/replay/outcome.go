@@ -24,7 +24,7 @@ func (p *player) compare(ctx context.Context) error {
 			return err
 		}
 		for _, query := range []journal.Query{{After: p.last}, {From: p.To}} {
-			query.Connection, query.Limit = p.connection.ID, journal.MaxLimit
+			query.Connection, query.Changes, query.Limit = p.connection.ID, true, journal.MaxLimit
 			for more := true; more; {
 				page, err := journal.List(ctx, tx, p.workspace, query)
 				if err != nil {

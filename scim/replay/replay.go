@@ -106,9 +106,9 @@ func (p *player) find(ctx context.Context) error {
 	return core.NotFound("connection")
 }
 
-// entries visits what is to be played, in the order in which it took effect.
+// entries visits what is to be played, in the order in which it took effect: readings changed nothing.
 func (p *player) entries(ctx context.Context, visit func(journal.Entry) error) error {
-	query := journal.Query{Connection: p.connection.ID, To: p.To, Limit: journal.MaxLimit}
+	query := journal.Query{Connection: p.connection.ID, To: p.To, Changes: true, Limit: journal.MaxLimit}
 	for {
 		page, err := journal.List(ctx, p.live, p.workspace, query)
 		if err != nil {

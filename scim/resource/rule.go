@@ -141,6 +141,9 @@ func (r *Rules) Fire(rule Rule) {
 	}
 }
 
+// Any reports whether any rule fired.
+func (r *Rules) Any() bool { return r != nil && len(r.fired) > 0 }
+
 // List is the rules that fired, each once, in the order in which they first did.
 func (r *Rules) List() []Rule {
 	if r == nil {

@@ -57,3 +57,26 @@ func TestRefusalsInALoopAreSampledInTheJournal(t *testing.T) {
 		t.Errorf("%d entries after 50 that were carried out", got)
 	}
 }
+
+// Somebody who asks for people in the same odd way all day does not fill the journal either.
+func TestReadingsInALoopAreSampledInTheJournal(t *testing.T) {
+	w := open(t, directory.Entra)
+	now := time.Now()
+	w.Service.Now = func() time.Time { return now }
+	odd := "/Users" + query(`userName eq ana`)
+	for range 50 {
+		w.acme.call(t, "GET", odd, "").want(t, 200)
+	}
+	w.other.call(t, "GET", odd, "").want(t, 200)
+	now = now.Add(59 * time.Second)
+	w.acme.call(t, "GET", odd, "").want(t, 200)
+	if mine, theirs := len(w.acme.journal(t)), len(w.other.journal(t)); mine != 30 || theirs != 1 {
+		t.Errorf("%d entries, and %d of the other workspace", mine, theirs)
+	}
+	now = now.Add(time.Second)
+	w.acme.call(t, "GET", odd, "").want(t, 200)
+	entries := w.acme.journal(t)
+	if last := entries[len(entries)-1]; len(entries) != 31 || last.Detail != "21 readings like it before were not kept" {
+		t.Errorf("%d entries, the last one %+v", len(entries), last)
+	}
+}
