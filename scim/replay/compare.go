@@ -33,21 +33,19 @@ func (c *comparison) run() []Difference {
 			c.group(id)
 		}
 	}
-	var members []membership
-	for one := range c.live.members {
-		if !c.replayed.members[one] {
-			members = append(members, one)
+	for _, one := range apart(c.live.holds, c.replayed.holds, func(one, other entitlement) int {
+		return cmp.Or(bytes.Compare(one.User[:], other.User[:]), bytes.Compare(one.Account[:], other.Account[:]), cmp.Compare(one.Role, other.Role))
+	}) {
+		// Who is active on one side alone has nothing on the other: that alone is told.
+		live, replayed := c.live.people[one.User], c.replayed.people[one.User]
+		if c.apart[one.User] || !live.Active || !replayed.Active || live.Deleted || replayed.Deleted {
+			continue
 		}
+		c.add("entitlement", one.User, live.UserName, one.Account.String()+"-"+string(one.Role), presence(!c.live.holds[one]), presence(!c.replayed.holds[one]))
 	}
-	for one := range c.replayed.members {
-		if !c.live.members[one] {
-			members = append(members, one)
-		}
-	}
-	slices.SortFunc(members, func(one, other membership) int {
+	for _, one := range apart(c.live.members, c.replayed.members, func(one, other membership) int {
 		return cmp.Or(bytes.Compare(one.Group[:], other.Group[:]), bytes.Compare(one.User[:], other.User[:]))
-	})
-	for _, one := range members {
+	}) {
 		// Who is in a group that is nowhere, or is somebody the journal never tells of, is no news.
 		_, known := c.replayed.people[one.User]
 		if c.apart[one.Group] || c.apart[one.User] || c.gone(one.Group) || !known {
@@ -56,6 +54,22 @@ func (c *comparison) run() []Difference {
 		c.add("member", one.Group, c.live.groups[one.Group].DisplayName, one.User.String(), presence(!c.live.members[one]), presence(!c.replayed.members[one]))
 	}
 	return c.found
+}
+
+// apart is what one side has and the other has not, in order.
+func apart[Thing comparable](live, replayed map[Thing]bool, order func(one, other Thing) int) (things []Thing) {
+	for one := range live {
+		if !replayed[one] {
+			things = append(things, one)
+		}
+	}
+	for one := range replayed {
+		if !live[one] {
+			things = append(things, one)
+		}
+	}
+	slices.SortFunc(things, order)
+	return things
 }
 
 // gone reports whether one of the two sides lacks the group: that alone is told.

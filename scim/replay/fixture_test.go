@@ -42,6 +42,7 @@ type world struct {
 	url    string
 	db     *postgres.DB
 	people *directory.Directory
+	logins *accounts.Accounts
 	engine *gin.Engine
 	acme   house
 	other  house
@@ -71,8 +72,9 @@ func open(t *testing.T) *world {
 	must(t, err)
 	w := &world{url: url, db: db, people: &directory.Directory{DB: db}, engine: gin.New()}
 	logins := &accounts.Accounts{DB: db, Vault: &vault.Vault{DB: db, Keys: key}, Directory: w.people}
+	w.logins = logins
 	service := &scim.Service{
-		DB: db, Directory: w.people, PublicURL: "https://postern.example.com",
+		DB: db, Directory: w.people, Accounts: logins, PublicURL: "https://postern.example.com",
 		Lifecycle: &lifecycle.Lifecycle{
 			DB: db, Directory: w.people, Accounts: logins, Rotations: &rotation.Rotations{DB: db, Accounts: logins, Queue: queue},
 		},

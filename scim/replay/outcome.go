@@ -61,6 +61,10 @@ func (p *player) compare(ctx context.Context) error {
 			delete(c.live.groups, id)
 		}
 	}
+	if !p.connection.Provisioning.Entitlements { // who has what is none of its business
+		clear(c.live.holds)
+		clear(c.replayed.holds)
+	}
 	p.report.Differences = append(p.report.Differences, c.run()...)
 	return nil
 }
@@ -90,7 +94,7 @@ func (p *player) replayed(ctx context.Context, known []core.ID) (state, error) {
 		}
 		return id
 	}
-	named := state{people: map[core.ID]person{}, groups: map[core.ID]group{}, members: map[membership]bool{}}
+	named := newState()
 	for id, one := range found.people {
 		one.ID, one.Attributes = outside(id), []byte(translate(string(one.Attributes), p.liveOf))
 		named.people[one.ID] = one
@@ -101,6 +105,9 @@ func (p *player) replayed(ctx context.Context, known []core.ID) (state, error) {
 	}
 	for one := range found.members {
 		named.members[membership{outside(one.Group), outside(one.User)}] = true
+	}
+	for one := range found.holds {
+		named.holds[entitlement{outside(one.User), outside(one.Account), one.Role}] = true
 	}
 	return named, nil
 }

@@ -58,7 +58,7 @@ func Run(ctx context.Context, options Options) (Report, error) {
 		Workspace: options.Workspace, Connection: p.connection.Name, From: options.From, To: options.To, Statuses: map[string]int{},
 		Skipped: []Skipped{}, Seeded: []Seeded{}, Answers: []Answer{}, Differences: []Difference{},
 	}
-	for _, step := range []func(context.Context) error{p.seed, p.play, p.compare} {
+	for _, step := range []func(context.Context) error{p.seed, p.prepare, p.play, p.compare} {
 		if err := step(ctx); err != nil {
 			return Report{}, err
 		}
@@ -81,6 +81,8 @@ type player struct {
 	made     map[core.ID]bool // what they make
 	mentions map[core.ID]bool // whatever else they refer to
 	absent   map[core.ID]bool // what was not found when it was first addressed
+	asked    map[asked]bool   // who is given or refused what by the entries themselves
+	steps    []step           // what happens between them, in order
 
 	scratchOf map[string]string // live ids to scratch ids
 	liveOf    map[string]string // and back; what only the replay made, to the entry that made it
@@ -131,7 +133,7 @@ func (p *player) entries(ctx context.Context, visit func(journal.Entry) error) e
 
 // survey finds out what the entries make and what else they refer to.
 func (p *player) survey(ctx context.Context) error {
-	p.made, p.mentions, p.absent = map[core.ID]bool{}, map[core.ID]bool{}, map[core.ID]bool{}
+	p.made, p.mentions, p.absent, p.asked = map[core.ID]bool{}, map[core.ID]bool{}, map[core.ID]bool{}, map[asked]bool{}
 	var last core.ID
 	err := p.entries(ctx, func(entry journal.Entry) error {
 		if p.total == 0 {
@@ -148,7 +150,9 @@ func (p *player) survey(ctx context.Context) error {
 		p.mention(entry.Resource.String())
 		p.mention(entry.Address)
 		if entry.Body != nil {
-			p.mention(*entry.Body)
+			for _, id := range p.mention(*entry.Body) {
+				p.asked[asked{entry.Resource, id}] = true
+			}
 		}
 		return nil
 	})
@@ -161,12 +165,15 @@ func (p *player) survey(ctx context.Context) error {
 
 var ids = regexp.MustCompile(`[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}`)
 
-func (p *player) mention(text string) {
+// mention notes the ids in a text.
+func (p *player) mention(text string) (mentioned []core.ID) {
 	for _, found := range ids.FindAllString(text, -1) {
 		if id, err := core.ParseID(found); err == nil {
 			p.mentions[id] = true
+			mentioned = append(mentioned, id)
 		}
 	}
+	return mentioned
 }
 
 // translate replaces the ids in a text that are known by another name on the other side.
@@ -182,7 +189,7 @@ func translate(text string, names map[string]string) string {
 // play sends the entries.
 func (p *player) play(ctx context.Context) error {
 	done := 0
-	return p.entries(ctx, func(entry journal.Entry) error {
+	err := p.entries(ctx, func(entry journal.Entry) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -190,8 +197,15 @@ func (p *player) play(ctx context.Context) error {
 		if p.Progress != nil {
 			p.Progress(done, p.total)
 		}
+		if err := p.catchUp(ctx, entry.Received); err != nil {
+			return err
+		}
 		return p.playOne(ctx, entry, entry.Received.Before(p.From))
 	})
+	if err != nil {
+		return err
+	}
+	return p.catchUp(ctx, time.Now()) // as far as the live state has gone
 }
 
 func (p *player) playOne(ctx context.Context, entry journal.Entry, baseline bool) error {

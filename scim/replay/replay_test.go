@@ -12,7 +12,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"postern/conformance/partstest"
-	"postern/core"
 	"postern/scim/replay"
 )
 
@@ -78,18 +77,13 @@ func TestWhatWasAlteredByHandShows(t *testing.T) {
 	w.execute(t, `insert into team_members (workspace_id, team_id, user_id) values ($1, $2, $3)`, h.workspace, empty, bob)
 	w.execute(t, `update teams set display_name = 'Nothing' where id = $1`, empty)
 	report := h.replay(t)
-	id := func(text string) core.ID {
-		id, err := core.ParseID(text)
-		must(t, err)
-		return id
-	}
 	want := []replay.Difference{
-		{Kind: "user", ID: id(ana), Name: "ana", Field: "displayName", Live: "Ana", Replayed: ""},
-		{Kind: "user", ID: id(ana), Name: "ana", Field: "title", Live: `"Boss"`, Replayed: `"Chief"`},
-		{Kind: "user", ID: id(eve), Name: "eve", Live: "missing", Replayed: "there"},
-		{Kind: "group", ID: id(empty), Name: "Nothing", Field: "displayName", Live: "Nothing", Replayed: "Empty"},
-		{Kind: "member", ID: id(sales), Name: "Sales", Field: bob, Live: "missing", Replayed: "there"},
-		{Kind: "member", ID: id(empty), Name: "Nothing", Field: bob, Live: "there", Replayed: "missing"},
+		{Kind: "user", ID: id(t, ana), Name: "ana", Field: "displayName", Live: "Ana", Replayed: ""},
+		{Kind: "user", ID: id(t, ana), Name: "ana", Field: "title", Live: `"Boss"`, Replayed: `"Chief"`},
+		{Kind: "user", ID: id(t, eve), Name: "eve", Live: "missing", Replayed: "there"},
+		{Kind: "group", ID: id(t, empty), Name: "Nothing", Field: "displayName", Live: "Nothing", Replayed: "Empty"},
+		{Kind: "member", ID: id(t, sales), Name: "Sales", Field: bob, Live: "missing", Replayed: "there"},
+		{Kind: "member", ID: id(t, empty), Name: "Nothing", Field: bob, Live: "there", Replayed: "missing"},
 	}
 	if diff := cmp.Diff(want, report.Differences); diff != "" || len(report.Answers) != 0 {
 		t.Errorf("%s\n%s", diff, text(t, report))

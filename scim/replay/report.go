@@ -42,9 +42,10 @@ type Skipped struct {
 	Reason  string  `json:"reason"`
 }
 
-// Seeded is a user or group that was there before the journal, or that was not: then Reason says why.
+// Seeded is what no request made: a user or group that was there before the journal, an account or a
+// grant somebody else gave. Reason says why it could not be taken from the live state.
 type Seeded struct {
-	Kind   string  `json:"kind"` // user, group
+	Kind   string  `json:"kind"` // user, group, account, grant
 	ID     core.ID `json:"id"`
 	Name   string  `json:"name"`
 	Reason string  `json:"reason,omitempty"`
@@ -63,10 +64,10 @@ type Answer struct {
 
 // Difference is one thing in which the live state and the replayed one are apart.
 type Difference struct {
-	Kind     string  `json:"kind"` // user, group, member
+	Kind     string  `json:"kind"` // user, group, member, entitlement
 	ID       core.ID `json:"id"`   // of the user or group; for a member, the group's
 	Name     string  `json:"name"`
-	Field    string  `json:"field,omitempty"` // the attribute; for a member, the user's id; empty: the whole
+	Field    string  `json:"field,omitempty"` // the attribute; for a member, the user's id; for an entitlement, its id; empty: the whole
 	Live     string  `json:"live"`
 	Replayed string  `json:"replayed"`
 }
@@ -97,7 +98,7 @@ func (r Report) WriteText(w io.Writer) error {
 	section(t, "could not be played", r.Skipped, func(s Skipped) []string {
 		return []string{s.Method, s.Address, strconv.Itoa(s.Status), s.Reason}
 	})
-	section(t, "older than the journal, taken from the live state", r.Seeded, func(s Seeded) []string {
+	section(t, "not made by these requests, taken from the live state", r.Seeded, func(s Seeded) []string {
 		return []string{s.Kind, s.ID.String(), s.Name, s.Reason}
 	})
 	section(t, "answered otherwise", r.Answers, func(a Answer) []string {

@@ -35,10 +35,13 @@ const (
 type scratch struct {
 	db         *postgres.DB
 	directory  *directory.Directory
+	accounts   *accounts.Accounts
 	lifecycle  *lifecycle.Lifecycle
 	workspace  core.ID
 	connection directory.Connection
 	token      string
+	owner      core.ID            // of every account
+	apps       map[string]core.ID // by name
 	engine     *gin.Engine
 	at         atomic.Pointer[time.Time] // what its clock shows: when the request being played was received
 	remove     func()
@@ -159,11 +162,11 @@ func (s *scratch) furnish(ctx context.Context, slug string, model directory.Conn
 	s.at.Store(new(time.Now()))
 	now := func() time.Time { return *s.at.Load() }
 	s.directory = &directory.Directory{DB: s.db, Now: now}
-	logins := &accounts.Accounts{DB: s.db, Vault: &vault.Vault{DB: s.db, Keys: key}, Directory: s.directory}
+	s.accounts = &accounts.Accounts{DB: s.db, Vault: &vault.Vault{DB: s.db, Keys: key}, Directory: s.directory, Now: now}
 	s.lifecycle = &lifecycle.Lifecycle{
-		DB: s.db, Directory: s.directory, Accounts: logins, Now: now, Rotations: &rotation.Rotations{DB: s.db, Accounts: logins, Queue: queue},
+		DB: s.db, Directory: s.directory, Accounts: s.accounts, Now: now, Rotations: &rotation.Rotations{DB: s.db, Accounts: s.accounts, Queue: queue},
 	}
-	service := &scim.Service{DB: s.db, Directory: s.directory, PublicURL: publicURL, Now: now, Lifecycle: s.lifecycle}
+	service := &scim.Service{DB: s.db, Directory: s.directory, Accounts: s.accounts, PublicURL: publicURL, Now: now, Lifecycle: s.lifecycle}
 	gin.SetMode(gin.ReleaseMode) // or it tells its routes on standard output, which belongs to the report
 	s.engine = gin.New()
 	service.Mount(s.engine)

@@ -7,6 +7,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/accounts"
 	"postern/core/postgres"
 )
 
@@ -40,11 +41,23 @@ type membership struct {
 	User  core.ID `db:"user_id"`
 }
 
+// entitlement is an account somebody has by a grant of their own, in a role.
+type entitlement struct {
+	User    core.ID       `db:"user_id"`
+	Account core.ID       `db:"account_id"`
+	Role    accounts.Role `db:"role"`
+}
+
 // state is what there is of some users and groups.
 type state struct {
 	people  map[core.ID]person
 	groups  map[core.ID]group
 	members map[membership]bool
+	holds   map[entitlement]bool
+}
+
+func newState() state {
+	return state{people: map[core.ID]person{}, groups: map[core.ID]group{}, members: map[membership]bool{}, holds: map[entitlement]bool{}}
 }
 
 // Deleted ones are among them: a stretch may tell of their time.
@@ -63,9 +76,15 @@ join teams t on t.workspace_id = m.workspace_id and t.id = m.team_id
 join users u on u.workspace_id = m.workspace_id and u.id = m.user_id
 where m.workspace_id = @workspace and t.connection_id = @connection and t.id = any(@ids) and t.deleted is null and u.deleted is null`
 
+const selectEntitlements = `
+select g.user_id, g.account_id, g.role
+from grants g join users u on u.workspace_id = g.workspace_id and u.id = g.user_id
+where g.workspace_id = @workspace and u.connection_id = @connection and u.id = any(@ids) and u.active and u.deleted is null
+	and g.revoked is null and (g.expires is null or g.expires > now())`
+
 // read is what a connection's users and groups with these ids are.
 func read(ctx context.Context, q postgres.Querier, workspace, connection core.ID, ids []core.ID) (state, error) {
-	found := state{people: map[core.ID]person{}, groups: map[core.ID]group{}, members: map[membership]bool{}}
+	found := newState()
 	args := pgx.StrictNamedArgs{"workspace": workspace, "connection": connection, "ids": ids}
 	people, err := rows[person](ctx, q, selectPeople, args)
 	if err != nil {
@@ -76,6 +95,10 @@ func read(ctx context.Context, q postgres.Querier, workspace, connection core.ID
 		return found, err
 	}
 	members, err := rows[membership](ctx, q, selectMemberships, args)
+	if err != nil {
+		return found, err
+	}
+	holds, err := rows[entitlement](ctx, q, selectEntitlements, args)
 	for _, one := range people {
 		found.people[one.ID] = one
 	}
@@ -84,6 +107,9 @@ func read(ctx context.Context, q postgres.Querier, workspace, connection core.ID
 	}
 	for _, one := range members {
 		found.members[one] = true
+	}
+	for _, one := range holds {
+		found.holds[one] = true
 	}
 	return found, err
 }
