@@ -13,6 +13,7 @@ type Chaos struct {
 	LoseAnswer  float64 // the server handles it, and nobody hears of it
 	Late        float64 // LoseAnswer, and it is handled while it is being retried already
 	Duplicate   float64 // it is delivered twice, both at once
+	Overdue     float64 // a change is held up and given up, and handled when a newer change of the same object has been
 	Unavailable float64 // something on the way answers 503 in the server's place
 	Delay       float64 // it is held up for up to MaxDelay, so that requests of other objects overtake it
 	MaxDelay    time.Duration
@@ -20,7 +21,7 @@ type Chaos struct {
 
 // Rough is a network on a bad day.
 func Rough() Chaos {
-	return Chaos{LoseRequest: 0.01, LoseAnswer: 0.03, Late: 0.02, Duplicate: 0.05, Unavailable: 0.01, Delay: 0.1, MaxDelay: 20 * time.Millisecond}
+	return Chaos{LoseRequest: 0.01, LoseAnswer: 0.03, Late: 0.02, Overdue: 0.03, Duplicate: 0.05, Unavailable: 0.01, Delay: 0.1, MaxDelay: 20 * time.Millisecond}
 }
 
 // fate is what becomes of one request.
@@ -29,7 +30,7 @@ type fate struct {
 	loseRequest           bool
 	loseAnswer, duplicate bool
 	second                bool // of two answers the second is heard
-	unavailable           bool
+	unavailable, overdue  bool
 }
 
 // draw decides what becomes of an object's request of that number. One seed means one fate.
@@ -56,6 +57,7 @@ func (c Chaos) draw(seed uint64, kind string, key int, number int64) fate {
 		{c.Late, func() { f.loseAnswer, f.late = true, 1+some() }},
 		{c.Duplicate, func() { f.duplicate = true }},
 		{c.Unavailable, func() { f.unavailable = true }},
+		{c.Overdue, func() { f.overdue = true }},
 	} {
 		if at < one.share {
 			one.then()

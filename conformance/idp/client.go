@@ -29,6 +29,8 @@ type object struct {
 	sent atomic.Int64
 	// flying are copies of the last change that may not have been handled yet.
 	flying sync.WaitGroup
+	// waiting are copies that will be handled when something newer has been.
+	waiting waiting
 
 	known   map[string]string // attributes the server has confirmed
 	members map[int]bool      // members it has confirmed
@@ -41,6 +43,7 @@ type answer struct {
 	body       map[string]any
 	text       string
 	retryAfter time.Duration // 0: none that Okta would understand
+	version    string        // the ETag; empty: none
 }
 
 func (a answer) id() string { id, _ := a.body["id"].(string); return id }
@@ -70,6 +73,7 @@ type client struct {
 	seed  uint64
 	chaos Chaos
 	meter meter
+	burst burst
 }
 
 // send delivers one request of an object once, as far as the network lets it.
@@ -85,7 +89,22 @@ func (c *client) send(ctx context.Context, o *object, method, path string, body 
 	if f.delay > 0 {
 		time.Sleep(f.delay)
 	}
+	if err := c.burst.wait(ctx); err != nil {
+		return answer{}, err
+	}
+	a, err := c.meet(ctx, o, f, method, path, text)
+	if err == nil && a.status < http.StatusBadRequest && method != http.MethodGet {
+		c.overtaken(ctx, o, method, path, text)
+	}
+	return a, err
+}
+
+// meet delivers a request as its fate wills.
+func (c *client) meet(ctx context.Context, o *object, f fate, method, path string, text []byte) (answer, error) {
 	switch {
+	case f.overdue && c.holdUp(ctx, o, method, path, text):
+		c.meter.lost.Add(1)
+		return answer{}, errLost
 	case f.loseRequest:
 		c.meter.lost.Add(1)
 		return answer{}, errLost
@@ -129,16 +148,23 @@ func stopped(ctx context.Context, err error) error {
 
 // deliver puts one request on the wire and reads the answer.
 func (c *client) deliver(ctx context.Context, method, path string, body []byte) (answer, error) {
+	return c.deliverWith(ctx, method, path, body, http.Header{})
+}
+
+// deliverWith is deliver with headers of its own.
+func (c *client) deliverWith(ctx context.Context, method, path string, body []byte, header http.Header) (answer, error) {
 	request, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
+	request.Header = header
 	request.Header.Set("Authorization", "Bearer "+c.token)
 	request.Header.Set("Accept", "application/scim+json")
 	request.Header.Set("User-Agent", c.shape.agent())
 	if body != nil {
 		request.Header.Set("Content-Type", "application/scim+json; charset=utf-8")
 	}
+	defer c.meter.enter()()
 	began := time.Now()
 	response, err := c.http.Do(request)
 	if err != nil {
@@ -154,7 +180,7 @@ func (c *client) deliver(ctx context.Context, method, path string, body []byte) 
 		return answer{}, fmt.Errorf("%w: %w", errLost, err)
 	}
 	c.meter.count(method+" "+address(path), response.StatusCode, began, time.Since(began))
-	a := answer{status: response.StatusCode, text: string(text)}
+	a := answer{status: response.StatusCode, text: string(text), version: response.Header.Get("ETag")}
 	if seconds, err := strconv.Atoi(response.Header.Get("Retry-After")); err == nil {
 		a.retryAfter = time.Duration(seconds) * time.Second
 	}

@@ -1,6 +1,7 @@
 package idp_test
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/http/httptest"
@@ -25,6 +26,8 @@ func TestARunFindsFaults(t *testing.T) {
 		shape  idp.Shape
 		spoil  func(w http.ResponseWriter, r *http.Request) bool // answers instead of the server
 		events func([]core.Event) []core.Event
+		chaos  idp.Chaos
+		cycles int // 0: 2
 		tells  string
 	}{
 		"members that are not kept": {shape: idp.Entra, tells: "lost user", spoil: func(w http.ResponseWriter, r *http.Request) bool {
@@ -55,6 +58,10 @@ func TestARunFindsFaults(t *testing.T) {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return true
 		}},
+		"a copy believed though the object has moved on": {shape: idp.OktaWizard, chaos: idp.Chaos{Overdue: 0.4}, cycles: 4, tells: ", want ", spoil: func(_ http.ResponseWriter, r *http.Request) bool {
+			r.Header.Del("If-Match")
+			return false
+		}},
 		"a departure told twice": {shape: idp.EntraLegacy, tells: "2 events user.deprovisioned, want 1", events: func(events []core.Event) []core.Event {
 			at := slices.IndexFunc(events, func(e core.Event) bool { return e.Type == core.UserDeprovisioned })
 			return append(events, events[at])
@@ -69,8 +76,8 @@ func TestARunFindsFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := open(t, kindOf(one.shape), 3)
-			options := w.options(one.shape, idp.Size{Users: 40, Groups: 4, Cycles: 2}, 1)
-			options.Chaos, options.Pause, options.EventsWithin = idp.Chaos{}, 1, 5*time.Second // what is missing never comes
+			options := w.options(one.shape, idp.Size{Users: 40, Groups: 4, Cycles: cmp.Or(one.cycles, 2)}, 1)
+			options.Chaos, options.Pause, options.EventsWithin = one.chaos, 1, 5*time.Second // what is missing never comes
 			if one.events != nil {
 				options.Events = func(ctx context.Context) ([]core.Event, error) {
 					events, err := w.events(ctx)

@@ -59,7 +59,7 @@ func TestSmallPopulations(t *testing.T) {
 				partstest.Long(t, "another shape")
 			}
 			report := play(t, shape, idp.Size{Users: 200, Groups: 12, Cycles: 3}, 10, 3+uint64(i))
-			if report.Lost == 0 || report.Twice == 0 || report.OnTheWay == 0 {
+			if report.Lost == 0 || report.Twice == 0 || report.OnTheWay == 0 || report.Overtaken == 0 {
 				t.Error("nothing was lost, nothing came twice: the network is no test")
 			}
 		})
@@ -72,6 +72,26 @@ func TestLargePopulations(t *testing.T) {
 		t.Run(string(shape), func(t *testing.T) {
 			partstest.Long(t, "10,000 users")
 			play(t, shape, idp.Size{Users: 10_000, Groups: 200, Cycles: 2}, 100, 11+uint64(i))
+		})
+	}
+}
+
+// Requests that come by the hundred, then none for a while: who is sent away comes again.
+func TestBursts(t *testing.T) {
+	for i, shape := range []idp.Shape{idp.Okta, idp.Entra} {
+		t.Run(string(shape), func(t *testing.T) {
+			partstest.Long(t, "hundreds of people")
+			w := open(t, kindOf(shape), 10)
+			options := w.options(shape, idp.Size{Users: 150, Groups: 6, Cycles: 1}, 31+uint64(i))
+			options.Burst = 150
+			report, err := idp.Run(t.Context(), options)
+			must(t, err)
+			var text strings.Builder
+			report.WriteText(&text)
+			t.Log(text.String())
+			if report.Failed() || report.AtOnce <= 16 {
+				t.Errorf("%d faults, %d requests at once", len(report.Faults)+report.More, report.AtOnce)
+			}
 		})
 	}
 }

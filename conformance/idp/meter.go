@@ -11,13 +11,23 @@ import (
 
 // meter counts what was sent and how long answers took.
 type meter struct {
-	lost, twice, broken, refusedOnTheWay atomic.Int64
-	total                                atomic.Int64
+	lost, twice, overtaken, broken, refusedOnTheWay atomic.Int64
+	total, inside                                   atomic.Int64
 
 	lock     sync.Mutex
 	kinds    map[string][]time.Duration
 	statuses map[int]int
 	seconds  map[int64]int
+	atOnce   int64
+}
+
+// enter counts a request that is on its way, until leave is called.
+func (m *meter) enter() (leave func()) {
+	inside := m.inside.Add(1)
+	m.lock.Lock()
+	m.atOnce = max(m.atOnce, inside)
+	m.lock.Unlock()
+	return func() { m.inside.Add(-1) }
 }
 
 func (m *meter) count(kind string, status int, began time.Time, took time.Duration) {
@@ -54,12 +64,12 @@ func (m *meter) latencies() []Latency {
 	return all
 }
 
-// answered is how often each status came, and the most requests within one second of the clock.
-func (m *meter) answered() (statuses map[int]int, burst int) {
+// answered is how often each status came, the most requests within one second of the clock, and at once.
+func (m *meter) answered() (statuses map[int]int, burst int, atOnce int64) {
 	m.lock.Lock()
 	defer m.lock.Unlock()
 	for _, count := range m.seconds {
 		burst = max(burst, count)
 	}
-	return maps.Clone(m.statuses), burst
+	return maps.Clone(m.statuses), burst, m.atOnce
 }

@@ -21,9 +21,11 @@ type Report struct {
 	Took     time.Duration `json:"took"`    // until all was compared
 	Rate     float64       `json:"rate"`    // requests a second while there was traffic
 	Burst    int           `json:"burst"`   // most requests in one second
+	AtOnce   int64         `json:"at_once"` // most requests on their way at one time
 
 	Lost      int64 `json:"lost"`       // requests and answers the network lost
 	Twice     int64 `json:"twice"`      // requests delivered twice
+	Overtaken int64 `json:"overtaken"`  // copies that came behind a newer change of the same object
 	OnTheWay  int64 `json:"on_the_way"` // answered 503 before they reached the server
 	Broken    int64 `json:"broken"`     // connections the server broke
 	Throttled int   `json:"throttled"`  // 429
@@ -41,11 +43,11 @@ func (r *Report) Failed() bool { return len(r.Faults) > 0 }
 func (s *simulation) report(traffic time.Duration, effects *Effects) *Report {
 	last := s.plan.States[len(s.plan.States)-1]
 	m := &s.client.meter
-	statuses, burst := m.answered()
+	statuses, burst, atOnce := m.answered()
 	r := &Report{
 		Shape: s.Options.Shape, Seed: s.Seed, Users: len(last.People), Groups: len(last.Groups), Cycles: len(s.plan.States),
-		Requests: m.total.Load(), Traffic: traffic, Took: time.Since(s.began), Burst: burst,
-		Lost: m.lost.Load(), Twice: m.twice.Load(), OnTheWay: m.refusedOnTheWay.Load(), Broken: m.broken.Load(), Throttled: statuses[429],
+		Requests: m.total.Load(), Traffic: traffic, Took: time.Since(s.began), Burst: burst, AtOnce: atOnce,
+		Lost: m.lost.Load(), Twice: m.twice.Load(), Overtaken: m.overtaken.Load(), OnTheWay: m.refusedOnTheWay.Load(), Broken: m.broken.Load(), Throttled: statuses[429],
 		Statuses: statuses, Latencies: m.latencies(), Effects: effects, Faults: slices.Clone(s.faults.texts), More: s.faults.more,
 	}
 	r.Rate = float64(s.sent) / traffic.Seconds()
@@ -55,10 +57,10 @@ func (s *simulation) report(traffic time.Duration, effects *Effects) *Report {
 // WriteText writes the report for a person.
 func (r *Report) WriteText(out io.Writer) {
 	fmt.Fprintf(out, "%s, seed %d: %d users, %d groups, %d cycles\n", r.Shape, r.Seed, r.Users, r.Groups, r.Cycles)
-	fmt.Fprintf(out, "%d requests, %.0f a second while there was traffic (%s), at most %d in one second\n",
-		r.Requests, r.Rate, r.Traffic.Round(time.Millisecond), r.Burst)
-	fmt.Fprintf(out, "lost on the way %d, delivered twice %d, 503 on the way %d, broken by the server %d, throttled (429) %d\n",
-		r.Lost, r.Twice, r.OnTheWay, r.Broken, r.Throttled)
+	fmt.Fprintf(out, "%d requests, %.0f a second while there was traffic (%s), at most %d in one second and %d at once\n",
+		r.Requests, r.Rate, r.Traffic.Round(time.Millisecond), r.Burst, r.AtOnce)
+	fmt.Fprintf(out, "lost on the way %d, delivered twice %d, behind a newer change %d, 503 on the way %d, broken by the server %d, throttled (429) %d\n",
+		r.Lost, r.Twice, r.Overtaken, r.OnTheWay, r.Broken, r.Throttled)
 	var statuses []string
 	for _, status := range slices.Sorted(maps.Keys(r.Statuses)) {
 		statuses = append(statuses, fmt.Sprintf("%d: %d", status, r.Statuses[status]))

@@ -21,7 +21,8 @@ type Options struct {
 	Seed  uint64
 	Chaos Chaos
 
-	Concurrency int           // requests at once; 0: 8
+	Concurrency int           // requests at once; 0: 8, or as many as a Burst has
+	Burst       int           // requests that come together, with a Pause before the next of them; 0: they come as they come
 	Pause       time.Duration // what five minutes of Okta's and forty of Entra ID's are cut down to; 0: 100 ms
 	HTTP        *http.Client  // nil: one that waits as long as Okta does
 
@@ -66,7 +67,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	if o.Concurrency == 0 {
-		o.Concurrency = 8
+		o.Concurrency = max(8, o.Burst)
 	}
 	if o.Pause == 0 {
 		o.Pause = 100 * time.Millisecond
@@ -82,7 +83,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	s := &simulation{
 		Options: o, plan: NewPlan(o.Seed, o.Shape, o.Size), began: time.Now(),
-		client: &client{http: o.HTTP, url: strings.TrimSuffix(o.URL, "/"), token: o.Token, shape: o.Shape, seed: o.Seed, chaos: o.Chaos},
+		client: &client{http: o.HTTP, url: strings.TrimSuffix(o.URL, "/"), token: o.Token, shape: o.Shape, seed: o.Seed, chaos: o.Chaos, burst: burst{size: o.Burst, quiet: o.Pause}},
 	}
 	return s.run(ctx)
 }
@@ -134,6 +135,11 @@ func (s *simulation) run(ctx context.Context) (*Report, error) {
 		}
 		copy(before.People, state.People)
 		copy(before.Groups, state.Groups)
+	}
+	for _, all := range [][]*object{s.people, s.groups} {
+		for _, o := range all {
+			s.client.arriveAll(ctx, o)
+		}
 	}
 	traffic := time.Since(s.began) - s.paused
 	s.sent = s.client.meter.total.Load()

@@ -22,8 +22,9 @@ type conformanceIDP struct {
 	Groups      int    `help:"Groups in the initial cycle." default:"12"`
 	Cycles      int    `help:"Cycles after the initial one: some join, move, leave and return in each." default:"3"`
 	Seed        uint64 `help:"What everything follows from; 0 draws one. The same seed needs an empty workspace again." default:"0"`
-	Chaos       bool   `help:"Lose requests and answers, deliver some twice and some late, answer 503 on the way."`
-	Concurrency int    `help:"Requests at once." default:"8"`
+	Chaos       bool   `help:"Lose requests and answers, deliver some twice, some late and some behind a newer change, answer 503 on the way."`
+	Concurrency int    `help:"Requests at once; 0: 8, or as many as a burst has." default:"0"`
+	Burst       int    `help:"Send so many requests at once, then none for a while; 0: as they come." default:"0"`
 	APIURL      string `name:"api-url" help:"Address of Postern: with it, the effects of each departure are counted too." placeholder:"URL"`
 	APIToken    string `name:"api-token" help:"A service account's token with activity:read." env:"POSTERN_API_TOKEN" placeholder:"TOKEN"`
 	JSON        bool   `name:"json" help:"Write the report as JSON."`
@@ -39,8 +40,8 @@ The exit code is 0 when the end is exactly what was intended, and 1 when it is n
 }
 
 func (c conformanceIDP) Run(ctx context.Context, terminal terminal) error {
-	if c.Users < 1 || c.Groups < 0 || c.Cycles < 0 || c.Concurrency < 1 {
-		return core.Invalid("--users", "there is nothing to play with fewer than one person and one request at a time")
+	if c.Users < 1 || c.Groups < 0 || c.Cycles < 0 || c.Concurrency < 0 || c.Burst < 0 {
+		return core.Invalid("--users", "there is nothing to play with fewer than one person, or less than no groups, cycles, requests at once and bursts")
 	}
 	shape, err := idp.ParseShape(c.Shape)
 	if err != nil {
@@ -50,7 +51,7 @@ func (c conformanceIDP) Run(ctx context.Context, terminal terminal) error {
 		c.Seed = rand.Uint64N(1 << 24)
 	}
 	options := idp.Options{
-		URL: c.URL, Token: c.Token, Shape: shape, Seed: c.Seed, Concurrency: c.Concurrency,
+		URL: c.URL, Token: c.Token, Shape: shape, Seed: c.Seed, Concurrency: c.Concurrency, Burst: c.Burst,
 		Size: idp.Size{Users: c.Users, Groups: c.Groups, Cycles: c.Cycles}, Progress: c.progress(terminal),
 	}
 	if c.Chaos {
