@@ -17,7 +17,7 @@
 // was needed for, a sample is kept that counts the others. However much one workspace asks for, the
 // others find room: waiting workspaces are served in turn, by how long their requests held a place, and
 // a 429 says when there will be some. A token that was revoked opens nothing more, in a Bulk under way
-// within a second.
+// within a second. What waits when its sender goes away is given up.
 //
 // The shapes real identity providers send are understood without configuration (see resource), unless
 // the connection's profile says otherwise. A connection that may grant is offered the accounts as

@@ -27,3 +27,14 @@ func (s *Service) BodyMemory() int {
 func (s *Service) FillBodyMemory(workspace core.ID, size int) (held bool, empty func()) {
 	return s.bodies.hold(workspace, size), func() { s.bodies.release(workspace, size) }
 }
+
+// Waiting is how many requests of a workspace wait for a place.
+func (s *Service) Waiting(workspace core.ID) int {
+	t := &s.sharing().turnstile
+	t.mutex.Lock()
+	defer t.mutex.Unlock()
+	if p := t.parties[workspace]; p != nil {
+		return p.waiting
+	}
+	return 0
+}

@@ -15,7 +15,8 @@
 // It keeps to what an identity provider can do. Two changes of one object are never in flight together
 // and never change places: the next one waits until every copy of the one before has been handled. What
 // overlaps and overtakes is a retry and the request it repeats, the requests of different objects, and
-// additions and removals of different members of one group.
+// additions and removals of different members of one group. A copy behind a newer change is one its
+// server can know (see overdue). Bursts are many requests at once, then none for a while.
 //
 // Everything follows from the seed but for time itself: which of two concurrent requests is handled
 // first is the server's to say, and the end must be the same whatever it says.
