@@ -29,9 +29,14 @@ func (w *world) serve(t *testing.T) (*httptest.Server, *http.Client) {
 	return server, client
 }
 
-// get sends a request and reads the answer to its end.
+// get sends a GET and reads the answer to its end.
 func get(ctx context.Context, client *http.Client, address, token string) (status int, retry string, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	return ask(ctx, client, http.MethodGet, address, "", token)
+}
+
+// ask sends a request and reads the answer to its end.
+func ask(ctx context.Context, client *http.Client, method, address, body, token string) (status int, retry string, err error) {
+	request, err := http.NewRequestWithContext(ctx, method, address, strings.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
