@@ -20,6 +20,7 @@ import (
 	"postern/scim"
 	"postern/webhooks"
 	"postern/webhooks/sms"
+	"postern/webhooks/transmitter"
 )
 
 // serve answers HTTP until ctx ends, then lets requests under way finish within the grace period.
@@ -91,7 +92,7 @@ func (g *Gateway) Handler() (http.Handler, error) {
 	engine.GET(everyJWKSRoute, g.publishEveryKey)
 	(&scim.Service{
 		DB: g.db, Directory: g.directory, Lifecycle: g.lifecycle, Accounts: g.accounts, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,
-		Keys: g.issuers, AccessTokenLife: g.config.SCIMTokenLife,
+		Keys: g.issuers, AccessTokenLife: g.config.SCIMTokenLife, SecurityEvents: transmitter.SCIMEvents(),
 	}).Mount(engine)
 	(&webhooks.Service{
 		DB: g.db, Directory: g.directory, Signals: g.signals, Keys: g.issuers, PublicURL: g.config.PublicURL, Now: g.now, Log: g.log,

@@ -3,13 +3,18 @@ package gateway_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"postern/core"
+	"postern/core/directory"
 	"postern/gateway"
 	"postern/gateway/problem"
+	"postern/webhooks/transmitter"
 )
 
 func TestTheWholeSurface(t *testing.T) {
@@ -82,6 +87,29 @@ func TestAddressesAreRoutes(t *testing.T) {
 		if !ok || answer.StatusCode == http.StatusMethodNotAllowed || strings.Contains(body, "there is no such page") {
 			t.Errorf("%s %s: %d %.100s", method, address, answer.StatusCode, body)
 		}
+	}
+}
+
+// What SCIM says the gateway tells of is what its transmitter tells of.
+func TestSCIMTellsOfTheTransmittersEvents(t *testing.T) {
+	h := build(t, nil)
+	if err := h.db.Tx(t.Context(), func(tx pgx.Tx) error {
+		people := &directory.Directory{DB: h.db}
+		connections, err := people.Connections(t.Context(), tx, h.workspace.ID)
+		if err != nil {
+			return err
+		}
+		_, err = people.ChangeConnection(t.Context(), tx, core.NewCause(core.System, time.Now()), h.workspace.ID, connections[0].ID, func(c *directory.Connection) {
+			c.Provisioning.SecurityEvents = true
+		})
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	answer, body := ask(t, h.handler(t), "GET", "/scim/v2/ServiceProviderConfig", nil, "Authorization", "Bearer "+h.scim)
+	var config struct{ SecurityEvents struct{ EventURIs []string } }
+	if err := json.Unmarshal([]byte(body), &config); err != nil || !slices.Equal(config.SecurityEvents.EventURIs, transmitter.SCIMEvents()) {
+		t.Errorf("%d %s: %v", answer.StatusCode, body, err)
 	}
 }
 

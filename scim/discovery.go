@@ -27,8 +27,8 @@ type entry struct {
 	governed bool // only for connections that may grant entitlements
 }
 
-func newDiscovery(base string) *discovery {
-	d := &discovery{provider: mustMarshal(providerConfig(base)), eventful: mustMarshal(withSecurityEvents(providerConfig(base)))}
+func newDiscovery(base string, events []string) *discovery {
+	d := &discovery{provider: mustMarshal(providerConfig(base)), eventful: mustMarshal(withSecurityEvents(providerConfig(base), events))}
 	for _, kind := range []*resource.Type{userType, groupType, entitlementType, roleType} {
 		governed := kind == entitlementType || kind == roleType
 		extensions := []map[string]any{}
@@ -89,12 +89,11 @@ func providerConfig(base string) map[string]any {
 	}
 }
 
-// withSecurityEvents adds what a stream of Shared Signals can tell (RFC 9967). Requests are answered at once.
-func withSecurityEvents(config map[string]any) map[string]any {
-	config["securityEvents"] = map[string]any{"asyncRequest": "none", "eventUris": []string{
-		"urn:ietf:params:scim:event:prov:create:notice", "urn:ietf:params:scim:event:prov:patch:notice", "urn:ietf:params:scim:event:prov:activate",
-		"urn:ietf:params:scim:event:prov:deactivate", "urn:ietf:params:scim:event:prov:delete",
-	}}
+// withSecurityEvents adds the events of RFC 9967 that something tells of, if there is any. Requests are answered at once.
+func withSecurityEvents(config map[string]any, events []string) map[string]any {
+	if len(events) > 0 {
+		config["securityEvents"] = map[string]any{"asyncRequest": "none", "eventUris": events}
+	}
 	return config
 }
 

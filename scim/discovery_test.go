@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gin-gonic/gin"
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
 
@@ -166,6 +167,10 @@ func TestEntitlementsAreDescribedToThoseWhoMayGrantThem(t *testing.T) {
 // nowhere else: clients that know RFC 7643 alone refuse what it does not name.
 func TestSecurityEventsAreToldOfOnRequest(t *testing.T) {
 	w := open(t, directory.Okta)
+	events := []any{"urn:ietf:params:scim:event:prov:deactivate"}
+	w.SecurityEvents = []string{events[0].(string)}
+	w.engine = gin.New()
+	w.Mount(w.engine)
 	if _, told := w.acme.call(t, "GET", "/ServiceProviderConfig", "").want(t, 200).body["securityEvents"]; told {
 		t.Error("told without having been asked")
 	}
@@ -177,10 +182,15 @@ func TestSecurityEventsAreToldOfOnRequest(t *testing.T) {
 	}))
 	config := w.acme.call(t, "GET", "/ServiceProviderConfig", "").want(t, 200)
 	config.is(t, "none", "securityEvents", "asyncRequest")
-	if events := config.at(t, "securityEvents", "eventUris").([]any); !slices.Contains(events, any("urn:ietf:params:scim:event:prov:deactivate")) {
-		t.Errorf("%v", events)
+	if told := config.at(t, "securityEvents", "eventUris").([]any); !slices.Equal(told, events) {
+		t.Errorf("%v", told)
 	}
 	if _, told := w.other.call(t, "GET", "/ServiceProviderConfig", "").want(t, 200).body["securityEvents"]; told {
 		t.Error("told in another workspace")
+	}
+	w.SecurityEvents, w.engine = nil, gin.New()
+	w.Mount(w.engine)
+	if _, told := w.acme.call(t, "GET", "/ServiceProviderConfig", "").want(t, 200).body["securityEvents"]; told {
+		t.Error("told by a gateway that tells nobody")
 	}
 }

@@ -45,6 +45,9 @@ type Service struct {
 	// AccessTokenLife is how long the tokens of the token endpoint live: one hour, which is the
 	// default, to six.
 	AccessTokenLife time.Duration
+	// SecurityEvents are the URIs of the events of RFC 9967 that the gateway's transmitter tells of: what connections
+	// that ask for it read in ServiceProviderConfig. nil: nothing is told.
+	SecurityEvents []string
 
 	shares  shares
 	bodies  bodies
@@ -70,7 +73,7 @@ type handler func(r *request) (answer, error)
 type route map[string]handler
 
 func (s *Service) routes() map[string]route {
-	catalogue := newDiscovery(s.base())
+	catalogue := newDiscovery(s.base(), s.SecurityEvents)
 	return map[string]route{
 		"/Users":                 {http.MethodGet: s.listUsers, http.MethodPost: s.createUser},
 		"/Users/{id}":            {http.MethodGet: s.getUser, http.MethodPut: s.replaceUser, http.MethodPatch: s.patchUser, http.MethodDelete: s.deleteUser},
