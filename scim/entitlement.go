@@ -96,61 +96,6 @@ func (g grantable) get(r *request) (answer, error) {
 	return answer{status: http.StatusOK, body: body}, nil
 }
 
-// list answers with a page of all that can be granted, in the order the accounts were made. It reads
-// the workspace's accounts up to the page's end, and all of them for a filter: there are thousands at
-// most, and an import asks once in a while.
-func (g grantable) list(r *request) (answer, error) {
-	if err := r.governs(); err != nil {
-		return answer{}, err
-	}
-	page, err := r.page()
-	if err != nil {
-		return answer{}, err
-	}
-	wanted, err := r.parseFilter()
-	if err != nil {
-		return answer{}, err
-	}
-	total := 0
-	projection := r.projection(g.kind)
-	var shown []*resource.Object
-	err = r.eachAccount(func(account accounts.Account) {
-		o := r.grantableResource(g, account)
-		if wanted != nil && !g.kind.Matches(wanted, o) {
-			return
-		}
-		total++
-		if total >= page.start && len(shown) < page.count {
-			shown = append(shown, projection.Apply(o))
-		}
-	})
-	if err != nil {
-		return answer{}, err
-	}
-	list := newList(total, page, len(shown))
-	for _, o := range shown {
-		list.add(o)
-	}
-	return list.answer(), nil
-}
-
-func (r *request) eachAccount(visit func(accounts.Account)) error {
-	query := accounts.ListQuery{Limit: 500}
-	for {
-		page, err := r.Accounts.List(r.Context(), r.DB, r.connection.Workspace, query)
-		if err != nil {
-			return err
-		}
-		for _, account := range page {
-			visit(account)
-		}
-		if len(page) < query.Limit {
-			return nil
-		}
-		query.After = page[len(page)-1].ID
-	}
-}
-
 // show puts what a user holds of this kind into a resource, in the place of what stands there.
 func (g grantable) show(o *resource.Object, held []accounts.Held) {
 	var values []any

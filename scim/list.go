@@ -52,26 +52,6 @@ func (l *list) answer() answer {
 	return answer{status: http.StatusOK, body: append(l.body, "]}"...)}
 }
 
-// page is a stretch of a list that is read whole, counted from 1.
-type page struct {
-	start int
-	count int
-}
-
-// page reads startIndex and count.
-func (r *request) page() (page, error) {
-	start, err := r.integer("startIndex", 1)
-	if err != nil {
-		return page{}, err
-	}
-	count, err := r.integer("count", defaultCount)
-	return page{start: max(start, 1), count: min(max(count, 0), maxResults)}, err
-}
-
-func newList(total int, p page, shown int) *list {
-	return newPage(heading{total: total, start: p.start, shown: shown})
-}
-
 // heads is the heading of a page, and remembers for the next one where this one ended. kept says that
 // the total is known without counting.
 func heads[Row any](r *request, q *question, page directory.Page[Row], kept bool) heading {
