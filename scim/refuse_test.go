@@ -86,6 +86,7 @@ func TestRefusesWhatIsUnusable(t *testing.T) {
 		"sorted sideways":               {"GET /Users?sortBy=title&sortOrder=sideways", ``, 400, "invalidValue", nil},
 		"no cursor":                     {"GET /Users?cursor=x", ``, 400, "invalidCursor", nil},
 		"too large a page by cursor":    {"GET /Users?cursor&count=501", ``, 400, "invalidCount", nil},
+		"no number of a page by cursor": {"GET /Users?cursor&count=many", ``, 400, "invalidCount", nil},
 		"a search that is something":    {"POST /Users/.search", `{"schemas":["urn:x"]}`, 400, "invalidSyntax", nil},
 		"a search for a list":           {"POST /.search", `{"filter":["x"]}`, 400, "invalidValue", nil},
 		"booleans in order":             {"GET /Users" + query(`active gt true`), ``, 400, "invalidFilter", nil},

@@ -61,6 +61,9 @@ func (r *request) question() (*question, error) {
 	}
 	q.start = min(max(q.start, 1), math.MaxInt32)
 	if q.count, err = r.integer("count", defaultCount); err != nil {
+		if r.parameters.Has("cursor") {
+			err = core.AsError(err).WithCode("invalidCount")
+		}
 		return nil, err
 	}
 	q.about = r.about(q)
