@@ -45,6 +45,17 @@ func (a *answer) fail(expected, got, advice string) {
 	panic(&failure{expected: expected, got: got, advice: advice})
 }
 
+// answered wants an answer of any kind.
+func (a *answer) answered() *answer {
+	if a.status == 0 {
+		if a.p.ctx.Err() != nil {
+			a.p.skip("stopped")
+		}
+		a.fail(a.exchange.Method+" "+a.shortURL()+" is answered", a.exchange.Error, "The connection broke or the server took too long: look at its log.")
+	}
+	return a
+}
+
 // want is an answer with one of these statuses.
 func (a *answer) want(advice string, statuses ...int) *answer {
 	if !slices.Contains(statuses, a.status) {

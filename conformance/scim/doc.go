@@ -8,8 +8,11 @@
 // A check creates what it needs under names nobody can guess, and deletes it. Checks run side by side
 // and need nothing of each other. What the server's ServiceProviderConfig claims must work; what it
 // does not claim is skipped, and the report says so. A failure says what was expected, what came, what
-// to do, and shows the requests and answers; the token is never in it.
+// to do, and shows the requests and answers; no token or secret is ever in it.
+//
+// Given a token of another tenant it asks that neither sees the other, given a client of a token
+// endpoint it asks that for tokens; without them it skips, and the report says so too.
 //
 // It never reaches into a server's insides, touches a resource it did not create, or waits by the
-// clock for something to be true.
+// clock for something to be true, but for the end of a cursor's life, as long as Options let it.
 package scim

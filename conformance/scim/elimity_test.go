@@ -149,10 +149,10 @@ func TestFindsFaultsOfElimity(t *testing.T) {
 
 // elimityFaults are checks that fail at the library for faults of its own.
 var elimityFaults = []string{
-	"rfc/create/location", "rfc/create/password", "rfc/create/primary", "rfc/create/schemas", "rfc/create/media-type", "rfc/read/head",
+	"rfc/create/location", "rfc/create/password", "rfc/create/primary", "rfc/create/schemas", "rfc/create/media-type", "rfc/read/head", "rfc/read/not-acceptable",
 	"rfc/error/method", "rfc/error/password-filter", "rfc/attributes/asked", "rfc/attributes/excluded", "rfc/attributes/members", "rfc/search/offered",
 	"rfc/filter/id", "rfc/filter/external-id", "rfc/filter/resource-type", "rfc/filter/extension-core", "rfc/filter/multi-valued-whole",
-	"rfc/page/count", "rfc/patch/read-only", "rfc/patch/remove-required",
+	"rfc/page/count", "rfc/patch/read-only", "rfc/patch/remove-required", "rfc/immutable/member",
 	"entra/connection/external-id", "entra/connection/email", "entra/connection/unquoted", "entra/filter/external-id", "entra/filter/email",
 	"entra/patch/disable-text", "entra/patch/unknown-attribute", "entra/patch/primary-text", "entra/manager/text", "entra/manager/array", "entra/manager/bare",
 	"entra/validation/null-update", "entra/group/reference", "entra/group/get", "okta/user/numbers",

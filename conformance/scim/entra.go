@@ -55,6 +55,7 @@ func entraConnectionChecks() []Check {
 		})
 	}
 	return []Check{
+		must("entra/connection/token-life", "The token endpoint's tokens live for one to six hours", "Microsoft: SCIM gallery validation", accessLife),
 		lookup("user-name", `userName eq "{guid}"`),
 		lookup("external-id", `externalId eq "{guid}"`),
 		lookup("email", `emails[type eq "work"].value eq "{guid}"`),

@@ -9,20 +9,25 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/conformance/posterntest"
 	"postern/conformance/scim"
 	"postern/core/directory"
 )
 
-// mutant corrupts one thing on the way to Postern or back. The check named has to notice.
+// mutant corrupts one thing on the way to Postern or back. The check named has to notice, unless what it does is fine.
 type mutant struct {
 	name, caught string
 	request      func(r *http.Request)
 	answer       func(a *http.Response, body map[string]any) // body is nil when there is none
+	leak         func(r *http.Request) bool                  // what the first tenant asks is answered by the other
+	governed     bool                                        // the connection may grant entitlements
+	fine         bool
 }
 
 var mutants = []mutant{
@@ -116,9 +121,9 @@ func without(parameter string) func(*http.Request) {
 }
 
 // proxy stands before a server and corrupts what passes.
-func (m mutant) proxy(t *testing.T, base string) string {
+func (m mutant) proxy(t *testing.T, options scim.Options) string {
 	t.Helper()
-	to, err := url.Parse(base)
+	to, err := url.Parse(options.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,6 +132,9 @@ func (m mutant) proxy(t *testing.T, base string) string {
 			r.Out.URL.Scheme, r.Out.URL.Host = to.Scheme, to.Host
 			if m.request != nil {
 				m.request(r.Out)
+			}
+			if m.leak != nil && r.Out.Header.Get("Authorization") == "Bearer "+options.Token && m.leak(r.Out) {
+				r.Out.Header.Set("Authorization", "Bearer "+options.OtherToken)
 			}
 		},
 		ModifyResponse: func(a *http.Response) error {
@@ -165,28 +173,39 @@ func (m mutant) proxy(t *testing.T, base string) string {
 // passes without the corruption and fails with it.
 func TestMutantsAreCaught(t *testing.T) {
 	server := posterntest.Start(t)
-	token := server.Connect(t, directory.Generic, directory.Provisioning{})
-	for _, one := range append([]mutant{{name: "nothing"}}, mutants...) {
+	all := slices.Concat(mutants, listMutants, oktaMutants, tenancyMutants, accessMutants)
+	of := map[bool]scim.Options{
+		false: everything(t, server, server.Connect(t, directory.Generic, directory.Provisioning{})),
+		true:  everything(t, server, server.Connect(t, directory.Okta, directory.Provisioning{Entitlements: true})),
+	}
+	for _, one := range append([]mutant{{name: "nothing"}, {name: "nothing, governed", governed: true}}, all...) {
 		t.Run(one.name, func(t *testing.T) {
-			options := scim.Options{URL: one.proxy(t, server.URL), Token: token, Only: one.caught}
+			options := of[one.governed]
+			options.URL = one.proxy(t, options)
+			options.TokenURL = strings.TrimSuffix(options.URL, "/v2") + "/oauth/token"
+			options.Only, options.Concurrency = one.caught, 1 // the clock is moved on
+			options.Patience, options.Sleep = 24*time.Hour, sleep(server)
 			if one.caught == "" {
-				for _, other := range mutants {
-					options.Only += other.caught + ","
+				for _, other := range all {
+					if other.governed == one.governed {
+						options.Only += other.caught + ","
+					}
 				}
 				options.Only = strings.TrimSuffix(options.Only, ",")
 			}
 			caught := false
 			for _, result := range run(t, options).Results {
 				switch {
-				case one.caught == "" && result.Failure != nil:
-					t.Errorf("%s fails without a mutant: expected %s, came %s", result.Name, result.Failure.Expected, result.Failure.Got)
+				case (one.caught == "" || one.fine) && result.Failure != nil:
+					t.Errorf("%s fails without a fault: expected %s, came %s", result.Name, result.Failure.Expected, result.Failure.Got)
 				case result.Name == one.caught && result.Outcome == scim.Skipped:
 					t.Errorf("%s was not run: %s", result.Name, result.Reason)
-				case result.Name == one.caught:
-					caught = result.Failure != nil
+				case result.Name == one.caught && result.Failure != nil:
+					caught = true
+					t.Logf("expected %s, came %s", result.Failure.Expected, result.Failure.Got)
 				}
 			}
-			if one.caught != "" && !caught {
+			if one.caught != "" && !one.fine && !caught {
 				t.Errorf("%s did not notice", one.caught)
 			}
 		})

@@ -1,10 +1,12 @@
 package scim_test
 
 import (
+	"context"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/conformance/posterntest"
 	"postern/conformance/scim"
@@ -30,6 +32,16 @@ func run(t *testing.T, options scim.Options) scim.Report {
 var spoken = []string{
 	"rfc/create/schemas", "rfc/patch/schemas", "rfc/error/tls", "rfc/create/password", "rfc/error/password-filter", "rfc/patch/replace-no-target",
 	"okta/entitlements/list", "okta/entitlements/type", "okta/entitlements/present",
+	"rfc/cursor/expired",                           // TestPosternsCursorsExpire
+	"rfc/immutable/replace", "rfc/immutable/patch", // TestImmutableAttributesAreTried
+}
+
+// everything is what the suite asks only when it is given what for.
+func everything(t *testing.T, server *posterntest.Server, token string) scim.Options {
+	t.Helper()
+	options := scim.Options{URL: server.URL, Token: token, OtherToken: server.Connect(t, directory.Generic, directory.Provisioning{}), TokenURL: server.TokenURL}
+	options.ClientID, options.ClientSecret = server.Client(t, token)
+	return options
 }
 
 func TestPosternConforms(t *testing.T) {
@@ -47,7 +59,9 @@ func TestPosternConforms(t *testing.T) {
 		{"all", scim.All, directory.Entra, directory.Provisioning{}},
 	} {
 		t.Run(one.name, func(t *testing.T) {
-			report := run(t, scim.Options{URL: server.URL, Token: server.Connect(t, one.kind, one.reading), Profile: one.profile})
+			options := everything(t, server, server.Connect(t, one.kind, one.reading))
+			options.Profile = one.profile
+			report := run(t, options)
 			t.Logf("%s %d requests in %.1f s", report.Verdict(), report.Requests, report.Seconds)
 			if !report.Passed() {
 				var text strings.Builder
@@ -64,5 +78,24 @@ func TestPosternConforms(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A cursor is refused when its time is over. The clock is moved on for that, so nothing else is asked meanwhile.
+func TestPosternsCursorsExpire(t *testing.T) {
+	server := posterntest.Start(t)
+	report := run(t, scim.Options{
+		URL: server.URL, Token: server.Connect(t, directory.Generic, directory.Provisioning{}), Only: "rfc/cursor/expired", Patience: 24 * time.Hour, Sleep: sleep(server),
+	})
+	if !report.Passed() || report.Count(scim.Passed) != 1 {
+		t.Errorf("%s: %+v", report.Verdict(), report.Results)
+	}
+}
+
+// sleep passes time at the server alone.
+func sleep(server *posterntest.Server) func(context.Context, time.Duration) error {
+	return func(_ context.Context, wait time.Duration) error {
+		server.Pass(wait)
+		return nil
 	}
 }

@@ -1,6 +1,7 @@
 package scim
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,6 +19,20 @@ type probe struct {
 	agent     string
 	exchanges []*Exchange
 	made      []string // paths of what to delete, oldest first
+
+	home *probe // the check this one is the other tenant of; nil: it is the check itself
+	peer *probe // the other tenant, once it was needed
+}
+
+// other is the same check in the name of another tenant.
+func (p *probe) other() *probe {
+	if p.target.other == "" {
+		p.skip("no token of another tenant was given (--other-token)")
+	}
+	if p.peer == nil {
+		p.peer = &probe{ctx: p.ctx, target: p.target, agent: p.agent, home: p}
+	}
+	return p.peer
 }
 
 // failure and skip end a check.
@@ -46,6 +61,9 @@ func (p *probe) last() []*Exchange {
 
 // clean deletes what the check made. It goes on when the run was stopped.
 func (p *probe) clean() {
+	if p.peer != nil {
+		p.peer.clean()
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.ctx), 20*time.Second)
 	defer cancel()
 	for i := len(p.made) - 1; i >= 0; i-- {
@@ -55,8 +73,12 @@ func (p *probe) clean() {
 
 func (p *probe) headers() http.Header {
 	header := http.Header{"User-Agent": {p.agent}, "Accept": {mediaType}}
-	if p.target.token != "" {
-		header.Set("Authorization", "Bearer "+p.target.token)
+	token := p.target.token
+	if p.home != nil {
+		token = p.target.other
+	}
+	if token != "" {
+		header.Set("Authorization", "Bearer "+token)
 	}
 	return header
 }
@@ -64,14 +86,7 @@ func (p *probe) headers() http.Header {
 // send sends a request and wants an answer of any kind. A body is JSON, or a text sent as it is.
 // Headers are pairs of name and value; an empty value removes one.
 func (p *probe) send(method, path string, body any, header ...string) *answer {
-	a := p.try(method, path, body, header...)
-	if a.status == 0 {
-		if p.ctx.Err() != nil {
-			p.skip("stopped")
-		}
-		p.fail(method+" "+path+" is answered", a.exchange.Error, "The connection broke or the server took too long: look at its log.")
-	}
-	return a
+	return p.try(method, path, body, header...).answered()
 }
 
 func (p *probe) try(method, path string, body any, header ...string) *answer {
@@ -96,8 +111,14 @@ func (p *probe) try(method, path string, body any, header ...string) *answer {
 			headers.Del(header[i])
 		}
 	}
-	exchange, got := p.target.roundTrip(p.ctx, method, p.target.base+path, text, headers)
-	p.exchanges = append(p.exchanges, exchange)
+	return p.ask(method, p.target.base+path, text, headers)
+}
+
+// ask sends one request to an address.
+func (p *probe) ask(method, address, text string, headers http.Header) *answer {
+	exchange, got := p.target.roundTrip(p.ctx, method, address, text, headers)
+	whole := cmp.Or(p.home, p)
+	whole.exchanges = append(whole.exchanges, exchange)
 	a := &answer{p: p, exchange: exchange, header: http.Header{}}
 	if got == nil {
 		return a
@@ -185,9 +206,12 @@ func (p *probe) created(path string, body any) *answer {
 	return a
 }
 
+// ours is how every name the suite makes begins.
+const ours = "pc-"
+
 // name is one nobody else uses. It is in lower case and has no characters with a meaning.
 func (p *probe) name() string {
-	return fmt.Sprintf("pc-%s-%d", p.target.run, p.target.names.Add(1))
+	return fmt.Sprintf(ours+"%s-%d", p.target.run, p.target.names.Add(1))
 }
 
 // userBody is a plain user of the core schema, with attributes changed or, by nil, left out.

@@ -3,23 +3,41 @@ package scim_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
 	"postern/conformance/scim"
 )
 
-const canary = "canary-token-8d1f"
+// What is never shown: the tokens and the secret a run is given, and the token it is given at the token endpoint.
+const (
+	canary       = "canary-token-8d1f"
+	otherCanary  = "canary-other-77a0"
+	secretCanary = "canary-secret/5b+c"
+	accessCanary = "canary-access-e3d9"
+)
+
+var canaries = []string{canary, otherCanary, secretCanary, "canary-secret%2F5b%2Bc", base64.StdEncoding.EncodeToString([]byte("client:canary-secret%2F5b%2Bc")), accessCanary}
 
 // echo refuses everything and repeats what it was sent, the token as well.
 func echo(t *testing.T) string {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Echo", r.Header.Get("Authorization"))
+		if strings.HasSuffix(r.URL.Path, "/oauth/token") {
+			_, encoded, _ := r.BasicAuth()
+			secret, _ := url.QueryUnescape(encoded)
+			w.Header().Set("X-Token", accessCanary)
+			_, _ = fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":1,"scope":%q}`, accessCanary, r.Header.Get("Authorization")+" "+encoded+" "+secret)
+			return
+		}
 		w.WriteHeader(http.StatusTeapot)
 		_ = json.NewEncoder(w).Encode(map[string]string{"detail": "you sent <b>" + r.Header.Get("Authorization") + "</b>"})
 	}))
@@ -27,8 +45,11 @@ func echo(t *testing.T) string {
 	return server.URL
 }
 
-func TestReportsNeverHoldTheToken(t *testing.T) {
-	report := run(t, scim.Options{URL: echo(t), Token: canary, Profile: scim.All})
+func TestReportsNeverHoldASecret(t *testing.T) {
+	address := echo(t)
+	report := run(t, scim.Options{
+		URL: address, Token: canary, OtherToken: otherCanary, TokenURL: address + "/oauth/token", ClientID: "client", ClientSecret: secretCanary, Profile: scim.All,
+	})
 	if report.Passed() || report.Count(scim.Failed) == 0 {
 		t.Fatalf("a teapot conforms: %s", report.Verdict())
 	}
@@ -39,10 +60,12 @@ func TestReportsNeverHoldTheToken(t *testing.T) {
 		}
 	}
 	for name, written := range map[string]string{"text": text.String(), "JSON": object.String(), "JUnit": junit.String(), "HTML": page.String()} {
-		if strings.Contains(written, canary) {
-			t.Errorf("the token is in the %s report", name)
+		for _, secret := range canaries {
+			if strings.Contains(written, secret) {
+				t.Errorf("%s is in the %s report", secret, name)
+			}
 		}
-		for _, part := range []string{"rfc/create/status", "RFC 7644 §3.3", "418", "redacted"} {
+		for _, part := range []string{"rfc/create/status", "RFC 7644 §3.3", "418", "redacted", "oauth/token", "rfc/access/token"} {
 			if !strings.Contains(written, part) && (name != "JUnit" || part != "RFC 7644 §3.3") {
 				t.Errorf("the %s report has no %q", name, part)
 			}
@@ -78,7 +101,7 @@ func TestChecksAreNamedOnce(t *testing.T) {
 		}
 		seen[check.Name] = true
 	}
-	for profile, least := range map[scim.Profile]int{scim.RFC: 190, scim.Okta: 30, scim.Entra: 70} {
+	for profile, least := range map[scim.Profile]int{scim.RFC: 215, scim.Okta: 30, scim.Entra: 75} {
 		checks := scim.Checks(profile)
 		if len(checks) < least {
 			t.Errorf("%d checks of profile %s, want at least %d", len(checks), profile, least)
@@ -92,9 +115,9 @@ func TestChecksAreNamedOnce(t *testing.T) {
 }
 
 func TestOnlySomeChecks(t *testing.T) {
-	url := echo(t)
+	address := echo(t)
 	for only, want := range map[string]string{"rfc/me*,okta/spec/create": "rfc/members/ okta/spec/create", "ENTRA/manager": "entra/manager/", "*/cursor/*": "rfc/cursor/"} {
-		for _, result := range run(t, scim.Options{URL: url, Only: only}).Results {
+		for _, result := range run(t, scim.Options{URL: address, Only: only}).Results {
 			found := false
 			for prefix := range strings.FieldsSeq(want) {
 				found = found || strings.HasPrefix(result.Name, prefix)
@@ -104,11 +127,16 @@ func TestOnlySomeChecks(t *testing.T) {
 			}
 		}
 	}
-	if _, err := scim.Run(t.Context(), scim.Options{URL: url, Only: "no-such-check"}); err == nil {
+	if _, err := scim.Run(t.Context(), scim.Options{URL: address, Only: "no-such-check"}); err == nil {
 		t.Error("a pattern without a match is no error")
 	}
-	if _, err := scim.Run(t.Context(), scim.Options{URL: "example.com"}); err == nil {
-		t.Error("an address without a scheme is no error")
+	for _, wrong := range []scim.Options{
+		{URL: "example.com"}, {URL: address, Token: "one", OtherToken: "one"}, {URL: address, TokenURL: address, ClientID: "client"}, {URL: address, ClientSecret: "secret"},
+		{URL: address, TokenURL: "example.com/token", ClientID: "client", ClientSecret: "secret"},
+	} {
+		if _, err := scim.Run(t.Context(), wrong); err == nil {
+			t.Errorf("%+v is no error", wrong)
+		}
 	}
 }
 

@@ -20,10 +20,13 @@ func rfcChecks() []Check {
 		group("Replace", replaceChecks()...),
 		group("Patch", patchChecks()...),
 		group("Patch a group", memberChecks()...),
+		group("Immutable attributes", immutableChecks()...),
 		group("Delete", deleteChecks()...),
 		group("Bulk", bulkChecks()...),
 		group("Versions", versionChecks()...),
 		group("Errors and security", errorChecks()...),
+		group("Tenants", tenancyChecks()...),
+		group("Access tokens", accessChecks()...),
 	)
 }
 
@@ -179,6 +182,10 @@ func readChecks() []Check {
 			for _, accept := range []string{"application/json", "*/*", "application/scim+json, application/json;q=0.9", ""} {
 				p.send(http.MethodGet, p.userPath(a), nil, "Accept", accept).want("Answer Accept: "+accept+" with JSON.", http.StatusOK).equals("Answer with the resource.", a.id(), "id")
 			}
+		}),
+		should("rfc/read/not-acceptable", "An Accept that excludes JSON is refused with 406", "RFC 9110 §12.5.1, §15.5.7", func(p *probe) {
+			a := p.user(nil)
+			p.send(http.MethodGet, p.userPath(a), nil, "Accept", "text/csv").refused("Refuse with 406 what you cannot answer with.", http.StatusNotAcceptable)
 		}),
 		must("rfc/read/unknown", "An unknown id is 404 with an error body", "RFC 7644 §3.4.1, §3.12", func(p *probe) {
 			p.get("/Users/"+p.name()).refused("Answer 404 for what does not exist.", http.StatusNotFound)

@@ -76,6 +76,16 @@ func filterChecks() []Check {
 		refused("quote", "An open quote is refused", `userName eq "x`),
 		refused("trailing", "Words after the end are refused", `userName eq "x" userName`),
 		refused("gt-boolean", "Booleans have no order", `active gt true`),
+		must("rfc/filter/too-many", "A filter that matches everybody is answered in full, or refused with tooMany", "RFC 7644 §3.4.2.1, §3.12", func(p *probe) {
+			p.claimed("filter")
+			_, made := p.crowd(3)
+			a := p.get("/Users", "filter", `not (userName eq "`+p.name()+`")`, "count", "1")
+			if a.status != http.StatusOK {
+				a.refused("Refuse what matches more than you return with 400 and tooMany.", http.StatusBadRequest, "tooMany")
+			} else if a.list(); a.total() < len(made) {
+				a.fail("totalResults of at least "+show(len(made)), show(a.total()), "Count all matches, or refuse with 400 and tooMany: fewer look like all.")
+			}
+		}),
 		must("rfc/filter/group", "Groups are found by displayName", source, func(p *probe) {
 			p.claimed("filter")
 			group := p.group()

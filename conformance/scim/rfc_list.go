@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strconv"
 )
@@ -108,84 +107,6 @@ func listChecks() []Check {
 				a.fail("no resources", show(a.at("Resources")), "Answer an empty page with 200.")
 			}
 			a.equals("totalResults counts all matches.", 1, "totalResults")
-		}),
-	}
-}
-
-// unreserved are the characters a cursor may have.
-var unreserved = regexp.MustCompile(`^[A-Za-z0-9._~-]+$`)
-
-// cursors skips the check where the server claims no cursors.
-func (p *probe) cursors() {
-	if p.target.config.at("pagination", "cursor") != true {
-		p.skip("the server does not claim it: pagination.cursor in ServiceProviderConfig is not true")
-	}
-}
-
-func cursorChecks() []Check {
-	return []Check{
-		must("rfc/cursor/claim", "pagination in ServiceProviderConfig says cursor and index", "RFC 9865 §4", func(p *probe) {
-			p.cursors()
-			a := p.get("/ServiceProviderConfig")
-			if _, ok := a.at("pagination", "index").(bool); !ok {
-				a.fail("pagination.index is a boolean", show(a.at("pagination")), "cursor and index are both required.")
-			}
-			if method := a.at("pagination", "defaultPaginationMethod"); method != nil && method != "index" && method != "cursor" {
-				a.fail("defaultPaginationMethod is index or cursor", show(method), "Correct it.")
-			}
-		}),
-		must("rfc/cursor/walk", "Following nextCursor from an empty cursor gives each match once", "RFC 9865 §2", func(p *probe) {
-			p.cursors()
-			filter, made := p.crowd(5)
-			var seen []string
-			for cursor, page := "", 1; ; page++ {
-				a := p.get("/Users", "filter", filter, "cursor", cursor, "count", "2")
-				found := a.list()
-				if len(found) > 2 {
-					a.fail("at most 2 resources", show(len(found)), "Return no more than count.")
-				}
-				seen = append(seen, ids(found)...)
-				if page == 1 {
-					a.gone("The first page has no page before it.", "previousCursor")
-				}
-				if cursor = a.string("nextCursor"); cursor == "" {
-					break
-				}
-				if !unreserved.MatchString(cursor) {
-					a.fail("a cursor of unreserved characters", show(cursor), "Use characters that need no escaping in a URL.")
-				}
-				if page > 5 {
-					a.fail("a last page without nextCursor", show(cursor), "Leave nextCursor out on the last page.")
-				}
-			}
-			slices.Sort(seen)
-			slices.Sort(made)
-			if !slices.Equal(seen, made) {
-				p.fail("each of the 5 users once", show(seen), "Pages by cursor neither overlap nor leave out.")
-			}
-		}),
-		must("rfc/cursor/last", "The only page has no nextCursor", "RFC 9865 §2", func(p *probe) {
-			p.cursors()
-			filter, made := p.crowd(1)
-			a := p.get("/Users", "filter", filter, "cursor", "", "count", "10")
-			if !slices.Equal(ids(a.list()), made) {
-				a.fail("the one match", show(ids(a.list())), "Answer the first page.")
-			}
-			a.gone("Leave nextCursor out on the last page.", "nextCursor")
-		}),
-		must("rfc/cursor/invalid", "A cursor nobody gave is refused with invalidCursor", "RFC 9865 §2.1", func(p *probe) {
-			p.cursors()
-			p.get("/Users", "cursor", "not-a-cursor-of-yours").refused("Refuse it with 400 and scimType invalidCursor, or expiredCursor.", http.StatusBadRequest, "invalidCursor", "expiredCursor")
-		}),
-		must("rfc/cursor/search", "A cursor works in a search by POST", "RFC 9865 §2.3", func(p *probe) {
-			p.cursors()
-			filter, _ := p.crowd(2)
-			a := p.send(http.MethodPost, "/Users/.search", object{"schemas": list{searchSchema}, "filter": filter, "count": 1, "cursor": ""})
-			first := ids(a.list())
-			b := p.send(http.MethodPost, "/Users/.search", object{"schemas": list{searchSchema}, "filter": filter, "count": 1, "cursor": a.string("nextCursor")})
-			if second := ids(b.list()); len(first) != 1 || len(second) != 1 || first[0] == second[0] {
-				b.fail("the second of two users", show(second), "Take cursor in a SearchRequest as in a URL.")
-			}
 		}),
 	}
 }

@@ -3,6 +3,7 @@ package scim
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -20,6 +21,15 @@ type Options struct {
 	Only        string       // names of checks, or patterns with *, separated by commas; empty: every one
 	Client      *http.Client // nil: one that follows no redirects and waits 30 seconds for an answer
 	Concurrency int          // checks under way at once; 0: 8
+	// OtherToken is one of another tenant, from which everything of the first has to be hidden; empty: that is not asked.
+	OtherToken string
+	// TokenURL is where ClientID and ClientSecret are exchanged for a token (RFC 6749, section 4.4); empty: nothing is
+	// asked of it.
+	TokenURL, ClientID, ClientSecret string
+	// Patience is the longest wait for a cursor to expire; one that lives longer is not waited for.
+	Patience time.Duration
+	// Sleep waits for a cursor to expire; nil: by the clock.
+	Sleep func(ctx context.Context, wait time.Duration) error
 	// Progress is called after each check, by one goroutine at a time; nil: nobody is told.
 	Progress func(done, total int, latest Result)
 }
@@ -70,7 +80,33 @@ func newTarget(options Options) (*target, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}
 	}
-	return &target{base: strings.TrimSuffix(base.String(), "/"), token: options.Token, client: client, run: strings.ToLower(rand.Text()[:10])}, nil
+	if options.OtherToken != "" && options.OtherToken == options.Token {
+		return nil, errors.New("the other token is of another tenant: it cannot be the same")
+	}
+	t := &target{
+		base: strings.TrimSuffix(base.String(), "/"), token: options.Token, other: options.OtherToken, client: client, run: strings.ToLower(rand.Text()[:10]),
+		patience: options.Patience, sleep: options.Sleep,
+	}
+	if t.sleep == nil {
+		t.sleep = sleep
+	}
+	if t.access, err = newAccess(options); err != nil {
+		return nil, err
+	}
+	t.hide(options.Token, options.OtherToken, options.ClientSecret, url.QueryEscape(options.ClientSecret), t.access.basic)
+	return t, nil
+}
+
+// sleep waits by the clock.
+func sleep(ctx context.Context, wait time.Duration) error {
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // runAll runs the checks, some at once, and gives the results in the order of the checks.

@@ -7,8 +7,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -16,10 +18,17 @@ import (
 // target is the server under test, and what it says of itself.
 type target struct {
 	base, token string
+	other       string // the token of another tenant; empty: there is none
+	access      access
 	client      *http.Client
 	run         string // part of every name the run makes
 	requests    atomic.Int64
 	names       atomic.Int64
+	patience    time.Duration
+	sleep       func(context.Context, time.Duration) error
+
+	lock    sync.RWMutex
+	secrets []string // never shown
 
 	config *answer // ServiceProviderConfig
 	types  *answer // ResourceTypes
@@ -109,12 +118,21 @@ func (t *target) once(ctx context.Context, method, url, body string, header http
 	return exchange, &reply{response.StatusCode, response.Header, text}
 }
 
-// redact takes the token out of a text.
+// hide has secrets taken out of everything that is shown from now on.
+func (t *target) hide(secrets ...string) {
+	t.lock.Lock()
+	defer t.lock.Unlock()
+	t.secrets = append(t.secrets, slices.DeleteFunc(secrets, func(one string) bool { return one == "" })...)
+}
+
+// redact takes the secrets out of a text.
 func (t *target) redact(text string) string {
-	if t.token == "" {
-		return text
+	t.lock.RLock()
+	defer t.lock.RUnlock()
+	for _, secret := range t.secrets {
+		text = strings.ReplaceAll(text, secret, "[redacted]")
 	}
-	return strings.ReplaceAll(text, t.token, "[redacted]")
+	return text
 }
 
 func (t *target) shown(body string) string {
@@ -130,7 +148,10 @@ func (t *target) headers(header http.Header) map[string]string {
 	for name, values := range header {
 		switch name {
 		case "Authorization":
-			shown[name] = "Bearer [redacted]"
+			shown[name] = "[redacted]"
+			if scheme, _, found := strings.Cut(header.Get(name), " "); found {
+				shown[name] = scheme + " [redacted]"
+			}
 		case "Set-Cookie", "Cookie":
 			shown[name] = "[redacted]"
 		default:
