@@ -25,6 +25,10 @@ type conformanceCommands struct {
 type conformanceSCIM struct {
 	URL         string        `env:"POSTERN_SCIM_URL" help:"Base of the SCIM endpoint: https://postern.example.com/scim/v2."`
 	Token       string        `env:"POSTERN_SCIM_TOKEN" help:"Bearer token of a connection, or file:PATH or env:NAME. Better not on the command line."`
+	OtherToken  string        `env:"POSTERN_SCIM_OTHER_TOKEN" help:"Token of another tenant, given likewise: what one has must be invisible to the other. Without it that is skipped."`
+	TokenURL    string        `env:"POSTERN_SCIM_TOKEN_URL" help:"OAuth token endpoint, to ask it for tokens too: https://postern.example.com/scim/oauth/token."`
+	ClientID    string        `env:"POSTERN_SCIM_CLIENT_ID" help:"OAuth client for --token-url."`
+	Secret      string        `name:"client-secret" env:"POSTERN_SCIM_CLIENT_SECRET" help:"Its secret, or file:PATH or env:NAME. Better not on the command line."`
 	Profile     string        `enum:"okta,entra,rfc,all" default:"all" help:"What to ask for: okta, entra, rfc or all."`
 	Only        string        `placeholder:"PATTERN" help:"Only checks whose name contains PATTERN, or matches it where it has a *; commas separate several: rfc/patch/*,entra/manager."`
 	Format      string        `enum:"text,json,junit,html" default:"text" help:"text, json, junit (for build servers) or html (one page to send to somebody)."`
@@ -32,6 +36,7 @@ type conformanceSCIM struct {
 	List        bool          `help:"List the checks and where each is written; ask nothing."`
 	Concurrency int           `default:"8" help:"Checks under way at once."`
 	Timeout     time.Duration `default:"30s" help:"Longest wait for an answer."`
+	Patience    time.Duration `default:"5s" help:"Longest wait for a cursor to expire. One that lives longer is not waited for, and that check is skipped."`
 }
 
 // Help is shown by --help.
@@ -45,6 +50,10 @@ func (conformanceSCIM) Help() string {
 
 Profiles: okta is Okta's own SPEC test and every shape Okta sends; entra is Microsoft's validation cases and
 every shape Entra ID sends; rfc is RFC 7643, 7644 and 9865, clause by clause; all is the three together.
+
+With --other-token, a token of another tenant (of Postern: of a connection in another workspace), it asks that
+each sees nothing of the other, by id, filter, search, cursor, member or bulk. With --token-url, --client-id
+and --client-secret it asks the OAuth token endpoint for tokens, rightly and wrongly. Both are skipped without.
 
 It creates users and groups under names nobody has, reads and changes only those, and deletes them: use a
 connection of a test workspace all the same. Features that the server's ServiceProviderConfig does not claim
@@ -62,15 +71,19 @@ func (c conformanceSCIM) Run(ctx context.Context, terminal terminal) error {
 		}
 		return nil
 	}
-	token, err := tokenOf(c.Token)
-	if err != nil {
-		return err
+	var secrets [3]string
+	for i, given := range []string{c.Token, c.OtherToken, c.Secret} {
+		var err error
+		if secrets[i], err = tokenOf(given); err != nil {
+			return err
+		}
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 64, Proxy: http.ProxyFromEnvironment}
 	defer transport.CloseIdleConnections()
 	progress := progressLine{screen: screen{terminal.err}}
 	report, err := scim.Run(ctx, scim.Options{
-		URL: c.URL, Token: token, Profile: profile, Only: c.Only, Concurrency: c.Concurrency, Progress: progress.show,
+		URL: c.URL, Token: secrets[0], OtherToken: secrets[1], TokenURL: c.TokenURL, ClientID: c.ClientID, ClientSecret: secrets[2],
+		Profile: profile, Only: c.Only, Concurrency: c.Concurrency, Patience: c.Patience, Progress: progress.show,
 		Client: &http.Client{Transport: transport, Timeout: c.Timeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }},
 	})
 	progress.clear()

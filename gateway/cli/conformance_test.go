@@ -73,7 +73,21 @@ func TestConformanceSCIM(t *testing.T) {
 	if code, out, _ := run("conformance", "scim", "--list", "--profile", "entra"); code != 0 || strings.Count(out, "\n") < 20 || strings.Contains(out, "okta/") {
 		t.Errorf("--list: %d %s", code, out)
 	}
+	client, secret := server.Client(t, token)
+	optional := []string{
+		"conformance", "scim", "--only", "rfc/tenancy/*,rfc/access/*,entra/connection/token-life", "--format", "json",
+		"--other-token", file(t, server.Connect(t, directory.Okta, directory.Provisioning{})), "--token-url", server.TokenURL, "--client-id", client,
+		"--client-secret", file(t, secret),
+	}
+	code, out, told := run(optional...)
+	var read summary
+	if err := json.Unmarshal([]byte(out), &read); code != 0 || err != nil || len(read.Results) < 10 || strings.Contains(out, `"outcome": "skipped"`) {
+		t.Errorf("%v: %d %v %s\n%s", optional, code, err, out, told)
+	}
 	for says, line := range map[string][]string{
+		"give all three":       few("--client-id", client),
+		"no such file or":      few("--client-secret", "file:/nowhere"),
+		"cannot be the same":   few("--other-token", token),
 		"does not conform":     few("--token", "pst_scim_nobody"),
 		"base of a SCIM":       few("--url", "nowhere"),
 		"is empty":             few("--token", "env:POSTERN_TEST_NOTHING"),
