@@ -25,6 +25,9 @@ type duty struct {
 // carry does what the policy wants, for each person what was not done yet, and leaves to an administrator what
 // is too much at once.
 func (t *telling) carry(ctx context.Context, tx pgx.Tx, wanted []Command) error {
+	if err := t.undecided(ctx, tx); err != nil {
+		return err
+	}
 	var duties []duty
 	told, late, more := 0, 0, 0
 	for i, person := range t.people {
@@ -40,7 +43,7 @@ func (t *telling) carry(ctx context.Context, tx pgx.Tx, wanted []Command) error 
 		case fresh:
 		}
 		for _, command := range wanted {
-			if command.destructive() && one.how != overtaken && !(one.how == retold && covered(one.known.commands, command)) {
+			if command.destructive() && one.how != overtaken && (one.how != retold || one.known.waits || !covered(one.known.commands, command)) {
 				one.commands = append(one.commands, command)
 			}
 		}

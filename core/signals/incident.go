@@ -21,6 +21,7 @@ type incident struct {
 	transactions []string
 	commands     []Command
 	counted      time.Time
+	waits        bool // for an administrator, who says the same by themselves now
 }
 
 // maxTransactions bounds how many tellings of an incident are known by their transaction.

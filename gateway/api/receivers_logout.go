@@ -8,7 +8,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 
 	"postern/core"
-	"postern/core/lifecycle"
+	"postern/core/signals"
 	"postern/webhooks/delivery"
 	"postern/webhooks/outlogout"
 )
@@ -53,6 +53,10 @@ type changeLogoutTarget struct {
 type LoggedOut struct {
 	SessionsEnded int       `json:"sessions_ended"`
 	Rotations     []core.ID `json:"rotations" nullable:"false" doc:"Of every account they could see; those whose password they saw first"`
+	Signal        core.ID   `json:"signal" doc:"Its receipt: GET /signals/{id}"`
+	Outcome       string    `json:"outcome" enum:"done,duplicate,failed" doc:"duplicate: it was said before, here or by the identity provider; sessions ended again, nothing else was done twice"`
+	DuplicateOf   core.ID   `json:"duplicate_of,omitzero" doc:"The signal that told of the incident first"`
+	Note          string    `json:"note,omitempty" doc:"Why"`
 }
 
 func (s *Service) targetOf(ctx context.Context, one outlogout.Target, err error) (*single[LogoutTarget], error) {
@@ -71,14 +75,14 @@ func (s *Service) targetOf(ctx context.Context, one outlogout.Target, err error)
 func (s *Service) logoutTargets(api huma.API) {
 	tags := []string{"Logout targets"}
 	add(api, huma.Operation{OperationID: "logoutUser", Method: http.MethodPost, Path: "/users/{id}/logout", Tags: []string{"Directory"}, Summary: "Log a user out everywhere",
-		Description: "Every session ends, no sign-in under way survives, the passwords of the accounts they could see are rotated, and every logout target and receiver is told. They keep their grants."},
+		Description: "Every session ends, no sign-in under way survives, the passwords of the accounts they could see are rotated, and every logout target and receiver is told. They keep their grants. It is a signal like an identity provider's own, has a receipt, and goes by the policy about logouts; no guard against crowds holds it back."},
 		DirectoryWrite, func(ctx context.Context, by caller, in *byID) (*single[LoggedOut], error) {
-			effect, err := s.Lifecycle.Logout(ctx, by.cause, by.Workspace, in.ID)
+			receipt, err := s.Signals.LogOut(ctx, by.cause, by.Workspace, in.ID)
 			if err != nil {
 				return nil, err
 			}
 			s.wake()
-			return &single[LoggedOut]{loggedOutOf(effect)}, nil
+			return &single[LoggedOut]{loggedOutOf(receipt)}, nil
 		})
 	add(api, huma.Operation{OperationID: "listLogoutTargets", Method: http.MethodGet, Path: "/logout-targets", Tags: tags, Summary: "List the apps that are told of logouts, oldest first"},
 		ConnectionsRead, func(ctx context.Context, by caller, _ *struct{}) (*listed[LogoutTarget], error) {
@@ -151,6 +155,9 @@ func (s *Service) logoutTargets(api huma.API) {
 		})
 }
 
-func loggedOutOf(effect lifecycle.Effect) LoggedOut {
-	return LoggedOut{effect.SessionsEnded, append([]core.ID{}, effect.Rotations...)}
+func loggedOutOf(receipt signals.Receipt) LoggedOut {
+	return LoggedOut{
+		SessionsEnded: receipt.Sessions, Rotations: append([]core.ID{}, receipt.Rotations...), Signal: receipt.ID, Outcome: string(receipt.Outcome),
+		DuplicateOf: receipt.Duplicate, Note: receipt.Note,
+	}
 }

@@ -115,7 +115,14 @@ func TestLogoutTargets(t *testing.T) {
 	if got := w.must(t, 200, "PATCH", path, `{"name":"Store","state":"disabled"}`); got["name"] != "Store" || got["kind"] != "global_token_revocation" || got["lane"].(map[string]any)["status"] != "disabled" {
 		t.Errorf("%v", got)
 	}
-	if got := w.must(t, 200, "POST", "/users/"+w.ben.ID.String()+"/logout", ""); got["sessions_ended"] != 0.0 {
+	first := w.must(t, 200, "POST", "/users/"+w.ben.ID.String()+"/logout", "")
+	if first["sessions_ended"] != 0.0 || first["outcome"] != "done" || first["duplicate_of"] != nil {
+		t.Errorf("%v", first)
+	}
+	if got := w.must(t, 200, "POST", "/users/"+w.ben.ID.String()+"/logout", ""); got["outcome"] != "duplicate" || got["duplicate_of"] != first["signal"] || got["note"] == nil {
+		t.Errorf("%v", got)
+	}
+	if got := w.must(t, 200, "GET", "/signals/"+first["signal"].(string), ""); got["door"] != "console" || got["type"] != "administrator" || got["facts"].(map[string]any)["said_by"] != "service_account" {
 		t.Errorf("%v", got)
 	}
 	w.must(t, 204, "DELETE", path, "")
