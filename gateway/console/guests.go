@@ -38,7 +38,9 @@ type guestsPage struct {
 }
 
 // listGuests shows administrators all guests, and others whom they invited.
-func (s *Service) listGuests(c *gin.Context) { s.guestList(c, guestsPage{}, nil) }
+func (s *Service) listGuests(c *gin.Context) {
+	s.guestList(c, guestsPage{Email: c.PostForm("email"), Name: c.PostForm("name")}, nil)
+}
 
 // guestList renders the guests, perhaps with why something was refused.
 func (s *Service) guestList(c *gin.Context, page guestsPage, refusal error) {

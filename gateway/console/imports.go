@@ -83,9 +83,9 @@ func nameOfFormat(format importing.Format) string {
 
 func (s *Service) mountImports(inside gin.IRouter) {
 	inside.GET(ImportsPath, s.listImports)
-	inside.POST(ImportsPath, s.createImport)
+	inside.POST(ImportsPath, s.forAdministrators(ImportsPath), s.createImport)
 	inside.GET(ImportsPath+"/:id", s.showImport)
-	inside.POST(ImportsPath+"/:id/commit", s.commitImport)
+	inside.POST(ImportsPath+"/:id/commit", s.forAdministrators(ImportsPath+"/:id"), s.commitImport)
 	inside.POST(ImportsPath+"/:id/drop", s.dropImport)
 }
 

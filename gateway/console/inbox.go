@@ -147,17 +147,17 @@ func (s *Service) atInbox(command func(c *gin.Context, ctx context.Context, tx p
 	}
 }
 
-func (s *Service) mountInbox(inside *gin.RouterGroup) {
+func (s *Service) mountInbox(inside *gin.RouterGroup, managing gin.HandlerFunc) {
 	inside.GET("/accounts/:id/inbox", s.showInbox)
 	inside.POST("/accounts/:id/inbox/:message/show", s.toReveal("/accounts/:id/inbox"), s.readMessage)
-	inside.POST("/accounts/:id/address", s.atInbox(func(c *gin.Context, ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {
+	inside.POST("/accounts/:id/address", managing, s.atInbox(func(c *gin.Context, ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {
 		_, err := s.Mailboxes.CreateAddress(ctx, tx, s.cause(c), by.workspace(), account)
 		return err
 	}))
-	inside.POST("/accounts/:id/address/remove", s.atInbox(func(c *gin.Context, ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {
+	inside.POST("/accounts/:id/address/remove", managing, s.atInbox(func(c *gin.Context, ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {
 		return s.Mailboxes.RemoveAddress(ctx, tx, s.cause(c), by.workspace(), account)
 	}))
-	inside.POST("/accounts/:id/phone", func(c *gin.Context) {
+	inside.POST("/accounts/:id/phone", managing, func(c *gin.Context) {
 		if !s.readForm(c) {
 			c.Abort()
 		}

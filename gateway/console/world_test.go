@@ -92,6 +92,7 @@ type world struct {
 	theirs       accounts.Account // of globex
 
 	routes   []string // GET, of the console
+	posts    []string // POST, of the console
 	streams  []string // of those, the ones that go on
 	mutex    sync.Mutex
 	captured []string // pages for a browser
@@ -160,8 +161,14 @@ func newWorld(t testing.TB) *world {
 	before := engine.Routes()
 	w.console.Mount(engine)
 	for _, one := range engine.Routes() {
-		if one.Method == http.MethodGet && !slices.ContainsFunc(before, func(other gin.RouteInfo) bool { return other.Method == one.Method && other.Path == one.Path }) {
+		if slices.ContainsFunc(before, func(other gin.RouteInfo) bool { return other.Method == one.Method && other.Path == one.Path }) {
+			continue
+		}
+		switch one.Method {
+		case http.MethodGet:
 			w.routes = append(w.routes, one.Path)
+		case http.MethodPost:
+			w.posts = append(w.posts, one.Path)
 		}
 	}
 	engine.GET("/captured/:at", w.showCaptured)
