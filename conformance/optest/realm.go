@@ -105,6 +105,29 @@ func (r *Realm) Receiver(id, secret string, pushURLs ...string) {
 	})
 }
 
+// Allow lets a client ask for scopes, which are made where the realm has none of the name: managing a stream needs some.
+func (r *Realm) Allow(client string, scopes ...string) {
+	r.t.Helper()
+	var clients, known []struct{ ID, Name string }
+	r.Admin(http.MethodGet, "/clients?clientId="+url.QueryEscape(client), nil, &clients)
+	if len(clients) != 1 {
+		r.t.Fatalf("%d clients are called %s", len(clients), client)
+	}
+	r.Admin(http.MethodGet, "/client-scopes", nil, &known)
+	for _, scope := range scopes {
+		id := ""
+		for _, one := range known {
+			if one.Name == scope {
+				id = one.ID
+			}
+		}
+		if id == "" {
+			id = r.made("/client-scopes", map[string]any{"name": scope, "protocol": "openid-connect", "attributes": map[string]string{"include.in.token.scope": "true"}})
+		}
+		r.Admin(http.MethodPut, "/clients/"+clients[0].ID+"/optional-client-scopes/"+id, map[string]any{}, nil)
+	}
+}
+
 // Token is an access token of a client with a service account, such as a Receiver.
 func (r *Realm) Token(client, secret, scope string) string {
 	r.t.Helper()

@@ -13,6 +13,7 @@ import (
 	"postern/conformance/optest"
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/jobs"
 	"postern/core/postgres"
 	"postern/core/postgres/postgrestest"
 	"postern/core/seal"
@@ -38,7 +39,7 @@ type world struct {
 func open(t *testing.T) *world {
 	t.Helper()
 	gin.SetMode(gin.TestMode)
-	w := &world{t: t, db: postgrestest.Open(t)}
+	w := &world{t: t, db: postgrestest.Open(t, jobs.Migrate)}
 	w.people = &directory.Directory{DB: w.db}
 	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
 	check(t, err)

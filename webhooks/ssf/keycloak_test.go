@@ -2,7 +2,6 @@ package ssf_test
 
 import (
 	"context"
-	"net/http"
 	"strings"
 	"testing"
 
@@ -22,7 +21,8 @@ func TestKeycloak(t *testing.T) {
 	w := newWorld(t)
 	realm.Receiver("pushed", clientSecret, w.gateway.URL+"/*")
 	realm.Receiver("polled", clientSecret)
-	managing(t, realm, "pushed", "polled")
+	realm.Allow("pushed", ssf.DefaultScopes...)
+	realm.Allow("polled", ssf.DefaultScopes...)
 	running(t, w.service)
 	for _, test := range []struct {
 		house    *house
@@ -91,30 +91,5 @@ func TestKeycloak(t *testing.T) {
 	}
 	if len(w.events(t, w.acme, "stream.created")) != 2 || w.signedIn(t, w.globex, w.globex.ben) == false {
 		t.Error("one workspace's stream did something in the other")
-	}
-}
-
-// managing lets clients ask for the scopes that managing a stream needs.
-func managing(t *testing.T, realm *optest.Realm, clients ...string) {
-	t.Helper()
-	type named struct{ ID, Name, ClientID string }
-	scopes := func() map[string]string {
-		var all []named
-		realm.Admin(http.MethodGet, "/client-scopes", nil, &all)
-		ids := map[string]string{}
-		for _, one := range all {
-			ids[one.Name] = one.ID
-		}
-		return ids
-	}
-	for _, scope := range ssf.DefaultScopes {
-		if scopes()[scope] == "" {
-			realm.Admin(http.MethodPost, "/client-scopes", map[string]any{"name": scope, "protocol": "openid-connect", "attributes": map[string]string{"include.in.token.scope": "true"}}, nil)
-		}
-		for _, client := range clients {
-			var found []named
-			realm.Admin(http.MethodGet, "/clients?clientId="+client, nil, &found)
-			realm.Admin(http.MethodPut, "/clients/"+found[0].ID+"/optional-client-scopes/"+scopes()[scope], map[string]any{}, nil)
-		}
 	}
 }
