@@ -147,7 +147,8 @@ func (s *Service) atInbox(command func(c *gin.Context, ctx context.Context, tx p
 	}
 }
 
-func (s *Service) mountInbox(inside *gin.RouterGroup, managing gin.HandlerFunc) {
+func (s *Service) mountInbox(inside *gin.RouterGroup) {
+	managing := s.forAdministrators("/accounts/:id/inbox")
 	inside.GET("/accounts/:id/inbox", s.showInbox)
 	inside.POST("/accounts/:id/inbox/:message/show", s.toReveal("/accounts/:id/inbox"), s.readMessage)
 	inside.POST("/accounts/:id/address", managing, s.atInbox(func(c *gin.Context, ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {

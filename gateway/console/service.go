@@ -130,8 +130,8 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.POST("/accounts/:id/fill", s.toReveal("/accounts/:id?again=fill"), s.fill)
 	inside.POST("/accounts/:id/reveal", s.toReveal("/accounts/:id?again=reveal"), s.reveal)
 	inside.POST("/accounts/:id/code", s.toReveal("/accounts/:id?again=code"), s.code)
+	s.mountInbox(inside)
 	managing := s.forAdministrators("/accounts/:id") // how an account is held, which its owners may change too
-	s.mountInbox(inside, managing)
 	inside.POST("/accounts/:id/totp", managing, s.setTOTP)
 	inside.POST("/accounts/:id/backup-codes", managing, s.setBackupCodes)
 	inside.POST("/accounts/:id/backup-code", s.toReveal("/accounts/:id?again=backup-code"), s.backupCode)

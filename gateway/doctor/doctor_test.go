@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/postgres/postgrestest"
@@ -152,6 +153,23 @@ func TestAHealthyConnection(t *testing.T) {
 	}
 	if _, err := w.doctor.Diagnose(t.Context(), w.theirs.Workspace, w.connection.ID, doctor.Options{}); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("another workspace examines it: %v", err)
+	}
+}
+
+// What an administrator says about the connection's people is no door of the provider.
+func TestAnAdministratorIsNoDoor(t *testing.T) {
+	w := newWorld(t)
+	ana, err := w.doctor.Directory.UserByName(t.Context(), w.doctor.DB, w.connection.Workspace, w.connection.ID, "ana")
+	coretest.Must(t, err)
+	said, err := coretest.On(t, w.doctor.DB, nil).Signals.LogOut(t.Context(), coretest.System(), w.connection.Workspace, ana.ID)
+	coretest.Must(t, err)
+	if said.Signal.Connection != w.connection.ID || said.Outcome != signals.Done {
+		t.Fatalf("%+v", said)
+	}
+	for _, door := range w.examine(t, false).Doors {
+		if door.Door == string(signals.Console) {
+			t.Errorf("%+v", door)
+		}
 	}
 }
 

@@ -143,8 +143,8 @@ func (d *Doctor) doors(ctx context.Context, connection directory.Connection, out
 			one.Configured = delivery[door]
 		case signals.OktaEventHook, signals.Graph, signals.StandardWebhook, signals.SignedWebhook:
 			one.Configured = called[door]
-		default:
-			one.Configured = one.Last != nil
+		case signals.Console:
+			continue // an administrator's, and not the provider's
 		}
 		remedy := Remedy
 		if called[door] {
