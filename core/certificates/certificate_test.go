@@ -219,7 +219,7 @@ func TestLogoutHasOneToo(t *testing.T) {
 	account := h.account(t, h.app)
 	h.share(t, account.ID, accounts.Subject{User: bob.ID}, accounts.Collaborator)
 	coretest.Must(t, h.fill(t, bob, account.ID))
-	_, err := h.lifecycle.Logout(t.Context(), h.system(), h.workspace, bob.ID)
+	_, err := h.signals.LogOut(t.Context(), h.system(), h.workspace, bob.ID)
 	coretest.Must(t, err)
 	h.work(t)
 	h.settle(t)

@@ -22,6 +22,7 @@ import (
 	"postern/core/postgres/postgrestest"
 	"postern/core/rotation"
 	"postern/core/seal"
+	"postern/core/signals"
 	"postern/core/signing"
 	"postern/core/vault"
 )
@@ -35,6 +36,7 @@ type world struct {
 	logins    *accounts.Accounts
 	rotations *rotation.Rotations
 	lifecycle *lifecycle.Lifecycle
+	signals   *signals.Signals
 }
 
 // house is a workspace with an app, an owner, and people.
@@ -62,6 +64,7 @@ func open(t testing.TB) *world {
 	w.logins = &accounts.Accounts{DB: db, Vault: safe, Directory: w.people, Now: now}
 	w.rotations = &rotation.Rotations{DB: db, Accounts: w.logins, Queue: queue, Now: now, Connectors: rotation.Connectors{"simulated": w.apps}}
 	w.lifecycle = &lifecycle.Lifecycle{DB: db, Directory: w.people, Accounts: w.logins, Rotations: w.rotations, Now: now}
+	w.signals = &signals.Signals{DB: db, Directory: w.people, Accounts: w.logins, Rotations: w.rotations, Lifecycle: w.lifecycle, Now: now}
 	w.Certificates = &certificates.Certificates{DB: db, Signing: &signing.Signing{DB: db, Vault: safe, Now: now}, Now: now}
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -182,7 +182,7 @@ func TestPoliciesDecideWhetherLeaversRotate(t *testing.T) {
 	h.says(t, policies.TriggerDeprovision, false)
 	h.says(t, policies.TriggerLogout, false)
 	for _, one := range []house{h, other} {
-		logged, err := one.Logout(t.Context(), one.cause, one.workspace, one.bob.ID)
+		logged, err := one.core.Signals.LogOut(t.Context(), one.system, one.workspace, one.bob.ID)
 		coretest.Must(t, err)
 		left, err := one.Deprovision(t.Context(), one.cause, one.workspace, one.bob.ID)
 		coretest.Must(t, err)

@@ -37,7 +37,7 @@ func TestAFailureInsideLeavesNothing(t *testing.T) {
 		return err
 	}
 	logout := func() error {
-		_, err := h.Logout(ctx, h.cause, h.workspace, h.bob.ID)
+		_, err := h.core.Signals.LogOut(ctx, h.system, h.workspace, h.bob.ID)
 		return err
 	}
 	edit := func() error {

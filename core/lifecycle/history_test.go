@@ -173,12 +173,19 @@ func (s *history) takesAll(t *rapid.T) {
 
 func (s *history) logout(t *rapid.T) {
 	p, at := s.present(t), time.Now()
-	got, err := s.Logout(t.Context(), s.cause, s.workspace, p.user.ID)
+	got, err := s.core.Signals.LogOut(t.Context(), s.system, s.workspace, p.user.ID)
 	expect(t, err)
+	if p.loggedOut && p.live == 0 { // said twice
+		if got.Duplicate.IsZero() || len(got.Rotations) != 0 {
+			t.Fatalf("said twice: %+v", got)
+		}
+		return
+	}
 	exposed := s.behind(p)
-	if got.SessionsEnded != p.live || len(got.Rotations) != len(exposed) {
+	if got.Sessions != p.live || len(got.Rotations) != len(exposed) || !got.Duplicate.IsZero() {
 		t.Fatalf("got %+v, want %d sessions and %d rotations", got, p.live, len(exposed))
 	}
+	p.loggedOut = true
 	for account := range exposed {
 		p.owed[account] = at
 	}

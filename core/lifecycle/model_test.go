@@ -13,15 +13,16 @@ import (
 
 // person is what the model knows of a user.
 type person struct {
-	user    directory.User
-	active  bool
-	removed bool
-	grants  map[int]bool // accounts
-	member  bool
-	counts  bool // the membership gives something
-	live    int  // sessions
-	left    int  // how often they left, and everything was or is to be taken
-	leaving bool // shut out, and nothing was taken yet
+	user      directory.User
+	active    bool
+	removed   bool
+	grants    map[int]bool // accounts
+	member    bool
+	counts    bool // the membership gives something
+	live      int  // sessions
+	loggedOut bool // once, by an administrator
+	left      int  // how often they left, and everything was or is to be taken
+	leaving   bool // shut out, and nothing was taken yet
 
 	// waits is the departure of which nothing was taken yet, if there is one.
 	waits *wait

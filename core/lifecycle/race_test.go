@@ -175,7 +175,7 @@ func TestALoginRacingALogoutNeverSurvives(t *testing.T) {
 		}
 		together(login(0), login(1), func() {
 			time.Sleep(time.Duration(round%4) * 250 * time.Microsecond)
-			if _, err := h.Logout(ctx, h.cause, h.workspace, h.bob.ID); err != nil {
+			if _, err := h.core.Signals.LogOut(ctx, h.system, h.workspace, h.bob.ID); err != nil {
 				t.Error(err)
 			}
 		})

@@ -158,7 +158,7 @@ func TestNobodyLearnsWhoIsAGuest(t *testing.T) {
 	guests, err := h.Guests(t.Context(), h.Links.DB, h.workspace.ID, core.ID{}, core.ID{}, 10)
 	coretest.Must(t, err)
 	h.clock.Pass(time.Second)
-	_, err = h.Lifecycle.Logout(t.Context(), coretest.System(), h.workspace.ID, guests[0].User)
+	_, err = h.Signals.LogOut(t.Context(), coretest.System(), h.workspace.ID, guests[0].User)
 	coretest.Must(t, err)
 	_, _, err = h.Enter(t.Context(), phone, h.workspace.ID, challenge, code)
 	coded(t, "with a code from before", err, "signed_out_meanwhile")

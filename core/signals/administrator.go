@@ -12,8 +12,8 @@ import (
 // LogOut is an administrator's word that somebody is to be logged out everywhere: a logout through the door Console, of
 // the person's own connection (of none for a guest), with whoever said it as its evidence. It goes by the policy about
 // logouts, and nothing of it waits for a guard: those are for what a connection says. Said again while it is the same
-// incident, sessions end again, nothing else is done twice, and the receipt is a Duplicate that names the first.
-// Administrators may, service accounts and the system; who is unknown or deleted is NotFound.
+// incident, and the person has not signed in in between, nothing is done twice, and the receipt is a Duplicate that names
+// the first. Administrators may, service accounts and the system; who is unknown or deleted is NotFound.
 func (s *Signals) LogOut(ctx context.Context, cause core.Cause, workspace, user core.ID) (Receipt, error) {
 	person, err := s.Directory.User(ctx, s.DB, workspace, user)
 	if err != nil {

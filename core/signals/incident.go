@@ -78,6 +78,8 @@ func (t *telling) judge(person core.ID) (incident, relation) {
 	known := t.known[at]
 	occurred, window := t.signal.Occurred, t.around.window
 	switch {
+	case t.signal.Door == Console && t.signedIn(person):
+		return known, fresh // an administrator means what the person did since
 	case t.signal.Transaction != "" && slices.Contains(known.transactions, t.signal.Transaction):
 		return known, retold
 	case occurred.Before(known.occurred.Add(-window)):
@@ -86,6 +88,11 @@ func (t *telling) judge(person core.ID) (incident, relation) {
 		return known, retold
 	}
 	return known, fresh
+}
+
+// signedIn reports whether a person had a session that the signal ended.
+func (t *telling) signedIn(person core.ID) bool {
+	return slices.ContainsFunc(t.ended, func(one directory.Ended) bool { return one.User.ID == person && one.Live })
 }
 
 // counted reports whether the guard counted a person within its window already.

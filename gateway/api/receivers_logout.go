@@ -54,7 +54,7 @@ type LoggedOut struct {
 	SessionsEnded int       `json:"sessions_ended"`
 	Rotations     []core.ID `json:"rotations" nullable:"false" doc:"Of every account they could see; those whose password they saw first"`
 	Signal        core.ID   `json:"signal" doc:"Its receipt: GET /signals/{id}"`
-	Outcome       string    `json:"outcome" enum:"done,duplicate,failed" doc:"duplicate: it was said before, here or by the identity provider; sessions ended again, nothing else was done twice"`
+	Outcome       string    `json:"outcome" enum:"done,duplicate,failed" doc:"duplicate: it was said before, here or by the identity provider; nothing was done twice. Whoever signed in again in between is logged out anew"`
 	DuplicateOf   core.ID   `json:"duplicate_of,omitzero" doc:"The signal that told of the incident first"`
 	Note          string    `json:"note,omitempty" doc:"Why"`
 }

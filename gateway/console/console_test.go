@@ -265,7 +265,7 @@ func TestStreamTellsEventsAsTheyHappen(t *testing.T) {
 		t.Errorf("live: %s", got)
 	}
 	// A logout ends the stream: the reader may see nothing more.
-	if _, err := w.lifecycle.Logout(t.Context(), core.NewCause(core.System, time.Now()), w.acme.ID, w.people["zoe"].ID); err != nil {
+	if _, err := w.signals.LogOut(t.Context(), core.NewCause(core.System, time.Now()), w.acme.ID, w.people["zoe"].ID); err != nil {
 		t.Fatal(err)
 	}
 	until("")

@@ -120,7 +120,7 @@ func (w *world) add(t *testing.T, wanted outlogout.Target) outlogout.Target {
 
 func (w *world) logout(t *testing.T) {
 	t.Helper()
-	_, err := w.Lifecycle.Logout(t.Context(), cause(), w.acme.ID, w.ana.ID)
+	_, err := w.Signals.LogOut(t.Context(), cause(), w.acme.ID, w.ana.ID)
 	must(t, err)
 }
 
@@ -152,7 +152,7 @@ func TestALogoutReachesAnotherGateway(t *testing.T) {
 				t.Fatalf("%+v", letters)
 			}
 			// Somebody the app does not know, and another workspace's people, are no failure and no news.
-			_, err := w.Lifecycle.Logout(t.Context(), cause(), w.globex.ID, w.theirs.ID)
+			_, err := w.Signals.LogOut(t.Context(), cause(), w.globex.ID, w.theirs.ID)
 			must(t, err)
 			if left := w.backlog(t, made); left.Waiting != 0 {
 				t.Fatalf("%+v", left)

@@ -306,9 +306,9 @@ func TestSubjectsAndLongPoll(t *testing.T) {
 	if status, _ := c.call(t, "POST", "/subjects/remove", removed); status != 204 {
 		t.Fatal(status)
 	}
-	_, err := w.Lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
+	_, err := w.Signals.LogOut(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
 	must(t, err)
-	_, err = w.Lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ben.ID)
+	_, err = w.Signals.LogOut(t.Context(), cause(), w.acme.workspace.ID, w.acme.ben.ID)
 	must(t, err)
 	_, got := c.call(t, "POST", "/poll", map[string]any{})
 	sets := c.opened(t, got["sets"].(map[string]any))
@@ -324,7 +324,8 @@ func TestSubjectsAndLongPoll(t *testing.T) {
 	if status, _ := c.call(t, "POST", "/subjects/add", removed); status != 200 {
 		t.Fatal(status)
 	}
-	_, err = w.Lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
+	w.SignIn(t, w.acme.ana)
+	_, err = w.Signals.LogOut(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
 	must(t, err)
 	if _, got = c.call(t, "POST", "/poll", map[string]any{}); len(got["sets"].(map[string]any)) != 1 {
 		t.Errorf("%v", got)

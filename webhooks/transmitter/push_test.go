@@ -33,7 +33,7 @@ func (w *world) pushed(t testing.TB, to *httptest.Server) (*client, transmitter.
 func (w *world) logout(t testing.TB, users ...core.ID) {
 	t.Helper()
 	for _, user := range users {
-		_, err := w.Lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, user)
+		_, err := w.Signals.LogOut(t.Context(), cause(), w.acme.workspace.ID, user)
 		must(t, err)
 	}
 }

@@ -38,7 +38,7 @@ func TestOurReceiverHearsOurTransmitter(t *testing.T) {
 			if !w.SignedIn(t, w.globex.session) {
 				t.Fatal("nobody is signed in")
 			}
-			_, err = w.Lifecycle.Logout(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
+			_, err = w.Signals.LogOut(t.Context(), cause(), w.acme.workspace.ID, w.acme.ana.ID)
 			must(t, err)
 			coretest.Until(t, "the session at the other end is dead", func() bool { return !w.SignedIn(t, w.globex.session) })
 			coretest.Until(t, "everything is acknowledged", func() bool { return w.backlog(t, known) == 0 })
