@@ -131,6 +131,9 @@ func TestNothingSlipsPastADeprovision(t *testing.T) {
 		coretest.Must(t, h.Reactivate(ctx, h.cause, h.workspace, user.ID))
 		h.mustHaveNothing(t, user.ID)
 	}
+	if n := signedIn.Load(); n == 0 || n == int64(rounds) {
+		t.Errorf("of %d rounds the deprovision came second to %d sign-ins: this was no race", rounds, n)
+	}
 	t.Logf("of %d rounds the deprovision came second to %d sign-ins, %d fills, %d shares; %d were added to a team",
 		rounds, signedIn.Load(), filled.Load(), shared.Load(), added.Load())
 }

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -147,6 +148,7 @@ func TestNoLoginSurvivesALogoutItRaces(t *testing.T) {
 		one.Later = true // as in a gateway: a Universal Logout ends sessions at once, and settles the rest after
 	}
 	people := 0
+	var ends, refused atomic.Int64 // sign-ins a logout came after and ended, and those it came before and kept out
 	rapid.Check(t, func(r *rapid.T) {
 		people++
 		person := h.join(t, fmt.Sprint("racer", people))
@@ -177,7 +179,9 @@ func TestNoLoginSurvivesALogoutItRaces(t *testing.T) {
 					if core.KindOf(err) != core.KindDenied && err != nil {
 						t.Error(err)
 					}
-					if err == nil {
+					if err != nil {
+						refused.Add(1)
+					} else {
 						mutex.Lock()
 						sessions = append(sessions, started{person.ID, begun, token})
 						mutex.Unlock()
@@ -228,6 +232,9 @@ func TestNoLoginSurvivesALogoutItRaces(t *testing.T) {
 			}
 		}
 		for _, session := range sessions {
+			if !session.proven.After(ended) {
+				ends.Add(1)
+			}
 			for i, at := range houses {
 				live, _, err := at.Directory.Recognise(t.Context(), session.token)
 				if err != nil {
@@ -242,6 +249,11 @@ func TestNoLoginSurvivesALogoutItRaces(t *testing.T) {
 			}
 		}
 	})
+	// Both orders, many times, or it proved nothing.
+	if ends.Load() < 100 || refused.Load() < 100 {
+		t.Errorf("logouts ended %d sign-ins and kept %d out: this was no race", ends.Load(), refused.Load())
+	}
+	t.Logf("logouts of %d people ended %d sign-ins and kept %d out", people, ends.Load(), refused.Load())
 }
 
 func later(one, other time.Time) time.Time {
