@@ -1,15 +1,22 @@
 package outgoing_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
+	"postern/connectors/guard"
 	"postern/core"
 	"postern/webhooks/delivery"
 	"postern/webhooks/outgoing"
@@ -229,6 +236,53 @@ func TestAnswersOfEndpoints(t *testing.T) {
 	}
 	if _, err := w.service.Create(t.Context(), cause(), outgoing.Webhook{Workspace: w.acme, Name: "busy", Address: "https://example.com"}); core.KindOf(err) != core.KindConflict {
 		t.Error(err)
+	}
+}
+
+// resolver knows names, and calls no server.
+type resolver map[string]string
+
+func (r resolver) LookupNetIP(_ context.Context, _, host string) ([]netip.Addr, error) {
+	return []netip.Addr{netip.MustParseAddr(r[host])}, nil
+}
+
+// What is public by its name or its first answer leads nowhere inside: the name is judged by what it resolves to,
+// and nobody is followed who redirects.
+func TestNoMessageIsLedInside(t *testing.T) {
+	w := newWorld(t)
+	inside, err := url.Parse(w.receiver.URL)
+	must(t, err)
+	outside := httptest.NewServer(http.RedirectHandler(w.receiver.URL+"/inside", http.StatusTemporaryRedirect))
+	defer outside.Close()
+	names := resolver{"inside.example": "127.0.0.1", "far.example": "10.1.2.3"}
+	strict := guard.Dialer{Resolver: names}
+	w.service.HTTP = guard.Client(guard.Options{Resolver: names})
+	for name, address := range map[string]string{"a name": "http://inside.example:" + inside.Port(), "another": "http://far.example/"} {
+		made := w.create(t, w.acme, outgoing.Webhook{Name: name, Address: address})
+		w.happens(t, w.acme, core.UserLoggedOut, "")
+		w.follow(t)
+		w.deliver(t, name, func() bool { return w.messages(t, w.acme, made.ID)[0].Attempts == 1 })
+		if said := w.state(t, w.acme, made.ID).LastError; !strings.Contains(said, "private addresses are not allowed") {
+			t.Errorf("%s: %s", name, said)
+		}
+		must(t, w.service.Delete(t.Context(), cause(), w.acme, made.ID))
+	}
+	// A public host, which this machine has none of, is played by a dialer that lets one name through.
+	w.service.HTTP = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		if strings.HasPrefix(address, "outside.example:") {
+			return new(net.Dialer).DialContext(ctx, network, outside.Listener.Addr().String())
+		}
+		return strict.DialContext(ctx, network, address)
+	}}}
+	made := w.create(t, w.acme, outgoing.Webhook{Name: "redirects", Address: "http://outside.example/"})
+	w.happens(t, w.acme, core.UserLoggedOut, "")
+	w.follow(t)
+	w.deliver(t, "a redirect", func() bool { return w.messages(t, w.acme, made.ID)[0].Attempts == 1 })
+	if said := w.messages(t, w.acme, made.ID)[0]; said.Status != http.StatusTemporaryRedirect || said.State != "waiting" {
+		t.Errorf("%+v", said)
+	}
+	if got := w.receiver.take(); len(got) != 0 {
+		t.Errorf("it reached %s", got[0].path)
 	}
 }
 
