@@ -140,25 +140,72 @@ func (p *play) somebody(ctx context.Context) (person, map[string]string, error) 
 	return who, sessions, err
 }
 
-// told plays a security event token.
+// told plays a security event token, and what follows it under the same jti.
 func (p *play) told(ctx context.Context, v vector) error {
 	if v.Profile == "" {
 		v.Profile = "standard"
 	}
-	who, sessions, err := p.somebody(ctx)
+	who, _, err := p.somebody(ctx)
 	if err != nil {
 		return err
 	}
-	name := who.name
+	twin := ""
+	if v.Twin != "" {
+		if twin, err = p.twin(ctx, who); p.prepared(err) != nil {
+			return err
+		}
+	}
 	remote, id, err := p.streamOf(ctx, v)
 	if p.prepared(err) != nil {
 		return err
 	}
 	p.number++
 	values := p.values(map[string]string{
-		"audience2": audience(remote) + "/2", "audience": audience(remote), "email": who.email, "EMAIL": strings.ToUpper(name) + "@Example.COM", "sub": who.sub,
-		"external": who.external, "stream": remote, "stranger": "nobody-" + name + "@example.com",
+		"audience2": audience(remote) + "/2", "audience": audience(remote), "email": who.email, "EMAIL": strings.ToUpper(who.name) + "@Example.COM", "sub": who.sub,
+		"external": who.external, "stream": remote, "stranger": "nobody-" + who.name + "@example.com",
 	})
+	if err := p.tell(ctx, v, who.name, remote, id, values); err != nil {
+		return err
+	}
+	for _, step := range v.Then {
+		before, err := p.newest(ctx)
+		if p.prepared(err) != nil {
+			return err
+		}
+		if err := p.tell(ctx, step, who.name, remote, "", values); err != nil {
+			return err
+		}
+		if after, err := p.newest(ctx); p.prepared(err) != nil {
+			return err
+		} else if after != before {
+			p.fault("a jti that was used before has a second effect")
+		}
+	}
+	if twin == "" {
+		return nil
+	}
+	lives, err := p.alive(ctx, twin)
+	if err == nil && !lives {
+		p.fault("the session of somebody else with the same e-mail address is dead, and should be alive")
+	}
+	return err
+}
+
+// twin signs in somebody of the other connection who has a person's e-mail address, and gives their cookie.
+func (p *play) twin(ctx context.Context, of person) (string, error) {
+	name := of.name + "-twin"
+	if err := p.provision(ctx, p.shared, person{name, name, of.email, of.external + "-twin", "sub-" + name, ""}); err != nil {
+		return "", err
+	}
+	return p.signIn(ctx, p.shared, name, "sid-"+name)
+}
+
+// tell delivers a token about somebody, and looks at what it does; without a stream's id, at what it does to them.
+func (p *play) tell(ctx context.Context, v vector, name, remote, id string, values map[string]string) error {
+	sessions, err := p.stable(ctx, map[string]string{name: "sid-" + name}, v.SignsIn)
+	if err != nil {
+		return err
+	}
 	v.Header, v.Claims = v.Token.Header, v.Token.Claims
 	if p.token, err = p.mint(v, "", values, `{}`); err != nil {
 		return err
@@ -176,6 +223,7 @@ func (p *play) told(ctx context.Context, v vector) error {
 	if p.door == "ssf_poll" {
 		deliver = func() (answer, error) { return p.polled(ctx, v, remote) }
 	}
+	before := p.room.dead[name]
 	got, err := deliver()
 	if err != nil {
 		return err
@@ -187,13 +235,16 @@ func (p *play) told(ctx context.Context, v vector) error {
 	var ends bool
 	_ = json.Unmarshal(v.Expect.Ends, &ends)
 	dead := []string{}
-	if ends {
+	if ends || before {
 		dead = append(dead, name)
 	}
 	if ends || v.Expect.Status != http.StatusAccepted || v.Expect.Outcome == "nobody" {
 		if err := p.judge(ctx, sessions, dead); err != nil {
 			return err
 		}
+	}
+	if id == "" {
+		return nil
 	}
 	return p.afterwards(ctx, v, id, deliver)
 }

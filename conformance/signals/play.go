@@ -41,7 +41,7 @@ func (p *play) prepared(err error) error {
 }
 
 func (p *play) vector(ctx context.Context, v vector) error {
-	if v.At == "theirs" {
+	if v.At == "theirs" || v.Twin == "workspace" {
 		p.reason = "it needs a second workspace, which one token does not reach"
 		return errSkip
 	}

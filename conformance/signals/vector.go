@@ -19,6 +19,7 @@ type vector struct {
 	Critical    []string `json:"critical"` // of its transmitter
 	Polled      string   `json:"polled"`   // kept: where it is polled it is neither acknowledged nor refused yet
 	SignsIn     bool     `json:"signs_in"` // everybody signs in again before it
+	Twin        string   `json:"twin"`     // who else has the person's e-mail address: somebody of another connection, or of another workspace
 
 	Same          bool            `json:"same"`
 	Authorization *string         `json:"authorization"`

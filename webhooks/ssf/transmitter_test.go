@@ -212,7 +212,7 @@ func (x *transmitter) mint(claims map[string]any) string {
 }
 
 // sign makes the signature by hand, so that a header may claim whatever it likes.
-func (x *transmitter) sign(header, claims map[string]any, signing string) string {
+func (x *transmitter) sign(header map[string]any, claims any, signing string) string {
 	full := map[string]any{"alg": "RS256", "kid": "rsa-1"}
 	switch signing {
 	case "es256":
@@ -250,7 +250,7 @@ func (x *transmitter) sign(header, claims map[string]any, signing string) string
 	return text + "." + base64.RawURLEncoding.EncodeToString(signature)
 }
 
-func part(members map[string]any) string {
+func part(members any) string {
 	text, err := json.Marshal(members)
 	if err != nil {
 		panic(err)

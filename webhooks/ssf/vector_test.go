@@ -1,6 +1,7 @@
 package ssf_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -10,9 +11,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"postern/conformance/signals/vectors"
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/seal"
 	"postern/core/signals"
 	"postern/webhooks/ssf"
 )
@@ -22,7 +26,10 @@ type vector struct {
 	Name, Description string
 	Profile           ssf.Profile
 	Critical          []string
+	Twin              string // who else has the person's e-mail address: somebody of another connection, or of another workspace
+	SignsIn           bool   `json:"signs_in"` // the person signs in again before it
 	Token             struct{ Header, Claims map[string]any }
+	Payload           string // instead of claims
 	Signing           string
 	Expect            struct {
 		Status    int
@@ -36,6 +43,7 @@ type vector struct {
 		Discarded bool
 		Stream    ssf.Status `json:"stream_status"`
 	}
+	Then []vector // under the same jti
 }
 
 func TestVectors(t *testing.T) {
@@ -59,22 +67,57 @@ func TestVectors(t *testing.T) {
 			streams[place] = w.create(t, w.acme, wanted)
 		}
 		stream := streams[place]
-		t.Run(v.Name, func(t *testing.T) { w.try(t, v, stream, name, user.ID) })
+		t.Run(v.Name, func(t *testing.T) {
+			at, twin := w.twin(t, v, name)
+			jti := core.NewID().String()
+			for _, step := range append([]vector{v}, v.Then...) {
+				if step.SignsIn {
+					w.signIn(t, &w.acme, user)
+				}
+				w.try(t, step, stream, name, user.ID, jti)
+			}
+			if v.Twin != "" && !w.signedIn(t, at, twin) {
+				t.Error("somebody else with the same e-mail address was logged out")
+			}
+		})
 	}
 	if len(w.Receipts(t, w.globex.workspace.ID)) != 0 || !w.signedIn(t, w.globex, w.globex.ana) {
 		t.Error("a token for one workspace did something in another")
 	}
 }
 
-func (w *world) try(t *testing.T, v vector, stream ssf.Stream, name string, user core.ID) {
+// twin is somebody else with the same e-mail address.
+func (w *world) twin(t *testing.T, v vector, name string) (at house, user directory.User) {
+	switch v.Twin {
+	case "":
+		return house{}, directory.User{}
+	case "workspace":
+		at = w.globex
+	case "connection":
+		at = house{workspace: w.acme.workspace, sessions: map[core.ID]seal.Secret{}}
+		w.Tx(t, func(ctx context.Context, tx pgx.Tx) (err error) {
+			at.connection, err = w.Directory.CreateConnection(ctx, tx, cause(), at.workspace.ID, directory.NewConnection{Name: "Other", Kind: directory.Generic, Issuer: w.tx.issuer()})
+			return err
+		})
+	default:
+		t.Fatalf("a twin of another %s", v.Twin)
+	}
+	user = w.person(t, &at, name+"-twin", name+"@example.com")
+	return at, user
+}
+
+func (w *world) try(t *testing.T, v vector, stream ssf.Stream, name string, user core.ID, jti string) {
 	remote := w.tx.streams[stream.RemoteID]
-	jti := core.NewID().String()
 	expand := strings.NewReplacer(
 		"{{issuer}}", w.tx.issuer(), "{{audience2}}", w.tx.audience(remote.ID)+"/2", "{{audience}}", w.tx.audience(remote.ID), "{{jti}}", jti,
 		"{{email}}", name+"@example.com", "{{EMAIL}}", strings.ToUpper(name)+"@Example.COM", "{{sub}}", "sub-"+name, "{{external}}", "ext-"+name,
 		"{{stream}}", remote.ID, "{{stranger}}", "other-"+name+"@example.com",
 	)
-	token := w.tx.sign(filled(v.Token.Header, expand).(map[string]any), filled(v.Token.Claims, expand).(map[string]any), v.Signing)
+	var claims any = filled(v.Token.Claims, expand)
+	if v.Payload != "" {
+		claims = json.RawMessage(strings.ReplaceAll(expand.Replace(v.Payload), `"{{now}}"`, strconv.FormatInt(time.Now().Unix(), 10)))
+	}
+	token := w.tx.sign(filled(v.Token.Header, expand).(map[string]any), claims, v.Signing)
 	before := map[core.ID]bool{}
 	for _, one := range w.Receipts(t, w.acme.workspace.ID) {
 		before[one.ID] = true
