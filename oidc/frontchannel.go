@@ -25,8 +25,9 @@ func (s *Service) frontchannelLogout(c *gin.Context) {
 		s.refuse(c, directory.Connection{}, "/", err)
 		return
 	}
-	issuer, said := c.Query("iss"), c.Query("sid")
-	if err := framed(connection, issuer, said); err != nil {
+	query := c.Request.URL.Query()
+	issuer, said := query.Get("iss"), query.Get("sid")
+	if err := framed(connection, query); err != nil {
 		s.refuse(c, directory.Connection{}, "/", err)
 		return
 	}
@@ -41,9 +42,8 @@ func (s *Service) frontchannelLogout(c *gin.Context) {
 // endFramed ends the session, if there is one: what nobody has proven leaves no other trace.
 func (s *Service) endFramed(c *gin.Context, connection directory.Connection, issuer, said string) error {
 	ctx := c.Request.Context()
-	there, err := s.Directory.HasIdPSession(ctx, s.DB, directory.IdPSession{
-		Workspace: connection.Workspace, Connection: connection.ID, Issuer: issuer, SID: said,
-	})
+	// Whichever of the connection's issuers says it: an organisation with two domains has one set of sessions.
+	there, err := s.Directory.HasIdPSession(ctx, s.DB, directory.IdPSession{Workspace: connection.Workspace, Connection: connection.ID, SID: said})
 	if err != nil || !there {
 		return err
 	}
@@ -58,8 +58,11 @@ func (s *Service) endFramed(c *gin.Context, connection directory.Connection, iss
 }
 
 // framed checks what a front-channel logout names. Entra sends sid without iss.
-func framed(connection directory.Connection, issuer, said string) error {
+func framed(connection directory.Connection, query url.Values) error {
+	issuer, said := query.Get("iss"), query.Get("sid")
 	switch {
+	case len(query["iss"]) > 1 || len(query["sid"]) > 1:
+		return core.Invalid("", "iss and sid are there once: what can be read in two ways is not read").WithCode(codeNoNeed)
 	case said == "" || len(said) > 255:
 		return core.Invalid("sid", "the session is needed: have the identity provider send iss and sid").WithCode(codeNoNeed)
 	case issuer == "" && connection.Kind == directory.Entra:

@@ -128,6 +128,35 @@ func (p *play) loggedOut(ctx context.Context, v vector, first bool) error {
 	return p.receipt(ctx, v, "logout", first && v.Expect.Status == http.StatusOK && len(v.ends()) > 0)
 }
 
+// framed plays a step of front-channel logout.
+func (p *play) framed(ctx context.Context, v vector, first bool) error {
+	sessions, err := p.stable(ctx, map[string]string{"ana-1": "sid-1", "ana-2": "sid-2", "ben": "sid-3"}, first)
+	if err != nil {
+		return err
+	}
+	// Another connection has somebody with the first sid, too.
+	if p.shared.sessions["other"] == "" || p.room.dead["other"] {
+		if p.shared.sessions["other"], err = p.signIn(ctx, p.shared, "carl", "sid-1"); p.prepared(err) != nil {
+			return err
+		}
+	}
+	sessions["other"] = p.shared.sessions["other"]
+	at := map[string]string{"": p.room.id, "other": p.shared.id, "none": "0191aaaa-0000-7000-8000-00000000dead"}[v.At]
+	query := expand(v.Query, p.values(map[string]string{"issuer-escaped": url.QueryEscape(p.provider.issuer())}))
+	got, err := p.request(ctx, "GET", p.base+"/sso/"+at+"/frontchannel-logout?"+query, http.Header{"Accept": {"text/html"}}, nil)
+	if err != nil {
+		return err
+	}
+	p.status(got, "", v.Expect.Status, "")
+	if origin, _, _ := strings.Cut(p.provider.base, p.provider.run); v.Expect.Status == http.StatusOK {
+		policy, refused := got.header.Get("Content-Security-Policy"), got.header.Get("X-Frame-Options")
+		if _, framers, _ := strings.Cut(policy, "frame-ancestors "); framers != origin || refused != "" {
+			p.fault("Content-Security-Policy is %q, X-Frame-Options %q: pages of %s alone should show it in a frame", policy, refused, origin)
+		}
+	}
+	return p.judge(ctx, sessions, v.ends())
+}
+
 // somebody provisions a person of a vector's own and signs them in.
 func (p *play) somebody(ctx context.Context) (person, map[string]string, error) {
 	p.done++

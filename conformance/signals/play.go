@@ -45,6 +45,10 @@ func (p *play) vector(ctx context.Context, v vector) error {
 		p.reason = "it needs a second workspace, which one token does not reach"
 		return errSkip
 	}
+	if v.Kind != "" {
+		p.reason = "people sign in through a connection of its kind at its own provider alone"
+		return errSkip
+	}
 	var err error
 	if p.room, err = p.enter(ctx, v.Quirks); p.prepared(err) != nil {
 		return err
@@ -53,9 +57,12 @@ func (p *play) vector(ctx context.Context, v vector) error {
 		return p.told(ctx, v)
 	}
 	for number, step := range append([]vector{v}, v.Then...) {
-		if p.door == "universal_logout" {
+		switch p.door {
+		case "universal_logout":
 			err = p.revoked(ctx, step)
-		} else {
+		case "front_channel_logout":
+			err = p.framed(ctx, step, number == 0)
+		default:
 			err = p.loggedOut(ctx, step, number == 0)
 		}
 		if err != nil {
@@ -80,7 +87,7 @@ func (p *play) enter(ctx context.Context, quirks []string) (*room, error) {
 	if p.door == "universal_logout" {
 		people = append(people, person{"bea", "bea", "shared@example.com", "00ubea", "sub-bea", ""}, person{"noe", "noe@example.com", "", "00unoe", "sub-noe", ""})
 	}
-	if p.door != "universal_logout" && p.door != "back_channel_logout" {
+	if !strings.HasSuffix(p.door, "_logout") {
 		people = nil // each vector has one of its own
 	}
 	for _, who := range people {

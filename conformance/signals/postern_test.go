@@ -176,7 +176,7 @@ func (h *house) run(t *testing.T, only string) signals.Report {
 
 func TestPosternConforms(t *testing.T) {
 	h := start(t)
-	report := h.run(t, "")
+	report := h.run(t, os.Getenv("ONLY"))
 	var text strings.Builder
 	if err := report.WriteText(&text); err != nil {
 		t.Fatal(err)
@@ -266,6 +266,17 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 	const gtr, back, ssf = "/universal-logout", "/backchannel-logout", "/ssf/"
 	const okta, graph, standard, signed = "/okta", "/graph", "/standard/", "/signed/"
 	seen := map[any]bool{}
+	told := map[any]any{} // the events of each jti
+	framed := func(answer func(w http.ResponseWriter, r *http.Request, next func(string) *httptest.ResponseRecorder)) mutant {
+		return func(w http.ResponseWriter, r *http.Request, _ string, next func(string) *httptest.ResponseRecorder) bool {
+			if !strings.HasSuffix(r.URL.Path, "/frontchannel-logout") {
+				return false
+			}
+			w.Header().Set("Cache-Control", "no-store")
+			answer(w, r, next)
+			return true
+		}
+	}
 	for _, one := range []struct {
 		name, caught string
 		mutant       mutant
@@ -296,6 +307,41 @@ func TestPlantedFaultsAreFound(t *testing.T) {
 			a.Body = bytes.NewBuffer(bytes.ReplaceAll(a.Body.Bytes(), []byte("invalid_issuer"), []byte("invalid_request")))
 		})},
 		{"takes exp in an event", "ssf_push/exp", is(ssf, func(_, c map[string]any) bool { return c["exp"] != nil }, 202)},
+		{"takes a jti again for another event", "ssf_push/jti again, for another event", is(ssf, func(_, c map[string]any) bool {
+			before, used := told[c["jti"]]
+			told[c["jti"]] = fmt.Sprint(c["events"])
+			return used && before != told[c["jti"]]
+		}, 202)},
+		{"reads a claim that is there twice", "ssf_push/a claim twice", answers(ssf, code(400, 202))},
+		{"logs out whoever has the address", "ssf_push/same e-mail at another connection", func(w http.ResponseWriter, r *http.Request, _ string, _ func(string) *httptest.ResponseRecorder) bool {
+			if r.URL.Path != "/sessions" {
+				return false
+			}
+			w.WriteHeader(401)
+			return true
+		}},
+
+		{"frames and does nothing", "front_channel_logout/iss and sid", framed(func(w http.ResponseWriter, r *http.Request, next func(string) *httptest.ResponseRecorder) {
+			r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "sid-1", "sid-7", 1)
+			copyTo(w, next(""))
+		})},
+		{"takes the last sid", "front_channel_logout/sid twice", framed(func(w http.ResponseWriter, r *http.Request, next func(string) *httptest.ResponseRecorder) {
+			r.URL.RawQuery = strings.Replace(r.URL.RawQuery, "sid=sid-2&", "", 1)
+			copyTo(w, next(""))
+		})},
+		{"believes any issuer", "front_channel_logout/another issuer", framed(func(w http.ResponseWriter, _ *http.Request, next func(string) *httptest.ResponseRecorder) {
+			got := next("")
+			code(403, 200)(got)
+			copyTo(w, got)
+		})},
+		{"lets anybody frame it", "front_channel_logout/escaped", framed(func(w http.ResponseWriter, _ *http.Request, next func(string) *httptest.ResponseRecorder) {
+			got := next("")
+			got.Header().Set("Content-Security-Policy", "default-src 'none'")
+			copyTo(w, got)
+		})},
+		{"does not look at whose sid", "front_channel_logout/at another connection", framed(func(w http.ResponseWriter, _ *http.Request, _ func(string) *httptest.ResponseRecorder) {
+			w.WriteHeader(200)
+		})},
 
 		{"forgets Okta's challenge", "okta_event_hook/challenge", func(w http.ResponseWriter, r *http.Request, _ string, _ func(string) *httptest.ResponseRecorder) bool {
 			if r.Header.Get("X-Okta-Verification-Challenge") == "" {

@@ -118,7 +118,7 @@ func tasks(only string) ([]task, error) {
 	for _, one := range []struct {
 		door string
 		text []byte
-	}{{"universal_logout", vectors.UniversalLogout}, {"back_channel_logout", vectors.BackChannelLogout}, {"ssf_push", vectors.SharedSignals}, {"ssf_poll", vectors.SharedSignals}} {
+	}{{"universal_logout", vectors.UniversalLogout}, {"back_channel_logout", vectors.BackChannelLogout}, {"front_channel_logout", vectors.FrontChannelLogout}, {"ssf_push", vectors.SharedSignals}, {"ssf_poll", vectors.SharedSignals}} {
 		var all []vector
 		if err := json.Unmarshal(one.text, &all); err != nil {
 			return nil, err

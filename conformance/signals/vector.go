@@ -14,6 +14,7 @@ type vector struct {
 	Description string   `json:"description"`
 	At          string   `json:"at"` // whose door: other (connection), theirs (workspace), none; default: the right one
 	Quirks      []string `json:"quirks"`
+	Kind        string   `json:"kind"` // of the connection; default: generic
 	Query       string   `json:"query"`
 	Profile     string   `json:"profile"`  // of Shared Signals
 	Critical    []string `json:"critical"` // of its transmitter

@@ -148,14 +148,13 @@ func (d *Directory) EndFramedSession(ctx context.Context, tx pgx.Tx, cause core.
 const hasIdPSession = `
 select exists (
 	select from sessions s
-	where s.workspace_id = @workspace and s.connection_id = @connection and s.ended is null and s.sid = @sid and s.sid <> ''
-	  and (@issuer = '' or s.issuer = @issuer))`
+	where s.workspace_id = @workspace and s.connection_id = @connection and s.ended is null and s.sid = @sid and s.sid <> '')`
 
-// HasIdPSession reports whether there is a session that an IdP calls so.
+// HasIdPSession reports whether there is a session that an IdP calls so, whichever of the connection's issuers began it.
 func (d *Directory) HasIdPSession(ctx context.Context, q postgres.Querier, meant IdPSession) (bool, error) {
 	var has bool
 	err := q.QueryRow(ctx, hasIdPSession, pgx.StrictNamedArgs{
-		"workspace": meant.Workspace, "connection": meant.Connection, "issuer": meant.Issuer, "sid": meant.SID,
+		"workspace": meant.Workspace, "connection": meant.Connection, "sid": meant.SID,
 	}).Scan(&has)
 	return has, postgres.Classify(err)
 }

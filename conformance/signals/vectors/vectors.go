@@ -8,6 +8,8 @@ var (
 	UniversalLogout []byte
 	//go:embed back_channel_logout.json
 	BackChannelLogout []byte
+	//go:embed front_channel_logout.json
+	FrontChannelLogout []byte
 	//go:embed shared_signals.json
 	SharedSignals []byte
 	//go:embed okta_event_hook.json
