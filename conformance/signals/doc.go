@@ -8,7 +8,8 @@
 //
 // It guarantees that whatever is asked of a door has real signatures and real sessions behind it, that a vector which
 // could not be asked is reported as skipped with the reason, and that what it made is taken away again: people are
-// deprovisioned, streams deleted, tokens revoked, and its connections believe nobody any more. Their names stay.
+// deleted, streams and hooks too, tokens revoked, and its connections believe nobody any more. These stay, with what was
+// done on record, and the report names them.
 //
 // It never reaches into a gateway's insides, and never touches anybody it did not make.
 package signals

@@ -234,7 +234,8 @@ func (s *suite) receipts(ctx context.Context, r *room, door string) ([]map[strin
 	return out, nil
 }
 
-// remove takes away what was made. What cannot be taken away is said.
+// remove takes away what was made, and what was loosened. What cannot be taken away is said; connections cannot, for
+// what they did is on record.
 func (s *suite) remove(ctx context.Context) []string {
 	var left []string
 	note := func(err error) {
@@ -256,6 +257,10 @@ func (s *suite) remove(ctx context.Context) []string {
 			note(err)
 		}
 		_, err := s.ask(ctx, "DELETE", "/connections/"+r.id+"/sign-in", nil)
+		note(err)
+		_, err = s.ask(ctx, "PUT", "/connections/"+r.id+"/logout-quirks", map[string]any{"quirks": []string{}})
+		note(err)
+		_, err = s.ask(ctx, "PUT", "/connections/"+r.id+"/provisioning", map[string]any{})
 		note(err)
 		found, err := s.ask(ctx, "GET", "/connections/"+r.id+"/tokens", nil)
 		note(err)

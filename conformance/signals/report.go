@@ -40,6 +40,15 @@ type Report struct {
 	Interrupted bool      `json:"interrupted"`
 	Results     []Result  `json:"results"`
 	Left        []string  `json:"left,omitempty"` // what could not be taken away again
+	Kept        []string  `json:"kept"`           // ids of the connections that were made: they believe nobody any more, and have no way in
+}
+
+// History says what stays of a run, though all that was made is taken away.
+func (r Report) History() string {
+	if len(r.Kept) == 0 {
+		return "Nothing was made."
+	}
+	return fmt.Sprintf("On record stay the receipts and requests of this run, the people it deleted, and %d of its connections, which believe nobody and let nobody in.", len(r.Kept))
 }
 
 // Count counts the vectors that ended so.
@@ -105,7 +114,7 @@ func (r Report) WriteText(w io.Writer) error {
 	for _, one := range r.Left {
 		fmt.Fprintf(&out, "\nLEFT BEHIND %s\n", one)
 	}
-	fmt.Fprintf(&out, "\n%s\n%d requests in %.1f s.\n", r.Verdict(), r.Requests, r.Seconds)
+	fmt.Fprintf(&out, "\n%s\n%s\n%d requests in %.1f s.\n", r.Verdict(), r.History(), r.Requests, r.Seconds)
 	_, err := io.WriteString(w, out.String())
 	return err
 }

@@ -99,6 +99,9 @@ func Run(ctx context.Context, options Options) (Report, error) {
 	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
 	report.Left = s.remove(ending)
+	for _, r := range s.opened {
+		report.Kept = append(report.Kept, r.id)
+	}
 	report.Results, report.Requests, report.Seconds = s.results, s.requests, time.Since(report.Started).Seconds()
 	report.Interrupted = len(s.results) < len(chosen)
 	if err != nil && !(errors.Is(err, context.Canceled) && ctx.Err() != nil) {

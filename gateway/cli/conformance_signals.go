@@ -27,12 +27,12 @@ type conformanceSignals struct {
 
 // Help is shown by --help.
 func (conformanceSignals) Help() string {
-	return `Plays an identity provider of its own: it hosts its discovery document and keys, makes connections to itself through the API, provisions people by SCIM, signs them in, and sends every vector of every door with real signatures: Universal Logout, back-channel logout, Shared Signals pushed and polled, Okta event hooks, Microsoft Graph, Standard Webhooks and other signed webhooks. It is their Microsoft Graph and their transmitter too, so a worker has to run. It looks at statuses, at what errors are called, at whose sessions died, and at the receipts.
+	return `Plays an identity provider of its own: it hosts its discovery document and keys, makes connections to itself through the API, provisions people by SCIM, signs them in, and sends every vector of every door with real signatures: Universal Logout, back-channel and front-channel logout, Shared Signals pushed and polled, Okta event hooks, Microsoft Graph, Standard Webhooks and other signed webhooks. It is their Microsoft Graph and their transmitter too, so a worker has to run. It looks at statuses, at what errors are called, at whose sessions died, and at the receipts.
 
   postern token create --workspace test --name suite --scopes connections:read,connections:write,signals:read
   postern conformance signals --url https://postern.example.com --token file:token --listen :8443 --public https://idp.test.example.com
 
-The gateway has to reach --public: on one machine it needs --allow-private. Use a test workspace: the suite takes its people, tokens and streams away again and has its connections believe nobody any more, but their names stay, and so does what they did on record.
+The gateway has to reach --public: on one machine it needs --allow-private. Use a test workspace: the suite takes its people, tokens, streams and hooks away again and has its connections believe nobody any more. The connections themselves stay, as does what they did on record; the report names them.
 
 The exit code is 0 only when every vector passed.`
 }
