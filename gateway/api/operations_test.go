@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"cmp"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -46,11 +47,12 @@ var bodies = map[string]string{
 	"addStreamSubject":    `{"subject":{"format":"email","email":"ana@example.com"}}`,
 	"removeStreamSubject": `{"subject":{"format":"email","email":"ana@example.com"}}`,
 
-	"createReceiver":     `{"name":"Globex {token}"}`,
-	"changeReceiver":     `{"subject_format":"iss_sub"}`,
-	"setReceiverStatus":  `{"status":"paused"}`,
-	"createLogoutTarget": `{"name":"Shop {token}","kind":"back_channel","address":"https://shop.example/logout","client_id":"shop"}`,
-	"changeLogoutTarget": `{"client_id":"shop-2","state":"paused"}`,
+	"createReceiver":       `{"name":"Globex {token}"}`,
+	"createReceiverSecret": `{}`,
+	"changeReceiver":       `{"subject_format":"iss_sub"}`,
+	"setReceiverStatus":    `{"status":"paused"}`,
+	"createLogoutTarget":   `{"name":"Shop {token}","kind":"back_channel","address":"https://shop.example/logout","client_id":"shop"}`,
+	"changeLogoutTarget":   `{"client_id":"shop-2","state":"paused"}`,
 
 	"createHook":       `{"kind":"standard","name":"Hook {token}","mapping":{"kinds":{"user.disabled":"account_disabled"},"subjects":[{"format":"email","pointer":"/data/email"}]},"secret":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"}`,
 	"changeHook":       `{"name":"Renamed {token}"}`,
@@ -118,7 +120,7 @@ var bodies = map[string]string{
 type things struct {
 	apps, accounts, grants, rotations, users, other string
 
-	connections, token, client, requests, holds, sessions string
+	connections, token, client, secret, requests, holds, sessions string
 
 	signals, signalHolds string
 
@@ -156,7 +158,7 @@ func (th things) fill(t *testing.T, text string) string {
 	} {
 		text = strings.Replace(text, prefix+"{id}", prefix+id, 1)
 	}
-	text = strings.NewReplacer("{app}", th.apps, "{account}", th.accounts, "{user}", th.users, "{other}", th.other, "{item}", th.item, "{message}", th.message, "{token}", th.token, "{client}", th.client, "{transmitter}", th.transmitter, "{case}", "risk_changed.high").Replace(text)
+	text = strings.NewReplacer("{app}", th.apps, "{account}", th.accounts, "{user}", th.users, "{other}", th.other, "{item}", th.item, "{message}", th.message, "{token}", th.token, "{client}", th.client, "{secret}", th.secret, "{transmitter}", th.transmitter, "{case}", "risk_changed.high").Replace(text)
 	if strings.Contains(text, "{id}") {
 		t.Fatalf("whose id is it in %s? Say so in things", text)
 	}
@@ -318,8 +320,10 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 		w.allowed(t, one, all)
 	}
 	w.must(t, 201, "POST", "/accounts/"+all.accounts+"/grants", `{"user":"`+w.ben.ID.String()+`","role":"owner"}`)
-	all.imports = w.imported(t, "second")                                                                // the first is committed by now
-	slices.SortStableFunc(last, func(a, b operation) int { return strings.Compare(a.Method, b.Method) }) // DELETE before POST
+	all.imports = w.imported(t, "second")                  // the first is committed by now
+	slices.SortStableFunc(last, func(a, b operation) int { // DELETE before POST, and a part before its whole
+		return cmp.Or(strings.Compare(a.Method, b.Method), strings.Count(b.Path, "/")-strings.Count(a.Path, "/"))
+	})
 	for _, one := range last {
 		w.allowed(t, one, all)
 	}

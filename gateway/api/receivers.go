@@ -226,6 +226,7 @@ func (s *Service) receivers(api huma.API) {
 			}
 			return &single[Retried]{Retried{count}}, nil
 		})
+	s.receiverSecrets(api, tags)
 	add(api, huma.Operation{OperationID: "deleteReceiver", Method: http.MethodDelete, Path: "/receivers/{id}", Tags: tags, Summary: "End a receiver's stream, its tokens and its secret", DefaultStatus: http.StatusNoContent},
 		ConnectionsWrite, func(ctx context.Context, by caller, in *byID) (*struct{}, error) {
 			return nil, s.Receivers.DeleteReceiver(ctx, by.cause, by.Workspace, in.ID)

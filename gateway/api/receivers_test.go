@@ -36,6 +36,7 @@ func (w *world) receiving(t *testing.T, all *things) {
 	t.Helper()
 	made := w.must(t, 201, "POST", "/receivers", `{"name":"Globex"}`)
 	all.receivers = made["id"].(string)
+	all.secret = items(w.must(t, 200, "GET", "/receivers/"+all.receivers+"/secrets", ""))[0]["id"].(string)
 	w.subscribe(t, made)
 	all.logoutTargets = w.must(t, 201, "POST", "/logout-targets", `{"name":"Shop","kind":"back_channel","address":"https://shop.example/logout","client_id":"shop"}`)["id"].(string)
 }

@@ -14,13 +14,14 @@ import (
 )
 
 type receiverCommands struct {
-	Add    addReceiver    `cmd:"" help:"Let somebody hear Shared Signals from Postern, and print what they need."`
-	List   listReceivers  `cmd:"" help:"List the receivers and how their streams go."`
-	Show   showReceiver   `cmd:"" help:"Print everything about a receiver, with what it did not take."`
-	Change changeReceiver `cmd:"" help:"Change how a receiver is told."`
-	Status setReceiver    `cmd:"" help:"Enable, pause or disable its stream."`
-	Retry  retryReceiver  `cmd:"" help:"Send dead letters again."`
-	Remove removeReceiver `cmd:"" help:"End its stream, its tokens and its secret."`
+	Add    addReceiver     `cmd:"" help:"Let somebody hear Shared Signals from Postern, and print what they need."`
+	List   listReceivers   `cmd:"" help:"List the receivers and how their streams go."`
+	Show   showReceiver    `cmd:"" help:"Print everything about a receiver, with what it did not take."`
+	Change changeReceiver  `cmd:"" help:"Change how a receiver is told."`
+	Status setReceiver     `cmd:"" help:"Enable, pause or disable its stream."`
+	Retry  retryReceiver   `cmd:"" help:"Send dead letters again."`
+	Secret receiverSecrets `cmd:"" help:"Replace the client secret without a gap: two may live at a time."`
+	Remove removeReceiver  `cmd:"" help:"End its stream, its tokens and its secret."`
 }
 
 // toOthers is part of every command about what Postern tells others.

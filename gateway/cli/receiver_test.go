@@ -26,6 +26,24 @@ func TestReceiver(t *testing.T) {
 	}
 	d.refused(4, "there is no such stream", at("acme", "status", "Globex", "paused")...)
 	d.refused(4, "there is no such receiver", at("globex", "show", "Globex")...)
+	// The secret is replaced without a gap.
+	second := d.json(at("acme", "secret", "Globex")...)
+	if text, _ := second["client_secret"].(string); !strings.HasPrefix(text, "pst_api_") || text == made["client_secret"] {
+		t.Errorf("%v", second)
+	}
+	d.refused(5, "both slots hold a live secret", at("acme", "secret", "create", "Globex")...)
+	secrets := d.json(at("acme", "secret", "list", "Globex")...)["secrets"].([]any)
+	if len(secrets) != 2 || secrets[1].(map[string]any)["id"] != second["id"] {
+		t.Fatalf("%v", secrets)
+	}
+	first := secrets[0].(map[string]any)["id"].(string)
+	d.refused(2, "not the token", at("acme", "secret", "revoke", "Globex", made["client_secret"].(string))...)
+	d.refused(4, "there is no such receiver", at("globex", "secret", "revoke", "Globex", first)...)
+	d.do(at("acme", "secret", "revoke", "Globex", first)...)
+	d.refused(4, "there is no such secret", at("acme", "secret", "revoke", "Globex", first)...)
+	if left := d.json(at("acme", "secret", "list", "Globex")...)["secrets"].([]any); len(left) != 1 || left[0].(map[string]any)["id"] != second["id"] {
+		t.Errorf("%v", left)
+	}
 	if listed := d.json(at("acme", "list")...)["receivers"].([]any); len(listed) != 1 {
 		t.Errorf("%v", listed)
 	}

@@ -123,6 +123,9 @@ func (s *Service) mountDestinations(inside *gin.RouterGroup) {
 	inside.POST("/destinations/webhooks/:id/secret", proven, s.aboutWebhook(s.rotateWebhook))
 	inside.POST("/destinations/webhooks/:id/test", proven, s.aboutWebhook(s.testWebhook))
 	inside.POST("/destinations/webhooks/:id/replay", proven, s.aboutWebhook(s.replayWebhook))
+	proven = s.forAdministrators("/destinations/receivers/:id")
+	inside.POST("/destinations/receivers/:id/secrets", proven, s.addReceiverSecret)
+	inside.POST("/destinations/receivers/:id/secrets/revoke", proven, s.aboutReceiver(s.revokeReceiverSecret))
 }
 
 // stateOf tells how a lane goes.

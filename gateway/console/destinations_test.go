@@ -203,6 +203,20 @@ func TestAReceiverIsGivenWhatItNeeds(t *testing.T) {
 	w.post(t, "zoe", page+"/state", url.Values{"state": {"paused"}}, 404)
 	w.post(t, "zoe", page+"/retry", url.Values{"message": {"all"}}, 404)
 
+	// Its secret is replaced without a gap.
+	first, err := w.receivers.Secrets(t.Context(), w.db, w.acme.ID, all[0].ID)
+	if err != nil || len(first) != 1 {
+		t.Fatal(first, err)
+	}
+	w.expect(t, "zoe", page, 200, []string{"Client secrets", first[0].ID.String()}, nil)
+	if second := secret(t, w.post(t, "zoe", page+"/secrets", url.Values{}, 200, "one more client secret", all[0].Account.String())); !strings.HasPrefix(second, "pst_api_") || second == told {
+		t.Errorf("%.8s…", second)
+	}
+	w.post(t, "zoe", page+"/secrets", url.Values{}, 409, "at most two live secrets")
+	w.post(t, "zoe", page+"/secrets/revoke", url.Values{"secret": {"x"}}, 404)
+	w.post(t, "zoe", page+"/secrets/revoke", url.Values{"secret": {first[0].ID.String()}}, 303)
+	w.expect(t, "zoe", page, 200, []string{"Client secrets"}, []string{first[0].ID.String()})
+
 	// Its stream, as it would make it, and messages of which it refused one.
 	stream := core.NewID()
 	lane := delivery.Lane{ID: stream, Workspace: w.acme.ID, Kind: transmitter.Kind, Name: "Globex", Ordered: true}

@@ -20,6 +20,7 @@ type receiverPage struct {
 	Line    destination         // of the stream
 	Events  []string            // that it is told of
 	Sent    []sent
+	Secrets []access
 	Confirm string
 	Problem string
 }
@@ -118,6 +119,13 @@ func (s *Service) loadReceiver(c *gin.Context) (receiverPage, error) {
 		return receiverPage{}, err
 	}
 	page.Fields = s.receiverFields(page.Receiver)
+	secrets, err := s.Receivers.Secrets(ctx, s.DB, workspace, id)
+	if err != nil {
+		return receiverPage{}, err
+	}
+	for _, one := range secrets {
+		page.Secrets = append(page.Secrets, s.access(one.ID, one.ID.String(), one.Created, one.LastUsed, one.Expires))
+	}
 	if page.Line, page.Stream, err = s.streamOf(ctx, page.Receiver); err != nil || page.Stream == nil {
 		return page, err
 	}
@@ -174,6 +182,33 @@ func (s *Service) retryReceiver(ctx context.Context, c *gin.Context, workspace, 
 		_, err = s.Receivers.Retry(ctx, s.cause(c), workspace, id, letter)
 	}
 	return err
+}
+
+// addReceiverSecret makes one more client secret, and shows it this once.
+func (s *Service) addReceiverSecret(c *gin.Context) {
+	s.command(c, "", s.receiver, func(ctx context.Context, by reader, id core.ID) (*made, error) {
+		one, err := s.Receivers.Receiver(ctx, s.DB, by.workspace(), id)
+		if err != nil {
+			return nil, err
+		}
+		_, secret, err := s.Receivers.AddSecret(ctx, s.cause(c), by.workspace(), id, nil)
+		if err != nil {
+			return nil, err
+		}
+		return &made{
+			Crumb: "/destinations", Above: "Destinations", Title: one.Name + " has one more client secret", Where: "at the receiver", Label: "Client secret",
+			Secret: secret.Reveal(), Note: "The other one still works. Revoke it once the receiver uses this one.", Fields: s.receiverFields(one), Page: receiverAt(id),
+		}, nil
+	})
+}
+
+// revokeReceiverSecret ends a client secret and its access tokens.
+func (s *Service) revokeReceiverSecret(ctx context.Context, c *gin.Context, workspace, id core.ID) error {
+	secret, err := core.ParseID(c.PostForm("secret"))
+	if err != nil {
+		return core.NotFound("secret")
+	}
+	return s.Receivers.RevokeSecret(ctx, s.cause(c), workspace, id, secret)
 }
 
 // deleteReceiver ends a receiver's stream, its tokens and its secret.

@@ -122,7 +122,7 @@ func (s *Service) grant(c *gin.Context) (seal.Secret, []string, error) {
 	}
 	cause := core.NewCause(core.System, s.now())
 	cause.Origin = core.Origin{Address: c.ClientIP(), UserAgent: core.Cut(c.Request.UserAgent(), 200)}
-	receiver, scopes, err := s.client(c, workspace, id, secret)
+	receiver, by, scopes, err := s.client(c, workspace, id, secret)
 	if core.KindOf(err) == core.KindUnauthenticated && err != nil {
 		s.failures.Count(s.now(), from)
 		s.tellRefused(c.Request.Context(), cause, workspace, id)
@@ -138,7 +138,7 @@ func (s *Service) grant(c *gin.Context) (seal.Secret, []string, error) {
 		return seal.Secret{}, nil, core.Invalid("scope", "the client may have %s", strings.Join(scopes, " ")).WithCode("invalid_scope")
 	}
 	cause.Actor = receiver.actor()
-	token, err := s.issue(c.Request.Context(), cause, receiver, granted)
+	token, err := s.issue(c.Request.Context(), cause, receiver, by, granted)
 	return token, granted, err
 }
 
@@ -173,25 +173,25 @@ func (s *Service) tellRefused(ctx context.Context, cause core.Cause, workspace c
 
 const unknownClient = "the client is not known or its secret is wrong"
 
-// client checks who asks for a token. Whatever is wrong, the answer is the same.
-func (s *Service) client(c *gin.Context, workspace core.ID, id, secret string) (Receiver, []string, error) {
+// client checks who asks for a token, and by which of its secrets. Whatever is wrong, the answer is the same.
+func (s *Service) client(c *gin.Context, workspace core.ID, id, secret string) (Receiver, core.ID, []string, error) {
 	stranger := core.Unauthenticated(unknownClient)
 	account, err := s.Directory.AuthenticateServiceAccount(c.Request.Context(), seal.NewSecret(secret))
 	if core.KindOf(err) == core.KindUnauthenticated && err != nil {
-		return Receiver{}, nil, stranger
+		return Receiver{}, core.ID{}, nil, stranger
 	}
 	if err != nil {
-		return Receiver{}, nil, err
+		return Receiver{}, core.ID{}, nil, err
 	}
 	if account.ID.String() != id || account.Workspace != workspace {
-		return Receiver{}, nil, stranger
+		return Receiver{}, core.ID{}, nil, stranger
 	}
 	receiver, err := s.receiverOf(c.Request.Context(), s.DB, workspace, account.ID)
 	if err != nil && core.KindOf(err) == core.KindNotFound {
-		return Receiver{}, nil, stranger
+		return Receiver{}, core.ID{}, nil, stranger
 	}
 	scopes := slices.DeleteFunc(slices.Clone(account.Scopes), func(scope string) bool { return !slices.Contains(Scopes(), scope) })
-	return receiver, scopes, err
+	return receiver, account.Token, scopes, err
 }
 
 // What has expired goes in passing, and so does the oldest of more than anybody needs.
@@ -202,14 +202,14 @@ with old as (
 		order by expires desc offset 99 limit 32)),
 expired as (
 	delete from transmitter_tokens where workspace_id = @workspace and receiver_id = @receiver and expires <= @now)
-insert into transmitter_tokens (hash, workspace_id, receiver_id, scopes, created, expires)
-values (@hash, @workspace, @receiver, @scopes, @now, @expires)`
+insert into transmitter_tokens (hash, workspace_id, receiver_id, secret_id, scopes, created, expires)
+values (@hash, @workspace, @receiver, @secret, @scopes, @now, @expires)`
 
-func (s *Service) issue(ctx context.Context, cause core.Cause, receiver Receiver, scopes []string) (seal.Secret, error) {
+func (s *Service) issue(ctx context.Context, cause core.Cause, receiver Receiver, by core.ID, scopes []string) (seal.Secret, error) {
 	token, now := seal.NewToken("pst_ssf_at"), s.now()
 	err := s.DB.Tx(ctx, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, insertToken, pgx.StrictNamedArgs{
-			"hash": seal.HashToken(token.Reveal()), "workspace": receiver.Workspace, "receiver": receiver.ID, "scopes": scopes, "now": now, "expires": now.Add(tokenLife),
+			"hash": seal.HashToken(token.Reveal()), "workspace": receiver.Workspace, "receiver": receiver.ID, "secret": by, "scopes": scopes, "now": now, "expires": now.Add(tokenLife),
 		}); err != nil {
 			return err
 		}
@@ -221,7 +221,7 @@ func (s *Service) issue(ctx context.Context, cause core.Cause, receiver Receiver
 	return token, postgres.Classify(err)
 }
 
-// A secret that was revoked takes its tokens with it within their life; a receiver that is deleted at once.
+// A secret that is revoked takes its tokens with it at once, and so does a receiver that is deleted.
 const selectToken = `
 select r.id, r.workspace_id, r.service_account_id, r.name, r.subject_format, r.audience, r.sessions, r.accounts, r.created, t.scopes
 from transmitter_tokens t join receivers r on r.workspace_id = t.workspace_id and r.id = t.receiver_id
