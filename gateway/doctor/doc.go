@@ -9,7 +9,7 @@
 //	an app's connector, settings, sign-in page, accounts, last rotations ─► findings ─► command line
 //
 // It guarantees that every fault it names comes with what to do about it, that it says so when it could not look,
-// and that it changes nothing but the trace its self-test leaves among the last failures, with the stage "type".
+// and that it changes nothing but the trace its self-test leaves among the last failures, with the stage "type" or "self_test".
 //
 // It never holds a secret, never believes anything a door would not, and never opens a way in: its self-test sends
 // what every door refuses, and knows the door by how it does so.

@@ -22,11 +22,14 @@ import (
 	"postern/core/directory"
 	"postern/core/jobs"
 	"postern/core/postgres/postgrestest"
+	"postern/core/seal"
 	"postern/core/signals"
+	"postern/core/vault"
 	"postern/gateway/doctor"
 	"postern/oidc"
 	"postern/scim"
 	"postern/webhooks"
+	"postern/webhooks/hooks"
 	"postern/webhooks/keys"
 	"postern/webhooks/ssf"
 )
@@ -36,6 +39,7 @@ type world struct {
 	doctor     *doctor.Doctor
 	connection directory.Connection
 	theirs     directory.Connection
+	vault      *vault.Vault
 	provider   *httptest.Server
 	metadata   map[string]any
 	date       time.Duration // the provider's clock is ahead by
@@ -76,6 +80,12 @@ func newWorld(t *testing.T) *world {
 	(&webhooks.Service{DB: db, Directory: people, Signals: told, Keys: cache, PublicURL: gateway.URL, Log: log}).Mount(engine)
 	(&oidc.Service{DB: db, Directory: people, Signals: told, Keys: cache, PublicURL: gateway.URL, HTTP: http.DefaultClient, Log: log}).Mount(engine)
 	(&scim.Service{DB: db, Directory: people, PublicURL: gateway.URL, Log: log}).Mount(engine)
+	local, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.vault = &vault.Vault{DB: db, Keys: local}
+	(&hooks.Service{DB: db, Directory: people, Signals: told, Vault: w.vault, Keys: cache, PublicURL: gateway.URL, Log: log}).Mount(engine)
 	engine.GET("/jwks/:workspace", func(c *gin.Context) { c.JSON(200, gin.H{"keys": []any{}}) })
 	w.doctor = &doctor.Doctor{
 		DB: db, Directory: people, Signals: told, Streams: &ssf.Service{DB: db, PublicURL: gateway.URL}, HTTP: http.DefaultClient, Self: http.DefaultClient,
@@ -138,7 +148,7 @@ func TestAHealthyConnection(t *testing.T) {
 	if !found.Healthy || len(found.Keys) != 1 || !found.Keys[0].Usable || found.Provider != doctor.Okta {
 		t.Errorf("%+v", found)
 	}
-	for _, about := range []string{"discovery", "keys", "clock", "self-test of universal_logout", "self-test of back_channel_logout", "self-test of scim", "self-test of published keys"} {
+	for _, about := range []string{"discovery", "keys", "clock", "self-test of universal_logout", "self-test of back_channel_logout", "self-test of front_channel_logout", "self-test of scim", "self-test of published keys"} {
 		if !says(found, doctor.Good, about, "") {
 			t.Errorf("%s is not good: %+v", about, found.Findings)
 		}
@@ -217,6 +227,7 @@ func TestWhatAProxyMayDo(t *testing.T) {
 	}{
 		"takes Authorization away": {func(_ http.ResponseWriter, r *http.Request) bool { r.Header.Del("Authorization"); return true }, "universal_logout", "takes the Authorization header away"},
 		"takes the body away":      {func(_ http.ResponseWriter, r *http.Request) bool { r.Body = http.NoBody; return true }, "back_channel_logout", "takes the body away"},
+		"takes the query away":     {func(_ http.ResponseWriter, r *http.Request) bool { r.URL.RawQuery = ""; return true }, "front_channel_logout", "takes the query away"},
 		"redirects": {func(out http.ResponseWriter, r *http.Request) bool {
 			http.Redirect(out, r, "https://www.example.com/", http.StatusMovedPermanently)
 			return false

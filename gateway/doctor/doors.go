@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"postern/core/directory"
-	"postern/core/journal"
 	"postern/core/signals"
+	"postern/webhooks/hooks"
 	"postern/webhooks/ssf"
 )
 
@@ -97,19 +97,22 @@ func (d *Doctor) doors(ctx context.Context, connection directory.Connection, out
 	if err != nil {
 		return seen, err
 	}
-	latest, err := journal.List(ctx, d.DB, connection.Workspace, journal.Query{Connection: connection.ID, Newest: true, Changes: true, Limit: 1})
+	provisioning, err := d.provisioned(ctx, connection)
 	if err != nil {
 		return seen, err
 	}
-	provisioning := Door{Door: DoorSCIM, Failures: []Failure{}}
-	if len(latest) > 0 {
-		provisioning.Configured, provisioning.Last = true, &latest[0].Received
+	refused, err := d.signInsRefused(ctx, connection)
+	if err != nil {
+		return seen, err
 	}
 	if err := d.credentials(ctx, connection, &provisioning, out); err != nil {
 		return seen, err
 	}
 	signsIn := connection.Issuer != "" && connection.ClientID != ""
-	out.Doors = append(out.Doors, Door{Door: DoorSignIn, Configured: signsIn, Last: seen.Last, Failures: []Failure{}}, provisioning)
+	out.Doors = append(out.Doors, Door{Door: DoorSignIn, Configured: signsIn, Last: seen.Last, Failures: refused}, provisioning)
+	for _, one := range out.Doors {
+		d.door(one, out)
+	}
 	streams, err := d.Streams.StreamsOf(ctx, d.DB, connection.Workspace, connection.ID)
 	if err != nil {
 		return seen, err
@@ -172,7 +175,7 @@ func (d *Doctor) door(one Door, out *Diagnosis) {
 	if one.Last != nil && one.Last.After(last.At) {
 		return // it has worked since
 	}
-	if d.now().Sub(last.At) > 7*24*time.Hour || last.Stage == "type" {
+	if d.now().Sub(last.At) > 7*24*time.Hour || last.Stage == "type" || last.Stage == hooks.StageSelfTest {
 		out.find(Note, one.Door, "the last it refused, "+ago(d.now(), last.At)+", failed at "+last.Stage, last.Advice)
 		return
 	}

@@ -32,14 +32,15 @@ var hookDoors = map[hooks.Kind]signals.Door{
 
 // hookRemedies say what to do where a hook means something else by a stage than a token does.
 var hookRemedies = map[string]string{
-	"secret":    "what was sent as the secret is not this hook's: give the sender the one Postern made, or make a new one: postern hook rotate NAME",
-	"signature": "no signature was made with this hook's secret: compare it at the sender, and see that no proxy changes bodies",
-	"timestamp": "the message is older, or newer, than it may be: compare the clocks; a sender that repeats late has to sign anew",
-	"tenant":    "the notification is of another tenant than the hook's: check the tenant id",
-	"body":      "what came is not the JSON that this kind of hook sends, or not what was signed: see that the sender calls this very address",
-	"subject":   "the message names nobody at the places that the mapping says: try one: postern hook test NAME FILE",
-	"replayed":  "two messages came under one id: the sender, or somebody who caught one, changed it",
-	"api":       "the sender's API does not answer as it should: check the address, the client and its secret, and its permissions",
+	hooks.StageSelfTest: "this was the doctor's own self-test, or somebody who calls themselves so",
+	"secret":            "what was sent as the secret is not this hook's: give the sender the one Postern made, or make a new one: postern hook rotate NAME",
+	"signature":         "no signature was made with this hook's secret: compare it at the sender, and see that no proxy changes bodies",
+	"timestamp":         "the message is older, or newer, than it may be: compare the clocks; a sender that repeats late has to sign anew",
+	"tenant":            "the notification is of another tenant than the hook's: check the tenant id",
+	"body":              "what came is not the JSON that this kind of hook sends, or not what was signed: see that the sender calls this very address",
+	"subject":           "the message names nobody at the places that the mapping says: try one: postern hook test NAME FILE",
+	"replayed":          "two messages came under one id: the sender, or somebody who caught one, changed it",
+	"api":               "the sender's API does not answer as it should: check the address, the client and its secret, and its permissions",
 }
 
 func hookRemedy(stage string) string { return cmp.Or(hookRemedies[stage], Remedy(stage)) }

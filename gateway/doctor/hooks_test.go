@@ -11,7 +11,6 @@ import (
 	"postern/core/directory"
 	"postern/core/seal"
 	"postern/core/signals"
-	"postern/core/vault"
 	"postern/gateway/doctor"
 	"postern/webhooks/hooks"
 	"postern/webhooks/keys"
@@ -20,12 +19,8 @@ import (
 // hook makes a hook of a connection.
 func (w *world) hook(t *testing.T, connection directory.Connection, kind hooks.Kind, settings hooks.Settings) core.ID {
 	t.Helper()
-	key, err := seal.NewLocalKey([]byte(seal.GenerateLocalKey().Reveal()))
-	if err != nil {
-		t.Fatal(err)
-	}
 	service := &hooks.Service{
-		DB: w.doctor.DB, Directory: w.doctor.Directory, Signals: w.doctor.Signals, Vault: &vault.Vault{DB: w.doctor.DB, Keys: key}, Keys: &keys.Cache{HTTP: http.DefaultClient},
+		DB: w.doctor.DB, Directory: w.doctor.Directory, Signals: w.doctor.Signals, Vault: w.vault, Keys: &keys.Cache{HTTP: http.DefaultClient},
 		PublicURL: w.doctor.PublicURL,
 	}
 	made, err := service.Create(t.Context(), core.NewCause(core.System, time.Now()), connection.Workspace, hooks.NewHook{

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
@@ -18,6 +19,7 @@ import (
 	"postern/core/directory"
 	"postern/core/signals"
 	"postern/webhooks"
+	"postern/webhooks/hooks"
 	"postern/webhooks/ssf"
 )
 
@@ -45,11 +47,21 @@ func (r reply) member(name string) string {
 // which check it refused, so
 //
 //   - the very words of the type check prove that the request reached that door of this product;
+//
 //   - at Universal Logout they prove that the Authorization header arrived whole, for the token was read from it: a
 //     proxy that takes it away makes the door ask for one instead;
+//
 //   - at back-channel logout they prove that the body arrived whole, for the token was read from the form;
+//
 //   - at a stream the refusal of a wrong Authorization header proves the route, no more: its right header is known
 //     to the transmitter alone. 'postern stream verify' proves the rest, by the transmitter itself.
+//
+//   - at a hook the refusal of what nobody signed proves the route and the body's way, no more; Microsoft Graph's is
+//     asked as Microsoft asks, for the token it is sent, which proves all of it;
+//
+//   - at front-channel logout the refusal of a wrong issuer proves that the query arrived;
+//
+//   - a stream that is polled has no door here: its transmitter's is asked without a token, so that nothing is taken.
 //
 // A test issuer that the doors trust would prove more, namely that a good token is believed, which the first real
 // one proves anyway; and it would be a second way to be believed. The type is checked before anything is fetched,
@@ -91,6 +103,19 @@ func (d *Doctor) selfTest(ctx context.Context, connection directory.Connection, 
 				return ""
 			})
 	}
+	if connection.Issuer != "" {
+		d.knock(ctx, out, string(signals.FrontChannelLogout), d.address("/sso/"+connection.ID.String()+"/frontchannel-logout?iss=urn%3Apostern%3Aself-test&sid=self-test"), "", "", "", func(r reply) string {
+			switch {
+			case r.status == http.StatusForbidden && bytes.Contains(r.body, []byte("wrong_issuer")):
+				return ""
+			case r.status == http.StatusBadRequest && bytes.Contains(r.body, []byte("unknown_need")):
+				return "a proxy in front of Postern takes the query away: let it pass"
+			}
+			return elsewhere(r)
+		})
+	}
+	d.testHooks(ctx, connection, out)
+	d.testPolls(ctx, connection, out)
 	for _, one := range out.Streams {
 		if id, err := core.ParseID(one.ID); err == nil && one.Delivery == string(ssf.Push) {
 			d.knock(ctx, out, string(signals.SSFPush), d.Streams.PushURL(connection.ID, id), "application/secevent+jwt", token, "Bearer "+selfTestType, func(r reply) string {
@@ -132,7 +157,12 @@ func elsewhere(r reply) string {
 
 // knock sends one request through the public address and judges the answer; "" says that all is well.
 func (d *Doctor) knock(ctx context.Context, out *Diagnosis, about, address, kind, body, authorization string, judge func(reply) string) {
-	got, err := d.send(ctx, address, kind, body, authorization)
+	d.knockWith(ctx, d.Self, out, about, address, kind, body, authorization, judge)
+}
+
+// knockWith is knock by another client: that for addresses that others chose.
+func (d *Doctor) knockWith(ctx context.Context, client *http.Client, out *Diagnosis, about, address, kind, body, authorization string, judge func(reply) string) {
+	got, err := d.send(ctx, client, address, kind, body, authorization)
 	about = "self-test of " + about
 	if err != nil {
 		out.find(Fault, about, address+" cannot be reached: "+err.Error(),
@@ -146,7 +176,7 @@ func (d *Doctor) knock(ctx context.Context, out *Diagnosis, about, address, kind
 	out.find(Good, about, "reached through "+address, "")
 }
 
-func (d *Doctor) send(ctx context.Context, address, kind, body, authorization string) (reply, error) {
+func (d *Doctor) send(ctx context.Context, client *http.Client, address, kind, body, authorization string) (reply, error) {
 	ctx, cancel := context.WithTimeout(ctx, 8*time.Second)
 	defer cancel()
 	method := http.MethodPost
@@ -157,14 +187,14 @@ func (d *Doctor) send(ctx context.Context, address, kind, body, authorization st
 	if err != nil {
 		return reply{}, plain(err)
 	}
-	request.Header.Set("User-Agent", "Postern-Doctor/1")
+	request.Header.Set("User-Agent", hooks.SelfTester)
 	request.Header.Set("Accept", "application/json")
 	for name, value := range map[string]string{"Content-Type": kind, "Authorization": authorization} {
 		if value != "" {
 			request.Header.Set(name, value)
 		}
 	}
-	answer, err := still(d.Self).Do(request)
+	answer, err := still(client).Do(request)
 	if err != nil {
 		return reply{}, plain(err)
 	}
