@@ -113,7 +113,7 @@ func (w *world) try(t *testing.T, v vector, stream ssf.Stream, name string, user
 		"{{email}}", name+"@example.com", "{{EMAIL}}", strings.ToUpper(name)+"@Example.COM", "{{sub}}", "sub-"+name, "{{external}}", "ext-"+name,
 		"{{stream}}", remote.ID, "{{stranger}}", "other-"+name+"@example.com",
 	)
-	var claims any = filled(v.Token.Claims, expand)
+	claims := filled(v.Token.Claims, expand)
 	if v.Payload != "" {
 		claims = json.RawMessage(strings.ReplaceAll(expand.Replace(v.Payload), `"{{now}}"`, strconv.FormatInt(time.Now().Unix(), 10)))
 	}
