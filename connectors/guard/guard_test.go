@@ -216,31 +216,3 @@ func TestErrorsAreClassified(t *testing.T) {
 		t.Error("Error does not classify")
 	}
 }
-
-func TestRetrying(t *testing.T) {
-	var calls atomic.Int64
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if calls.Add(1) < 3 {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-	}))
-	defer server.Close()
-	client := Retrying(Options{AllowPrivate: true}, 3)
-	client.RetryWaitMin, client.RetryWaitMax = time.Millisecond, time.Millisecond
-	response, err := client.Get(server.URL)
-	if err != nil || response.StatusCode != http.StatusOK || calls.Load() != 3 {
-		t.Fatalf("GET: %v after %d calls", err, calls.Load())
-	}
-	response.Body.Close()
-	calls.Store(0)
-	response, err = client.Post(server.URL, "text/plain", strings.NewReader("once"))
-	if err != nil || response.StatusCode != http.StatusServiceUnavailable || calls.Load() != 1 {
-		t.Fatalf("POST: %v after %d calls", err, calls.Load())
-	}
-	response.Body.Close()
-	calls.Store(0)
-	server.Close()
-	if _, err := client.Post(server.URL, "text/plain", strings.NewReader("once")); core.KindOf(err) != core.KindUnavailable {
-		t.Fatalf("POST to a host that is down: %v", err)
-	}
-}

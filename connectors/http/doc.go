@@ -8,6 +8,6 @@
 // is checked as a whole, and what is wrong with it is told with its line. Values go where they are put: texts are
 // escaped for the path, query, form, header or JSON they stand in, so that no password can become another request.
 //
-// No request is sent twice, no redirect is followed, cookies live for one sign-in, and an answer no rule fits means
-// nothing.
+// No request is sent twice but one for a page of a list, no redirect is followed, cookies live for one sign-in, and an
+// answer no rule fits means nothing.
 package http

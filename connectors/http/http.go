@@ -396,6 +396,11 @@ func (s *session) exchange(request *http.Request, step Step) (answer any, header
 	if err != nil {
 		return nil, nil, err
 	}
+	return s.judge(response, step)
+}
+
+// judge reads an answer.
+func (s *session) judge(response *http.Response, step Step) (answer any, header http.Header, err error) {
 	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
@@ -419,7 +424,7 @@ func (s *session) exchange(request *http.Request, step Step) (answer any, header
 	case response.StatusCode == http.StatusTooManyRequests:
 		return nil, nil, &protocol.Failure{Outcome: rotation.Unreachable, Detail: "The app has been asked too often, and wants to be left alone for " + pause(response.Header.Get("Retry-After")) + "."}
 	default:
-		return nil, nil, fmt.Errorf("http: the app answered %s %s with %d", request.Method, request.URL.Path, response.StatusCode)
+		return nil, nil, fmt.Errorf("http: the app answered %s %s with %d", response.Request.Method, response.Request.URL.Path, response.StatusCode)
 	}
 	for name, at := range step.Keep {
 		s.values[name] = find(answer, at)

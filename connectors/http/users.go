@@ -63,7 +63,11 @@ func (s *session) turn(ctx context.Context, pages Pages, each func(one any) erro
 	}
 	seen := map[string]bool{}
 	for range mostPages {
-		answer, header, err := s.exchange(request, pages.Step)
+		response, err := s.patiently(request)
+		if err != nil {
+			return err
+		}
+		answer, header, err := s.judge(response, pages.Step)
 		if err != nil {
 			return err
 		}
