@@ -13,6 +13,7 @@ import (
 
 	"postern/connectors/browser"
 	"postern/connectors/guard"
+	"postern/core"
 	"postern/core/accounts"
 	"postern/core/audit"
 	"postern/core/certificates"
@@ -239,6 +240,7 @@ func (g *Gateway) guarded() *http.Client {
 // under way finish within the grace period, then everything is closed. It returns the first error
 // of a role, which stops the others too.
 func (g *Gateway) Run(ctx context.Context) error {
+	core.Ballast()
 	defer g.db.Close()
 	for _, one := range g.plugins {
 		defer func() { _ = one.Close() }()

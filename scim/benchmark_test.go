@@ -42,6 +42,7 @@ import (
 // document (a name and a value for each attribute, kept in their order), the events and the journal's
 // redacted copy, and what pgx makes of each further statement.
 func BenchmarkRequests(b *testing.B) {
+	core.Ballast()
 	w := openOn(b, postgrestest.Database(b, postgrestest.Server(b, inUse), "requests", jobs.Migrate), directory.Okta)
 	crowd := w.acme.populate(b, 1000, true)
 	floor := w.floor(b)

@@ -186,6 +186,7 @@ func call(b *testing.B, handler http.Handler, path, address, token, body string)
 // the signal to the end of its last session. What is left of a signal then (receipt, events, rotations) is done between
 // the rounds, at "settled/s"; in the rows called settling it is done all the while, as in a gateway.
 func BenchmarkUniversalLogout(b *testing.B) {
+	core.Ballast()
 	server := durable(b)
 	for _, shared := range []int{0, 5} {
 		w := newWorldOn(b, postgrestest.Database(b, server.Server, fmt.Sprint("logouts", shared), jobs.Migrate))

@@ -37,9 +37,11 @@ type wish struct {
 
 const (
 	// together is how many signals make their sessions dead in one transaction at most, and lanes how many such
-	// transactions are under way: while one waits for the disk the next one gathers.
+	// transactions are under way: while one waits for the disk the next one gathers. A further one is worth its while
+	// for a crowd: fewer are better off in the next transaction of one that is under way.
 	together = 64
 	lanes    = 2
+	crowd    = 16
 	// gathered bounds such a transaction. Nobody waits for another's lock in it.
 	gathered = 10 * time.Second
 )
@@ -94,7 +96,9 @@ func (s *Signals) atOnce(ctx context.Context, cause core.Cause, signal Signal, o
 	if one.written, err = json.Marshal(one.unsettled); err != nil {
 		return unsettled{}, false
 	}
-	s.gathering.add(one, func() { s.send(context.WithoutCancel(ctx)) })
+	if s.gathering.add(one) {
+		s.lead(context.WithoutCancel(ctx))
+	}
 	select {
 	case <-one.done:
 		return one.unsettled, one.granted
@@ -103,21 +107,26 @@ func (s *Signals) atOnce(ctx context.Context, cause core.Cause, signal Signal, o
 	}
 }
 
-// add has a wish sent with the next transaction.
-func (g *gathering) add(one *wish, send func()) {
+// add has a wish sent with the next transaction, and reports whether whoever adds it has to send that.
+func (g *gathering) add(one *wish) (lead bool) {
 	g.lock.Lock()
 	defer g.lock.Unlock()
 	g.waiting = append(g.waiting, one)
-	if g.sending < lanes {
+	lead = g.sending == 0 || g.sending < lanes && len(g.waiting) >= crowd
+	if lead {
 		g.sending++
-		go send()
 	}
+	return lead
 }
 
-// next is what the next transaction is about: no token twice. None: nobody sends any more.
+// next is what the next transaction is about: no token twice. None: whoever asks need not send any more.
 func (g *gathering) next() []*wish {
 	g.lock.Lock()
 	defer g.lock.Unlock()
+	if g.sending > 1 && len(g.waiting) < crowd { // another one that is under way takes them
+		g.sending--
+		return nil
+	}
 	type use struct {
 		connection core.ID
 		token      string
@@ -140,19 +149,38 @@ func (g *gathering) next() []*wish {
 	return taken
 }
 
+// lead sends what waits, and leaves what came meanwhile to a goroutine of its own: whoever leads waits for what is theirs.
+func (s *Signals) lead(ctx context.Context) {
+	wishes := s.gathering.next()
+	if len(wishes) == 0 {
+		return
+	}
+	defer func() {
+		if rest := s.gathering.next(); len(rest) > 0 {
+			go s.send(ctx, rest)
+		}
+	}()
+	s.grant(ctx, wishes)
+}
+
 // send sends as long as somebody waits.
-func (s *Signals) send(ctx context.Context) {
-	for wishes := s.gathering.next(); len(wishes) > 0; wishes = s.gathering.next() {
-		if err := s.shutOut(ctx, wishes); err != nil {
-			s.warn(ctx, "end the sessions of several at once", err)
-			// One that cannot be written spoils it for all: each is done by itself.
-			for _, one := range wishes {
-				one.granted = false
-			}
-		}
+func (s *Signals) send(ctx context.Context, wishes []*wish) {
+	for ; len(wishes) > 0; wishes = s.gathering.next() {
+		s.grant(ctx, wishes)
+	}
+}
+
+// grant makes the sessions dead that wishes mean, and tells whoever waits for it.
+func (s *Signals) grant(ctx context.Context, wishes []*wish) {
+	if err := s.shutOut(ctx, wishes); err != nil {
+		s.warn(ctx, "end the sessions of several at once", err)
+		// One that cannot be written spoils it for all: each is done by itself.
 		for _, one := range wishes {
-			close(one.done)
+			one.granted = false
 		}
+	}
+	for _, one := range wishes {
+		close(one.done)
 	}
 }
 
