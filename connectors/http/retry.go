@@ -18,9 +18,9 @@ const (
 	longestPause = time.Minute
 )
 
-// patiently asks for a page of a list, which does no harm when it comes twice if it is a GET: again after growing pauses, or what the app
-// asks for in Retry-After, while the app cannot be reached or says 429, 502, 503 or 504. What it said last is returned.
-// Nothing else is ever sent twice: a sign-in or a password counts.
+// patiently asks for a page of a list, which does no harm when it comes twice if it is a GET: again after growing pauses,
+// or what the app asks for in Retry-After, while the app cannot be reached or says 429, 502, 503 or 504. What it said last
+// is returned. Nothing else is ever sent twice: a sign-in or a password counts.
 func (s *session) patiently(request *http.Request) (*http.Response, error) {
 	if request.Method != http.MethodGet {
 		return s.client.Do(request)

@@ -64,7 +64,7 @@ func (h *crowd) checkSessions(t *testing.T, analyzed bool) {
 		{"end a user's that have no name", endUnnamedSessions, "workspace user now reason idle life", "sessions_"},
 		{"end those of a sid", endSessionsOfSID, "workspace connection issuer sid subject now reason idle life", "sessions_sid"},
 		{"end those of a subject", endSessionsOfSubject, "workspace connection issuer subject now reason idle life", "sessions_subject"},
-		{"is there a sid", hasIdPSession, "workspace connection issuer sid", "sessions_sid"},
+		{"is there a sid", hasIdPSession, "workspace connection sid", "sessions_sid"},
 		{"remember what ended", recordEnded, "workspace connection issuer kind value now old", "ended_sign_ins_"},
 		{"did it end meanwhile", selectEndedMeanwhile, "workspace connection issuer kind value proven", "ended_sign_ins_pkey"},
 		{"raise the epoch", raiseEpoch, "workspace user now", "users_"},

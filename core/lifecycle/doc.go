@@ -1,5 +1,5 @@
-// Package lifecycle is what happens to people: they join, change, leave, come back, are logged out,
-// and move between teams.
+// Package lifecycle is what happens to people: they join, change, leave, come back, and move between
+// teams.
 //
 //	SCIM, signal, console ──► one command ──► one transaction ──► commit ──► the answer, and Wake
 //	                                            │                   │

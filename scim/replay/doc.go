@@ -11,6 +11,7 @@
 // looks into and is gone at the end, interrupted or not, and that the same journal and the same state
 // give the same report. Of a connection that grants entitlements, accounts come to be when they did, and
 // what others than the connection gave and took of them happens in between, in its time: what the
-// connection gave has to come of its requests. It never delivers an event, runs a job or opens a vault. What the journal does
-// not keep it cannot play: passwords, conditions (If-Match) and bodies that could not be read.
+// connection gave has to come of its requests. It never delivers an event, runs a job or opens a vault.
+// What the journal does not keep it cannot play: passwords, conditions (If-Match) and bodies that could
+// not be read.
 package replay
