@@ -396,12 +396,12 @@ func (s *session) exchange(request *http.Request, step Step) (answer any, header
 	if err != nil {
 		return nil, nil, err
 	}
+	defer func() { _ = response.Body.Close() }()
 	return s.judge(response, step)
 }
 
 // judge reads an answer.
 func (s *session) judge(response *http.Response, step Step) (answer any, header http.Header, err error) {
-	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return nil, nil, err

@@ -18,6 +18,22 @@ const (
 	longestPause = time.Minute
 )
 
+// fetch asks patiently for a page of a list and judges the answer.
+func (s *session) fetch(request *http.Request, step Step) (answer any, header http.Header, err error) {
+	response, err := s.patiently(request)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = response.Body.Close() }()
+	return s.judge(response, step)
+}
+
+// bearable reports whether an app that says so in Retry-After is waited for. What is no number of seconds is not heeded.
+func bearable(said string) bool {
+	seconds, err := strconv.Atoi(said)
+	return err != nil || time.Duration(seconds)*time.Second <= longestPause
+}
+
 // patiently asks for a page of a list, which does no harm when it comes twice if it is a GET: again after growing pauses,
 // or what the app asks for in Retry-After, while the app cannot be reached or says 429, 502, 503 or 504. What it said last
 // is returned. Nothing else is ever sent twice: a sign-in or a password counts.
@@ -37,8 +53,7 @@ func (s *session) patiently(request *http.Request) (*http.Response, error) {
 		}
 		switch response.StatusCode {
 		case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-			seconds, err := strconv.Atoi(response.Header.Get("Retry-After"))
-			return err != nil || time.Duration(seconds)*time.Second <= longestPause, nil
+			return bearable(response.Header.Get("Retry-After")), nil
 		}
 		return false, nil
 	}

@@ -63,11 +63,7 @@ func (s *session) turn(ctx context.Context, pages Pages, each func(one any) erro
 	}
 	seen := map[string]bool{}
 	for range mostPages {
-		response, err := s.patiently(request)
-		if err != nil {
-			return err
-		}
-		answer, header, err := s.judge(response, pages.Step)
+		answer, header, err := s.fetch(request, pages.Step)
 		if err != nil {
 			return err
 		}
