@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 
@@ -14,23 +13,21 @@ import (
 	"postern/core/seal"
 )
 
-// selectMayUse finds the strongest live grant: direct ones by (account, user), a team's by
-// (account) and the user's membership in it. The role is null where there is none.
+// selectMayUse finds the roles of the live grants, as many rows as there are: direct ones by (user, account), a
+// team's by (account, team) and the user's membership in it.
 const selectMayUse = `
-select (
-	select max(given.role collate "C") from ( -- owner comes behind collaborator
-		select g.role from grants g
-		where g.workspace_id = @workspace and g.account_id = @account and g.user_id = @user
-			and g.revoked is null and (g.expires is null or g.expires > @now)
-		union all
-		select g.role from grants g
-		join team_members m on m.workspace_id = g.workspace_id and m.team_id = g.team_id
-			and m.user_id = @user and m.suspended is null
-		where g.workspace_id = @workspace and g.account_id = @account and g.team_id is not null
-			and g.revoked is null and (g.expires is null or g.expires > @now)
-	) given
-), u.role not in ('login_only', 'guest')
-from users u
+select given.role, u.role not in ('login_only', 'guest')
+from (
+	select g.role from grants g
+	where g.workspace_id = @workspace and g.account_id = @account and g.user_id = @user
+		and g.revoked is null and (g.expires is null or g.expires > @now)
+	union all
+	select g.role from grants g
+	join team_members m on m.workspace_id = @workspace and m.team_id = g.team_id
+		and m.user_id = @user and m.suspended is null
+	where g.workspace_id = @workspace and g.account_id = @account and g.team_id is not null
+		and g.revoked is null and (g.expires is null or g.expires > @now)
+) given, users u
 where u.workspace_id = @workspace and u.id = @user and u.active and u.deleted is null`
 
 // MayUse gives the strongest role an active user has on an account now, by a grant of their own or
@@ -45,18 +42,24 @@ func (a *Accounts) MayUse(ctx context.Context, q postgres.Querier, workspace, us
 }
 
 func (a *Accounts) mayUse(ctx context.Context, q postgres.Querier, query string, workspace, user, account core.ID) (held, error) {
-	var given *Role
-	var found held
-	err := q.QueryRow(ctx, query, pgx.StrictNamedArgs{
-		"workspace": workspace, "user": user, "account": account, "now": a.now(),
-	}).Scan(&given, &found.mayOwn)
-	switch {
-	case errors.Is(err, pgx.ErrNoRows) || err == nil && given == nil:
-		return held{}, a.refusal(ctx, q, workspace, user, account)
-	case err != nil:
+	rows, err := q.Query(ctx, query, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "account": account, "now": a.now()})
+	if err != nil {
 		return held{}, postgres.Classify(err)
 	}
-	found.given = *given
+	var given Role
+	var found held
+	tag, err := pgx.ForEachRow(rows, []any{&given, &found.mayOwn}, func() error {
+		if found.given != Owner {
+			found.given = given
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return held{}, postgres.Classify(err)
+	case tag.RowsAffected() == 0:
+		return held{}, a.refusal(ctx, q, workspace, user, account)
+	}
 	return found, nil
 }
 

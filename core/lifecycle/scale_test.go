@@ -30,7 +30,7 @@ func crowded(b *testing.B) house {
 	coretest.Must(b, os.Chmod(folder, 0o711))
 	b.Cleanup(func() { _ = os.RemoveAll(folder) })
 	server, err := postgresql.Start(context.Background(), postgresql.Options{Folder: filepath.Join(folder, "data"), Settings: map[string]string{
-		"shared_buffers": "1GB", "max_wal_size": "8GB", "autovacuum": "off",
+		"shared_buffers": "3GB", "max_wal_size": "8GB", "autovacuum": "off",
 	}})
 	partstest.Need(b, "PostgreSQL", err)
 	b.Cleanup(func() { _ = server.Stop() })
