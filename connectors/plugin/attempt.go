@@ -27,11 +27,15 @@ type attempt struct {
 	link     func(ctx context.Context) (seal.Secret, error)
 	keep     func(ctx context.Context, secret seal.Secret) (seal.Secret, error)
 	each     func(user rotation.User) error
-	acts     bool // an administrator does something that is held at no gate
+	acts     bool // somebody does something that is held at no gate
 
-	asked    bool // the program asked for release
+	store     func(ctx context.Context, id string, value seal.Secret) error
+	eachToken func(token rotation.Token) error
+
+	asked    bool // the program asked for release, or gave a token
 	kept     bool // it gave a secret, which was stored
-	stopped  bool // each did not take an account
+	stored   bool // and the token was
+	stopped  bool // each did not take an account or a token
 	released bool // and was allowed to send
 	claims   bool // it says that it sent the change without having asked
 }
@@ -78,7 +82,7 @@ func (a *attempt) run(ctx context.Context, task *connectorpb.Task) rotation.Repo
 		// Who gave up is no fault of the program; who hangs past that, or breaks off, is replaced.
 		a.program.release(process, !a.stopped && !errors.Is(ctx.Err(), context.Canceled))
 		if a.stopped {
-			return end(rotation.Unknown, "The app tells of more accounts than are wanted.")
+			return end(rotation.Unknown, "The app tells of more than is wanted.")
 		}
 		if a.asked {
 			report.Stage = rotation.StageSubmit
@@ -130,6 +134,10 @@ func (a *attempt) talk(ctx context.Context, stub connectorpb.ConnectorClient, ta
 			err = a.answerKeep(ctx, s, message.Keep.GetText())
 		case *connectorpb.FromPlugin_User:
 			err = a.take(message.User)
+		case *connectorpb.FromPlugin_Issued:
+			err = a.answerIssued(ctx, s, message.Issued)
+		case *connectorpb.FromPlugin_Token:
+			err = a.takeToken(message.Token)
 		case *connectorpb.FromPlugin_Report:
 			return message.Report, nil
 		default:
@@ -232,6 +240,8 @@ func (a *attempt) judge(outcome rotation.Outcome, said *connectorpb.Report) (rot
 		return rotation.Unknown, "The connector's program says something that makes no sense here."
 	case a.keep != nil && !a.kept && (outcome == rotation.Applied || outcome == rotation.Refused || said.GetReleased()):
 		return rotation.Unknown, "The connector's program says what the app made of a code, and never had one."
+	case a.store != nil && !a.stored && outcome == rotation.Applied:
+		return rotation.Unknown, "The connector's program says that the app made a token, and did not give it to be kept."
 	case a.acts, a.keep != nil:
 		return outcome, said.GetDetail()
 	case a.release == nil && said.GetReleased():

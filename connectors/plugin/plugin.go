@@ -40,6 +40,7 @@ var (
 	_ rotation.Lister     = (*Connector)(nil)
 	_ rotation.Recoverer  = (*Connector)(nil)
 	_ rotation.Enroller   = (*Connector)(nil)
+	_ rotation.Issuer     = (*Connector)(nil)
 	_ rotation.Particular = (*Connector)(nil)
 )
 
@@ -67,7 +68,7 @@ func Open(ctx context.Context, options Options) (*Connector, error) {
 	c.can = map[rotation.Capability]bool{
 		rotation.CanVerify: true, rotation.CanChange: described.GetChanges(), rotation.CanReset: described.GetResets(),
 		rotation.CanDisable: described.GetDisables(), rotation.CanRevoke: described.GetRevokes(), rotation.CanList: described.GetLists(),
-		rotation.CanRecover: described.GetRecovers(), rotation.CanEnrol: described.GetEnrols(),
+		rotation.CanRecover: described.GetRecovers(), rotation.CanEnrol: described.GetEnrols(), rotation.CanIssue: described.GetIssues(),
 	}
 	return c, nil
 }

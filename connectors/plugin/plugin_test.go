@@ -39,15 +39,18 @@ type office struct {
 	passwords map[string]string
 	disabled  map[string]bool
 	sessions  map[string]bool
+	tokens    map[string]officeToken // by their ids
 	admin     string
 }
+
+type officeToken struct{ login, name, value string }
 
 // look is what an administrator does with somebody.
 func (o *office) look(w http.ResponseWriter, r *http.Request, user string) {
 	login, part, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/people/"), "/")
 	var body struct {
-		New      string
-		Disabled bool
+		New, Name string
+		Disabled  bool
 	}
 	_ = json.NewDecoder(r.Body).Decode(&body)
 	switch {
@@ -70,6 +73,23 @@ func (o *office) look(w http.ResponseWriter, r *http.Request, user string) {
 		o.disabled[login] = body.Disabled
 	case r.Method == http.MethodDelete && part == "sessions":
 		delete(o.sessions, login)
+	case part == "tokens" && r.Method == http.MethodPost:
+		id := strconv.Itoa(len(o.tokens) + 1)
+		made := officeToken{login, body.Name, "Canary-token-" + id}
+		o.tokens[id] = made
+		_ = json.NewEncoder(w).Encode(map[string]string{"id": id, "value": made.value})
+		return
+	case part == "tokens":
+		told := []map[string]string{}
+		for id, one := range o.tokens {
+			if one.login == login {
+				told = append(told, map[string]string{"id": id, "name": one.name})
+			}
+		}
+		_ = json.NewEncoder(w).Encode(told)
+		return
+	case r.Method == http.MethodDelete && strings.HasPrefix(part, "tokens/"):
+		delete(o.tokens, strings.TrimPrefix(part, "tokens/"))
 	}
 	w.WriteHeader(http.StatusNoContent)
 }
@@ -79,6 +99,14 @@ func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer o.lock.Unlock()
 	user, password, _ := r.BasicAuth()
 	switch {
+	case strings.HasPrefix(r.Header.Get("Authorization"), "Bearer "):
+		for _, one := range o.tokens {
+			if r.Header.Get("Authorization") == "Bearer "+one.value && !o.disabled[one.login] {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+		}
+		w.WriteHeader(http.StatusUnauthorized)
 	case o.passwords[user] == "" || o.passwords[user] != password:
 		w.WriteHeader(http.StatusUnauthorized)
 	case o.disabled[user]:
@@ -442,7 +470,7 @@ func TestCapabilitiesAreTheProgramsOwn(t *testing.T) {
 		t.Errorf("it can %v", can)
 	}
 	obeys := open(t, rebel(t, "obeys"))
-	if can := rotation.Capabilities(obeys, []byte(`{}`)); !slices.Equal(can, []rotation.Capability{rotation.CanVerify, rotation.CanChange, rotation.CanEnrol, rotation.CanRecover}) {
+	if can := rotation.Capabilities(obeys, []byte(`{}`)); !slices.Equal(can, []rotation.Capability{rotation.CanVerify, rotation.CanChange, rotation.CanEnrol, rotation.CanRecover, rotation.CanIssue}) {
 		t.Errorf("it can %v", can)
 	}
 	if report := obeys.Revoke(t.Context(), somewhere, given(first), "shared"); report.Outcome != rotation.Unknown {

@@ -52,6 +52,7 @@ func (s *server) Describe(context.Context, *connectorpb.Nothing) (*connectorpb.D
 	return &connectorpb.Description{
 		Changes: has(rotation.CanChange), Resets: has(rotation.CanReset), Disables: has(rotation.CanDisable), Revokes: has(rotation.CanRevoke),
 		Lists: has(rotation.CanList), Recovers: has(rotation.CanRecover), Enrols: has(rotation.CanEnrol),
+		Issues: has(rotation.CanIssue),
 	}, nil
 }
 

@@ -69,6 +69,7 @@ type Description struct {
 	Lists         bool                   `protobuf:"varint,5,opt,name=lists,proto3" json:"lists,omitempty"` // Users
 	Recovers      bool                   `protobuf:"varint,6,opt,name=recovers,proto3" json:"recovers,omitempty"`
 	Enrols        bool                   `protobuf:"varint,7,opt,name=enrols,proto3" json:"enrols,omitempty"`
+	Issues        bool                   `protobuf:"varint,8,opt,name=issues,proto3" json:"issues,omitempty"` // Issue, Tokens, Withdraw and TryToken
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -152,6 +153,13 @@ func (x *Description) GetEnrols() bool {
 	return false
 }
 
+func (x *Description) GetIssues() bool {
+	if x != nil {
+		return x.Issues
+	}
+	return false
+}
+
 type FromGateway struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Message:
@@ -161,6 +169,7 @@ type FromGateway struct {
 	//	*FromGateway_Code
 	//	*FromGateway_Link
 	//	*FromGateway_Kept
+	//	*FromGateway_Stored
 	Message       isFromGateway_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -248,6 +257,15 @@ func (x *FromGateway) GetKept() *Answer {
 	return nil
 }
 
+func (x *FromGateway) GetStored() *Answer {
+	if x != nil {
+		if x, ok := x.Message.(*FromGateway_Stored); ok {
+			return x.Stored
+		}
+	}
+	return nil
+}
+
 type isFromGateway_Message interface {
 	isFromGateway_Message()
 }
@@ -272,6 +290,10 @@ type FromGateway_Kept struct {
 	Kept *Answer `protobuf:"bytes,5,opt,name=kept,proto3,oneof"` // to keep: the one-time code to answer the app with
 }
 
+type FromGateway_Stored struct {
+	Stored *Answer `protobuf:"bytes,6,opt,name=stored,proto3,oneof"` // to issued
+}
+
 func (*FromGateway_Task) isFromGateway_Message() {}
 
 func (*FromGateway_Released) isFromGateway_Message() {}
@@ -281,6 +303,8 @@ func (*FromGateway_Code) isFromGateway_Message() {}
 func (*FromGateway_Link) isFromGateway_Message() {}
 
 func (*FromGateway_Kept) isFromGateway_Message() {}
+
+func (*FromGateway_Stored) isFromGateway_Message() {}
 
 type FromPlugin struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -292,6 +316,8 @@ type FromPlugin struct {
 	//	*FromPlugin_Link
 	//	*FromPlugin_Keep
 	//	*FromPlugin_User
+	//	*FromPlugin_Issued
+	//	*FromPlugin_Token
 	Message       isFromPlugin_Message `protobuf_oneof:"message"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -388,6 +414,24 @@ func (x *FromPlugin) GetUser() *User {
 	return nil
 }
 
+func (x *FromPlugin) GetIssued() *Issued {
+	if x != nil {
+		if x, ok := x.Message.(*FromPlugin_Issued); ok {
+			return x.Issued
+		}
+	}
+	return nil
+}
+
+func (x *FromPlugin) GetToken() *Token {
+	if x != nil {
+		if x, ok := x.Message.(*FromPlugin_Token); ok {
+			return x.Token
+		}
+	}
+	return nil
+}
+
 type isFromPlugin_Message interface {
 	isFromPlugin_Message()
 }
@@ -416,6 +460,14 @@ type FromPlugin_User struct {
 	User *User `protobuf:"bytes,6,opt,name=user,proto3,oneof"` // in Users: one of the app's accounts. It is not answered
 }
 
+type FromPlugin_Issued struct {
+	Issued *Issued `protobuf:"bytes,7,opt,name=issued,proto3,oneof"` // in Issue: the token that the app has made, once
+}
+
+type FromPlugin_Token struct {
+	Token *Token `protobuf:"bytes,8,opt,name=token,proto3,oneof"` // in Tokens: one of the account's tokens. It is not answered
+}
+
 func (*FromPlugin_Release) isFromPlugin_Message() {}
 
 func (*FromPlugin_Code) isFromPlugin_Message() {}
@@ -427,6 +479,10 @@ func (*FromPlugin_Link) isFromPlugin_Message() {}
 func (*FromPlugin_Keep) isFromPlugin_Message() {}
 
 func (*FromPlugin_User) isFromPlugin_Message() {}
+
+func (*FromPlugin_Issued) isFromPlugin_Message() {}
+
+func (*FromPlugin_Token) isFromPlugin_Message() {}
 
 type Answer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -584,23 +640,130 @@ func (x *User) GetDisabled() bool {
 	return false
 }
 
+type Issued struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"` // the app's, by which it is ended
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Issued) Reset() {
+	*x = Issued{}
+	mi := &file_connector_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Issued) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Issued) ProtoMessage() {}
+
+func (x *Issued) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Issued.ProtoReflect.Descriptor instead.
+func (*Issued) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Issued) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Issued) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+type Token struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Token) Reset() {
+	*x = Token{}
+	mi := &file_connector_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Token) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Token) ProtoMessage() {}
+
+func (x *Token) ProtoReflect() protoreflect.Message {
+	mi := &file_connector_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Token.ProtoReflect.Descriptor instead.
+func (*Token) Descriptor() ([]byte, []int) {
+	return file_connector_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Token) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Token) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 type Task struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Target        *Target                `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
 	Username      string                 `protobuf:"bytes,2,opt,name=username,proto3" json:"username,omitempty"`
 	Password      string                 `protobuf:"bytes,3,opt,name=password,proto3" json:"password,omitempty"`
-	Codes         bool                   `protobuf:"varint,4,opt,name=codes,proto3" json:"codes,omitempty"`     // code may be asked for
-	Next          string                 `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`        // of Change, Reset and Recover: the new password
-	Whom          string                 `protobuf:"bytes,6,opt,name=whom,proto3" json:"whom,omitempty"`        // of what an administrator does: the account's user name
-	Enabled       bool                   `protobuf:"varint,7,opt,name=enabled,proto3" json:"enabled,omitempty"` // of SetEnabled: what is wanted
-	Address       string                 `protobuf:"bytes,8,opt,name=address,proto3" json:"address,omitempty"`  // of Recover: where the app's mail comes to
+	Codes         bool                   `protobuf:"varint,4,opt,name=codes,proto3" json:"codes,omitempty"`                         // code may be asked for
+	Next          string                 `protobuf:"bytes,5,opt,name=next,proto3" json:"next,omitempty"`                            // of Change, Reset and Recover: the new password
+	Whom          string                 `protobuf:"bytes,6,opt,name=whom,proto3" json:"whom,omitempty"`                            // of what an administrator does: the account's user name
+	Enabled       bool                   `protobuf:"varint,7,opt,name=enabled,proto3" json:"enabled,omitempty"`                     // of SetEnabled: what is wanted
+	Address       string                 `protobuf:"bytes,8,opt,name=address,proto3" json:"address,omitempty"`                      // of Recover: where the app's mail comes to
+	TokenName     string                 `protobuf:"bytes,9,opt,name=token_name,json=tokenName,proto3" json:"token_name,omitempty"` // of Issue: what the token is to be named
+	TokenId       string                 `protobuf:"bytes,10,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`      // of Withdraw
+	Token         string                 `protobuf:"bytes,11,opt,name=token,proto3" json:"token,omitempty"`                         // of TryToken: the token
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Task) Reset() {
 	*x = Task{}
-	mi := &file_connector_proto_msgTypes[7]
+	mi := &file_connector_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -612,7 +775,7 @@ func (x *Task) String() string {
 func (*Task) ProtoMessage() {}
 
 func (x *Task) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[7]
+	mi := &file_connector_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -625,7 +788,7 @@ func (x *Task) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Task.ProtoReflect.Descriptor instead.
 func (*Task) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{7}
+	return file_connector_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Task) GetTarget() *Target {
@@ -684,6 +847,27 @@ func (x *Task) GetAddress() string {
 	return ""
 }
 
+func (x *Task) GetTokenName() string {
+	if x != nil {
+		return x.TokenName
+	}
+	return ""
+}
+
+func (x *Task) GetTokenId() string {
+	if x != nil {
+		return x.TokenId
+	}
+	return ""
+}
+
+func (x *Task) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
 // Target and Report are those of package rotation, where each field is explained.
 type Target struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -702,7 +886,7 @@ type Target struct {
 
 func (x *Target) Reset() {
 	*x = Target{}
-	mi := &file_connector_proto_msgTypes[8]
+	mi := &file_connector_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +898,7 @@ func (x *Target) String() string {
 func (*Target) ProtoMessage() {}
 
 func (x *Target) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[8]
+	mi := &file_connector_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +911,7 @@ func (x *Target) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Target.ProtoReflect.Descriptor instead.
 func (*Target) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{8}
+	return file_connector_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Target) GetWorkspace() string {
@@ -813,7 +997,7 @@ type Report struct {
 
 func (x *Report) Reset() {
 	*x = Report{}
-	mi := &file_connector_proto_msgTypes[9]
+	mi := &file_connector_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +1009,7 @@ func (x *Report) String() string {
 func (*Report) ProtoMessage() {}
 
 func (x *Report) ProtoReflect() protoreflect.Message {
-	mi := &file_connector_proto_msgTypes[9]
+	mi := &file_connector_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +1022,7 @@ func (x *Report) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Report.ProtoReflect.Descriptor instead.
 func (*Report) Descriptor() ([]byte, []int) {
-	return file_connector_proto_rawDescGZIP(), []int{9}
+	return file_connector_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Report) GetOutcome() string {
@@ -930,7 +1114,7 @@ var File_connector_proto protoreflect.FileDescriptor
 const file_connector_proto_rawDesc = "" +
 	"\n" +
 	"\x0fconnector.proto\x12\x14postern.connector.v1\"\t\n" +
-	"\aNothing\"\xbf\x01\n" +
+	"\aNothing\"\xd7\x01\n" +
 	"\vDescription\x12\x18\n" +
 	"\achanges\x18\x01 \x01(\bR\achanges\x12\x16\n" +
 	"\x06resets\x18\x02 \x01(\bR\x06resets\x12\x1a\n" +
@@ -938,14 +1122,16 @@ const file_connector_proto_rawDesc = "" +
 	"\arevokes\x18\x04 \x01(\bR\arevokes\x12\x14\n" +
 	"\x05lists\x18\x05 \x01(\bR\x05lists\x12\x1a\n" +
 	"\brecovers\x18\x06 \x01(\bR\brecovers\x12\x16\n" +
-	"\x06enrols\x18\a \x01(\bR\x06enrols\"\xa2\x02\n" +
+	"\x06enrols\x18\a \x01(\bR\x06enrols\x12\x16\n" +
+	"\x06issues\x18\b \x01(\bR\x06issues\"\xda\x02\n" +
 	"\vFromGateway\x120\n" +
 	"\x04task\x18\x01 \x01(\v2\x1a.postern.connector.v1.TaskH\x00R\x04task\x12:\n" +
 	"\breleased\x18\x02 \x01(\v2\x1c.postern.connector.v1.AnswerH\x00R\breleased\x122\n" +
 	"\x04code\x18\x03 \x01(\v2\x1c.postern.connector.v1.AnswerH\x00R\x04code\x122\n" +
 	"\x04link\x18\x04 \x01(\v2\x1c.postern.connector.v1.AnswerH\x00R\x04link\x122\n" +
-	"\x04kept\x18\x05 \x01(\v2\x1c.postern.connector.v1.AnswerH\x00R\x04keptB\t\n" +
-	"\amessage\"\xda\x02\n" +
+	"\x04kept\x18\x05 \x01(\v2\x1c.postern.connector.v1.AnswerH\x00R\x04kept\x126\n" +
+	"\x06stored\x18\x06 \x01(\v2\x1c.postern.connector.v1.AnswerH\x00R\x06storedB\t\n" +
+	"\amessage\"\xc7\x03\n" +
 	"\n" +
 	"FromPlugin\x129\n" +
 	"\arelease\x18\x01 \x01(\v2\x1d.postern.connector.v1.NothingH\x00R\arelease\x123\n" +
@@ -953,7 +1139,9 @@ const file_connector_proto_rawDesc = "" +
 	"\x06report\x18\x03 \x01(\v2\x1c.postern.connector.v1.ReportH\x00R\x06report\x123\n" +
 	"\x04link\x18\x04 \x01(\v2\x1d.postern.connector.v1.NothingH\x00R\x04link\x122\n" +
 	"\x04keep\x18\x05 \x01(\v2\x1c.postern.connector.v1.SecretH\x00R\x04keep\x120\n" +
-	"\x04user\x18\x06 \x01(\v2\x1a.postern.connector.v1.UserH\x00R\x04userB\t\n" +
+	"\x04user\x18\x06 \x01(\v2\x1a.postern.connector.v1.UserH\x00R\x04user\x126\n" +
+	"\x06issued\x18\a \x01(\v2\x1c.postern.connector.v1.IssuedH\x00R\x06issued\x123\n" +
+	"\x05token\x18\b \x01(\v2\x1b.postern.connector.v1.TokenH\x00R\x05tokenB\t\n" +
 	"\amessage\"6\n" +
 	"\x06Answer\x12\x12\n" +
 	"\x04text\x18\x01 \x01(\tR\x04text\x12\x18\n" +
@@ -963,7 +1151,13 @@ const file_connector_proto_rawDesc = "" +
 	"\x04User\x12\x1a\n" +
 	"\busername\x18\x01 \x01(\tR\busername\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
-	"\bdisabled\x18\x03 \x01(\bR\bdisabled\"\xe6\x01\n" +
+	"\bdisabled\x18\x03 \x01(\bR\bdisabled\".\n" +
+	"\x06Issued\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"+\n" +
+	"\x05Token\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"\xb6\x02\n" +
 	"\x04Task\x124\n" +
 	"\x06target\x18\x01 \x01(\v2\x1c.postern.connector.v1.TargetR\x06target\x12\x1a\n" +
 	"\busername\x18\x02 \x01(\tR\busername\x12\x1a\n" +
@@ -972,7 +1166,12 @@ const file_connector_proto_rawDesc = "" +
 	"\x04next\x18\x05 \x01(\tR\x04next\x12\x12\n" +
 	"\x04whom\x18\x06 \x01(\tR\x04whom\x12\x18\n" +
 	"\aenabled\x18\a \x01(\bR\aenabled\x12\x18\n" +
-	"\aaddress\x18\b \x01(\tR\aaddress\"\x9c\x02\n" +
+	"\aaddress\x18\b \x01(\tR\aaddress\x12\x1d\n" +
+	"\n" +
+	"token_name\x18\t \x01(\tR\ttokenName\x12\x19\n" +
+	"\btoken_id\x18\n" +
+	" \x01(\tR\atokenId\x12\x14\n" +
+	"\x05token\x18\v \x01(\tR\x05token\"\x9c\x02\n" +
 	"\x06Target\x12\x1c\n" +
 	"\tworkspace\x18\x01 \x01(\tR\tworkspace\x12\x18\n" +
 	"\aaccount\x18\x02 \x01(\tR\aaccount\x12\x19\n" +
@@ -999,7 +1198,7 @@ const file_connector_proto_rawDesc = "" +
 	"\x06reused\x18\n" +
 	" \x01(\bR\x06reused\x12!\n" +
 	"\fbackup_codes\x18\v \x03(\tR\vbackupCodes\x12\x1a\n" +
-	"\brecorded\x18\f \x01(\bR\brecorded2\xf3\x05\n" +
+	"\brecorded\x18\f \x01(\bR\brecorded2\xc2\b\n" +
 	"\tConnector\x12L\n" +
 	"\bDescribe\x12\x1d.postern.connector.v1.Nothing\x1a!.postern.connector.v1.Description\x12Q\n" +
 	"\x06Verify\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12Q\n" +
@@ -1010,7 +1209,11 @@ const file_connector_proto_rawDesc = "" +
 	"\x06Revoke\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12P\n" +
 	"\x05Users\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12R\n" +
 	"\aRecover\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12P\n" +
-	"\x05Enrol\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01B'Z%postern/connectors/plugin/connectorpbb\x06proto3"
+	"\x05Enrol\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12P\n" +
+	"\x05Issue\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12Q\n" +
+	"\x06Tokens\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12S\n" +
+	"\bWithdraw\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01\x12S\n" +
+	"\bTryToken\x12!.postern.connector.v1.FromGateway\x1a .postern.connector.v1.FromPlugin(\x010\x01B'Z%postern/connectors/plugin/connectorpbb\x06proto3"
 
 var (
 	file_connector_proto_rawDescOnce sync.Once
@@ -1024,7 +1227,7 @@ func file_connector_proto_rawDescGZIP() []byte {
 	return file_connector_proto_rawDescData
 }
 
-var file_connector_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_connector_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_connector_proto_goTypes = []any{
 	(*Nothing)(nil),     // 0: postern.connector.v1.Nothing
 	(*Description)(nil), // 1: postern.connector.v1.Description
@@ -1033,46 +1236,59 @@ var file_connector_proto_goTypes = []any{
 	(*Answer)(nil),      // 4: postern.connector.v1.Answer
 	(*Secret)(nil),      // 5: postern.connector.v1.Secret
 	(*User)(nil),        // 6: postern.connector.v1.User
-	(*Task)(nil),        // 7: postern.connector.v1.Task
-	(*Target)(nil),      // 8: postern.connector.v1.Target
-	(*Report)(nil),      // 9: postern.connector.v1.Report
+	(*Issued)(nil),      // 7: postern.connector.v1.Issued
+	(*Token)(nil),       // 8: postern.connector.v1.Token
+	(*Task)(nil),        // 9: postern.connector.v1.Task
+	(*Target)(nil),      // 10: postern.connector.v1.Target
+	(*Report)(nil),      // 11: postern.connector.v1.Report
 }
 var file_connector_proto_depIdxs = []int32{
-	7,  // 0: postern.connector.v1.FromGateway.task:type_name -> postern.connector.v1.Task
+	9,  // 0: postern.connector.v1.FromGateway.task:type_name -> postern.connector.v1.Task
 	4,  // 1: postern.connector.v1.FromGateway.released:type_name -> postern.connector.v1.Answer
 	4,  // 2: postern.connector.v1.FromGateway.code:type_name -> postern.connector.v1.Answer
 	4,  // 3: postern.connector.v1.FromGateway.link:type_name -> postern.connector.v1.Answer
 	4,  // 4: postern.connector.v1.FromGateway.kept:type_name -> postern.connector.v1.Answer
-	0,  // 5: postern.connector.v1.FromPlugin.release:type_name -> postern.connector.v1.Nothing
-	0,  // 6: postern.connector.v1.FromPlugin.code:type_name -> postern.connector.v1.Nothing
-	9,  // 7: postern.connector.v1.FromPlugin.report:type_name -> postern.connector.v1.Report
-	0,  // 8: postern.connector.v1.FromPlugin.link:type_name -> postern.connector.v1.Nothing
-	5,  // 9: postern.connector.v1.FromPlugin.keep:type_name -> postern.connector.v1.Secret
-	6,  // 10: postern.connector.v1.FromPlugin.user:type_name -> postern.connector.v1.User
-	8,  // 11: postern.connector.v1.Task.target:type_name -> postern.connector.v1.Target
-	0,  // 12: postern.connector.v1.Connector.Describe:input_type -> postern.connector.v1.Nothing
-	2,  // 13: postern.connector.v1.Connector.Verify:input_type -> postern.connector.v1.FromGateway
-	2,  // 14: postern.connector.v1.Connector.Change:input_type -> postern.connector.v1.FromGateway
-	2,  // 15: postern.connector.v1.Connector.Reset:input_type -> postern.connector.v1.FromGateway
-	2,  // 16: postern.connector.v1.Connector.SetEnabled:input_type -> postern.connector.v1.FromGateway
-	2,  // 17: postern.connector.v1.Connector.Revoke:input_type -> postern.connector.v1.FromGateway
-	2,  // 18: postern.connector.v1.Connector.Users:input_type -> postern.connector.v1.FromGateway
-	2,  // 19: postern.connector.v1.Connector.Recover:input_type -> postern.connector.v1.FromGateway
-	2,  // 20: postern.connector.v1.Connector.Enrol:input_type -> postern.connector.v1.FromGateway
-	1,  // 21: postern.connector.v1.Connector.Describe:output_type -> postern.connector.v1.Description
-	3,  // 22: postern.connector.v1.Connector.Verify:output_type -> postern.connector.v1.FromPlugin
-	3,  // 23: postern.connector.v1.Connector.Change:output_type -> postern.connector.v1.FromPlugin
-	3,  // 24: postern.connector.v1.Connector.Reset:output_type -> postern.connector.v1.FromPlugin
-	3,  // 25: postern.connector.v1.Connector.SetEnabled:output_type -> postern.connector.v1.FromPlugin
-	3,  // 26: postern.connector.v1.Connector.Revoke:output_type -> postern.connector.v1.FromPlugin
-	3,  // 27: postern.connector.v1.Connector.Users:output_type -> postern.connector.v1.FromPlugin
-	3,  // 28: postern.connector.v1.Connector.Recover:output_type -> postern.connector.v1.FromPlugin
-	3,  // 29: postern.connector.v1.Connector.Enrol:output_type -> postern.connector.v1.FromPlugin
-	21, // [21:30] is the sub-list for method output_type
-	12, // [12:21] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	4,  // 5: postern.connector.v1.FromGateway.stored:type_name -> postern.connector.v1.Answer
+	0,  // 6: postern.connector.v1.FromPlugin.release:type_name -> postern.connector.v1.Nothing
+	0,  // 7: postern.connector.v1.FromPlugin.code:type_name -> postern.connector.v1.Nothing
+	11, // 8: postern.connector.v1.FromPlugin.report:type_name -> postern.connector.v1.Report
+	0,  // 9: postern.connector.v1.FromPlugin.link:type_name -> postern.connector.v1.Nothing
+	5,  // 10: postern.connector.v1.FromPlugin.keep:type_name -> postern.connector.v1.Secret
+	6,  // 11: postern.connector.v1.FromPlugin.user:type_name -> postern.connector.v1.User
+	7,  // 12: postern.connector.v1.FromPlugin.issued:type_name -> postern.connector.v1.Issued
+	8,  // 13: postern.connector.v1.FromPlugin.token:type_name -> postern.connector.v1.Token
+	10, // 14: postern.connector.v1.Task.target:type_name -> postern.connector.v1.Target
+	0,  // 15: postern.connector.v1.Connector.Describe:input_type -> postern.connector.v1.Nothing
+	2,  // 16: postern.connector.v1.Connector.Verify:input_type -> postern.connector.v1.FromGateway
+	2,  // 17: postern.connector.v1.Connector.Change:input_type -> postern.connector.v1.FromGateway
+	2,  // 18: postern.connector.v1.Connector.Reset:input_type -> postern.connector.v1.FromGateway
+	2,  // 19: postern.connector.v1.Connector.SetEnabled:input_type -> postern.connector.v1.FromGateway
+	2,  // 20: postern.connector.v1.Connector.Revoke:input_type -> postern.connector.v1.FromGateway
+	2,  // 21: postern.connector.v1.Connector.Users:input_type -> postern.connector.v1.FromGateway
+	2,  // 22: postern.connector.v1.Connector.Recover:input_type -> postern.connector.v1.FromGateway
+	2,  // 23: postern.connector.v1.Connector.Enrol:input_type -> postern.connector.v1.FromGateway
+	2,  // 24: postern.connector.v1.Connector.Issue:input_type -> postern.connector.v1.FromGateway
+	2,  // 25: postern.connector.v1.Connector.Tokens:input_type -> postern.connector.v1.FromGateway
+	2,  // 26: postern.connector.v1.Connector.Withdraw:input_type -> postern.connector.v1.FromGateway
+	2,  // 27: postern.connector.v1.Connector.TryToken:input_type -> postern.connector.v1.FromGateway
+	1,  // 28: postern.connector.v1.Connector.Describe:output_type -> postern.connector.v1.Description
+	3,  // 29: postern.connector.v1.Connector.Verify:output_type -> postern.connector.v1.FromPlugin
+	3,  // 30: postern.connector.v1.Connector.Change:output_type -> postern.connector.v1.FromPlugin
+	3,  // 31: postern.connector.v1.Connector.Reset:output_type -> postern.connector.v1.FromPlugin
+	3,  // 32: postern.connector.v1.Connector.SetEnabled:output_type -> postern.connector.v1.FromPlugin
+	3,  // 33: postern.connector.v1.Connector.Revoke:output_type -> postern.connector.v1.FromPlugin
+	3,  // 34: postern.connector.v1.Connector.Users:output_type -> postern.connector.v1.FromPlugin
+	3,  // 35: postern.connector.v1.Connector.Recover:output_type -> postern.connector.v1.FromPlugin
+	3,  // 36: postern.connector.v1.Connector.Enrol:output_type -> postern.connector.v1.FromPlugin
+	3,  // 37: postern.connector.v1.Connector.Issue:output_type -> postern.connector.v1.FromPlugin
+	3,  // 38: postern.connector.v1.Connector.Tokens:output_type -> postern.connector.v1.FromPlugin
+	3,  // 39: postern.connector.v1.Connector.Withdraw:output_type -> postern.connector.v1.FromPlugin
+	3,  // 40: postern.connector.v1.Connector.TryToken:output_type -> postern.connector.v1.FromPlugin
+	28, // [28:41] is the sub-list for method output_type
+	15, // [15:28] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_connector_proto_init() }
@@ -1086,6 +1302,7 @@ func file_connector_proto_init() {
 		(*FromGateway_Code)(nil),
 		(*FromGateway_Link)(nil),
 		(*FromGateway_Kept)(nil),
+		(*FromGateway_Stored)(nil),
 	}
 	file_connector_proto_msgTypes[3].OneofWrappers = []any{
 		(*FromPlugin_Release)(nil),
@@ -1094,6 +1311,8 @@ func file_connector_proto_init() {
 		(*FromPlugin_Link)(nil),
 		(*FromPlugin_Keep)(nil),
 		(*FromPlugin_User)(nil),
+		(*FromPlugin_Issued)(nil),
+		(*FromPlugin_Token)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -1101,7 +1320,7 @@ func file_connector_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_connector_proto_rawDesc), len(file_connector_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

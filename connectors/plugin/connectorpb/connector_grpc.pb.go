@@ -31,6 +31,10 @@ const (
 	Connector_Users_FullMethodName      = "/postern.connector.v1.Connector/Users"
 	Connector_Recover_FullMethodName    = "/postern.connector.v1.Connector/Recover"
 	Connector_Enrol_FullMethodName      = "/postern.connector.v1.Connector/Enrol"
+	Connector_Issue_FullMethodName      = "/postern.connector.v1.Connector/Issue"
+	Connector_Tokens_FullMethodName     = "/postern.connector.v1.Connector/Tokens"
+	Connector_Withdraw_FullMethodName   = "/postern.connector.v1.Connector/Withdraw"
+	Connector_TryToken_FullMethodName   = "/postern.connector.v1.Connector/TryToken"
 )
 
 // ConnectorClient is the client API for Connector service.
@@ -50,6 +54,11 @@ type ConnectorClient interface {
 	Users(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
 	Recover(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
 	Enrol(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
+	// An account's tokens: made, told of and ended by an administrator or the account itself, and tried by nobody's sign-in.
+	Issue(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
+	Tokens(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
+	Withdraw(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
+	TryToken(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error)
 }
 
 type connectorClient struct {
@@ -174,6 +183,58 @@ func (c *connectorClient) Enrol(ctx context.Context, opts ...grpc.CallOption) (g
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Connector_EnrolClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
 
+func (c *connectorClient) Issue(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[8], Connector_Issue_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FromGateway, FromPlugin]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_IssueClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
+
+func (c *connectorClient) Tokens(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[9], Connector_Tokens_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FromGateway, FromPlugin]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_TokensClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
+
+func (c *connectorClient) Withdraw(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[10], Connector_Withdraw_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FromGateway, FromPlugin]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_WithdrawClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
+
+func (c *connectorClient) TryToken(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[FromGateway, FromPlugin], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Connector_ServiceDesc.Streams[11], Connector_TryToken_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[FromGateway, FromPlugin]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_TryTokenClient = grpc.BidiStreamingClient[FromGateway, FromPlugin]
+
 // ConnectorServer is the server API for Connector service.
 // All implementations must embed UnimplementedConnectorServer
 // for forward compatibility.
@@ -191,6 +252,11 @@ type ConnectorServer interface {
 	Users(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
 	Recover(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
 	Enrol(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
+	// An account's tokens: made, told of and ended by an administrator or the account itself, and tried by nobody's sign-in.
+	Issue(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
+	Tokens(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
+	Withdraw(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
+	TryToken(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error
 	mustEmbedUnimplementedConnectorServer()
 }
 
@@ -227,6 +293,18 @@ func (UnimplementedConnectorServer) Recover(grpc.BidiStreamingServer[FromGateway
 }
 func (UnimplementedConnectorServer) Enrol(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
 	return status.Error(codes.Unimplemented, "method Enrol not implemented")
+}
+func (UnimplementedConnectorServer) Issue(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
+	return status.Error(codes.Unimplemented, "method Issue not implemented")
+}
+func (UnimplementedConnectorServer) Tokens(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
+	return status.Error(codes.Unimplemented, "method Tokens not implemented")
+}
+func (UnimplementedConnectorServer) Withdraw(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
+	return status.Error(codes.Unimplemented, "method Withdraw not implemented")
+}
+func (UnimplementedConnectorServer) TryToken(grpc.BidiStreamingServer[FromGateway, FromPlugin]) error {
+	return status.Error(codes.Unimplemented, "method TryToken not implemented")
 }
 func (UnimplementedConnectorServer) mustEmbedUnimplementedConnectorServer() {}
 func (UnimplementedConnectorServer) testEmbeddedByValue()                   {}
@@ -323,6 +401,34 @@ func _Connector_Enrol_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Connector_EnrolServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
 
+func _Connector_Issue_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConnectorServer).Issue(&grpc.GenericServerStream[FromGateway, FromPlugin]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_IssueServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
+
+func _Connector_Tokens_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConnectorServer).Tokens(&grpc.GenericServerStream[FromGateway, FromPlugin]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_TokensServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
+
+func _Connector_Withdraw_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConnectorServer).Withdraw(&grpc.GenericServerStream[FromGateway, FromPlugin]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_WithdrawServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
+
+func _Connector_TryToken_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ConnectorServer).TryToken(&grpc.GenericServerStream[FromGateway, FromPlugin]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Connector_TryTokenServer = grpc.BidiStreamingServer[FromGateway, FromPlugin]
+
 // Connector_ServiceDesc is the grpc.ServiceDesc for Connector service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -381,6 +487,30 @@ var Connector_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Enrol",
 			Handler:       _Connector_Enrol_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Issue",
+			Handler:       _Connector_Issue_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Tokens",
+			Handler:       _Connector_Tokens_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Withdraw",
+			Handler:       _Connector_Withdraw_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "TryToken",
+			Handler:       _Connector_TryToken_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
 		},

@@ -1,6 +1,6 @@
 // Command template is a connector in a program of its own, to be copied: see "Write a connector in a program of its own"
 // in connectors/README.md. It signs in at POST /session and changes the password at PUT /password of an app, whose administrators look
-// after /people.
+// after /people, and make tokens for their programs.
 package main
 
 import (
@@ -25,7 +25,7 @@ func main() {
 	// protocol.Connector brings the app's domains, the time limit, the gate and the words of a report. What is around it says what an
 	// administrator of the app can do: leave away what yours cannot, down to the protocol.Connector.
 	one := protocol.Connector{Protocol: desk{}, Agent: "template/1", Schemes: []string{"https", "http"}, Timeout: 20 * time.Second}
-	plugin.Serve(&protocol.Listed{Governed: protocol.Governed{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: one}}}})
+	plugin.Serve(&protocol.Issued{Listed: protocol.Listed{Governed: protocol.Governed{Guarded: protocol.Guarded{Administered: protocol.Administered{Connector: one}}}}})
 }
 
 // desk is the app's protocol.
@@ -33,6 +33,34 @@ type desk struct{}
 
 // SignIn implements protocol.Protocol.
 func (desk) SignIn(ctx context.Context, endpoint protocol.Endpoint, _ []byte, credential rotation.Credential) (protocol.Session, error) {
+	s, err := open(ctx, endpoint)
+	if err != nil {
+		return nil, err
+	}
+	s.credential = credential
+	request, err := s.request(ctx, http.MethodPost, "/session", nil)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.send(request)
+}
+
+// TryToken implements protocol.TokenProtocol.
+func (desk) TryToken(ctx context.Context, endpoint protocol.Endpoint, _ []byte, _ string, token seal.Secret) error {
+	s, err := open(ctx, endpoint)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	request, err := s.request(ctx, http.MethodPost, "/session", nil)
+	if err != nil {
+		return err
+	}
+	request.Header.Set("Authorization", "Bearer "+token.Reveal())
+	return s.send(request)
+}
+
+func open(ctx context.Context, endpoint protocol.Endpoint) (*session, error) {
 	if endpoint.URL.Scheme != "https" && !endpoint.Loopback() {
 		return nil, &protocol.Failure{Outcome: rotation.Unreachable, Detail: "A password is not sent over the network without TLS."}
 	}
@@ -41,17 +69,11 @@ func (desk) SignIn(ctx context.Context, endpoint protocol.Endpoint, _ []byte, cr
 		return nil, err
 	}
 	_ = connection.Close()
-	s := &session{endpoint: endpoint, credential: credential}
 	// No connection outlives its request, and no redirect is followed: nothing is sent twice or elsewhere.
-	s.client = &http.Client{
+	return &session{endpoint: endpoint, client: &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true, DialContext: endpoint.Dial},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	request, err := s.request(ctx, http.MethodPost, "/session", nil)
-	if err != nil {
-		return nil, err
-	}
-	return s, s.send(request)
+	}}, nil
 }
 
 type session struct {
@@ -109,15 +131,11 @@ func (s *session) Users(ctx context.Context, each func(user rotation.User) error
 	if err != nil {
 		return err
 	}
-	text, err := s.answer(request)
-	if err != nil {
-		return administered(err)
-	}
 	var people []struct {
 		Login    string
 		Disabled bool
 	}
-	if err := json.Unmarshal(text, &people); err != nil {
+	if err := s.read(request, &people); err != nil {
 		return err
 	}
 	for _, one := range people {
@@ -137,6 +155,44 @@ func (s *session) Enabled(ctx context.Context, username string) (enabled, known 
 		return nil
 	})
 	return enabled, known, err
+}
+
+// Issue implements protocol.Issuer.
+func (s *session) Issue(ctx context.Context, username, name string) (id string, value seal.Secret, err error) {
+	request, err := s.request(ctx, http.MethodPost, person(username)+"/tokens", map[string]string{"name": name})
+	if err != nil {
+		return "", seal.Secret{}, err
+	}
+	var made struct{ ID, Value string }
+	err = s.read(request, &made)
+	return made.ID, seal.NewSecret(made.Value), err
+}
+
+// Tokens implements protocol.Issuer.
+func (s *session) Tokens(ctx context.Context, username string, each func(token rotation.Token) error) error {
+	request, err := s.request(ctx, http.MethodGet, person(username)+"/tokens", nil)
+	if err != nil {
+		return err
+	}
+	var tokens []struct{ ID, Name string }
+	if err := s.read(request, &tokens); err != nil {
+		return err
+	}
+	for _, one := range tokens {
+		if err := each(rotation.Token{ID: one.ID, Name: one.Name}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Withdraw implements protocol.Issuer: the app answers alike whether the token is still there.
+func (s *session) Withdraw(ctx context.Context, username, id string) error {
+	request, err := s.request(ctx, http.MethodDelete, person(username)+"/tokens/"+url.PathEscape(id), nil)
+	if err != nil {
+		return err
+	}
+	return administered(s.send(request))
 }
 
 func person(username string) string { return "/people/" + url.PathEscape(username) }
@@ -172,6 +228,15 @@ func (s *session) request(ctx context.Context, method, path string, body any) (*
 func (s *session) send(request *http.Request) error {
 	_, err := s.answer(request)
 	return err
+}
+
+// read reads what the app tells an administrator.
+func (s *session) read(request *http.Request, into any) error {
+	text, err := s.answer(request)
+	if err != nil {
+		return administered(err)
+	}
+	return json.Unmarshal(text, into)
 }
 
 // answer is send, and gives what the app says.
