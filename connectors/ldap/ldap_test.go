@@ -13,6 +13,7 @@ import (
 	"postern/conformance/partstest"
 	"postern/connectors/connectortest"
 	connector "postern/connectors/ldap"
+	"postern/core/accounts"
 	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/deploy/local/apps"
@@ -318,4 +319,37 @@ func TestNoPasswordIsNone(t *testing.T) {
 	if report.Outcome != rotation.Rejected || len(report.Hosts) > 0 {
 		t.Errorf("%+v", report)
 	}
+}
+
+// A person is rotated by the engine as it is, whatever happens to them in the directory.
+func TestEngine(t *testing.T) {
+	const secret, entry = "administrator of a test", "uid=team,ou=people,dc=example,dc=com"
+	server, err := apps.StartOpenLDAP(t.Context(), t.TempDir(), secret, "")
+	d := connect(t, server, err, secret)
+	team := rotation.Credential{Username: "team", Password: seal.GeneratePassword(seal.PasswordPolicy{})}
+	d.add(t, entry, "inetOrgPerson", team.Password, "cn", "Team")
+	connectortest.Engine{
+		Connector: connector.New(false),
+		App: accounts.NewApp{
+			Name: "Directory", Domains: []string{"127.0.0.1"}, SignInURL: "ldap://" + d.address, Connector: "ldap",
+			Settings: []byte(`{"bind": "uid={username},ou=people,dc=example,dc=com"}`),
+		},
+		Account: team, Administrator: d.boss(),
+		Set: func(t *testing.T, password seal.Secret) {
+			if _, err := d.PasswordModify(ldap.NewPasswordModifyRequest(entry, "", password.Reveal())); err != nil {
+				t.Fatal(err)
+			}
+		},
+		Enable: func(t *testing.T, on bool) {
+			locked := []string{"000001010000Z"}
+			if on {
+				locked = nil
+			}
+			change := ldap.NewModifyRequest(entry, nil)
+			change.Replace("pwdAccountLockedTime", locked)
+			if err := d.Modify(change); err != nil {
+				t.Fatal(err)
+			}
+		},
+	}.Run(t)
 }

@@ -14,6 +14,7 @@ import (
 	"postern/conformance/partstest"
 	"postern/connectors/connectortest"
 	"postern/connectors/mysql"
+	"postern/core/accounts"
 	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/deploy/local/apps"
@@ -111,4 +112,40 @@ func TestContract(t *testing.T) {
 			t.Errorf("%+v", report)
 		}
 	})
+}
+
+// A user is rotated by the engine as it is, whatever happens to it at the database.
+func TestEngine(t *testing.T) {
+	server, err := apps.StartMariaDB(t.Context(), t.TempDir(), func(password string) string {
+		return "create user if not exists 'admin'@'127.0.0.1' identified by '" + password + "';\ngrant all on *.* to 'admin'@'127.0.0.1' with grant option;\n"
+	})
+	partstest.Need(t, "MariaDB", err)
+	t.Cleanup(func() { _ = server.Stop() })
+	address := "127.0.0.1:" + strconv.Itoa(server.Port)
+	admin, err := sql.Open("mysql", "admin:"+server.Password+"@tcp("+address+")/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = admin.Close() })
+	do := func(t *testing.T, statement string) {
+		t.Helper()
+		if _, err := admin.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	team := rotation.Credential{Username: "team", Password: seal.GeneratePassword(seal.PasswordPolicy{})}
+	do(t, "create user 'team'@'127.0.0.1' identified by password '"+mysql.Hash(team.Password)+"'")
+	connectortest.Engine{
+		Connector: mysql.New(false),
+		App: accounts.NewApp{
+			Name: "Shop", Domains: []string{"127.0.0.1"}, SignInURL: "mysql://" + address + "/?tls=disable", Connector: "mysql",
+		},
+		Account: team, Administrator: rotation.Credential{Username: "admin", Password: seal.NewSecret(server.Password)},
+		Set: func(t *testing.T, password seal.Secret) {
+			do(t, "alter user 'team'@'127.0.0.1' identified by password '"+mysql.Hash(password)+"'")
+		},
+		Enable: func(t *testing.T, on bool) {
+			do(t, "alter user 'team'@'127.0.0.1' account "+map[bool]string{true: "unlock", false: "lock"}[on])
+		},
+	}.Run(t)
 }

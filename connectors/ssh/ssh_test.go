@@ -11,6 +11,7 @@ import (
 	"postern/conformance/partstest"
 	"postern/connectors/connectortest"
 	"postern/connectors/ssh"
+	"postern/core/accounts"
 	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/deploy/local/apps"
@@ -266,4 +267,31 @@ func TestUsers(t *testing.T) {
 			t.Errorf("%q is listed", name)
 		}
 	}
+}
+
+// An account of a machine is rotated by the engine as it is, whatever happens to it there.
+func TestEngine(t *testing.T) {
+	t.Parallel()
+	h := start(t, false)
+	team := h.account(t)
+	target := h.at(h.address)
+	connectortest.Engine{
+		Connector: ssh.New(false),
+		App: accounts.NewApp{
+			Name: target.AppName, Domains: target.Domains, SignInURL: target.SignInURL, Connector: "ssh", Settings: target.Settings,
+		},
+		Account: team, Administrator: h.made(t, h.Root),
+		Set: func(t *testing.T, password seal.Secret) {
+			machine.Lock()
+			defer machine.Unlock()
+			change := exec.CommandContext(t.Context(), "chpasswd")
+			change.Stdin = strings.NewReader(team.Username + ":" + password.Reveal())
+			if output, err := change.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, output)
+			}
+		},
+		Enable: func(t *testing.T, on bool) {
+			do(t, "chage", "-E", map[bool]string{true: "-1", false: "0"}[on], team.Username)
+		},
+	}.Run(t)
 }
