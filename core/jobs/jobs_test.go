@@ -172,6 +172,35 @@ func TestPrioritiesAreHonoured(t *testing.T) {
 	}
 }
 
+// TestAPromptJobWaitsForNoOther takes every place with jobs that do not end by themselves.
+func TestAPromptJobWaitsForNoOther(t *testing.T) {
+	db := postgrestest.Open(t, jobs.Migrate)
+	begun, finish := make(chan struct{}, 2), make(chan struct{})
+	prompt := make(chan struct{})
+	stop := run(t, db, jobs.WorkerOptions{Concurrency: 2}, func(_ context.Context, job chore, _ int) error {
+		if job.Name == "code" {
+			close(prompt)
+			return nil
+		}
+		begun <- struct{}{}
+		<-finish
+		return nil
+	})
+	for _, name := range []string{"slow", "slower", "slowest"} {
+		add(t, db, name, jobs.Options{Priority: 1})
+	}
+	<-begun
+	<-begun
+	add(t, db, "code", jobs.Options{Prompt: true})
+	select {
+	case <-prompt:
+	case <-time.After(30 * time.Second):
+		t.Error("a prompt job waits behind others")
+	}
+	close(finish)
+	stop()
+}
+
 func TestStopLetsRunningJobsFinish(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	db := postgrestest.Open(t, jobs.Migrate)

@@ -27,7 +27,12 @@ type Options struct {
 	Priority int
 	// RunAt is the earliest time. Zero is now.
 	RunAt time.Time
+	// Prompt has it run beside all others, in places of their own: for what somebody waits for and takes moments.
+	Prompt bool
 }
+
+// prompt is the queue of prompt jobs.
+const prompt = "prompt"
 
 // Queue adds jobs. It is safe for concurrent use and works none itself.
 type Queue struct {
@@ -83,6 +88,9 @@ func (o Options) insert() *river.InsertOpts {
 	}
 	if o.Priority != 0 {
 		insert.Priority = o.Priority
+	}
+	if o.Prompt {
+		insert.Queue = prompt
 	}
 	return insert
 }

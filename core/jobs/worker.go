@@ -16,7 +16,7 @@ import (
 
 // WorkerOptions tune a Worker. Zero values are good.
 type WorkerOptions struct {
-	// Concurrency is how many jobs run at once. Default 4.
+	// Concurrency is how many jobs run at once, beside two prompt ones. Default 4.
 	Concurrency int
 	// Timeout ends a job's context. Default 5 minutes: a browser at a slow app takes its time.
 	Timeout time.Duration
@@ -31,6 +31,9 @@ type WorkerOptions struct {
 	// Log defaults to none.
 	Log *slog.Logger
 }
+
+// promptPlaces is how many prompt jobs run at once.
+const promptPlaces = 2
 
 // Worker runs jobs. Many may run against one database, in one process or in many.
 type Worker struct {
@@ -62,7 +65,7 @@ func NewWorker(db *postgres.DB, handlers *Handlers, options WorkerOptions) (*Wor
 		ID:                   id,
 		Logger:               options.Log,
 		Workers:              workers,
-		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: options.Concurrency}},
+		Queues:               map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: options.Concurrency}, prompt: {MaxWorkers: promptPlaces, FetchPollInterval: 4 * options.Poll}},
 		PollOnly:             true,
 		FetchPollInterval:    options.Poll,
 		FetchCooldown:        min(options.Poll, 20*time.Millisecond),

@@ -81,7 +81,7 @@ func (m *Mail) Queue(ctx context.Context, tx pgx.Tx, workspace core.ID, message 
 	if m.Keep {
 		return message.ID, nil
 	}
-	return message.ID, m.Jobs.Add(ctx, tx, send{workspace, message.ID}, jobs.Options{Priority: 1})
+	return message.ID, m.Jobs.Add(ctx, tx, send{workspace, message.ID}, jobs.Options{Priority: 1, Prompt: true})
 }
 
 // keyField is the vault item's field with the key of a workspace's mails.

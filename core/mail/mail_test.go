@@ -100,6 +100,28 @@ func letter(to string) mail.Message {
 	return mail.Message{To: to, Subject: "Your code", Text: seal.NewSecret(canary)}
 }
 
+// chore is work that takes every place there is.
+type chore struct{}
+
+func (chore) Kind() string { return "test.chore" }
+
+func TestAMailWaitsForNoOtherWork(t *testing.T) {
+	w := open(t)
+	handlers, begun, finish := &jobs.Handlers{}, make(chan struct{}), make(chan struct{})
+	w.Register(handlers)
+	jobs.Handle(handlers, func(context.Context, chore, int) error { close(begun); <-finish; return nil })
+	worker, err := jobs.NewWorker(w.Core.DB, handlers, jobs.WorkerOptions{Concurrency: 1})
+	coretest.Must(t, err)
+	coretest.Run(t, worker.Run)
+	defer close(finish)
+	w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		return w.Jobs.Add(ctx, tx, chore{}, jobs.Options{Priority: 1})
+	})
+	<-begun
+	w.queue(t, w.acme.ID, letter("ada@example.com"))
+	coretest.Until(t, "it is sent", func() bool { return w.box.count() == 1 })
+}
+
 func TestAMailIsSentOnceItsTransactionCommitted(t *testing.T) {
 	w := open(t)
 	undone := errors.New("undone")
