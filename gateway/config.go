@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -57,7 +58,7 @@ type Config struct {
 
 	Browser        string   `help:"Headless browser; found on the machine when empty." env:"POSTERN_BROWSER" placeholder:"PATH"`
 	Plugins        []string `help:"Connectors in programs of their own, which workers start if they have this checksum. See connectors/README.md." env:"POSTERN_PLUGINS" placeholder:"NAME=sha256:SUM:PATH"`
-	Concurrency    int      `help:"Rotations at a time in this process." default:"3" env:"POSTERN_CONCURRENCY"`
+	Concurrency    int      `help:"Rotations at a time in this process; one app has one less than that at most." default:"4" env:"POSTERN_CONCURRENCY"`
 	TrustedProxies []string `help:"Addresses or networks of proxies whose X-Forwarded-For is believed." env:"POSTERN_TRUSTED_PROXIES" placeholder:"CIDR"`
 
 	SCIMTokenLife time.Duration `help:"How long an access token for SCIM is good that a client is given: 1h to 6h." default:"1h" env:"POSTERN_SCIM_TOKEN_LIFE" placeholder:"TIME"`
@@ -90,11 +91,14 @@ type Pace struct {
 	Settle        time.Duration `help:"Pause before everything is tried a second time (default 1m)." env:"SETTLE" placeholder:"TIME"`
 	FailedSignIns int           `help:"Failed sign-ins Postern allows itself per account and window (default 2)." env:"FAILED_SIGN_INS" placeholder:"N"`
 	FailedWindow  time.Duration `help:"That window (default 15m)." env:"FAILED_WINDOW" placeholder:"TIME"`
+	PerApp        int           `help:"Rotations of one app at a time, over all processes, where 'postern app pace' says nothing (default: one less than --concurrency). Raise it with the number of workers, to less than what they do together: an app that hangs then still leaves places to the others." env:"PER_APP" placeholder:"N"`
 }
 
-func (p Pace) options() rotation.Options {
+// options are the engine's, in a process with so many places.
+func (p Pace) options(places int) rotation.Options {
 	return rotation.Options{
-		Lease: p.Lease, FirstRetry: p.FirstRetry, LastRetry: p.LastRetry, Quiet: p.Quiet, Settle: p.Settle,
+		PerApp: cmp.Or(p.PerApp, max(1, places-1)),
+		Lease:  p.Lease, FirstRetry: p.FirstRetry, LastRetry: p.LastRetry, Quiet: p.Quiet, Settle: p.Settle,
 		FailedSignIns: p.FailedSignIns, FailedWindow: p.FailedWindow,
 	}
 }
@@ -176,6 +180,9 @@ func (c Config) Validate() error {
 	c.mailbox(fault)
 	if c.Concurrency < 1 || c.Concurrency > 64 {
 		fault("concurrency", "1 to 64")
+	}
+	if c.Rotation.PerApp < 0 {
+		fault("rotation-per-app", "1 or more")
 	}
 	if c.SCIMTokenLife != 0 && (c.SCIMTokenLife < scim.MinAccessTokenLife || c.SCIMTokenLife > scim.MaxAccessTokenLife) {
 		fault("scim-token-life", "1h to 6h")

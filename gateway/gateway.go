@@ -156,7 +156,7 @@ func (g *Gateway) wire() error {
 		return err
 	}
 	g.rotations = &rotation.Rotations{
-		DB: g.db, Accounts: g.accounts, Queue: g.queue, Connectors: connectors, Now: g.now, Log: g.log, Options: g.config.Rotation.options(),
+		DB: g.db, Accounts: g.accounts, Queue: g.queue, Connectors: connectors, Now: g.now, Log: g.log, Options: g.config.Rotation.options(g.config.Concurrency),
 		AllowPrivate: g.config.AllowPrivate, Inbox: g.mailboxes, Meter: g.metrics,
 	}
 	g.policies = &policies.Policies{DB: g.db, Accounts: g.accounts, Rotations: g.rotations, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}

@@ -108,6 +108,7 @@ func newCrowd(b *testing.B, address *url.URL) *crowd {
 	c.connection = connection
 	c.owner = c.Person(b, connection, directory.User{UserName: "ana@acme.example", DisplayName: "Ana"})
 	c.Rotations.Connectors, c.Rotations.AllowPrivate = rotation.Connectors{"postgresql": postgresql.New(true)}, true
+	c.Rotations.Options.PerApp = hands // there is only one app
 	c.Tx(b, func(ctx context.Context, tx pgx.Tx) error {
 		made, err := c.Accounts.CreateApp(ctx, tx, coretest.System(), workspace.ID, accounts.NewApp{
 			Name: "Warehouse", Domains: []string{address.Host}, SignInURL: "postgres://" + address.Host + "/postgres?sslmode=disable", Connector: "postgresql",

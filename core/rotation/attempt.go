@@ -16,7 +16,7 @@ import (
 // Register makes this the handler of the rotations' jobs.
 func (r *Rotations) Register(handlers *jobs.Handlers) {
 	jobs.Handle(handlers, func(ctx context.Context, job step, _ int) error {
-		return r.advance(ctx, job.Workspace, job.Rotation, job.Wake)
+		return r.turn(ctx, job)
 	})
 	jobs.Handle(handlers, func(ctx context.Context, job switchStep, _ int) error {
 		return r.advanceSwitch(ctx, job.Workspace, job.Switch, job.Wake)
@@ -31,7 +31,8 @@ func (r *Rotations) Register(handlers *jobs.Handlers) {
 // of ours failed: then too it is to be run again. It may be called at any time, by anybody, any
 // number of times at once.
 func (r *Rotations) Advance(ctx context.Context, workspace, id core.ID) error {
-	return r.advance(ctx, workspace, id, 0)
+	_, err := r.advance(ctx, workspace, id, 0)
+	return err
 }
 
 // attempt is one worker's hold of a rotation.
@@ -41,6 +42,9 @@ type attempt struct {
 	fence    int64
 	progress progress // as last committed
 	wake     int      // of the job that runs it; 0: none
+	first    *turn    // whose turn it is instead
+	rests    bool     // nobody is to drive it now
+	paced    bool     // its app is given time between two
 	ended    bool
 
 	account   accounts.Account
@@ -49,11 +53,23 @@ type attempt struct {
 	asked     bool // the sign-in under way was asked for a one-time code
 }
 
-func (r *Rotations) advance(ctx context.Context, workspace, id core.ID, wake int) error {
+// advance returns whose turn it is, and then has done nothing, or what the job is to answer.
+func (r *Rotations) advance(ctx context.Context, workspace, id core.ID, wake int) (*turn, error) {
 	a := &attempt{Rotations: r, options: r.Options.withDefaults(), wake: wake}
-	if held, err := a.take(ctx, workspace, id); !held {
-		return err
+	held, err := a.take(ctx, workspace, id)
+	if a.rests || a.paced {
+		// Who drove it may have died before passing its place on; where the app is given time, the next turn is known.
+		a.passOn(ctx, workspace, id)
 	}
+	if !held {
+		return a.first, err
+	}
+	defer a.passOn(ctx, workspace, id)
+	return nil, a.work(ctx, workspace, id)
+}
+
+// work drives a rotation that is held, and returns what the job is to answer.
+func (a *attempt) work(ctx context.Context, workspace, id core.ID) error {
 	working, stop := context.WithCancelCause(ctx)
 	beating := make(chan struct{})
 	go func() {

@@ -23,5 +23,8 @@
 // every transaction and last of all when the change request is held at the connector's gate.
 // Sign-ins that may fail keep within a budget per account that is written down before each of them.
 //
+// Nobody waits for ever behind a crowd: an app has so many rotations under way at most and the others are parked, and a free
+// place goes to the workspace, and then the app, that has the least under way (see turn.go).
+//
 // It never retries a released request, never waits inside a worker, and never restores access.
 package rotation

@@ -18,16 +18,21 @@ var errFenced = errors.New("rotation: another worker took over")
 // busy is how soon a rotation that another worker drives is looked at again.
 const busy = time.Second
 
-// take takes the lease. If it is not to be had, err is what the job is to answer.
+// take takes the lease. If it is not to be had, err is what the job is to answer, or a.first is whose turn it is.
 func (a *attempt) take(ctx context.Context, workspace, id core.ID) (held bool, err error) {
 	var answer error
 	var p progress
-	err = a.DB.Command(ctx, nil, func(batch *pgx.Batch) { lockNext(batch, workspace, id, &p) }, func(_ pgx.Tx, last *pgx.Batch) error {
-		held, answer = false, nil
+	var room room
+	err = a.DB.Command(ctx, nil, func(batch *pgx.Batch) {
+		lockNext(batch, workspace, id, &p)
+		a.queueRoom(batch, workspace, id, &room)
+	}, func(tx pgx.Tx, last *pgx.Batch) (err error) {
+		held, answer, a.first = false, nil, nil
 		now := a.now()
 		latest := a.wake == 0 || a.wake >= p.Wake
 		switch {
 		case p.Finished != nil || p.NextAttempt == nil:
+			a.rests = true
 			return nil
 		case p.LeaseUntil != nil && p.LeaseUntil.After(now):
 			if latest {
@@ -35,14 +40,33 @@ func (a *attempt) take(ctx context.Context, workspace, id core.ID) (held bool, e
 			}
 			return nil
 		case p.NextAttempt.After(now):
+			a.rests = true
 			if latest {
 				answer = jobs.Snooze(p.NextAttempt.Sub(now))
 			}
 			return nil
 		}
+		p.App = room.App
+		if room.full(now) {
+			if latest {
+				answer = a.noPlace(&p, room, now)
+			}
+			if !p.Parked {
+				return nil
+			}
+			return p.save(ctx, postgres.Queueing(last), now)
+		}
+		if a.wake != 0 && room.OfWorkspace > 0 {
+			if a.first, err = a.before(ctx, tx, p, room, now); err != nil || a.first != nil {
+				return err
+			}
+		}
 		p.Fence++
-		p.LeaseUntil = new(now.Add(a.options.Lease))
-		a.progress, a.fence, held = p, p.Fence, true
+		p.LeaseUntil, p.Parked = new(now.Add(a.options.Lease)), false
+		a.progress, a.fence, held, a.paced = p, p.Fence, true, room.Spacing > 0
+		if a.paced {
+			last.Queue(updateNext, pgx.StrictNamedArgs{"workspace": workspace, "app": room.App, "next": now.Add(room.Spacing)})
+		}
 		return a.progress.save(ctx, postgres.Queueing(last), now)
 	})
 	if errors.Is(err, errFenced) {

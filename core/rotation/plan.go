@@ -61,6 +61,7 @@ func (r *Rotations) want(ctx context.Context, tx pgx.Tx, found accounts.Account,
 	id := core.NewID()
 	inserted, err := tx.Exec(ctx, insertProgress, pgx.StrictNamedArgs{
 		"id": id, "workspace": found.Workspace, "account": found.ID, "reason": wanted.Reason, "cause": wanted.Cause, "priority": wanted.Priority, "now": r.now(),
+		"app": found.App,
 	})
 	if err != nil {
 		return Rotation{}, err
@@ -119,7 +120,7 @@ func (r *Rotations) join(ctx context.Context, tx pgx.Tx, p *progress, wanted wis
 	if err := p.tell(ctx, tx, event); err != nil {
 		return Rotation{}, err
 	}
-	p.NextAttempt = &now
+	p.NextAttempt, p.Parked = &now, false
 	p.Wake++
 	return p.Rotation, r.queue(ctx, tx, p)
 }

@@ -34,9 +34,10 @@ type Plans struct {
 // The first step is written with its rotation: nobody else sees the one without the other.
 const insertPlans = `
 with made as (
-	insert into rotations (id, workspace_id, account_id, reason, cause, priority, state, steps, events, next_attempt, created, updated)
-	select w.id, @workspace::uuid, w.account, @reason, @cause, w.priority, 'planned', 1, array[w.event], @now, @now, @now
+	insert into rotations (id, workspace_id, account_id, reason, cause, priority, state, steps, events, next_attempt, created, updated, app_id)
+	select w.id, @workspace::uuid, w.account, @reason, @cause, w.priority, 'planned', 1, array[w.event], @now, @now, @now, a.app_id
 	from unnest(@ids::uuid[], @accounts::uuid[], @priorities::integer[], @events::uuid[]) with ordinality as w (id, account, priority, event, place)
+	join accounts a on a.workspace_id = @workspace::uuid and a.id = w.account
 	order by w.place
 	on conflict (workspace_id, account_id) where finished is null do nothing
 	returning account_id, id

@@ -39,6 +39,8 @@ type progress struct {
 	Fence         int64
 	LeaseUntil    *time.Time
 	Wake          int
+	App           core.ID `db:"app_id"`
+	Parked        bool    // it is due, and its app has no place; see turn.go
 
 	// later takes what is written and needs no answer: it is sent with the commit. Nil: it is sent at once.
 	later pgx.Tx
@@ -71,7 +73,7 @@ type wish struct {
 }
 
 const progressColumns = columns + `, steps, delay, coalesce(candidate, 0) as candidate, coalesce(previous, 0) as previous, submitted, answer,
-	refusals, factors, factor_said, rung, pass, probed, new_accepted, old_refused, hosts, agent, events, follow, administrator, mailed, fence, lease_until, wake`
+	refusals, factors, factor_said, rung, pass, probed, new_accepted, old_refused, hosts, agent, events, follow, administrator, mailed, fence, lease_until, wake, app_id, parked`
 
 const lockProgress = `select ` + progressColumns + ` from rotations where workspace_id = @workspace and id = @id for update`
 
@@ -98,15 +100,15 @@ func lock(ctx context.Context, tx pgx.Tx, query string, workspace, id core.ID) (
 }
 
 const insertProgress = `
-insert into rotations (id, workspace_id, account_id, reason, cause, priority, state, next_attempt, created, updated)
-values (@id, @workspace, @account, @reason, @cause, @priority, 'planned', @now, @now, @now)
+insert into rotations (id, workspace_id, account_id, reason, cause, priority, state, next_attempt, created, updated, app_id)
+values (@id, @workspace, @account, @reason, @cause, @priority, 'planned', @now, @now, @now, @app)
 on conflict (workspace_id, account_id) where finished is null do nothing`
 
 const updateProgress = `
 update rotations set reason = @reason, cause = @cause, priority = @priority, state = @state, detail = @detail, steps = @steps, delay = @delay,
 	candidate = nullif(@candidate, 0), previous = nullif(@previous, 0), submitted = @submitted, answer = @answer, refusals = @refusals, rung = @rung,
 	factors = coalesce(@factors::integer[], '{}'), factor_said = @factor_said, pass = @pass, probed = @probed, new_accepted = @new_accepted, old_refused = @old_refused, hosts = @hosts, agent = @agent,
-	events = @events, follow = @follow, administrator = @administrator, mailed = @mailed, fence = @fence, lease_until = @lease_until, wake = @wake, attempts = @attempts,
+	events = @events, follow = @follow, administrator = @administrator, mailed = @mailed, fence = @fence, lease_until = @lease_until, wake = @wake, app_id = @app, parked = @parked, attempts = @attempts,
 	next_attempt = @next_attempt, updated = @updated, finished = @finished, receipt = @receipt
 where workspace_id = @workspace and id = @id`
 
@@ -118,7 +120,7 @@ func (p *progress) save(ctx context.Context, tx pgx.Tx, now time.Time) error {
 		"detail": p.Detail, "steps": p.Steps, "delay": p.Delay, "candidate": p.Candidate, "previous": p.Previous, "submitted": p.Submitted,
 		"answer": p.Answer, "refusals": p.Refusals, "factors": p.Factors, "factor_said": p.FactorSaid, "rung": p.Rung, "pass": p.Pass, "probed": p.Probed, "new_accepted": p.NewAccepted,
 		"old_refused": p.OldRefused, "hosts": p.Hosts, "agent": p.Agent, "events": p.Events, "follow": p.Follow, "administrator": p.Administrator, "mailed": p.Mailed, "fence": p.Fence,
-		"lease_until": p.LeaseUntil, "wake": p.Wake, "attempts": p.Attempts, "next_attempt": p.NextAttempt, "updated": p.Updated,
+		"lease_until": p.LeaseUntil, "wake": p.Wake, "app": p.App, "parked": p.Parked, "attempts": p.Attempts, "next_attempt": p.NextAttempt, "updated": p.Updated,
 		"finished": p.Finished, "receipt": p.Receipt,
 	})
 	return err

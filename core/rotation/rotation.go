@@ -168,6 +168,9 @@ type Options struct {
 	// Tries is how often in a row an answer that makes no sense is borne before a person is asked.
 	// Default 6.
 	Tries int
+	// PerApp is how many rotations of one app are under way at once, over all processes, unless SetPace says otherwise. It
+	// should be less than how many jobs run at once, or an app that hangs keeps all others waiting. Default 3.
+	PerApp int
 	// SweepAfter is how long a rotation may be overdue before Sweep queues it again. Default 1 minute.
 	SweepAfter time.Duration
 }
@@ -184,6 +187,7 @@ func (o Options) withDefaults() Options {
 	o.Settle = cmp.Or(o.Settle, time.Minute)
 	o.ProofAge = cmp.Or(o.ProofAge, 2*time.Minute)
 	o.Tries = cmp.Or(o.Tries, 6)
+	o.PerApp = cmp.Or(o.PerApp, 3)
 	o.SweepAfter = cmp.Or(o.SweepAfter, time.Minute)
 	return o
 }

@@ -47,9 +47,10 @@ func (r *Rotations) Run(ctx context.Context) error {
 const selectOverdue = `
 select workspace_id, id from rotations
 where finished is null and next_attempt < @before and (lease_until is null or lease_until < @before) and (swept is null or swept < @swept)
+	and not (parked and exists (select from rotations l where l.workspace_id = rotations.workspace_id and l.app_id = rotations.app_id and l.lease_until > @now))
 order by next_attempt limit 100`
 
-const markSwept = `update rotations set swept = @now, wake = wake + 1 where workspace_id = @workspace and id = @id and finished is null
+const markSwept = `update rotations set swept = @now, wake = wake + 1, parked = false where workspace_id = @workspace and id = @id and finished is null
 returning priority, wake`
 
 // Sweep queues again the rotations, of all workspaces, that should have gone on some time ago, and
@@ -58,7 +59,7 @@ returning priority, wake`
 func (r *Rotations) Sweep(ctx context.Context) (int, error) {
 	now, options := r.now(), r.Options.withDefaults()
 	rows, err := r.DB.Query(ctx, selectOverdue, pgx.StrictNamedArgs{
-		"before": now.Add(-options.SweepAfter), "swept": now.Add(-10 * options.SweepAfter),
+		"before": now.Add(-options.SweepAfter), "swept": now.Add(-10 * options.SweepAfter), "now": now,
 	})
 	if err != nil {
 		return 0, postgres.Classify(err)

@@ -23,6 +23,7 @@ import (
 var bodies = map[string]string{
 	"createApp":           `{"name":"Mail","domains":["mail.example.com"],"sign_in_url":"https://mail.example.com/login"}`,
 	"putDisableOnLeave":   `{"disable":true}`,
+	"putPace":             `{"at_once":1,"spacing_seconds":5}`,
 	"putReconcileAccount": `{"account":"{account}"}`,
 	"putRecipe":           `{"recording":{"title":"Wiki","steps":[{"type":"change","value":"{{current_password}}","selectors":["#p"]},{"type":"click","selectors":["#go"]}]}}`,
 	"createAccount":       `{"app":"{app}","username":"second","password":"` + canary + `","owner":"{user}"}`,

@@ -143,6 +143,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.rotations(api)
 	s.switches(api)
 	s.logins(api)
+	s.paces(api)
 	s.links(api)
 	s.guests(api)
 	s.health(api)

@@ -42,4 +42,11 @@ func TestDisableAndEnable(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	w.must(t, 400, "PUT", "/apps/"+app+"/disable-on-leave", `{}`)
+	if got := w.must(t, 200, "PUT", "/apps/"+app+"/pace", `{"at_once":1,"spacing_seconds":2.5}`); got["at_once"] != 1.0 || got["spacing_seconds"] != 2.5 {
+		t.Errorf("got %v", got)
+	}
+	if got := w.must(t, 200, "GET", "/apps/"+app+"/pace", ""); got["at_once"] != 1.0 || got["spacing_seconds"] != 2.5 {
+		t.Errorf("got %v", got)
+	}
+	w.must(t, 400, "PUT", "/apps/"+app+"/pace", `{"at_once":1,"spacing_seconds":3601}`)
 }

@@ -19,6 +19,7 @@ type appCommands struct {
 
 	Logins     loginsOfApp    `cmd:"" help:"List the accounts an app has, also those Postern does not manage."`
 	Leavers    leaversOfApp   `cmd:"" help:"Say whether an account is disabled in the app when the one person who has it leaves."`
+	Pace       paceOfApp      `cmd:"" help:"See, or say, how fast an app may be asked when many people leave at once."`
 	Reconcile  reconcileApp   `cmd:"" help:"Name the account that sets the others' passwords when nobody knows them any more."`
 	Connectors listConnectors `cmd:"" help:"List what can talk to apps, and what it can do."`
 

@@ -77,6 +77,12 @@ func TestReconcileAccountsFromAfar(t *testing.T) {
 	if out := f.ask("acme", "app", "leavers", "Ledger", "--disable"); !strings.Contains(out, "theirs alone") {
 		t.Errorf("set\n%s", out)
 	}
+	if out := f.ask("acme", "app", "pace", "Ledger", "--at-once", "1", "--spacing", "10s"); !strings.Contains(out, "10s") {
+		t.Errorf("got %s", out)
+	}
+	if out := f.ask("acme", "app", "pace", "Ledger"); !strings.Contains(out, "10s") || strings.Contains(out, "the default") {
+		t.Errorf("got %s", out)
+	}
 	if out := f.ask("acme", "app", "leavers", "Ledger", "--keep"); strings.Contains(out, "theirs alone") {
 		t.Errorf("taken back\n%s", out)
 	}

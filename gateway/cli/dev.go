@@ -108,7 +108,7 @@ func (d dev) prepare(ctx context.Context, folder *local.Folder, stack *local.Sta
 		PublicURL: address, Key: "file:" + folder.In("secrets", "key"), AuditKey: "file:" + folder.In("secrets", "audit-key"),
 		AuditStream: gateway.AuditStream{Kafka: []string{stack.Kafka}, KafkaTopic: "postern.audit"},
 		SplunkURL:   stack.HEC, SplunkToken: stack.HECToken, SumoURL: stack.SumoURL,
-		Browser: os.Getenv("POSTERN_BROWSER"), Concurrency: 3, AllowPrivate: true, MailKeep: true, APIRate: 1000, Grace: 10 * time.Second,
+		Browser: os.Getenv("POSTERN_BROWSER"), Concurrency: 4, AllowPrivate: true, MailKeep: true, APIRate: 1000, Grace: 10 * time.Second,
 		MailboxDomain: mailDomain, MailboxListen: stack.Mailbox, Rotation: devPace,
 	}
 	if err := folder.Write("secrets/database", []byte(stack.Database)); err != nil {
