@@ -72,6 +72,12 @@ func (a *attempt) finish(ctx context.Context) error {
 		return err
 	}
 	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+		switch {
+		case sessions.failed:
+			return a.retry(ctx, tx, p, StateOldDead, sessions.why, *sessions.kept)
+		case !sessions.again.IsZero():
+			return a.wait(ctx, tx, p, StateOldDead, sessions.again, sessions.why, nil)
+		}
 		now := a.now()
 		if p.Follow != nil {
 			p.later = nil // what follows reads what is written here

@@ -15,19 +15,30 @@ type ended struct {
 	at   *time.Time // when the app said so; nil: it was not asked, or did not
 	why  string     // for a person; empty: nobody could be asked
 	kept *evidence
+	// again is when the administrator may be had; zero: the rotation goes on without. failed: it is to be tried again later and later.
+	again  time.Time
+	failed bool
 }
 
+// sessionsWithin is how long after the proofs a rotation still waits for the administrator: longer than a spent budget takes to be
+// free again.
+const sessionsWithin = 20 * time.Minute
+
 // endSessions has the app's administrator end the account's sessions, since a new password alone ends none in most apps. The
-// password is replaced whatever comes of it, so it is tried once and told; the same again after a crash does no harm.
+// password is replaced whatever comes of it, so what does not pass within a while is told; the same again after a crash does no harm.
 func (a *attempt) endSessions(ctx context.Context) (ended, error) {
 	revoker, can := a.connector.(Revoker)
 	admin := a.app.ReconcileAccount
 	if !can || admin.IsZero() || admin == a.account.ID || !slices.Contains(Capabilities(a.connector, a.app.Settings), CanRevoke) {
 		return ended{}, nil
 	}
-	lent, why, _, err := a.borrow(ctx, admin)
+	lent, why, until, err := a.borrow(ctx, admin)
 	if err != nil {
 		return ended{}, err
+	}
+	last := a.progress.OldRefused.Add(sessionsWithin)
+	if why != "" && !until.IsZero() && until.Before(last) {
+		return ended{why: "The sessions opened before are still to be ended. " + why, again: until}, nil
 	}
 	if why != "" {
 		return ended{why: "The sessions opened before were not ended. " + why}, nil
@@ -49,6 +60,9 @@ func (a *attempt) endSessions(ctx context.Context) (ended, error) {
 	}
 	kept := a.evidence(report, a.progress.Candidate)
 	kept.Administrator = admin
+	if (report.Outcome == Unreachable || report.Outcome == TimedOut) && a.now().Before(last) {
+		return ended{why: "The sessions opened before are still to be ended. " + words(report), kept: &kept, failed: true}, nil
+	}
 	if report.Outcome != Applied {
 		return ended{why: "The sessions opened before were not ended. " + words(report), kept: &kept}, nil
 	}

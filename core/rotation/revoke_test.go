@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"postern/core/rotation"
 )
 
@@ -14,6 +16,7 @@ import (
 type revoking struct {
 	*simulated
 	says  rotation.Outcome
+	down  int // it cannot be reached so often before it says that
 	ended []string
 	admin []string
 }
@@ -23,7 +26,12 @@ func (r *revoking) Revoke(ctx context.Context, _ rotation.Target, admin rotation
 		return gone
 	}
 	r.ended, r.admin = append(r.ended, username), append(r.admin, admin.Password.Reveal())
-	report := r.report(r.says, r.says == rotation.Applied)
+	says := r.says
+	if r.down > 0 {
+		says = rotation.Unreachable
+		r.down--
+	}
+	report := r.report(says, says == rotation.Applied)
 	report.Stage = rotation.StageSubmit
 	if !lifeOf(ctx).tick() {
 		return gone
@@ -35,25 +43,43 @@ func (r *revoking) Revoke(ctx context.Context, _ rotation.Target, admin rotation
 // nothing.
 func TestARotationEndsSessions(t *testing.T) {
 	for name, test := range map[string]struct {
-		says rotation.Outcome
-		want string
+		says  rotation.Outcome
+		want  string
+		down  int  // sign-ins of the administrator that reach nothing, at first
+		spent bool // the administrator's budget is, at first
+		asked int  // 0: any number
 	}{
-		"ended":             {rotation.Applied, "ended the sessions"},
-		"without the right": {rotation.AdminDenied, "were not ended"},
-		"unreachable":       {rotation.Unreachable, "were not ended"},
+		"ended":                {says: rotation.Applied, want: "ended the sessions", asked: 1},
+		"without the right":    {says: rotation.AdminDenied, want: "were not ended", asked: 1},
+		"unreachable":          {says: rotation.Unreachable, want: "were not ended"},
+		"unreachable at first": {says: rotation.Applied, want: "ended the sessions", down: 3, asked: 4},
+		"others sign in as it": {says: rotation.Applied, want: "ended the sessions", spent: true, asked: 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := build(t).open(t, 0)
 			s.administered()
-			talks := &revoking{simulated: s.connector, says: test.says}
+			talks := &revoking{simulated: s.connector, says: test.says, down: test.down}
 			s.talks = talks
+			if test.spent {
+				s.tx(t, func(ctx context.Context, tx pgx.Tx) error {
+					for range 2 {
+						if _, free, err := s.engine().Reserve(ctx, tx, s.workspace, s.admin); err != nil || !free.IsZero() {
+							t.Errorf("reserved: %v, %v", free, err)
+						}
+					}
+					return nil
+				})
+			}
 			id := s.plan(rotation.ReasonDeprovision).ID
 			s.advance(id, &life{})
 			if err := s.rotated(id); err != nil {
 				t.Fatal(err)
 			}
-			if len(talks.ended) != 1 || talks.ended[0] != s.accountOf(s.account).Username || talks.admin[0] != s.app.admin {
+			if asked := len(talks.ended); asked == 0 || asked > 20 || test.asked != 0 && asked != test.asked {
+				t.Fatalf("asked %d times", asked)
+			}
+			if talks.ended[0] != s.accountOf(s.account).Username || talks.admin[0] != s.app.admin {
 				t.Fatalf("ended %v", talks.ended)
 			}
 			steps, err := s.engine().Steps(t.Context(), s.db, s.workspace, id)
