@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
 	"postern/core/accounts"
 	"postern/core/jobs"
@@ -141,6 +142,26 @@ func TestOneIsToldOfEveryAttempt(t *testing.T) {
 		if diff := cmp.Diff(test.shut, meter.shut); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
+	}
+}
+
+// What the app's administrator signs in for is told too: to set a password, and to end the sessions.
+func TestOneIsToldOfWhatAnAdministratorDoes(t *testing.T) {
+	s, meter := build(t).open(t, 0), &told{}
+	s.administered()
+	engine := s.engine()
+	engine.Meter, engine.Connectors = meter, rotation.Connectors{"simulated": &revoking{simulated: s.connector, says: rotation.AdminDenied}}
+	var planned rotation.Rotation
+	s.tx(t, func(ctx context.Context, tx pgx.Tx) (err error) {
+		planned, err = engine.PlanReset(ctx, tx, system, s.workspace, s.account)
+		return err
+	})
+	if err := engine.Advance(t.Context(), s.workspace, planned.ID); err != nil {
+		t.Fatal(err)
+	}
+	wanted := []string{"simulated true applied", "simulated false accepted", "simulated false rejected", "simulated false admin_denied"}
+	if diff := cmp.Diff(wanted, meter.tried); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -70,13 +70,7 @@ func (a *attempt) change(ctx context.Context) error {
 	report := changer.Change(trying, a.target(), current, next.Password, gate.release)
 	stop()
 	report = cleaned(report, started, a.now(), current.Password, next.Password)
-	a.meter().Tried(a.app.Connector, true, report.Outcome)
-	switch {
-	case gate.err != nil:
-		a.meter().Shut(a.app.Connector, KeeperLease)
-	case report.Outcome == NotSent && report.Stage == StageSubmit && !gate.opened:
-		a.meter().Shut(a.app.Connector, KeeperPage)
-	}
+	gate.told(report)
 	if errors.Is(gate.err, errFenced) {
 		return errFenced
 	}
@@ -132,6 +126,17 @@ type gate struct {
 	called   bool
 	opened   bool
 	err      error
+}
+
+// told tells the meter what came of a change.
+func (g *gate) told(report Report) {
+	g.meter().Tried(g.app.Connector, true, report.Outcome)
+	switch {
+	case g.err != nil:
+		g.meter().Shut(g.app.Connector, KeeperLease)
+	case report.Outcome == NotSent && report.Stage == StageSubmit && !g.opened:
+		g.meter().Shut(g.app.Connector, KeeperPage)
+	}
 }
 
 // release commits that the request may leave, if this worker may still say so. Whatever fails, the

@@ -85,6 +85,7 @@ func (a *attempt) enrol(ctx context.Context) error {
 	report := enroller.Enrol(trying, a.target(), credential, shown.keep)
 	stop()
 	report = cleaned(report, started, a.now(), credential.Password, shown.secret)
+	a.meter().Tried(a.app.Connector, false, report.Outcome)
 	if errors.Is(shown.err, errFenced) {
 		return errFenced
 	}

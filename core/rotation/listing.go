@@ -174,6 +174,7 @@ func (r *Rotations) advanceListing(ctx context.Context, workspace, app core.ID, 
 	})
 	stop()
 	report = cleaned(report, started, r.now(), by.Password)
+	r.meter().Tried(a.app.Connector, false, report.Outcome)
 	if ctx.Err() != nil && report.Outcome != Applied {
 		return ctx.Err()
 	}

@@ -15,7 +15,8 @@ type Meter interface {
 	// Rested is told of each rotation that a worker has brought to rest: finished, blocked, or waiting for its next
 	// attempt. The app is empty if the rotation rests before it was read.
 	Rested(app accounts.App, r Rotation)
-	// Tried is told of each sign-in, or change, that a connector made and of its outcome, one of those there are.
+	// Tried is told of each sign-in that a connector made, whatever for, and whether a password was to be changed, set or
+	// recovered by it, and of its outcome, one of those there are.
 	Tried(connector string, change bool, outcome Outcome)
 	// Shut is told of each change that the gate kept from being sent.
 	Shut(connector string, by Keeper)

@@ -98,6 +98,7 @@ func (a *attempt) recover(ctx context.Context) error {
 	report := recoverer.Recover(trying, a.target(), forgotten, next.Password, gate.release)
 	stop()
 	report = cleaned(report, started, a.now(), next.Password)
+	gate.told(report)
 	broken := ctx.Err() != nil
 	if gate.opened {
 		report.Released = true

@@ -235,6 +235,7 @@ func (a *attempt) reset(ctx context.Context) error {
 	report := resetter.Reset(trying, a.target(), by, a.account.Username, next.Password, gate.release)
 	stop()
 	report = cleaned(report, started, a.now(), by.Password, next.Password)
+	gate.told(report)
 	broken := ctx.Err() != nil
 	if gate.opened {
 		report.Released = true

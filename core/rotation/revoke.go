@@ -52,6 +52,7 @@ func (a *attempt) endSessions(ctx context.Context) (ended, error) {
 	report := revoker.Revoke(trying, a.target(), by, a.account.Username)
 	stop()
 	report = cleaned(report, started, a.now(), by.Password)
+	a.meter().Tried(a.app.Connector, false, report.Outcome)
 	if ctx.Err() != nil && report.Outcome != Applied {
 		return ended{}, context.Cause(ctx) // broken off: the next worker asks again
 	}

@@ -193,6 +193,7 @@ func (s *switching) ask(ctx context.Context) error {
 	report := disabler.SetEnabled(trying, s.target(), by, s.account.Username, s.one.Enabled)
 	stop()
 	report = cleaned(report, started, s.now(), by.Password)
+	s.meter().Tried(s.app.Connector, false, report.Outcome)
 	if ctx.Err() != nil && report.Outcome != Applied {
 		return ctx.Err() // broken off: the next worker asks again
 	}

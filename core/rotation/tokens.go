@@ -103,6 +103,7 @@ func (r *Rotations) TryToken(ctx context.Context, workspace, account core.ID, to
 		return TokenReport{}, context.Cause(ctx)
 	}
 	report = cleaned(report, started, r.now(), token)
+	r.meter().Tried(a.app.Connector, false, report.Outcome)
 	settling, stop := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer stop()
 	err = r.DB.Tx(settling, func(tx pgx.Tx) error {
@@ -169,6 +170,7 @@ func (r *Rotations) issuing(ctx context.Context, cause core.Cause, workspace, ac
 	report := act(trying, issuer, a.target(), by, a.account.Username)
 	stop()
 	report = cleaned(report, started, r.now(), by.Password)
+	r.meter().Tried(a.app.Connector, false, report.Outcome)
 	if ctx.Err() != nil && report.Outcome != Applied {
 		return TokenReport{}, context.Cause(ctx)
 	}

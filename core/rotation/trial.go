@@ -117,6 +117,7 @@ func (r *Rotations) Rehearse(ctx context.Context, account accounts.Account, vers
 		return Report{}, false, ctx.Err() // broken off: it says nothing about the app
 	}
 	report = cleaned(report, started, r.now(), current.Password, typed.Password)
+	r.meter().Tried(app.Connector, false, report.Outcome)
 	reached = reached && report.Outcome == NotSent && !report.Released
 	report.Detail = words(report)
 	return report, reached, nil
