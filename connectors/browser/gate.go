@@ -58,12 +58,6 @@ type gate struct {
 	closed   bool
 }
 
-// kinds are the requests a page can change something with. Pictures, styles, scripts and fonts are
-// left alone: each detour costs time.
-var kinds = []network.ResourceType{
-	network.ResourceTypeDocument, network.ResourceTypeXHR, network.ResourceTypeFetch, network.ResourceTypePing, network.ResourceTypeOther, network.ResourceTypeEventSource,
-}
-
 func newGates(p *process) *gates {
 	g := &gates{process: p}
 	paused := chromedp.BrowserEvents(p.ctx, fetch.RequestPaused)
@@ -84,10 +78,8 @@ func (g *gates) begin() error {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	if g.users == 0 {
-		patterns := make([]*fetch.RequestPattern, len(kinds))
-		for i, kind := range kinds {
-			patterns[i] = &fetch.RequestPattern{URLPattern: "*", ResourceType: kind}
-		}
+		// Of every kind: a page can send a password with a script's or a picture's address as well.
+		patterns := []*fetch.RequestPattern{{URLPattern: "*"}}
 		if _, err := cdp.Call(g.process.ctx, g.process.browser, fetch.Enable, fetch.EnableParams{Patterns: patterns}); err != nil {
 			return errLost
 		}
@@ -156,8 +148,8 @@ func (g *gates) drop(event fetch.EventRequestPaused) {
 	_, _ = cdp.Call(g.process.ctx, g.process.browser, fetch.FailRequest, fetch.FailRequestParams{RequestID: event.RequestID, ErrorReason: network.ErrorReasonAborted})
 }
 
-// owner finds the change a request belongs to; nil when it belongs to none. Requests that can carry
-// nothing are nobody's.
+// owner finds the change a request belongs to; nil when it belongs to none. Requests that carry nothing of a change
+// are nobody's.
 func (g *gates) owner(event fetch.EventRequestPaused) *gate {
 	g.mutex.Lock()
 	armed := slices.Clone(g.armed)
@@ -167,11 +159,11 @@ func (g *gates) owner(event fetch.EventRequestPaused) *gate {
 	}
 	content := body(event.Request)
 	for _, one := range armed {
-		if mentions(one.candidate, event.Request.URL, content) {
+		if mentions(one.candidate, written(event.Request, content)...) {
 			return one
 		}
 	}
-	if !carries(event.Request) {
+	if !carries(event.Request) && !slices.ContainsFunc(armed, func(one *gate) bool { return one.named(event.Request) }) {
 		return nil
 	}
 	for _, one := range armed {
@@ -214,6 +206,19 @@ func carries(request *network.Request) bool {
 		return request.HasPostData
 	}
 	return true
+}
+
+// named reports whether a request without a body has a parameter that a new password travels in.
+func (g *gate) named(request *network.Request) bool {
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	if len(g.names) == 0 {
+		return false
+	}
+	parameters, _ := parse(request, "") // an address that cannot be read has none
+	return slices.ContainsFunc(parameters, func(p parameter) bool {
+		return g.names[p.name] || g.hidden[p.name] || newParameter.MatchString(p.name)
+	})
 }
 
 // expect tells the gate which parameters a form's new passwords travel in.
@@ -312,12 +317,33 @@ func (g *gate) shut() {
 
 var errUnreadable = errors.New("unreadable")
 
-// mentions reports whether a request holds the candidate in any form a page would write it in.
-func mentions(candidate seal.Secret, address, content string) bool {
+// mentions reports whether a request's texts hold the candidate in any form a page would write it in.
+func mentions(candidate seal.Secret, texts ...string) bool {
 	for _, form := range spellings(candidate) {
-		if strings.Contains(content, form) || strings.Contains(address, form) {
+		if slices.ContainsFunc(texts, func(text string) bool { return strings.Contains(text, form) }) {
 			return true
 		}
 	}
 	return false
+}
+
+// written are the texts of a request: its address, its body and what a page can put into its headers.
+func written(request *network.Request, content string) []string {
+	texts := []string{request.URL, content}
+	for _, one := range headers(request) {
+		texts = append(texts, one.value)
+	}
+	return texts
+}
+
+// headers are those of a request that a page writes as it likes. The page that a request comes from is none: its
+// address may have a password that was sent with it.
+func headers(request *network.Request) []parameter {
+	var list []parameter
+	for name, value := range request.Headers {
+		if text, ok := value.(string); ok && !strings.EqualFold(name, "Referer") {
+			list = append(list, parameter{name, text})
+		}
+	}
+	return list
 }

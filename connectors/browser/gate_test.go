@@ -31,6 +31,11 @@ const oddForm = `<form id="f" method="post" action="/set"><label>Current passwor
 const oddSocket = `<script>const w=new WebSocket('ws://'+location.host+'/socket');document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();
 w.send(JSON.stringify({user:{newPassword:f.new1.value}}));`
 
+const oddDone = `const done=()=>{document.body.innerHTML='<p role="status">Password changed</p><a href="/logout">Log out</a>'}`
+
+const oddJSONP = `<script>` + oddDone + `;document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();const s=document.createElement('script');s.onload=s.onerror=done;
+document.head.append(s);s.src='/set?callback=x&new1='+`
+
 var oddPages = map[string]string{
 	"plain":      oddForm,
 	"multipart":  strings.Replace(oddForm, `action=`, `enctype="multipart/form-data" action=`, 1),
@@ -58,14 +63,23 @@ x.onload=()=>{document.body.innerHTML='<p role="status">Password changed</p><a h
 	"truncates":   oddForm + `<script>document.getElementById('f').addEventListener('submit',()=>{for(const i of ['new1','new2'])f[i].value=f[i].value.slice(0,8)})</script>`,
 	"adds":        oddForm + `<script>document.getElementById('f').addEventListener('formdata',e=>e.formData.append('new_password','set-by-the-page-1'))</script>`,
 	"hashes":      oddForm + `<script>document.getElementById('f').addEventListener('submit',()=>{for(const i of ['new1','new2'])f[i].value=btoa(f[i].value)})</script>`,
+	"getTamper":   strings.Replace(oddForm, `method="post"`, `method="get"`, 1) + `<script>document.getElementById('f').addEventListener('submit',()=>{f.new1.value=f.new2.value='set-by-the-page-1'})</script>`,
+	"jsonpTamper": oddForm + oddJSONP + `btoa(f.new1.value)})</script>`,
 	"popupTamper": strings.Replace(oddForm, `action=`, `target="_blank" action=`, 1) + `<script>document.getElementById('f').addEventListener('submit',()=>{f.new1.value='set-by-the-page-1'})</script>`,
 	"worker": oddForm + `<script>document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();
 new Worker(URL.createObjectURL(new Blob(["fetch('"+location.origin+"/set',{method:'POST',headers:{'Content-Type':'application/x-www-form-urlencoded'},body:'new1=set-by-the-page-1&new2=set-by-the-page-1'})"])))})</script>`,
 	"resets":  oddForm + `<script>setInterval(()=>{document.getElementById('n').value='set-by-the-page-1'},20)</script>`,
 	"nothing": oddForm + `<script>document.getElementById('f').addEventListener('submit',e=>e.preventDefault())</script>`,
 	"objects": oddForm + `<script>document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();document.body.insertAdjacentHTML('beforeend','<p class=error>The password is too weak.</p>')})</script>`,
+	"jsonp":   oddForm + oddJSONP + `f.new1.value})</script>`,
+	"image": oddForm + `<script>document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();const i=new Image();
+i.onload=i.onerror=()=>done();i.src='/set?'+new URLSearchParams({new1:f.new1.value})});` + oddDone + `</script>`,
+	"header":       oddForm + `<script>document.getElementById('f').addEventListener('submit',async e=>{e.preventDefault();await fetch('/set',{headers:{'X-New-Password':f.new1.value}});done()});` + oddDone + `</script>`,
+	"headerTamper": oddForm + `<script>document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();fetch('/set',{headers:{'X-New-Password':'set-by-the-page-1'}})})</script>`,
+	"cookie":       oddForm + `<script>document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();document.cookie='new1='+f.new1.value+';path=/';location.href='/set'})</script>`,
 	// What a page sends through a WebSocket passes no gate.
 	"socket":        oddForm + oddSocket + `})</script>`,
+	"socketAddress": oddForm + `<script>document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();new WebSocket('ws://'+location.host+'/socket?new1='+f.new1.value)})</script>`,
 	"socketRefuses": oddForm + oddSocket + `document.body.insertAdjacentHTML('beforeend','<p class=error>The password is too weak.</p>')})</script>`,
 	"deletes":       `<form method="post" action="/set"><h2>Delete account</h2><input type="password" name="old" placeholder="Current password"><input type="password" name="new1" placeholder="New password"><button>Delete my account</button></form>`,
 }
@@ -92,6 +106,11 @@ func (o *oddApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		o.mutex.Unlock()
 		fmt.Fprint(w, `<p role="status">Your password has been changed.</p><a href="/logout">Log out</a>`)
 	case r.URL.Path == "/socket":
+		if r.URL.RawQuery != "" {
+			o.mutex.Lock()
+			o.got = append(o.got, password(r))
+			o.mutex.Unlock()
+		}
 		websocket.Handler(func(connection *websocket.Conn) {
 			var document struct {
 				User struct{ NewPassword string }
@@ -116,6 +135,12 @@ func password(r *http.Request) string {
 		_ = json.Unmarshal(content, &document)
 		return document.User.NewPassword
 	}
+	if value := r.Header.Get("X-New-Password"); value != "" {
+		return value
+	}
+	if kept, err := r.Cookie("new1"); err == nil {
+		return kept.Value
+	}
 	_ = r.ParseMultipartForm(1 << 20)
 	return r.FormValue("new1")
 }
@@ -139,7 +164,7 @@ func TestGate(t *testing.T) {
 			clean(t, report)
 			t.Logf("%s after %s: %s", report.Outcome, report.Finished.Sub(report.Started), report.Detail)
 			switch name {
-			case "tampers", "tampers2", "truncates", "adds", "hashes", "popupTamper", "worker", "resets", "nothing", "objects", "deletes":
+			case "tampers", "tampers2", "truncates", "adds", "hashes", "getTamper", "jsonpTamper", "headerTamper", "cookie", "popupTamper", "worker", "resets", "nothing", "objects", "deletes":
 				want := rotation.NotSent
 				switch name {
 				case "objects":
@@ -150,7 +175,7 @@ func TestGate(t *testing.T) {
 				if report.Outcome != want || report.Released || count.calls != 0 || len(app.passwords()) != 0 {
 					t.Errorf("%s, released %v, release called %d times, the app got %d passwords\n%s", report.Outcome, report.Released, count.calls, len(app.passwords()), report.Model)
 				}
-			case "socket", "socketRefuses":
+			case "socket", "socketAddress", "socketRefuses":
 				if got := app.passwords(); report.Outcome != rotation.Unknown || report.Stage != rotation.StageSubmit || report.Released || count.calls != 0 || len(got) != 1 || got[0] != second {
 					t.Errorf("%s after %s, released %v, release called %d times, the app got %d passwords\n%s", report.Outcome, report.Stage, report.Released, count.calls, len(got), report.Model)
 				}
@@ -164,6 +189,11 @@ func TestGate(t *testing.T) {
 			}
 		})
 	}
+}
+
+func withHeader(r *network.Request, name, value string) *network.Request {
+	r.Headers[name] = value
+	return r
 }
 
 func TestJudge(t *testing.T) {
@@ -198,6 +228,10 @@ func TestJudge(t *testing.T) {
 		"graphql":             {request("POST", page, "application/graphql+json", `{"query":"mutation","variables":{"newPassword":`+string(quoted)+`}}`), change},
 		"embedded":            {request("POST", page, "application/octet-stream", "\x00\x01"+candidate), tampered},
 		"inside another text": {request("POST", page, form, "note=x"+encoded+"x"), tampered},
+		"query changed":       {request("GET", page+"?pw=other-value", "", ""), tampered},
+		"header":              {withHeader(request("GET", page, "", ""), "X-Set", candidate), change},
+		"header changed":      {withHeader(request("GET", page, "", ""), "X-New-Password", "other-value"), tampered},
+		"where it comes from": {withHeader(request("GET", page, "", ""), "Referer", page+"?pw="+encoded), unrelated},
 		"query":               {request("GET", page+"?pw="+encoded, "", ""), change},
 		"plain":               {request("POST", page, "text/plain", "pw="+candidate+"\r\n"), change},
 		"nothing of it":       {request("POST", page, form, "heartbeat=1"), unrelated},

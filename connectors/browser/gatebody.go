@@ -38,7 +38,7 @@ func (g *gate) judge(request *network.Request, kind network.ResourceType) (judge
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	content := body(request)
-	mentioned := mentions(g.candidate, request.URL, content)
+	mentioned := mentions(g.candidate, written(request, content)...)
 	if len(g.names) == 0 && !mentioned {
 		return unrelated, "" // the form has not been filled in yet
 	}
@@ -109,9 +109,9 @@ func body(request *network.Request) string {
 	return content.String()
 }
 
-// parse lists the parameters of a request's address and body.
+// parse lists the parameters of a request's headers, address and body.
 func parse(request *network.Request, content string) ([]parameter, error) {
-	var list []parameter
+	list := headers(request)
 	address, err := url.Parse(request.URL)
 	if err != nil {
 		return nil, errUnreadable
@@ -121,9 +121,9 @@ func parse(request *network.Request, content string) ([]parameter, error) {
 		return list, nil
 	}
 	declared := ""
-	for name, value := range request.Headers {
-		if text, ok := headerText(value); ok && strings.EqualFold(name, "Content-Type") {
-			declared = text
+	for _, one := range list {
+		if strings.EqualFold(one.name, "Content-Type") {
+			declared = one.value
 		}
 	}
 	kind, options, err := mime.ParseMediaType(declared)
@@ -171,11 +171,6 @@ func parse(request *network.Request, content string) ([]parameter, error) {
 		return list, nil
 	}
 	return nil, errUnreadable
-}
-
-func headerText(value any) (string, bool) {
-	text, ok := value.(string)
-	return text, ok
 }
 
 func appendValues(list []parameter, encoded string) []parameter {

@@ -154,7 +154,9 @@ func (t *tab) event(event any) {
 		t.nudge()
 	case *network.EventWebSocketFrameSent:
 		t.sockets++
-		t.leaked = t.leaked || !t.watched.IsZero() && mentions(t.watched, "", string(event.Response.PayloadData))
+		t.notice(string(event.Response.PayloadData))
+	case *network.EventWebSocketCreated:
+		t.notice(event.URL)
 	case *page.EventJavascriptDialogOpening:
 		if event.Type == page.DialogTypeAlert {
 			t.dialogs = append(t.dialogs, event.Message)
@@ -281,6 +283,11 @@ func (t *tab) forgetDialogs() {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	t.dialogs = nil
+}
+
+// notice looks for the secret that is watched in what a WebSocket sends. The mutex is held.
+func (t *tab) notice(text string) {
+	t.leaked = t.leaked || !t.watched.IsZero() && mentions(t.watched, text)
 }
 
 // watch looks for a secret in what goes through WebSockets, which pass no gate; wentRound says that it

@@ -33,10 +33,11 @@ const (
 	hangs        behaviour = "hangs"         // nothing is sent, no answer
 	mangles      behaviour = "mangles"       // the page would send another password: the gate stays shut
 	goesRound    behaviour = "goes round"    // its page sends the password by a way that has no gate, and the app applies it
+	slips        behaviour = "slips"         // the same, and the connector is sure that nothing was sent
 )
 
 var behaviours = []behaviour{
-	obeys, losesAnswer, losesRequest, dawdles, late, veryLate, refuses, refusesPage, liesSuccess, liesRefusal, asksAgain, dropsSignIn, hangs, mangles, goesRound,
+	obeys, losesAnswer, losesRequest, dawdles, late, veryLate, refuses, refusesPage, liesSuccess, liesRefusal, asksAgain, dropsSignIn, hangs, mangles, goesRound, slips,
 }
 
 // application is one account in an app that lives outside Postern: it survives every crash.
@@ -315,9 +316,12 @@ func (s *simulated) send(ctx context.Context, life *life, behaves behaviour, cur
 		return s.report(rotation.NotSent, false)
 	case refusesPage:
 		return s.report(rotation.Refused, false)
-	case goesRound:
+	case goesRound, slips:
 		app.receive(obeys, current, next.Reveal())
 		report := s.report(rotation.Unknown, false)
+		if behaves == slips {
+			report.Outcome = rotation.NotSent
+		}
 		report.Stage = rotation.StageSubmit
 		return report
 	}

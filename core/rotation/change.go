@@ -98,6 +98,9 @@ func (a *attempt) change(ctx context.Context) error {
 		if err := settle(ctx, p.writes(tx), p.Workspace, p.Account, attempt, report.Outcome, a.now()); err != nil {
 			return err
 		}
+		if report.Stage == StageSubmit && p.Submitted == nil {
+			p.Answer = report.Outcome
+		}
 		switch {
 		case report.Outcome == Rejected:
 			return a.turnedAway(ctx, tx, p, report, kept, old.Version, old.Proven != nil, started)

@@ -51,7 +51,8 @@ func (a *attempt) probe(ctx context.Context) error {
 }
 
 // suspects lists the versions still to be tried in this pass, in order: the candidate if it was
-// sent, the current one, and in the last pass history, newest first. When the app said that it
+// sent, the current one, and in the last pass history, newest first. There a candidate that came as far as
+// the app's form is tried as well, whatever the connector said of it. When the app said that it
 // refuses the candidate, the current one goes first: it most likely works, and saves a failure.
 func (a *attempt) suspects(versions []accounts.Version, current int) []int {
 	p := &a.progress
@@ -72,7 +73,7 @@ func (a *attempt) suspects(versions []accounts.Version, current int) []int {
 		add(p.Previous)
 	} else {
 		for _, version := range versions {
-			if len(order) < historyDepth+2 && (version.Version != p.Candidate || p.Submitted != nil) {
+			if len(order) < historyDepth+2 && (version.Version != p.Candidate || p.Submitted != nil || p.Answer != "") {
 				add(version.Version)
 			}
 		}
@@ -86,7 +87,7 @@ func (a *attempt) suspects(versions []accounts.Version, current int) []int {
 // found goes on from the password the app turned out to have.
 func (a *attempt) found(ctx context.Context, tx pgx.Tx, p *progress, report Report, kept evidence, version, current int) error {
 	now := a.now()
-	if version == p.Candidate && p.Submitted != nil {
+	if version == p.Candidate {
 		if err := a.Accounts.Promote(ctx, tx, p.Workspace, p.Account, version); err != nil {
 			return err
 		}

@@ -338,6 +338,17 @@ func TestAChangeThatGoesRoundTheGateIsFound(t *testing.T) {
 	}
 }
 
+// Not even what a connector calls certain keeps a stored password from being tried.
+func TestACandidateSaidNotToBeSentIsTriedLast(t *testing.T) {
+	s := build(t).open(t, 0, slips)
+	id := s.plan(rotation.ReasonDeprovision).ID
+	s.advance(id, &life{})
+	s.mustBeRotated(id)
+	if len(s.stored()) != 2 {
+		t.Errorf("%d versions", len(s.stored()))
+	}
+}
+
 func TestARefusedCandidateIsReplaced(t *testing.T) {
 	h := build(t)
 	s := h.open(t, 0, refuses, refusesPage)
