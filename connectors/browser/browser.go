@@ -23,6 +23,8 @@ type Options struct {
 	// JobsPerProcess is how many sign-ins one browser process serves before another takes its place.
 	// Default: 200.
 	JobsPerProcess int
+	// ProcessAge is how old a browser process may be that still takes jobs. Default: 1 hour.
+	ProcessAge time.Duration
 	// Timeout bounds each wait for the app: for a page, and for the answer to a form. Default: 30 s.
 	Timeout time.Duration
 	// Log receives what went on, without hosts' answers and without secrets. Default: nothing.
@@ -62,6 +64,9 @@ func New(options Options) (*Browser, error) {
 	}
 	if options.JobsPerProcess <= 0 {
 		options.JobsPerProcess = 200
+	}
+	if options.ProcessAge <= 0 {
+		options.ProcessAge = time.Hour
 	}
 	if options.Timeout <= 0 {
 		options.Timeout = 30 * time.Second

@@ -80,7 +80,7 @@ func (g *gates) begin() error {
 	if g.users == 0 {
 		// Of every kind: a page can send a password with a script's or a picture's address as well.
 		patterns := []*fetch.RequestPattern{{URLPattern: "*"}}
-		if _, err := cdp.Call(g.process.ctx, g.process.browser, fetch.Enable, fetch.EnableParams{Patterns: patterns}); err != nil {
+		if _, err := command(g.process.ctx, g.process.browser, fetch.Enable, fetch.EnableParams{Patterns: patterns}); err != nil {
 			return errLost
 		}
 	}
@@ -93,7 +93,7 @@ func (g *gates) finish() {
 	defer g.mutex.Unlock()
 	g.users--
 	if g.users == 0 && len(g.armed) == 0 {
-		_, _ = cdp.Call(g.process.ctx, g.process.browser, fetch.Disable, cdp.Empty{})
+		_, _ = command(g.process.ctx, g.process.browser, fetch.Disable, cdp.Empty{})
 	}
 }
 
@@ -109,7 +109,7 @@ func (g *gates) disarm(one *gate) {
 	defer g.mutex.Unlock()
 	g.armed = slices.DeleteFunc(g.armed, func(other *gate) bool { return other == one })
 	if g.users == 0 && len(g.armed) == 0 {
-		_, _ = cdp.Call(g.process.ctx, g.process.browser, fetch.Disable, cdp.Empty{})
+		_, _ = command(g.process.ctx, g.process.browser, fetch.Disable, cdp.Empty{})
 	}
 }
 
@@ -140,12 +140,12 @@ func (g *gates) paused(event fetch.EventRequestPaused) {
 }
 
 func (g *gates) let(event fetch.EventRequestPaused) {
-	_, _ = cdp.Call(g.process.ctx, g.process.browser, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: event.RequestID})
+	_, _ = command(g.process.ctx, g.process.browser, fetch.ContinueRequest, fetch.ContinueRequestParams{RequestID: event.RequestID})
 }
 
 // drop ends a request so that the page stays where it is.
 func (g *gates) drop(event fetch.EventRequestPaused) {
-	_, _ = cdp.Call(g.process.ctx, g.process.browser, fetch.FailRequest, fetch.FailRequestParams{RequestID: event.RequestID, ErrorReason: network.ErrorReasonAborted})
+	_, _ = command(g.process.ctx, g.process.browser, fetch.FailRequest, fetch.FailRequestParams{RequestID: event.RequestID, ErrorReason: network.ErrorReasonAborted})
 }
 
 // owner finds the change a request belongs to; nil when it belongs to none. Requests that carry nothing of a change
@@ -172,7 +172,7 @@ func (g *gates) owner(event fetch.EventRequestPaused) *gate {
 		}
 	}
 	// A frame, a pop-up or a worker.
-	if targets, err := cdp.Call(g.process.ctx, g.process.browser, target.GetTargets, target.GetTargetsParams{}); err == nil {
+	if targets, err := command(g.process.ctx, g.process.browser, target.GetTargets, target.GetTargetsParams{}); err == nil {
 		for _, info := range targets.TargetInfos {
 			if string(info.TargetID) != string(event.FrameID) {
 				continue
@@ -188,7 +188,7 @@ func (g *gates) owner(event fetch.EventRequestPaused) *gate {
 		}
 	}
 	for _, one := range armed {
-		tree, err := cdp.Call(g.process.ctx, one.tab.target, page.GetFrameTree, cdp.Empty{})
+		tree, err := command(g.process.ctx, one.tab.target, page.GetFrameTree, cdp.Empty{})
 		if err == nil && inTree(tree.FrameTree, event.FrameID) {
 			return one
 		}

@@ -89,6 +89,7 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 	defer endTabContext()
 	if j.gate != nil {
 		if err := process.gates.begin(); err != nil {
+			process.alive() // or is killed, so that nobody else waits for it
 			j.browser.release(process, true)
 			j.end(rotation.NotSent, "The browser stopped.")
 			return true
@@ -102,6 +103,7 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 		return false
 	}
 	if err != nil {
+		process.alive()
 		j.browser.release(process, true)
 		j.end(j.undecided(), "The browser stopped.")
 		return true
@@ -116,7 +118,9 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 	if j.gate != nil {
 		j.gate.shut()
 	}
-	broken = process.lost()
+	if broken = !process.alive(); broken && j.outcome == rotation.TimedOut {
+		j.end(j.undecided(), "The browser stopped answering.") // not the app
+	}
 	// Who has given the attempt up waits for no picture.
 	if !broken && !j.unseen && !errors.Is(ctx.Err(), context.Canceled) {
 		j.picture(tabContext)

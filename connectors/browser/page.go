@@ -63,7 +63,7 @@ var (
 	errMoving = errors.New("the page is changing")
 )
 
-// openTab makes a browser context and its page. It ends with ctx.
+// openTab makes a browser context and its page, unless the browser hangs. The page ends with ctx.
 func openTab(ctx context.Context, p *process, way *proxy) (*tab, func(), error) {
 	root, cancel := chromedp.NewContext(p.ctx, chromedp.WithNewBrowserContext(func(parameters *target.CreateBrowserContextParams) {
 		parameters.ProxyServer, parameters.ProxyBypassList = way.address(), "<-loopback>"
@@ -77,6 +77,9 @@ func openTab(ctx context.Context, p *process, way *proxy) (*tab, func(), error) 
 			way.close()
 		})
 	})
+	// The first command binds the page to its context, so the time limit comes from outside.
+	limit := time.AfterFunc(answerTimeout, cancel)
+	defer limit.Stop()
 	if err := chromedp.Do(root); err != nil {
 		end()
 		return nil, nil, errors.Join(errLost, err)

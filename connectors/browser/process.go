@@ -18,7 +18,11 @@ import (
 	"postern/core"
 )
 
-const startTimeout = 30 * time.Second
+const (
+	startTimeout = 30 * time.Second
+	// answerTimeout bounds what a browser does at once, unless it hangs.
+	answerTimeout = 10 * time.Second
+)
 
 // process is one running browser.
 type process struct {
@@ -28,6 +32,7 @@ type process struct {
 	profile string
 	end     func()
 	gates   *gates
+	started time.Time
 
 	// Under Browser.mutex.
 	jobs   int  // begun on it
@@ -68,7 +73,7 @@ func startProcess(ctx context.Context, executable string, log *slog.Logger) (*pr
 	// chromedp's messages may quote what the browser sent, so only their fixed part is kept.
 	quiet := func(format string, _ ...any) { log.Debug("browser", "message", format) }
 	root, endBrowser := chromedp.NewContext(allocator, chromedp.WithLogf(quiet), chromedp.WithErrorf(quiet))
-	p := &process{ctx: root, profile: profile}
+	p := &process{ctx: root, profile: profile, started: time.Now()}
 	p.end = sync.OnceFunc(func() {
 		endBrowser()
 		endAllocator()
@@ -126,15 +131,34 @@ func withoutSandbox() bool { return os.Geteuid() == 0 || os.Getenv("POSTERN_BROW
 // lost reports whether the process is gone.
 func (p *process) lost() bool { return p.ctx.Err() != nil }
 
+// alive reports whether the process still does what it is told. One that hangs is killed, so that every job on it ends.
+func (p *process) alive() bool {
+	if p.lost() {
+		return false
+	}
+	if _, err := command(p.ctx, p.browser, browser.GetVersion, cdp.Empty{}); err != nil {
+		go p.end()
+		return false
+	}
+	return true
+}
+
+// command has the browser or a page of it do something that takes no time.
+func command[P, R any](ctx context.Context, session cdp.Session, what cdp.Command[P, R], parameters P) (R, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	return cdp.Call(ctx, session, what, parameters)
+}
+
 // acquire gives a job a browser: the running one, or a new one when there is none, it is gone, or it
-// has done its share.
+// has done its share or become old.
 func (b *Browser) acquire(ctx context.Context) (*process, error) {
 	b.mutex.Lock()
 	defer b.mutex.Unlock()
 	if b.closed {
 		return nil, core.Unavailable(0, "the browser has been closed")
 	}
-	if b.process != nil && (b.process.worn || b.process.lost() || b.process.jobs >= b.options.JobsPerProcess) {
+	if p := b.process; p != nil && (p.worn || p.lost() || p.jobs >= b.options.JobsPerProcess || time.Since(p.started) >= b.options.ProcessAge) {
 		b.retire(b.process)
 	}
 	if b.process == nil {

@@ -19,6 +19,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"postern/conformance/partstest"
+	"postern/core/coretest"
 	"postern/core/rotation"
 	"postern/core/seal"
 	"postern/deploy/local/sampleapp"
@@ -82,6 +83,65 @@ func TestAKilledBrowserIsReplaced(t *testing.T) {
 		t.Error("the killed browser is still used")
 	}
 	until(t, "the killed browser's profile is removed", func() bool { _, err := os.Stat(before.profile); return os.IsNotExist(err) })
+}
+
+// A browser that hangs without dying is neither waited for without end nor taken for an app that does not answer.
+func TestABrowserThatHangsIsReplaced(t *testing.T) {
+	partstest.Long(t, "browser")
+	b, err := New(Options{AllowPrivate: true, Timeout: 3 * time.Second})
+	partstest.Need(t, "browser", err)
+	defer b.Close()
+	app, target := harbour(t)
+	hang := func() *process {
+		before := running(b)
+		if err := chromedp.FromContext(before.ctx).Browser.Process().Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+		return before
+	}
+	replaced := func(before *process) {
+		t.Helper()
+		expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Accepted, "")
+		until(t, "the browser that hung is gone", func() bool { return using(t, before.profile) == 0 })
+	}
+	expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Accepted, "")
+
+	// While jobs run on it.
+	app.Behave(sampleapp.Behaviour{Hang: true})
+	done := make(chan rotation.Report)
+	go func() {
+		done <- b.Change(short(t), target, credential("quay", first), seal.NewSecret(second), new(counter).release)
+	}()
+	go func() { done <- b.Verify(short(t), target, credential("quay", first)) }()
+	until(t, "both jobs have a page", func() bool { b.mutex.Lock(); defer b.mutex.Unlock(); return b.process.active == 2 })
+	before := hang()
+	one, other := <-done, <-done
+	if outcomes := string(one.Outcome + " " + other.Outcome); outcomes != "not_sent unknown" && outcomes != "unknown not_sent" {
+		t.Errorf("%s (%s, %s)", outcomes, one.Detail, other.Detail)
+	}
+	app.Behave(sampleapp.Behaviour{})
+	replaced(before)
+
+	// While it has nothing to do.
+	before = hang()
+	expect(t, b.Change(short(t), target, credential("quay", first), seal.NewSecret(second), new(counter).release), rotation.NotSent, "")
+	replaced(before)
+	b.spares.drop(func(*spare) bool { return true })
+	before = hang()
+	expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Unknown, "")
+	replaced(before)
+}
+
+func TestABrowserDoesNotBecomeOld(t *testing.T) {
+	b, err := New(Options{AllowPrivate: true, ProcessAge: 1})
+	partstest.Need(t, "browser", err)
+	defer b.Close()
+	coretest.Must(t, b.Prepare(t.Context()))
+	before := running(b)
+	coretest.Must(t, b.Prepare(t.Context()))
+	if running(b) == before {
+		t.Error("it takes jobs for ever")
+	}
 }
 
 func TestAPreparedBrowserServesTheFirstJob(t *testing.T) {
