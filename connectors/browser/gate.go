@@ -44,6 +44,7 @@ type gate struct {
 	verdicts  chan verdict
 	tab       *tab
 	ctx       context.Context
+	unread    bool // requests are not looked into: GateSent
 
 	// asking is held while release runs, so that it runs once.
 	asking sync.Mutex

@@ -42,6 +42,9 @@ func (g *gate) judge(request *network.Request, kind network.ResourceType) (judge
 	if len(g.names) == 0 && !mentioned {
 		return unrelated, "" // the form has not been filled in yet
 	}
+	if g.unread {
+		return change, ""
+	}
 	if request.HasPostData && content == "" {
 		switch {
 		case g.released:

@@ -2,6 +2,7 @@ package browser
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -58,6 +59,7 @@ func TestNoHostileAppLosesAPassword(t *testing.T) {
 		hostile.Truncates:          {rotation.StateDone, rotation.Applied},
 		hostile.RefusesByPolicy:    {rotation.StateDone, rotation.Refused},
 		hostile.ReplacesField:      {rotation.StateDone, rotation.Applied},
+		hostile.Encodes:            {rotation.StateDone, rotation.Applied},
 		hostile.ExpiresSessions:    {rotation.StateDone, rotation.Applied},
 		hostile.LocksAfter:         {rotation.StateDone, rotation.Applied},
 		hostile.DemandsCaptcha:     {rotation.StateBlocked, rotation.Challenge},
@@ -73,6 +75,7 @@ func TestNoHostileAppLosesAPassword(t *testing.T) {
 		hostile.HangsAfterApplying: {rotation.StateDone, rotation.TimedOut},
 		hostile.FailsAfterApplying: {rotation.StateDone, rotation.Unknown},
 	}
+	settings := map[hostile.Behaviour]json.RawMessage{hostile.Encodes: json.RawMessage(`{"change": {"gate": "sent"}}`)}
 	for _, behaves := range hostile.All {
 		want := wants[behaves]
 		t.Run(string("app that "+behaves), func(t *testing.T) {
@@ -87,6 +90,7 @@ func TestNoHostileAppLosesAPassword(t *testing.T) {
 			c.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
 				made, err := c.Accounts.CreateApp(ctx, tx, coretest.System(), workspace, accounts.NewApp{
 					Name: strings.TrimSpace("Pier " + string(behaves)), Domains: []string{"127.0.0.1"}, SignInURL: server.URL + "/sign-in", ChangeURL: server.URL + "/account/password", Connector: Name,
+					Settings: settings[behaves],
 				})
 				if err != nil {
 					return err

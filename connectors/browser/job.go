@@ -111,7 +111,7 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 	j.browser.spares.prepare(process)
 	j.tab = t
 	if j.gate != nil {
-		j.gate.tab, j.gate.ctx = t, ctx
+		j.gate.tab, j.gate.ctx, j.gate.unread = t, ctx, settings.Change.Gate == GateSent
 		process.gates.arm(j.gate)
 	}
 	work(ctx)

@@ -106,7 +106,7 @@ func TestSettings(t *testing.T) {
 	if _, err := ParseSettings(nil); err != nil {
 		t.Error(err)
 	}
-	for _, faulty := range []string{`{"sign_in":{"user":"#u"}}`, `[]`, `{"timeout_seconds":-1}`, `{`} {
+	for _, faulty := range []string{`{"sign_in":{"user":"#u"}}`, `[]`, `{"timeout_seconds":-1}`, `{"change":{"gate":"open"}}`, `{`} {
 		if _, err := ParseSettings([]byte(faulty)); err == nil {
 			t.Errorf("%s is taken", faulty)
 		}

@@ -13,7 +13,7 @@ import (
 // optional. Selectors are CSS; "host >>> field" steps into a shadow root or a frame.
 //
 //	{"sign_in": {"username": "#user", "before": ["#show-password-login"]},
-//	 "change":  {"before": ["button.wp-generate-pw"], "new": "#pass1", "success": ["Profile updated"]},
+//	 "change":  {"before": ["button.wp-generate-pw"], "new": "#pass1", "success": ["Profile updated"], "gate": "sent"},
 //	 "timeout_seconds": 60}
 type Settings struct {
 	// SignIn is about the page at Target.SignInURL.
@@ -52,7 +52,17 @@ type ChangeSettings struct {
 	Submit  string   `json:"submit,omitempty"`
 	Success []string `json:"success,omitempty"` // texts that say the password was changed
 	Failure []string `json:"failure,omitempty"` // texts that say the new password was refused
+	// Gate is what is demanded of the change request: GateEqual (as when empty) or GateSent.
+	Gate string `json:"gate,omitempty"`
 }
+
+// What the commit gate demands of a change request.
+const (
+	GateEqual = "equal" // every new password in it is the one that is stored
+	// GateSent demands nothing: the first request with a body after the form has been filled in is released. For a page that
+	// hashes or encrypts what is typed in. Only the sign-ins that follow tell what the page made of it.
+	GateSent = "sent"
+)
 
 // EnrolSettings describe the way to a second factor. Without any, the app's own links are followed.
 type EnrolSettings struct {
@@ -80,6 +90,11 @@ func ParseSettings(document json.RawMessage) (Settings, error) {
 	}
 	if settings.TimeoutSeconds < 0 || settings.TimeoutSeconds > 300 {
 		return Settings{}, core.Invalid("settings.timeout_seconds", "a timeout is between 1 and 300 seconds")
+	}
+	switch settings.Change.Gate {
+	case "", GateEqual, GateSent:
+	default:
+		return Settings{}, core.Invalid("settings.change.gate", "the gate is %q or %q", GateEqual, GateSent)
 	}
 	if settings.Recipe != nil {
 		if err := settings.Recipe.Check(nil); err != nil {

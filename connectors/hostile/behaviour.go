@@ -12,6 +12,7 @@ const (
 	Truncates          Behaviour = "truncates"          // keeps the first 12 characters, of what is set and of what is typed in
 	RefusesByPolicy    Behaviour = "refuses by policy"  // takes 8 to 16 letters and digits, and says so
 	ReplacesField      Behaviour = "replaces the field" // a script puts its own suggestion in, once
+	Encodes            Behaviour = "encodes"            // a script sends the passwords of a change in base64
 	ExpiresSessions    Behaviour = "expires sessions"   // the first change page asks to sign in again
 	LocksAfter         Behaviour = "locks"              // an account for 10 minutes after 3 failed sign-ins, also for the right password
 	DemandsCaptcha     Behaviour = "demands a captcha"
@@ -30,6 +31,6 @@ const (
 
 // All are the behaviours.
 var All = []Behaviour{
-	Obeys, LiesSuccess, LiesRefusal, AppliesLate, Truncates, RefusesByPolicy, ReplacesField, ExpiresSessions, LocksAfter, DemandsCaptcha, ChangesForm,
+	Obeys, LiesSuccess, LiesRefusal, AppliesLate, Truncates, RefusesByPolicy, ReplacesField, Encodes, ExpiresSessions, LocksAfter, DemandsCaptcha, ChangesForm,
 	ThrowsDialogs, Redirects, HidesInFrame, HidesInShadow, HidesInClosed, HidesInDeclared, LeavesLabelsOpen, Hangs, HangsAfterApplying, FailsAfterApplying,
 }

@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -23,7 +24,13 @@ func (a *App) field(kind, name, label, other string) string {
 func (a *App) given(r *http.Request, name string) string {
 	_ = r.ParseForm()
 	for key, values := range r.PostForm {
-		if before, _, _ := strings.Cut(key, "_"); strings.EqualFold(before, name) {
+		before, _, _ := strings.Cut(key, "_")
+		switch {
+		case !strings.EqualFold(before, name):
+		case a.behaves == Encodes && r.URL.Path == changePath:
+			decoded, _ := base64.StdEncoding.DecodeString(values[0])
+			return string(decoded)
+		default:
 			return values[0]
 		}
 	}
@@ -48,6 +55,10 @@ func (a *App) hidden(form string, signIn bool) string {
 		return begin + begin + form + end + end
 	case ThrowsDialogs:
 		return form + `<script>alert("We value your privacy.");document.querySelector("form").addEventListener("submit",(e)=>{if(!confirm("Really?"))e.preventDefault()});addEventListener("beforeunload",(e)=>{if(!document.activeElement)e.preventDefault()})</script>`
+	case Encodes:
+		if !signIn {
+			return form + `<script>document.querySelector("form").addEventListener("submit",()=>{for(const i of document.querySelectorAll("input"))i.value=btoa(i.value)})</script>`
+		}
 	case ReplacesField:
 		if !signIn {
 			return form + `<script>setTimeout(()=>{for(const i of document.querySelectorAll("input[name^=new],input[name^=repeat]"))i.value="Suggested-by-the-page-1"},250)</script>`
