@@ -94,7 +94,7 @@ var only = map[string][]string{
 	"google.golang.org/grpc":         {"connectors/plugin"},
 	"go.opentelemetry.io/proto/":     {"siem/otlp"},
 	"golang.org/x/mod":               {"core/proof"},
-	"golang.org/x/sys":               {"connectors/plugin"},
+	"golang.org/x/sys":               {"connectors/plugin", "gateway/cli"},
 }
 
 // pure packages do no I/O.

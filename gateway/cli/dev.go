@@ -57,6 +57,9 @@ func defaultData() string {
 }
 
 func (d dev) Run(ctx context.Context, terminal terminal) (err error) {
+	if err := withoutCore(); err != nil {
+		return err
+	}
 	screen := screen{terminal.out}
 	folder, err := local.OpenFolder(d.Data)
 	if err != nil {

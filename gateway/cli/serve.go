@@ -13,6 +13,9 @@ type serve struct {
 
 // Validate runs at parse time, so that every fault is told at once.
 func (s serve) Run(ctx context.Context, terminal terminal) error {
+	if err := withoutCore(); err != nil {
+		return err
+	}
 	if err := s.Config.Validate(); err != nil {
 		return err
 	}
