@@ -302,6 +302,77 @@ func TestUsableAndAccess(t *testing.T) {
 	equal(t, "a returner's", list("ben", accounts.UsableQuery{}), "")
 }
 
+func TestAppsAreChanged(t *testing.T) {
+	w := open(t)
+	acme, other := w.side(t), w.side(t)
+	boss := acme.account(t, "boss", "ada")
+	change := func(s *side, cause core.Cause, change func(made *accounts.NewApp)) (app accounts.App, changed bool, err error) {
+		err = w.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+			app, changed, err = w.ChangeApp(t.Context(), tx, cause, s.workspace, acme.app.ID, func(made *accounts.NewApp) error {
+				change(made)
+				return nil
+			})
+			return err
+		})
+		return app, changed, err
+	}
+	wanted := acme.app
+	wanted.Name, wanted.Domains, wanted.SignInURL, wanted.ChangeURL = "Notes", []string{"notes.example.com", "127.0.0.1"}, "https://notes.example.com/in", "https://notes.example.com/me"
+	wanted.Settings, wanted.PasswordRules = json.RawMessage(`{"submit": "#go"}`), "minlength: 12"
+	everything := func(made *accounts.NewApp) {
+		*made = wanted.Made()
+		made.Domains = []string{"NOTES.example.com", "127.0.0.1"} // in another form
+	}
+	app, changed, err := change(acme, acme.as("ada"), everything)
+	if diff := cmp.Diff(wanted, app); err != nil || !changed || diff != "" {
+		t.Fatal(changed, err, diff)
+	}
+	if got, err := w.App(t.Context(), w.DB, acme.workspace, app.ID); err != nil || !cmp.Equal(wanted, got) {
+		t.Error(err, cmp.Diff(wanted, got))
+	}
+	if _, changed, err := change(acme, acme.cause, everything); err != nil || changed {
+		t.Errorf("the same again is a change: %v", err)
+	}
+	equal(t, "events", acme.events(t, core.AppUpdated), 1)
+
+	for field, one := range map[string]func(*accounts.NewApp){
+		"name": func(a *accounts.NewApp) { a.Name = "" }, "domains": func(a *accounts.NewApp) { a.Domains = nil },
+		"sign_in_url": func(a *accounts.NewApp) { a.Domains = []string{"elsewhere.example.com"} },
+		"settings":    func(a *accounts.NewApp) { a.Settings = json.RawMessage(`[]`) }, "password_rules": func(a *accounts.NewApp) { a.PasswordRules = "length: 8" },
+	} {
+		_, _, err := change(acme, acme.cause, one)
+		coretest.Wants(t, err, core.KindInvalid, field)
+	}
+	_, _, err = change(acme, acme.as("ana"), everything)
+	coretest.Wants(t, err, core.KindDenied, "")
+	_, _, err = change(other, other.cause, everything)
+	coretest.Wants(t, err, core.KindNotFound, "")
+
+	// What the app's own settings ask of the connector, another has to be able to do as well.
+	w.Resets = func(connector string, _ json.RawMessage) bool { return connector == app.Connector }
+	w.Disables = w.Resets
+	another := func(made *accounts.NewApp) { made.Connector = "another" }
+	set := func(reconcile core.ID, disable bool) {
+		err := w.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+			if _, err := w.SetReconcileAccount(t.Context(), tx, acme.cause, acme.workspace, app.ID, reconcile); err != nil {
+				return err
+			}
+			_, err := w.SetDisableOnLeave(t.Context(), tx, acme.cause, acme.workspace, app.ID, disable)
+			return err
+		})
+		coretest.Must(t, err)
+	}
+	set(boss.ID, false)
+	_, _, err = change(acme, acme.cause, another)
+	coretest.Wants(t, err, core.KindInvalid, "connector")
+	set(core.ID{}, true)
+	_, _, err = change(acme, acme.cause, another)
+	coretest.Wants(t, err, core.KindInvalid, "connector")
+	set(core.ID{}, false)
+	_, _, err = change(acme, acme.cause, another)
+	coretest.Must(t, err)
+}
+
 func TestReconcileAccount(t *testing.T) {
 	w := open(t)
 	acme, other := w.side(t), w.side(t)

@@ -58,48 +58,14 @@ values (@id, @workspace, @name, @domains, @signIn, @change, @connector, @setting
 // Invalid and named in the column's word: name, domains, sign_in_url, change_url, connector, settings,
 // password_rules.
 func (a *Accounts) CreateApp(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, wanted NewApp) (App, error) {
-	if err := checkText("name", wanted.Name, MaxName); err != nil {
-		return App{}, err
-	}
-	domains, err := checkDomains(wanted.Domains)
+	wanted, err := a.checkApp(wanted)
 	if err != nil {
 		return App{}, err
-	}
-	if err := checkURL("sign_in_url", wanted.SignInURL, domains); err != nil {
-		return App{}, err
-	}
-	if wanted.ChangeURL != "" {
-		if err := checkURL("change_url", wanted.ChangeURL, domains); err != nil {
-			return App{}, err
-		}
-	}
-	if !connectorName(wanted.Connector) {
-		return App{}, core.Invalid("connector", "name the connector that talks to the app, such as browser")
-	}
-	settings, err := checkSettings(wanted.Settings)
-	if err != nil {
-		return App{}, err
-	}
-	if err := a.checkConnector(wanted.Connector, settings); err != nil {
-		return App{}, err
-	}
-	rules, err := passwordrules.Parse(wanted.PasswordRules)
-	if err == nil {
-		_, err = rules.Generate(seal.PasswordPolicy{})
-	}
-	if err != nil {
-		return App{}, core.Invalid("password_rules", "%s", core.AsError(err).Message)
 	}
 	if err := a.Administrator(ctx, tx, cause, workspace); err != nil {
 		return App{}, err
 	}
-	app := App{
-		ID: core.NewID(), Workspace: workspace, Name: wanted.Name, SignInURL: wanted.SignInURL, ChangeURL: wanted.ChangeURL,
-		Connector: wanted.Connector, Settings: settings, Created: a.now(), PasswordRules: rules.String(),
-	}
-	for _, domain := range domains {
-		app.Domains = append(app.Domains, domain.String())
-	}
+	app := App{ID: core.NewID(), Workspace: workspace, Created: a.now()}.with(wanted)
 	if _, err := tx.Exec(ctx, insertApp, pgx.StrictNamedArgs{
 		"id": app.ID, "workspace": workspace, "name": app.Name, "domains": app.Domains, "signIn": app.SignInURL,
 		"change": app.ChangeURL, "connector": app.Connector, "settings": app.Settings, "created": app.Created,
@@ -110,32 +76,44 @@ func (a *Accounts) CreateApp(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 	return app, audit.Append(ctx, tx, core.NewEvent(core.AppCreated, workspace, cause, app.Created, app.Target()))
 }
 
-const updateSettings = `update apps set settings = @settings where workspace_id = @workspace and id = @id`
-
-// SetAppSettings replaces what change makes of an app's settings: nil leaves them as they are. Only administrators,
-// service accounts and the system may. Settings the connector cannot read are Invalid.
-func (a *Accounts) SetAppSettings(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, id core.ID, change func(app App) (json.RawMessage, error)) (App, error) {
-	if err := a.Administrator(ctx, tx, cause, workspace); err != nil {
-		return App{}, err
+// checkApp returns what an app is to be made of in the form in which it is kept, or which field is faulty.
+func (a *Accounts) checkApp(wanted NewApp) (NewApp, error) {
+	if err := checkText("name", wanted.Name, MaxName); err != nil {
+		return NewApp{}, err
 	}
-	app, err := postgres.One[App](ctx, tx, "app", selectApp+` for no key update`, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
+	domains, err := checkDomains(wanted.Domains)
 	if err != nil {
-		return App{}, err
+		return NewApp{}, err
 	}
-	wanted, err := change(app)
-	if err != nil || wanted == nil {
-		return app, err
+	if err := checkURL("sign_in_url", wanted.SignInURL, domains); err != nil {
+		return NewApp{}, err
 	}
-	if app.Settings, err = checkSettings(wanted); err != nil {
-		return App{}, err
+	if wanted.ChangeURL != "" {
+		if err := checkURL("change_url", wanted.ChangeURL, domains); err != nil {
+			return NewApp{}, err
+		}
 	}
-	if err := a.checkConnector(app.Connector, app.Settings); err != nil {
-		return App{}, err
+	if !connectorName(wanted.Connector) {
+		return NewApp{}, core.Invalid("connector", "name the connector that talks to the app, such as browser")
 	}
-	if _, err := tx.Exec(ctx, updateSettings, pgx.StrictNamedArgs{"workspace": workspace, "id": id, "settings": app.Settings}); err != nil {
-		return App{}, postgres.Classify(err)
+	if wanted.Settings, err = checkSettings(wanted.Settings); err != nil {
+		return NewApp{}, err
 	}
-	return app, audit.Append(ctx, tx, core.NewEvent(core.AppUpdated, workspace, cause, a.now(), app.Target()))
+	if err := a.checkConnector(wanted.Connector, wanted.Settings); err != nil {
+		return NewApp{}, err
+	}
+	rules, err := passwordrules.Parse(wanted.PasswordRules)
+	if err == nil {
+		_, err = rules.Generate(seal.PasswordPolicy{})
+	}
+	if err != nil {
+		return NewApp{}, core.Invalid("password_rules", "%s", core.AsError(err).Message)
+	}
+	wanted.PasswordRules, wanted.Domains = rules.String(), nil
+	for _, domain := range domains {
+		wanted.Domains = append(wanted.Domains, domain.String())
+	}
+	return wanted, nil
 }
 
 const selectApp = `
@@ -172,8 +150,6 @@ order by lower(name), id`
 func (a *Accounts) Apps(ctx context.Context, q postgres.Querier, workspace core.ID) ([]App, error) {
 	return postgres.Many[App](ctx, q, selectApps, pgx.StrictNamedArgs{"workspace": workspace})
 }
-
-const lockApp = selectApp + ` for no key update`
 
 const updateReconcileAccount = `update apps set reconcile_account = @account where workspace_id = @workspace and id = @id`
 

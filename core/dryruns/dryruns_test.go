@@ -255,7 +255,10 @@ func TestTheNight(t *testing.T) {
 	}
 	setting := func(text string) {
 		w.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
-			_, err := w.Core.Accounts.SetAppSettings(ctx, tx, coretest.System(), w.workspace, w.accounts[0].App, func(accounts.App) (json.RawMessage, error) { return json.RawMessage(text), nil })
+			_, _, err := w.Core.Accounts.ChangeApp(ctx, tx, coretest.System(), w.workspace, w.accounts[0].App, func(app *accounts.NewApp) error {
+				app.Settings = json.RawMessage(text)
+				return nil
+			})
 			return err
 		})
 	}

@@ -86,6 +86,9 @@ func (a *attempt) work(ctx context.Context, workspace, id core.ID) error {
 	case err == nil:
 		log.Info("rotation rests", "state", a.progress.State, "detail", a.progress.Detail, "next_attempt", a.progress.NextAttempt)
 		a.meter().Rested(a.app, a.progress.Rotation)
+		if a.progress.State == StateBlocked {
+			return a.overtaken(ctx)
+		}
 		return a.again()
 	case errors.Is(err, errFenced) || errors.Is(context.Cause(working), errFenced):
 		return jobs.Snooze(busy)

@@ -29,7 +29,7 @@ type App struct {
 
 	ReconcileAccount *core.ID `json:"reconcile_account,omitempty" doc:"The account that sets the others' passwords when nobody knows them any more"`
 	DisableOnLeave   bool     `json:"disable_on_leave" doc:"An account is disabled in the app when the one person who has it leaves"`
-	Capabilities     []string `json:"capabilities" nullable:"false" doc:"What its connector can do there: verify, change, enrol, reset, recover, disable, end_sessions, list"`
+	Capabilities     []string `json:"capabilities" nullable:"false" doc:"What its connector can do there: verify, change, enrol, reset, recover, disable, end_sessions, list, tokens"`
 	// PasswordRules are as given, SeenRules as the app's forms and refusals say.
 	PasswordRules string `json:"password_rules,omitempty" doc:"What the app's passwords have to be like, as given"`
 	SeenRules     string `json:"seen_rules,omitempty" doc:"What the app itself has said of that"`
@@ -38,7 +38,7 @@ type App struct {
 // Connector is what talks to a kind of app.
 type Connector struct {
 	Name         string   `json:"name" doc:"As an app names it"`
-	Capabilities []string `json:"capabilities" nullable:"false" doc:"What it can do: verify passwords, change them as the account itself, turn on a second factor, reset them, disable accounts, end their sessions and list them as an administrator; in some apps less"`
+	Capabilities []string `json:"capabilities" nullable:"false" doc:"What it can do: verify passwords, change them as the account itself, turn on a second factor, reset them, disable accounts, end their sessions and list them as an administrator, make tokens and end them; in some apps less"`
 }
 
 func (s *Service) capabilities(connector string, settings json.RawMessage) []string {
@@ -72,6 +72,39 @@ type newApp struct {
 
 		PasswordRules string `json:"password_rules,omitempty" doc:"What the app's passwords have to be like, as in the passwordrules attribute; learned from its form and its refusals when empty" example:"minlength: 12; maxlength: 64; required: digit; allowed: lower, upper, [-_]"`
 	}
+}
+
+type changedApp struct {
+	ID   core.ID `path:"id" doc:"The app"`
+	Body struct {
+		Name      *string         `json:"name,omitempty"`
+		Domains   *[]string       `json:"domains,omitempty" doc:"All of them: passwords are typed nowhere else"`
+		SignInURL *string         `json:"sign_in_url,omitempty"`
+		ChangeURL *string         `json:"change_url,omitempty" doc:"Empty: found by itself"`
+		Connector *string         `json:"connector,omitempty"`
+		Settings  json.RawMessage `json:"settings,omitempty" doc:"Takes the place of all settings, of a recipe among them"`
+
+		PasswordRules *string `json:"password_rules,omitempty" doc:"Empty: learned from its form and its refusals"`
+	}
+}
+
+// onto changes what was given.
+func (in changedApp) onto(app *accounts.NewApp) error {
+	for _, one := range []struct{ given, field *string }{
+		{in.Body.Name, &app.Name}, {in.Body.SignInURL, &app.SignInURL}, {in.Body.ChangeURL, &app.ChangeURL},
+		{in.Body.Connector, &app.Connector}, {in.Body.PasswordRules, &app.PasswordRules},
+	} {
+		if one.given != nil {
+			*one.field = *one.given
+		}
+	}
+	if in.Body.Domains != nil {
+		app.Domains = *in.Body.Domains
+	}
+	if in.Body.Settings != nil {
+		app.Settings = in.Body.Settings
+	}
+	return nil
 }
 
 type newReconcileAccount struct {
@@ -136,6 +169,19 @@ func (s *Service) apps(api huma.API) {
 	add(api, huma.Operation{OperationID: "removeReconcileAccount", Method: http.MethodDelete, Path: "/apps/{id}/reconcile-account", Tags: tags, Summary: "Have no account set the others' passwords", DefaultStatus: http.StatusOK},
 		AppsWrite, func(ctx context.Context, by caller, in *byID) (*single[App], error) {
 			return s.reconcileAccount(ctx, by, in.ID, core.ID{})
+		})
+	add(api, huma.Operation{OperationID: "changeApp", Method: http.MethodPatch, Path: "/apps/{id}", Tags: tags, Summary: "Change an app",
+		Description: "What is not given stays. The next sign-in goes by it, and rotations that wait for a person because of how the app was reached, or of its rules, are asked for again."},
+		AppsWrite, func(ctx context.Context, by caller, in *changedApp) (*single[App], error) {
+			var app accounts.App
+			err := s.change(ctx, func(tx pgx.Tx) (err error) {
+				app, err = s.Rotations.ChangeApp(ctx, tx, by.cause, by.Workspace, in.ID, in.onto)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+			return &single[App]{s.appOf(app)}, nil
 		})
 	add(api, huma.Operation{OperationID: "putDisableOnLeave", Method: http.MethodPut, Path: "/apps/{id}/disable-on-leave", Tags: tags, Summary: "Say whether the accounts of leavers are disabled in the app",
 		Description: "Off at first. An account is disabled when the one person who has it, its owner, leaves and it passes on to nobody; what others have too is only rotated. The app's reconcile account does it."},

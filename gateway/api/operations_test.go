@@ -22,6 +22,7 @@ import (
 // bodies are what operations take; {app}, {user} and {other} stand for ids.
 var bodies = map[string]string{
 	"createApp":           `{"name":"Mail","domains":["mail.example.com"],"sign_in_url":"https://mail.example.com/login"}`,
+	"changeApp":           `{"change_url":"https://wiki.example.com/password"}`,
 	"putDisableOnLeave":   `{"disable":true}`,
 	"putPace":             `{"at_once":1,"spacing_seconds":5}`,
 	"putReconcileAccount": `{"account":"{account}"}`,

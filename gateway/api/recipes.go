@@ -67,16 +67,17 @@ func (s *Service) recipes(api huma.API) {
 			var app accounts.App
 			var notes []string
 			err := s.change(ctx, func(tx pgx.Tx) (err error) {
-				app, err = s.Accounts.SetAppSettings(ctx, tx, by.cause, by.Workspace, in.ID, func(app accounts.App) (json.RawMessage, error) {
+				app, err = s.Rotations.ChangeApp(ctx, tx, by.cause, by.Workspace, in.ID, func(app *accounts.NewApp) error {
 					if app.Connector != "browser" {
-						return nil, core.Invalid("recording", "only the browser follows recordings, and the app is reached by %s", app.Connector)
+						return core.Invalid("recording", "only the browser follows recordings, and the app is reached by %s", app.Connector)
 					}
 					made, said, err := recipe.Import(in.Body.Recording, recipe.Given{Domains: app.Domains})
 					if err != nil {
-						return nil, err
+						return err
 					}
 					notes = said
-					return with(app.Settings, made)
+					app.Settings, err = with(app.Settings, made)
+					return err
 				})
 				if err != nil {
 					return err
@@ -96,11 +97,12 @@ func (s *Service) recipes(api huma.API) {
 	add(api, huma.Operation{OperationID: "removeRecipe", Method: http.MethodDelete, Path: "/apps/{id}/recipe", Tags: tags, Summary: "Have an app's forms detected again", DefaultStatus: http.StatusNoContent},
 		AppsWrite, func(ctx context.Context, by caller, in *byID) (*struct{}, error) {
 			return nil, s.change(ctx, func(tx pgx.Tx) error {
-				_, err := s.Accounts.SetAppSettings(ctx, tx, by.cause, by.Workspace, in.ID, func(app accounts.App) (json.RawMessage, error) {
-					if _, err := recipeOf(app); err != nil {
-						return nil, err
+				_, err := s.Rotations.ChangeApp(ctx, tx, by.cause, by.Workspace, in.ID, func(app *accounts.NewApp) (err error) {
+					if _, err := recipeOf(accounts.App{Settings: app.Settings}); err != nil {
+						return err
 					}
-					return with(app.Settings, nil)
+					app.Settings, err = with(app.Settings, nil)
+					return err
 				})
 				return err
 			})

@@ -17,6 +17,8 @@ type appCommands struct {
 	Show showApp  `cmd:"" help:"Show an app."`
 	Add  addApp   `cmd:"" help:"Add an app whose passwords are to be kept."`
 
+	Update updateApp `cmd:"" help:"Change how an app is reached, or what its passwords are like."`
+
 	Logins     loginsOfApp    `cmd:"" help:"List the accounts an app has, also those Postern does not manage."`
 	Leavers    leaversOfApp   `cmd:"" help:"Say whether an account is disabled in the app when the one person who has it leaves."`
 	Pace       paceOfApp      `cmd:"" help:"See, or say, how fast an app may be asked when many people leave at once."`
@@ -106,17 +108,22 @@ func (c *apiClient) app(ctx context.Context, given string) (core.ID, error) {
 	return core.ID{}, missing("app", given, names, "'postern app add'")
 }
 
-type addApp struct {
-	remote       `embed:""`
-	Name         string            `arg:"" help:"What people call it."`
-	SignInURL    string            `name:"sign-in-url" help:"The page with the sign-in form, or the address of the API, database, directory or host." required:"" placeholder:"URL"`
-	ChangeURL    string            `name:"change-url" help:"The page where a signed-in user changes the password. Default: found by itself." placeholder:"URL"`
-	Domains      []string          `help:"The only hosts a connector may reach. Default: that of the sign-in address." placeholder:"HOST"`
-	Connector    string            `help:"What talks to the app: browser, http, postgresql, mysql, ldap or ssh." default:"browser" placeholder:"NAME"`
+// connecting is what a connector needs to know of an app.
+type connecting struct {
 	Definition   string            `help:"How the app's API is spoken to: the name of a definition that comes with Postern, or @FILE. With --connector http." placeholder:"NAME"`
 	Values       map[string]string `name:"value" help:"What a definition asks for, such as tenant=72f9…; may be given again." placeholder:"NAME=VALUE"`
-	Rules        string            `name:"password-rules" help:"What its passwords have to be like, such as 'minlength: 12; required: digit; allowed: lower, upper, [-_]'. Default: learned from its form and its refusals." placeholder:"RULES"`
 	SettingsFile string            `help:"File that holds the connector's settings for this app, a JSON object; - is standard input." placeholder:"PATH"`
+}
+
+type addApp struct {
+	remote     `embed:""`
+	connecting `embed:""`
+	Name       string   `arg:"" help:"What people call it."`
+	SignInURL  string   `name:"sign-in-url" help:"The page with the sign-in form, or the address of the API, database, directory or host." required:"" placeholder:"URL"`
+	ChangeURL  string   `name:"change-url" help:"The page where a signed-in user changes the password. Default: found by itself." placeholder:"URL"`
+	Domains    []string `help:"The only hosts a connector may reach. Default: that of the sign-in address." placeholder:"HOST"`
+	Connector  string   `help:"What talks to the app: browser, http, postgresql, mysql, ldap or ssh." default:"browser" placeholder:"NAME"`
+	Rules      string   `name:"password-rules" help:"What its passwords have to be like, such as 'minlength: 12; required: digit; allowed: lower, upper, [-_]'. Default: learned from its form and its refusals." placeholder:"RULES"`
 }
 
 // Help is shown by 'postern app add --help'.
@@ -163,12 +170,12 @@ func (a addApp) Run(ctx context.Context, terminal terminal) error {
 }
 
 // settings are those of the file, or name the definition; nil if there are none.
-func (a addApp) settings() (json.RawMessage, error) {
+func (c connecting) settings() (json.RawMessage, error) {
 	switch {
-	case a.Definition != "" && a.SettingsFile != "":
+	case c.Definition != "" && c.SettingsFile != "":
 		return nil, core.Invalid("--definition", "give a definition or settings, not both")
-	case a.Definition != "":
-		definition := a.Definition
+	case c.Definition != "":
+		definition := c.Definition
 		if path, named := strings.CutPrefix(definition, "@"); named {
 			text, err := readGiven("--definition", path, accounts.MaxSettings)
 			if err != nil {
@@ -179,11 +186,11 @@ func (a addApp) settings() (json.RawMessage, error) {
 		return json.Marshal(struct {
 			Definition string            `json:"definition"`
 			Values     map[string]string `json:"values,omitempty"`
-		}{definition, a.Values})
-	case len(a.Values) > 0:
+		}{definition, c.Values})
+	case len(c.Values) > 0:
 		return nil, core.Invalid("--value", "values belong to a --definition")
-	case a.SettingsFile != "":
-		return readGiven("--settings-file", a.SettingsFile, accounts.MaxSettings)
+	case c.SettingsFile != "":
+		return readGiven("--settings-file", c.SettingsFile, accounts.MaxSettings)
 	}
 	return nil, nil
 }

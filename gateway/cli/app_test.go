@@ -44,3 +44,28 @@ func TestAppsAreAddedFromAfar(t *testing.T) {
 	}
 	f.denied(4, "there is none yet", "other", "app", "show", "Wiki")
 }
+
+func TestAppsAreUpdatedFromAfar(t *testing.T) {
+	d := newDesk(t)
+	d.workspace("acme")
+	f := d.far("acme")
+	f.ask("acme", "app", "add", "Wiki", "--sign-in-url", "https://wiki.example.com/login", "--password-rules", "minlength: 12")
+	f.denied(2, "say what to change", "acme", "app", "update", "Wiki")
+	f.denied(2, "one of the app's domains", "acme", "app", "update", "Wiki", "--change-url", "https://elsewhere.example.com/")
+
+	if out := f.ask("acme", "app", "update", "Wiki", "--change-url", "https://wiki.example.com/me"); !strings.Contains(out, "wiki.example.com/me") || !strings.Contains(out, "minlength: 12") {
+		t.Errorf("updated\n%s", out)
+	}
+	// The only host there was goes with the sign-in address, and the change address has to as well.
+	f.denied(2, "one of the app's domains", "acme", "app", "update", "Wiki", "--sign-in-url", "https://notes.example.com/")
+	out := f.ask("acme", "app", "update", "Wiki", "--sign-in-url", "https://notes.example.com/", "--change-url", "", "--name", "Notes", "--password-rules", "")
+	if strings.Contains(out, "wiki.example.com") || strings.Contains(out, "minlength") || !strings.Contains(out, "Notes") {
+		t.Errorf("updated\n%s", out)
+	}
+	// Where there are more, they stay.
+	f.ask("acme", "app", "update", "Notes", "--domains", "notes.example.com", "--domains", "in.example.com")
+	if out := f.ask("acme", "app", "update", "Notes", "--sign-in-url", "https://in.example.com/"); !strings.Contains(out, "notes.example.com in.example.com") {
+		t.Errorf("updated\n%s", out)
+	}
+	f.denied(4, "there is Notes", "acme", "app", "update", "Wiki", "--change-url", "")
+}

@@ -89,7 +89,7 @@ func (d *Apps) connector(app accounts.App, out *AppDiagnosis) bool {
 	}
 	if check := d.Settings[app.Connector]; check != nil {
 		if err := check(app.Settings); err != nil {
-			out.find(Fault, "settings", "The connector cannot read the app's settings: "+core.AsError(err).Message+".", "Add the app again with settings as connectors/README.md shows them.")
+			out.find(Fault, "settings", "The connector cannot read the app's settings: "+core.AsError(err).Message+".", "Correct them: 'postern app update', with settings as connectors/README.md shows them.")
 			return false
 		}
 	}
