@@ -209,6 +209,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.mountDestinations(inside)
 	s.mountSecurity(inside)
 	s.mountHooks(inside)
+	s.mountApps(inside)
 	s.mountImports(inside)
 	inside.GET("/rotations", s.listRotations)
 	inside.GET(ProgressRoute, s.followRotations)

@@ -74,6 +74,7 @@ func (s *Service) words() template.FuncMap {
 		"asset":         func(name string) string { return s.assets[name].address },
 		"account":       func(state accounts.State) badge { return known(accountStates, state) },
 		"outcome":       func(outcome rotation.Outcome) badge { return known(checkOutcomes, outcome) },
+		"ability":       func(can rotation.Capability) string { return abilities[can] },
 		"checked":       func(reason health.Reason) string { return checkReasons[reason] },
 		"offers":        offers,
 		"rotation":      func(state rotation.State) badge { return known(rotationStates, state) },
