@@ -193,6 +193,7 @@ const (
 	SinkReplayed     EventType = "sink.replayed" // delivered events are sent once more
 	SinkDeadLettered EventType = "sink.event_dead_lettered"
 	SinkDiscarded    EventType = "sink.dead_letters_discarded"
+	SinkMissed       EventType = "sink.events_missed" // retention took them before the sink had them
 
 	CheckpointSigned EventType = "audit.checkpoint_signed"
 	RecordUnreadable EventType = "audit.record_unreadable" // stands in the stream for one that was damaged in the log

@@ -25,7 +25,7 @@ func EventTypes() []EventType {
 		CertificateSettingsChanged, GuestInvited, GuestAccepted, GuestInvitationEnded, GuestSettingsChanged, LinkCreated, LinkViewed, LinkRefused,
 		LinkEnded, MailGivenUp, ReassignmentStarted, ReassignmentFinished, PolicyCreated, PolicyChanged, PolicyRemoved, RotationPassedOver,
 		RotationPlanned, RotationStarted, RotationDelayed, RotationBlocked, RotationReconciling, AccountPasswordDrifted, AccountPasswordRotated, ImportStarted, ImportFinished,
-		SinkCreated, SinkUpdated, SinkDeleted, SinkPaused, SinkResumed, SinkTested, SinkReplayed, SinkDeadLettered, SinkDiscarded,
+		SinkCreated, SinkUpdated, SinkDeleted, SinkPaused, SinkResumed, SinkTested, SinkReplayed, SinkDeadLettered, SinkDiscarded, SinkMissed,
 		CheckpointSigned, RecordUnreadable, RetentionApplied, AuditHoldPlaced, AuditHoldLifted,
 		ReviewCampaignCreated, ReviewCampaignChanged, ReviewCampaignRemoved, ReviewStarted, ReviewReassigned, ReviewItemDecided, ReviewCancelled, ReviewClosed, ReviewSigned, ReviewSettingsChanged,
 	}

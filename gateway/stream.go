@@ -30,7 +30,7 @@ func (g *Gateway) relay(ctx context.Context) error {
 	defer producer.Close()
 	publish := &relay.Relay{DB: g.db, Publisher: producer, Mapper: mapper(), Log: g.log}
 	g.sequencer.Moved = publish.Wake
-	retention := &audit.Retention{DB: g.db, Keep: g.config.AuditRetention, Now: g.now, Log: g.log, Reads: reads}
+	retention := &audit.Retention{DB: g.db, Keep: g.config.AuditRetention, Now: g.now, Log: g.log, Reads: reads, Behind: sinks.Behind}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return retention.Run(ctx) })
 	group.Go(func() error { return g.sequencer.Run(ctx) })

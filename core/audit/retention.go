@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strconv"
 	"time"
 
@@ -16,11 +17,11 @@ import (
 // Retention lets go of old records: whole months, oldest first, once all of a month is older than Keep. Any number may
 // run; one works.
 //
-//	a month's tables ── all older than Keep? ── everybody past it? ── a hold? ─── no ──► dropped, and told
-//	                          no: done            no: done, loudly      └─ yes ──► the records on hold stay, the rest goes
+//	a month's tables ── all older than Keep? ── everybody past it? ── a workspace that keeps its own? ── no ──► dropped, and told
+//	                          no: done            no: done, loudly                                    └─ yes ──► its records stay, the rest goes
 //
 // It never takes what a reader of the log has still to read (the relay, a sink, whoever else has a cursor), and never
-// a record of a workspace on hold. Checkpoints stay for good.
+// a record of a workspace on hold, or one that a sink of the workspace's own has still to deliver. Checkpoints stay for good.
 type Retention struct {
 	DB   *postgres.DB
 	Keep time.Duration    // zero keeps everything for ever
@@ -30,6 +31,10 @@ type Retention struct {
 	// Reads says whether who has a cursor of this name reads a workspace's records; nil: everybody reads all. A sink has
 	// a cursor per partition of the topic: one whose workspaces are quiet stays where it is.
 	Reads func(cursor string, workspace core.ID) bool
+
+	// Behind says which workspaces have a reader of their own that has not come past a sequence, of those asked about;
+	// nil: none. It holds up the records of no other workspace.
+	Behind func(ctx context.Context, q postgres.Querier, past map[core.ID]int64) ([]core.ID, error)
 }
 
 // retainEvery is how often Run looks for what is old.
@@ -110,19 +115,15 @@ where name <> 'sequencer' and position < @newest
 order by position, name`
 
 	selectLeaving = `
-select l.workspace_id, min(l.sequence), max(l.sequence), max(l.position), count(*)
+select l.workspace_id, min(l.sequence), max(l.sequence), max(l.position), count(*),
+	exists (select from audit_holds h where h.workspace_id = l.workspace_id)
 from audit_log l
 where l.sequenced >= @first and l.sequenced < @next
-	and not exists (select from audit_holds h where h.workspace_id = l.workspace_id)
 group by l.workspace_id`
-
-	selectHeld = `
-select exists (select from audit_log l join audit_holds h on h.workspace_id = l.workspace_id where l.sequenced >= @first and l.sequenced < @next)`
 )
 
-// month lets go of one month's records that nobody holds, and says how many those were, or whose cursor forbids it.
+// month lets go of one month's records that nobody keeps, and says how many those were, or whose cursor forbids it.
 func (r *Retention) month(ctx context.Context, first, now time.Time) (removed int64, blocked string, err error) {
-	span := pgx.StrictNamedArgs{"first": first, "next": first.AddDate(0, 1, 0)}
 	err = r.DB.Tx(ctx, func(tx pgx.Tx) error {
 		removed, blocked = 0, ""
 		for _, statement := range []string{hurry, lockHolds} {
@@ -130,7 +131,7 @@ func (r *Retention) month(ctx context.Context, first, now time.Time) (removed in
 				return err
 			}
 		}
-		leaving, err := r.leaving(ctx, tx, span)
+		leaving, kept, err := r.leaving(ctx, tx, first)
 		if err != nil {
 			return err
 		}
@@ -145,14 +146,10 @@ func (r *Retention) month(ctx context.Context, first, now time.Time) (removed in
 				With("first_sequence", strconv.FormatInt(one.First, 10)).With("last_sequence", strconv.FormatInt(one.Last, 10)).
 				With("records", strconv.FormatInt(one.Records, 10)).With("month", first.Format("2006-01")))
 		}
-		var held bool
-		if err := tx.QueryRow(ctx, selectHeld, span).Scan(&held); err != nil {
-			return err
-		}
-		if held && removed == 0 {
+		if len(kept) > 0 && removed == 0 {
 			return nil // nobody else is in it
 		}
-		if err := replace(ctx, tx, first, held); err != nil {
+		if err := replace(ctx, tx, first, kept); err != nil {
 			return err
 		}
 		return Append(ctx, tx, events...)
@@ -165,14 +162,37 @@ type leaving struct {
 	Workspace       core.ID
 	First, Last     int64 // sequences
 	Newest, Records int64 // its last position; how many
+	Held            bool
 }
 
-func (r *Retention) leaving(ctx context.Context, tx pgx.Tx, span pgx.StrictNamedArgs) ([]leaving, error) {
-	rows, err := tx.Query(ctx, selectLeaving, span)
+// leaving is what goes with a month, and the workspaces whose records stay.
+func (r *Retention) leaving(ctx context.Context, tx pgx.Tx, first time.Time) (all []leaving, kept []core.ID, err error) {
+	rows, err := tx.Query(ctx, selectLeaving, pgx.StrictNamedArgs{"first": first, "next": first.AddDate(0, 1, 0)})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return pgx.CollectRows(rows, pgx.RowToStructByPos[leaving])
+	if all, err = pgx.CollectRows(rows, pgx.RowToStructByPos[leaving]); err != nil {
+		return nil, nil, err
+	}
+	past := map[core.ID]int64{}
+	for _, one := range all {
+		if one.Held {
+			kept = append(kept, one.Workspace)
+		} else {
+			past[one.Workspace] = one.Last
+		}
+	}
+	if r.Behind != nil && len(past) > 0 {
+		behind, err := r.Behind(ctx, tx, past)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, one := range behind {
+			r.log().WarnContext(ctx, "old records of a workspace are kept: a sink of its own has not come past them", "month", first.Format("2006-01"), "workspace", one)
+		}
+		kept = append(kept, behind...)
+	}
+	return slices.DeleteFunc(all, func(one leaving) bool { return slices.Contains(kept, one.Workspace) }), kept, nil
 }
 
 // behind is the name of a cursor that has not come past all of what leaves, if there is one.
@@ -198,8 +218,8 @@ func (r *Retention) behind(ctx context.Context, tx pgx.Tx, all []leaving) (strin
 	return found, err
 }
 
-// replace puts the records on hold in the place of all records of a month.
-func replace(ctx context.Context, tx pgx.Tx, first time.Time, held bool) error {
+// replace puts the records of the workspaces that keep theirs in the place of all records of a month.
+func replace(ctx context.Context, tx pgx.Tx, first time.Time, kept []core.ID) error {
 	tables := []string{"audit_log", "audit_targets"}
 	leaving := func(table string) string { return table + first.Format("_2006_01") + "_leaving" }
 	execute := func(statement string, names ...any) error {
@@ -215,14 +235,15 @@ func replace(ctx context.Context, tx pgx.Tx, first time.Time, held bool) error {
 			return err
 		}
 	}
-	if held {
+	if len(kept) > 0 {
 		if _, err := tx.Exec(ctx, createMonth, pgx.StrictNamedArgs{"moment": first}); err != nil {
 			return err
 		}
 	}
 	for _, table := range tables {
-		if held {
-			if err := execute("insert into %s select l.* from %s l where exists (select from audit_holds h where h.workspace_id = l.workspace_id)", table, leaving(table)); err != nil {
+		if len(kept) > 0 {
+			stay := fmt.Sprintf("insert into %s select l.* from %s l where l.workspace_id = any(@kept)", table, leaving(table))
+			if _, err := tx.Exec(ctx, stay, pgx.StrictNamedArgs{"kept": kept}); err != nil {
 				return err
 			}
 		}

@@ -225,6 +225,7 @@ var sayings = map[core.EventType]saying{
 	core.SinkTested:       {"tested the sink", "sink", "", "", "calm"},
 	core.SinkReplayed:     {"sent events once more to the sink", "sink", "", "", "calm"},
 	core.SinkDiscarded:    {"gave up events that were set aside from the sink", "sink", "", "", "bad"},
+	core.SinkMissed:       {"let go of old records of the log before they reached the sink", "sink", "", "", "bad"},
 	core.SinkPaused:       {"paused the sink", "sink", "", "", "bad"},
 	core.SinkResumed:      {"resumed the sink", "sink", "", "", "good"},
 	core.SinkDeadLettered: {"set an event aside from the sink", "sink", "", "", "bad"},

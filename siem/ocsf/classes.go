@@ -245,6 +245,7 @@ var kinds = map[core.EventType]kind{
 	core.SinkTested:       {classEntityManagement, activityOther, "Test", severityInformational, "sink"},
 	core.SinkReplayed:     {classEntityManagement, activityOther, "Replay", severityInformational, "sink"},
 	core.SinkDiscarded:    {classEntityManagement, activityOther, "Discard Dead Letters", severityHigh, "sink"},
+	core.SinkMissed:       {classEntityManagement, activityOther, "Miss", severityHigh, "sink"},
 	core.SinkPaused:       {classEntityManagement, 12, "Suspend", severityHigh, "sink"},
 	core.SinkResumed:      {classEntityManagement, 13, "Resume", severityInformational, "sink"},
 	core.SinkDeadLettered: {classEntityManagement, activityOther, "Dead Letter", severityHigh, "sink"},

@@ -171,6 +171,12 @@ func (l *lane) deliver(ctx context.Context, delivery *sink.Delivery, redacts red
 				continue
 			}
 		}
+		if len(events) > 0 && events[0].Sequence > next { // the log has no gaps, only a beginning
+			if l.missed(ctx, nil, next, events[0].Sequence-1) != nil {
+				continue // ctx has ended
+			}
+			next = events[0].Sequence
+		}
 		if len(events) > 0 {
 			last := events[len(events)-1].Sequence
 			wanted := l.of.Filter.wanted(events)
@@ -206,6 +212,11 @@ func (l *lane) deliver(ctx context.Context, delivery *sink.Delivery, redacts red
 			l.mutex.Unlock()
 		}
 	}
+}
+
+// missed passes over what retention took. It returns an error only if ctx ended.
+func (l *lane) missed(ctx context.Context, replay *Replay, from, to int64) error {
+	return l.runner.patiently(ctx, func() error { return l.runner.Service.missed(ctx, l.of, replay, from, to) })
 }
 
 // send delivers what the receiver may see.
@@ -255,9 +266,15 @@ func (l *lane) replay(ctx context.Context, delivery *sink.Delivery, redacts reda
 	if err != nil {
 		return nil, err
 	}
-	last := replay.To
+	first, last := replay.To+1, replay.To
 	if len(events) > 0 {
-		last = min(replay.To, events[len(events)-1].Sequence)
+		first, last = min(first, events[0].Sequence), min(last, events[len(events)-1].Sequence)
+	}
+	if first > replay.Next {
+		if err := l.missed(ctx, &replay, replay.Next, first-1); err != nil {
+			return nil, err
+		}
+		replay.Next = first
 	}
 	for len(events) > 0 && events[len(events)-1].Sequence > replay.To {
 		events = events[:len(events)-1]

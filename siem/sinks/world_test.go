@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +45,7 @@ type world struct {
 	acme, globex core.ID
 	cause        core.Cause
 	logs         *logs
+	ago          atomic.Int64 // by how much the log's time is behind ours
 }
 
 type logs struct {
@@ -107,7 +109,8 @@ func newWorld(t testing.TB) *world {
 	publish := &relay.Relay{DB: db, Publisher: producer, Log: log}
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)
-	w.sequencer = &audit.Sequencer{DB: db, Key: key, CheckpointEvery: 1 << 20, Log: log, Moved: publish.Wake}
+	w.sequencer = &audit.Sequencer{DB: db, Key: key, CheckpointEvery: 1 << 20, Log: log, Moved: publish.Wake,
+		Now: func() time.Time { return time.Now().Add(-time.Duration(w.ago.Load())) }}
 	w.service = &sinks.Service{DB: db, Vault: &vault.Vault{DB: db, Keys: keys}, Kinds: kinds(), Log: log, Wake: w.sequencer.Wake}
 	w.run(t, w.sequencer.Run)
 	w.run(t, publish.Run)
