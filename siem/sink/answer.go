@@ -48,6 +48,9 @@ type Answer struct {
 	Reason string
 	// RetryAfter is how long to wait at least, if the receiver said so.
 	RetryAfter time.Duration
+	// Waited is how much of the time for an answer went by after the receiver had taken the events: until it said that they
+	// are kept. It tells nothing of what the receiver bears.
+	Waited time.Duration
 	// Event is, with Refused, the index of the event that was refused; -1 if the receiver did not say.
 	Event int
 }

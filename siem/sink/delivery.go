@@ -61,7 +61,7 @@ func (d *Delivery) Deliver(ctx context.Context, events []stream.Event) (rest []s
 		count := d.fit(events, given.size)
 		began := time.Now()
 		answer := d.send(ctx, events[:count])
-		d.Pace.give(given, answer.Verdict, time.Since(began))
+		d.Pace.give(given, answer.Verdict, time.Since(began)-answer.Waited)
 		if answer.Verdict == Refused && count == 1 {
 			answer.Event = 0
 		}

@@ -144,7 +144,9 @@ func (r *Receiver) deliver(ctx context.Context, one *endpoint, token seal.Secret
 	if line == nil {
 		return last
 	}
+	began := r.Clock.Now()
 	answer := r.acknowledged(ctx, one, token, line, waiting)
+	answer.Waited = r.Clock.Now().Sub(began)
 	if answer.Verdict == sink.Accepted {
 		r.channels.back(line)
 		answer.Reason, answer.RetryAfter = last.Reason, last.RetryAfter
