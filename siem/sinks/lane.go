@@ -46,15 +46,21 @@ func (l *lane) offer(event stream.Event) {
 	if last := len(l.waiting) - 1; last >= 0 && event.Sequence <= l.waiting[last].Sequence {
 		return // published twice
 	} else if last >= 0 && event.Sequence != l.waiting[last].Sequence+1 {
-		l.behind = true
+		l.late()
 		return
 	}
 	size := int64(len(event.Value) + stream.Overhead)
-	if !l.runner.reserve(l.bytes, size) {
-		l.behind = true
+	if !l.runner.reserve(l.Workspace, l.bytes, size) {
+		l.late()
 		return
 	}
 	l.waiting, l.bytes = append(l.waiting, event), l.bytes+size
+	l.wake.Ring()
+}
+
+// late has a lane read the log next, also one that has nothing to do.
+func (l *lane) late() {
+	l.behind = true
 	l.wake.Ring()
 }
 
@@ -86,6 +92,9 @@ func (l *lane) take(next int64, limit int) []stream.Event {
 
 // release forgets the first of what waits.
 func (l *lane) release(count int) {
+	if count == 0 {
+		return
+	}
 	size := int64(0)
 	for i := range count {
 		size += int64(len(l.waiting[i].Value) + stream.Overhead)
@@ -95,20 +104,23 @@ func (l *lane) release(count int) {
 	if len(l.waiting) == 0 {
 		l.waiting = nil
 	}
-	l.runner.free(size)
+	l.runner.free(l.Workspace, size)
 }
 
-// close takes nothing any more.
-func (l *lane) close() {
+// listen has a lane take what comes from the stream, or nothing: what came meanwhile is read from the log.
+func (l *lane) listen(yes bool) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
-	l.open = false
+	if l.open == yes {
+		return
+	}
+	l.open, l.behind = yes, true
 	l.release(len(l.waiting))
 }
 
 // run delivers until ctx ends.
 func (l *lane) run(ctx context.Context) {
-	defer l.close()
+	defer l.listen(false)
 	service := l.runner.Service
 	if l.Held {
 		_ = l.runner.patiently(ctx, func() error { return service.drained(ctx, l.Workspace, l.ID) })
@@ -143,9 +155,7 @@ func (l *lane) run(ctx context.Context) {
 	if service.Meter != nil {
 		receiver = measured{receiver, l.of.Kind, service.Meter}
 	}
-	l.mutex.Lock()
-	l.open, l.behind = true, true
-	l.mutex.Unlock()
+	l.listen(true)
 	l.deliver(ctx, &sink.Delivery{Receiver: receiver, Owner: l, Pace: &sink.Pace{}, Waits: l.runner.Waits}, redacts)
 }
 
@@ -295,8 +305,9 @@ func (l *lane) replay(ctx context.Context, delivery *sink.Delivery, redacts reda
 	return service.next(ctx, l.of)
 }
 
-// Tell implements sink.Owner.
+// Tell implements sink.Owner. A lane whose receiver takes nothing keeps nothing in memory: there is room for the others.
 func (l *lane) Tell(ctx context.Context, status audit.SinkStatus, reason string, _ []stream.Event) {
+	l.listen(status == audit.SinkRunning)
 	if l.told == string(status)+reason {
 		return
 	}

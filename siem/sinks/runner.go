@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -21,6 +20,7 @@ const (
 	look        = time.Second
 	memory      = 64 << 20
 	laneMemory  = 2 << 20
+	shares      = 8 // a workspace has one of them at most
 	readers     = 4
 	servedEvery = 20 * time.Second
 	linger      = 5 * time.Millisecond
@@ -41,7 +41,10 @@ type Runner struct {
 
 	once  sync.Once
 	reads *semaphore.Weighted
-	used  atomic.Int64
+
+	room sync.Mutex
+	used int64             // bytes that wait
+	by   map[core.ID]int64 // workspace
 
 	mutex  sync.Mutex
 	roster []entry
@@ -68,19 +71,32 @@ func (r *Runner) Run(ctx context.Context) error {
 
 func (r *Runner) probe() time.Duration { return cmp.Or(r.Waits.Probe, 30*time.Second) }
 
-// reserve asks for room for an event of a lane that has some already.
-func (r *Runner) reserve(has, size int64) bool {
+// reserve asks for room for an event of a lane that has some already. All lanes of a workspace have a share together.
+func (r *Runner) reserve(workspace core.ID, has, size int64) bool {
 	if has > 0 && has+size > laneMemory {
 		return false
 	}
-	if r.used.Add(size) > cmp.Or(r.Memory, int64(memory)) {
-		r.used.Add(-size)
+	r.room.Lock()
+	defer r.room.Unlock()
+	if most := cmp.Or(r.Memory, int64(memory)); r.used+size > most || r.by[workspace]+size > most/shares {
 		return false
 	}
+	if r.by == nil {
+		r.by = map[core.ID]int64{}
+	}
+	r.used += size
+	r.by[workspace] += size
 	return true
 }
 
-func (r *Runner) free(size int64) { r.used.Add(-size) }
+func (r *Runner) free(workspace core.ID, size int64) {
+	r.room.Lock()
+	defer r.room.Unlock()
+	r.used -= size
+	if r.by[workspace] -= size; r.by[workspace] == 0 {
+		delete(r.by, workspace)
+	}
+}
 
 // serve runs the lanes of the workspaces whose events come by one partition.
 func (r *Runner) serve(ctx context.Context, assignment *stream.Assignment) {
