@@ -81,13 +81,15 @@ func (s *Service) Create(ctx context.Context, cause core.Cause, wanted Wanted) (
 		if there >= maxSinks {
 			return core.Conflict("", "a workspace has at most %d sinks", maxSinks)
 		}
-		began := int64(1)
-		if !wanted.Everything {
-			head, err := audit.Head(ctx, tx, one.Workspace)
-			if err != nil {
+		head, err := audit.Head(ctx, tx, one.Workspace)
+		if err != nil {
+			return err
+		}
+		began := head + 1
+		if wanted.Everything {
+			if began, err = first(ctx, tx, one.Workspace, began); err != nil {
 				return err
 			}
-			began = head + 1
 		}
 		if err := s.seal(ctx, tx, &one, wanted.Credentials); err != nil {
 			return err
@@ -102,7 +104,6 @@ func (s *Service) Create(ctx context.Context, cause core.Cause, wanted Wanted) (
 		if err := audit.Append(ctx, tx, core.NewEvent(core.SinkCreated, one.Workspace, cause, now, one.target()).With("kind", one.Kind)); err != nil {
 			return err
 		}
-		var err error
 		one, err = s.Sink(ctx, tx, one.Workspace, one.ID)
 		return err
 	})

@@ -27,7 +27,7 @@ const selectDead = `
 select sequence from dead_letters where workspace_id = @workspace and sink_id = @id and sequence between @from and @to order by sequence`
 
 // Difference asks the receiver what it holds of what was delivered: from a sequence, 0 is the first that was for the
-// sink, to one, 0 is the last that was delivered. Conflict says that this receiver cannot be asked.
+// sink and that the log still has, to one, 0 is the last that was delivered. Conflict says that this receiver cannot be asked.
 func (s *Service) Difference(ctx context.Context, workspace, id core.ID, from, to int64) (Difference, error) {
 	one, err := s.Sink(ctx, s.DB, workspace, id)
 	if err != nil {
@@ -36,7 +36,11 @@ func (s *Service) Difference(ctx context.Context, workspace, id core.ID, from, t
 	if from < 0 || to < 0 || to > 0 && from > to {
 		return Difference{}, core.Invalid("from", "a range is from a sequence to one that is no smaller")
 	}
-	from = max(from, one.Began)
+	began, err := first(ctx, s.DB, workspace, one.Delivered+1) // what the log does not have cannot be delivered again
+	if err != nil {
+		return Difference{}, err
+	}
+	from = max(from, one.Began, began)
 	if to == 0 || to > one.Delivered {
 		to = one.Delivered
 	}

@@ -37,6 +37,15 @@ func Behind(ctx context.Context, q postgres.Querier, past map[core.ID]int64) ([]
 	return behind, postgres.Classify(err)
 }
 
+// first is the oldest sequence of a workspace that the log still has, or next if it has none.
+func first(ctx context.Context, q postgres.Querier, workspace core.ID, next int64) (int64, error) {
+	records, err := audit.Following(ctx, q, workspace, 0, 1)
+	if err != nil || len(records) == 0 {
+		return next, err
+	}
+	return records[0].Sequence, nil
+}
+
 const (
 	passSink = `
 update workspace_sinks set delivered = @sequence

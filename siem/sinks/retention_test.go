@@ -144,3 +144,30 @@ func TestWhatASinkMissedIsTold(t *testing.T) {
 		t.Errorf("%d have arrived, %d to %d are missing", len(distinct(got)), delivered+1, gone)
 	}
 }
+
+// What the log does not have any more is neither delivered from the beginning nor missing.
+func TestWhatIsGoneIsNotMissing(t *testing.T) {
+	w := newWorld(t)
+	w.ago.Store(int64(aYear))
+	to, url := collector(t)
+	to.Behave(receiver.Behaviour{Forget: true})
+	one := w.splunk(t, w.acme, "SIEM", url, nil)
+	w.run(t, w.runner().Run)
+	w.happens(t, w.acme, 20)
+	w.caught(t, one)
+	w.retain(t)
+	w.happens(t, w.acme, 10)
+	done := w.caught(t, one)
+	begins := w.records(t, w.acme)[0].Sequence
+	told, err := w.service.Difference(t.Context(), w.acme, one.ID, 0, 0)
+	must(t, err)
+	if begins == 1 || told.From != begins || len(told.Missing) != 1 || told.Missing[0] != (sink.Range{From: begins, To: told.To}) || told.To < done.Delivered {
+		t.Errorf("the log begins with %d, and it tells %+v", begins, told)
+	}
+	second, url := collector(t)
+	whole := w.splunk(t, w.acme, "Archive", url, func(wanted *sinks.Wanted) { wanted.Everything = true })
+	w.caught(t, whole)
+	if got := sequences(t, second, w.acme); whole.Began != begins || got[0] != begins || len(w.told(t, w.acme, core.SinkMissed)) != 0 {
+		t.Errorf("the log begins with %d, the sink with %d", begins, whole.Began)
+	}
+}

@@ -258,6 +258,26 @@ func TestTheDifferenceIsReplayed(t *testing.T) {
 	}
 }
 
+// What went to the fallback index is there.
+func TestTheDifferenceLooksAtTheFallbackIndex(t *testing.T) {
+	w := newWorld(t)
+	_, url := collector(t)
+	one := w.splunk(t, w.acme, "SIEM", url, nil)
+	w.run(t, w.runner().Run)
+	w.happens(t, w.acme, 20)
+	w.caught(t, one)
+	_, err := w.service.Change(t.Context(), w.cause, w.acme, one.ID, nil, func(s *sinks.Sink) error {
+		s.Settings = bytes.Replace(s.Settings, []byte(`"main"`), []byte(`"security", "fallback_index": "main"`), 1)
+		return nil
+	})
+	must(t, err)
+	w.happens(t, w.acme, 20)
+	w.caught(t, one)
+	if told, err := w.service.Difference(t.Context(), w.acme, one.ID, 0, 0); err != nil || told.Events != 0 || told.To < 40 {
+		t.Errorf("%+v %v", told, err)
+	}
+}
+
 func TestWhatIsRefusedSaysWhatToDo(t *testing.T) {
 	w := newWorld(t)
 	_, url := collector(t)

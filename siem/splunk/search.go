@@ -48,10 +48,14 @@ func (r *Receiver) Holds(ctx context.Context, workspace core.ID, from, to int64)
 	return missing, nil
 }
 
-// query lists the sequences that Splunk has of a span, each once, in order.
+// query lists the sequences that Splunk has of a span, each once, in order, in any of the indexes events went to.
 func (r *Receiver) query(workspace core.ID, from, to int64) string {
-	return fmt.Sprintf(`| tstats count where index=%s sourcetype=%s workspace="%s" by sequence | eval number=tonumber(sequence) | where number>=%d AND number<=%d | sort 0 number | fields number`,
-		quoted(cmp.Or(r.settings.Index, "*")), quoted(cmp.Or(r.settings.SourceType, sourceType)), workspace, from, to)
+	index := "index=" + quoted(cmp.Or(r.settings.Index, "*"))
+	if r.settings.Index != "" && r.settings.FallbackIndex != "" {
+		index = "(" + index + " OR index=" + quoted(r.settings.FallbackIndex) + ")"
+	}
+	return fmt.Sprintf(`| tstats count where %s sourcetype=%s workspace="%s" by sequence | eval number=tonumber(sequence) | where number>=%d AND number<=%d | sort 0 number | fields number`,
+		index, quoted(cmp.Or(r.settings.SourceType, sourceType)), workspace, from, to)
 }
 
 func (r *Receiver) lacks(ctx context.Context, workspace core.ID, from, to int64) ([]sink.Range, error) {

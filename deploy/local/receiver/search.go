@@ -23,13 +23,17 @@ func (r *Receiver) search(w http.ResponseWriter, request *http.Request) {
 		answer(w, http.StatusBadRequest, map[string]any{"messages": []map[string]string{{"type": "FATAL", "text": "Error in 'SearchParser': this receiver knows one search alone"}}})
 		return
 	}
-	index, sourceType, workspace := asked[1], asked[2], asked[3]
+	var indexes []string
+	for _, one := range indexed.FindAllStringSubmatch(asked[1], -1) {
+		indexes = append(indexes, one[1])
+	}
+	all, sourceType, workspace := slices.Contains(indexes, "*"), asked[2], asked[3]
 	from, _ := strconv.ParseInt(asked[4], 10, 64)
 	to, _ := strconv.ParseInt(asked[5], 10, 64)
 	var found []int64
 	for _, event := range r.Events() {
 		number, err := strconv.ParseInt(event.Fields["sequence"], 10, 64)
-		if err == nil && event.Door == "splunk" && (index == "*" || event.Index == index) && event.SourceType == sourceType &&
+		if err == nil && event.Door == "splunk" && (all || slices.Contains(indexes, event.Index)) && event.SourceType == sourceType &&
 			event.Fields["workspace"] == workspace && number >= from && number <= to {
 			found = append(found, number)
 		}
@@ -50,5 +54,7 @@ func (r *Receiver) search(w http.ResponseWriter, request *http.Request) {
 	}
 }
 
-var searched = regexp.MustCompile(`^\| tstats count where index="([^"]+)" sourcetype="([^"]+)" workspace="([0-9a-f-]{36})" by sequence ` +
+var searched = regexp.MustCompile(`^\| tstats count where (index="[^"]+"|\(index="[^"]+" OR index="[^"]+"\)) sourcetype="([^"]+)" workspace="([0-9a-f-]{36})" by sequence ` +
 	`\| eval number=tonumber\(sequence\) \| where number>=(\d+) AND number<=(\d+) \| sort 0 number \| fields number$`)
+
+var indexed = regexp.MustCompile(`index="([^"]+)"`)
