@@ -1,7 +1,9 @@
 package sinks
 
 import (
+	"cmp"
 	"context"
+	"fmt"
 	"strconv"
 	"time"
 
@@ -44,8 +46,8 @@ func letters(ctx context.Context, q postgres.Querier, args pgx.StrictNamedArgs) 
 type Retried struct {
 	Delivered int
 	Refused   int
-	Left      int    // not tried: the receiver takes nothing, or there were too many for one time
-	Answer    string // what the receiver said last, if it did not take one
+	Left      int    // not tried: the receiver takes nothing, the log has the event no more, or there were too many for one time
+	Answer    string // what the receiver said last, if it did not take one, or why one was not tried
 }
 
 const (
@@ -54,7 +56,8 @@ const (
 )
 
 // Retry sends dead letters again now, each under its id: one, or as many as half a minute allows when letter is
-// zero. What the receiver takes is no dead letter any more. It stops at an answer that is about all of them.
+// zero. What the receiver takes is no dead letter any more. It stops at an answer that is about all of them, and passes
+// over what the log does not have any more. What became of them is an event, whatever the error.
 func (s *Service) Retry(ctx context.Context, cause core.Cause, workspace, id, letter core.ID) (Retried, error) {
 	one, err := s.Sink(ctx, s.DB, workspace, id)
 	if err != nil {
@@ -76,24 +79,37 @@ func (s *Service) Retry(ctx context.Context, cause core.Cause, workspace, id, le
 	if !letter.IsZero() {
 		result.Left = 1
 	}
+	failed := s.resend(ctx, receiver, redacts, found, &result)
+	// What was delivered is told also if ctx has ended since, or the rest failed.
+	told := core.NewEvent(core.SinkReplayed, workspace, cause, s.now(), one.target()).With("dead_letters", strconv.Itoa(result.Delivered)).Because(result.Answer)
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err = s.change(last, func(tx pgx.Tx) error { return audit.Append(last, tx, told) })
+	return result, cmp.Or(failed, err)
+}
+
+// resend sends dead letters again, one after the other, for half a minute at most. One whose event retention took is
+// passed over and left.
+func (s *Service) resend(ctx context.Context, receiver sink.Receiver, redacts redactor, all []audit.DeadLetter, result *Retried) error {
 	until := time.Now().Add(retriedLong)
-	for _, one := range found {
-		records, err := audit.Following(ctx, s.DB, workspace, one.Sequence-1, 1)
-		if err == nil && (len(records) == 0 || records[0].Event.ID != one.Event) {
-			err = core.Conflict("", "the log does not have event %s any more; the dead letter holds what was sent", one.Event)
-		}
+	for _, one := range all {
+		records, err := audit.Following(ctx, s.DB, one.Workspace, one.Sequence-1, 1)
 		if err != nil {
-			return result, err
+			return err
+		}
+		if len(records) == 0 || records[0].Event.ID != one.Event {
+			result.Answer = fmt.Sprintf("the log does not have event %s any more; the dead letter holds what was sent", one.Event)
+			continue
 		}
 		events, err := s.events(records)
 		if err == nil {
 			events, err = redacts.all(events)
 		}
 		if err != nil {
-			return result, err
+			return err
 		}
 		answer := s.ask(ctx, receiver, events[0])
-		args := pgx.StrictNamedArgs{"workspace": workspace, "id": id, "letter": one.ID}
+		args := pgx.StrictNamedArgs{"workspace": one.Workspace, "id": one.SinkID, "letter": one.ID}
 		switch answer.Verdict {
 		case verdicts[sink.Accepted]:
 			result.Delivered++
@@ -110,14 +126,13 @@ func (s *Service) Retry(ctx context.Context, cause core.Cause, workspace, id, le
 			until = time.Time{}
 		}
 		if err != nil {
-			return result, postgres.Classify(err)
+			return postgres.Classify(err)
 		}
 		if time.Now().After(until) {
 			break
 		}
 	}
-	told := core.NewEvent(core.SinkReplayed, workspace, cause, s.now(), one.target()).With("dead_letters", strconv.Itoa(result.Delivered)).Because(result.Answer)
-	return result, s.change(ctx, func(tx pgx.Tx) error { return audit.Append(ctx, tx, told) })
+	return nil
 }
 
 const discardLetters = `

@@ -1,8 +1,11 @@
 package sinks_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -170,4 +173,33 @@ func TestWhatIsGoneIsNotMissing(t *testing.T) {
 	if got := sequences(t, second, w.acme); whole.Began != begins || got[0] != begins || len(w.told(t, w.acme, core.SinkMissed)) != 0 {
 		t.Errorf("the log begins with %d, the sink with %d", begins, whole.Began)
 	}
+}
+
+// A dead letter whose event is gone is left, and keeps no other from being sent again.
+func TestALetterWhoseEventIsGoneIsPassedOver(t *testing.T) {
+	w := newWorld(t)
+	w.ago.Store(int64(aYear))
+	to, url := collector(t)
+	to.Behave(receiver.Behaviour{Poison: func(event json.RawMessage) bool { return bytes.Contains(event, []byte(`"user 3"`)) }})
+	one := w.splunk(t, w.acme, "SIEM", url, nil)
+	w.run(t, w.runner().Run)
+	w.happens(t, w.acme, 5)
+	w.caught(t, one)
+	w.retain(t)
+	w.happens(t, w.acme, 5)
+	if done := w.caught(t, one); done.Dead != 2 {
+		t.Fatalf("%+v", done)
+	}
+	to.Behave(receiver.Behaviour{})
+	got, err := w.service.Retry(t.Context(), w.cause, w.acme, one.ID, core.ID{})
+	if err != nil || got.Delivered != 1 || got.Left != 1 || !strings.Contains(got.Answer, "any more") {
+		t.Errorf("%+v %v", got, err)
+	}
+	if left := w.sink(t, one).Dead; left != 1 {
+		t.Errorf("%d are left", left)
+	}
+	eventually(t, "it is told", func() bool {
+		records := w.told(t, w.acme, core.SinkReplayed)
+		return len(records) == 1 && records[0].Event.Data["dead_letters"] == "1"
+	})
 }
