@@ -28,9 +28,10 @@ type Owner interface {
 }
 
 // Waits are the times between attempts: a busy receiver is asked again after a random part of Backoff,
-// doubled each time up to Longest; one that refuses everything every Probe. Zero means 500 ms, 1 min, 30 s.
+// doubled each time up to Longest; one that refuses everything every Probe. When deliveries end, a request that is
+// under way is waited for as long as Drain. Zero means 500 ms, 1 min, 30 s, 5 s.
 type Waits struct {
-	Backoff, Longest, Probe time.Duration
+	Backoff, Longest, Probe, Drain time.Duration
 }
 
 // Delivery is the conversation with a receiver about events that must stay in order. Use it as a literal, by
@@ -40,6 +41,9 @@ type Delivery struct {
 	Owner    Owner
 	Pace     *Pace // shared with other deliveries to the same receiver
 	Waits    Waits
+	// Ended is closed when a request that is under way has only Waits.Drain left. Before that it may finish, though the
+	// ctx of Deliver ended: it is not known what a receiver does with one that is broken off. nil is that ctx.
+	Ended <-chan struct{}
 
 	most     int // events at once; 0 is as many as fit
 	failures int // attempts in a row that found the receiver busy
@@ -107,15 +111,22 @@ func (d *Delivery) fit(events []stream.Event, limit int) int {
 	return len(events)
 }
 
-// send makes one attempt. When ctx ends it is given a few seconds to finish.
+// send makes one attempt. When deliveries end it is given a few seconds to finish.
 func (d *Delivery) send(ctx context.Context, events []stream.Event) Answer {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		core.Rest(sending, drain)
-		cancel()
-	})
-	defer stop()
+	ended := d.Ended
+	if ended == nil {
+		ended = ctx.Done()
+	}
+	go func() {
+		select {
+		case <-ended:
+			core.Rest(sending, cmp.Or(d.Waits.Drain, drain))
+			cancel()
+		case <-sending.Done():
+		}
+	}()
 	return d.Receiver.Send(sending, events)
 }
 

@@ -113,7 +113,7 @@ func (s *Sink) serve(ctx context.Context, assignment *stream.Assignment) {
 	s.begin()
 	defer s.end(assignment.Partition)
 	served := &partition{sink: s, number: assignment.Partition}
-	delivery := &Delivery{Receiver: s.Receiver, Owner: served, Pace: s.pace, Waits: Waits{s.Backoff, s.LongestBackoff, s.ProbeEvery}}
+	delivery := &Delivery{Receiver: s.Receiver, Owner: served, Pace: s.pace, Waits: Waits{Backoff: s.Backoff, Longest: s.LongestBackoff, Probe: s.ProbeEvery}}
 	if err := s.refillEmpty(ctx, delivery, assignment); err != nil {
 		return
 	}

@@ -25,6 +25,7 @@ type lane struct {
 	stop   context.CancelFunc
 	done   chan struct{}
 	wake   core.Bell
+	ended  <-chan struct{} // closed when the partition is given up, not when the sink was changed
 
 	of   Sink   // as it is read when the lane begins
 	told string // last, of how it goes
@@ -156,7 +157,7 @@ func (l *lane) run(ctx context.Context) {
 		receiver = measured{receiver, l.of.Kind, service.Meter}
 	}
 	l.listen(true)
-	l.deliver(ctx, &sink.Delivery{Receiver: receiver, Owner: l, Pace: &sink.Pace{}, Waits: l.runner.Waits}, redacts)
+	l.deliver(ctx, &sink.Delivery{Receiver: receiver, Owner: l, Pace: &sink.Pace{}, Waits: l.runner.Waits, Ended: l.ended}, redacts)
 }
 
 // deliver takes turns between what is new and what is replayed.

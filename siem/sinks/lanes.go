@@ -88,7 +88,7 @@ func (l *lanes) settle(ctx context.Context, running *sync.WaitGroup, wanted map[
 		}
 		working, stop := context.WithCancel(ctx)
 		next := &lane{
-			entry: one, runner: l.runner, stop: stop, done: make(chan struct{}),
+			entry: one, runner: l.runner, stop: stop, done: make(chan struct{}), ended: ctx.Done(),
 		}
 		if before != nil {
 			before.stop()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/core"
 	"postern/core/audit"
@@ -255,6 +256,35 @@ func TestTheDifferenceIsReplayed(t *testing.T) {
 	}
 	if _, err := w.service.Replay(t.Context(), w.cause, w.globex, one.ID, []sink.Range{{From: 1, To: 2}}); core.KindOf(err) != core.KindNotFound {
 		t.Errorf("replayed by another workspace: %v", err)
+	}
+}
+
+// A change does not break off the request that is under way: what it holds would come twice.
+func TestAChangeLetsARequestFinish(t *testing.T) {
+	w := newWorld(t)
+	to, url := collector(t)
+	one := w.splunk(t, w.acme, "SIEM", url, nil)
+	runner := w.runner()
+	runner.Waits.Drain = time.Millisecond
+	w.run(t, runner.Run)
+	w.happens(t, w.acme, 10)
+	before := w.caught(t, one).Delivered
+	to.Behave(receiver.Behaviour{Delay: 500 * time.Millisecond})
+	asked := to.Posts()
+	w.happens(t, w.acme, 10)
+	eventually(t, "a request is under way", func() bool { return to.Posts() > asked })
+	_, err := w.service.Pause(t.Context(), w.cause, w.acme, one.ID, "")
+	must(t, err)
+	eventually(t, "it is paused", func() bool { return w.sink(t, one).State == audit.SinkPaused })
+	if w.sink(t, one).Delivered == before {
+		t.Error("the request that was under way was broken off")
+	}
+	to.Behave(receiver.Behaviour{})
+	_, err = w.service.Resume(t.Context(), w.cause, w.acme, one.ID)
+	must(t, err)
+	done := w.caught(t, one)
+	if got := sequences(t, to, w.acme); int64(len(got)) != done.Delivered || len(got) != len(distinct(got)) {
+		t.Errorf("%d events came, %d of %d different ones", len(got), len(distinct(got)), done.Delivered)
 	}
 }
 
