@@ -28,7 +28,7 @@ type Answer struct {
 }
 
 // Test sends one event now, whatever the state of the sink, and tells what the receiver said. It has no place in
-// the sequence, and the same filter and redaction as every other. That somebody tested is an event of its own.
+// the sequence, the same redaction as every other, and goes past the filter: what is tested is the receiver. That somebody tested is an event of its own.
 func (s *Service) Test(ctx context.Context, cause core.Cause, workspace, id core.ID) (Answer, error) {
 	one, err := s.Sink(ctx, s.DB, workspace, id)
 	if err != nil {
