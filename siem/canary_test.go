@@ -2,6 +2,7 @@ package siem_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"postern/core"
 	"postern/siem/elasticsearch"
@@ -32,6 +34,7 @@ const (
 	token    = "canary-0d3c4e5f"
 	previous = "canary-before-0d3c"
 	code     = "ZaVnC4dhaV1canary0d3c=="
+	search   = "canary-search-0d3c"
 	signing  = "whsec_Y2FuYXJ5LXNpZ25pbmctc2VjcmV0LTAx"
 )
 
@@ -53,7 +56,7 @@ func receivers(t *testing.T, address string) map[string]sink.Receiver {
 		}
 	}
 	secret := transporttest.Secret
-	one, err := splunk.New(splunk.Settings{URLs: []string{address}, TimeoutSeconds: 1}, splunk.Secrets{Token: secret(token), Previous: secret(previous)}, dial)
+	one, err := splunk.New(splunk.Settings{URLs: []string{address}, SearchURL: address, TimeoutSeconds: 1}, splunk.Secrets{Token: secret(token), Previous: secret(previous), SearchToken: secret(search)}, dial)
 	keep("splunk")(one, err)
 	acknowledged, err := splunk.New(splunk.Settings{URLs: []string{address, address}, Acknowledge: true, TimeoutSeconds: 1}, splunk.Secrets{Token: secret(token)}, dial)
 	if err == nil {
@@ -106,14 +109,16 @@ func ask(t *testing.T, what string, receiver sink.Receiver) {
 	if answer.Verdict != sink.Accepted && answer.Reason == "" {
 		t.Errorf("%s: no reason", what)
 	}
-	switch asked := receiver.(type) {
-	case *splunk.Receiver:
-		if err := asked.Check(t.Context()); err != nil {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if asked, can := receiver.(sink.Checker); can {
+		if err := asked.Check(ctx); err != nil {
 			told(t, what+": check", err, core.AsError(err))
 		}
-	case *elasticsearch.Receiver:
-		if _, err := asked.Holds(t.Context(), core.NewID(), 1, 5); err != nil {
-			told(t, what+": missing", err, core.AsError(err))
+	}
+	if asked, can := receiver.(sink.Holder); can {
+		if _, err := asked.Holds(ctx, core.NewID(), 1, 5); err != nil {
+			told(t, what+": missing", err, core.AsError(err), core.AsError(err).Err)
 		}
 	}
 }
@@ -127,6 +132,7 @@ func TestNoAnswerMakesASecretKnown(t *testing.T) {
 		"splunk, busy":  `{"text":%q,"code":9,"invalid-event-number":1}`,
 		"splunk, data":  `{"text":%q,"code":6,"invalid-event-number":1}`,
 		"splunk, taken": `{"text":%q,"code":24,"ackId":1}`,
+		"splunk search": `{"messages":[{"type":"FATAL","text":%q}]}`,
 		"sumo logic":    `{"status":400,"code":"a","message":%q}`,
 		"elasticsearch": `{"error":{"type":"security_exception","reason":%q},"status":401}`,
 		"bulk":          `{"errors":true,"items":[{"create":{"status":400,"error":{"type":"a","reason":%q}}},{"create":{"status":201}}]}`,
