@@ -48,6 +48,8 @@ type NewAccount struct {
 	Username string
 	Password seal.Secret // what the app accepts now
 	Owner    core.ID     // an active user who may own accounts
+	// EnteredBy is the user who typed the password in, and so knows it. Zero: whoever acts.
+	EnteredBy core.ID
 }
 
 const insertAccount = `
@@ -56,7 +58,8 @@ values (@id, @workspace, @app, @vault, @username, @created, @created)`
 
 // CreateAccount adds a login with its present password, owned by a user. It begins unvalidated: a
 // sign-in must prove the password before anything is automated. Administrators, service accounts and
-// the system may add one for anybody; other users for themselves.
+// the system may add one for anybody; other users for themselves. Whoever entered the password is on
+// record as knowing it.
 func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, wanted NewAccount) (Account, error) {
 	if err := checkText("username", wanted.Username, MaxUsername); err != nil {
 		return Account{}, err
@@ -101,6 +104,13 @@ func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Caus
 		return Account{}, collision(err, "account_username", "username", "the app already has an account with this username")
 	}
 	if err := a.store(ctx, tx, account, 1, OriginImported, LabelCurrent, wanted.Password); err != nil {
+		return Account{}, err
+	}
+	by := wanted.EnteredBy
+	if by.IsZero() {
+		by = cause.Actor.ID
+	}
+	if err := a.recordEntered(ctx, tx, workspace, account.ID, by, 1, levelEntered); err != nil {
 		return Account{}, err
 	}
 	if _, err := a.insertGrant(ctx, tx, cause.Actor, Grant{

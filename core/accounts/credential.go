@@ -84,9 +84,13 @@ func (a *Accounts) AddCandidate(ctx context.Context, tx pgx.Tx, workspace, accou
 	return a.add(ctx, tx, workspace, account, OriginCandidate, password)
 }
 
-// AddGiven is AddCandidate of a password that somebody says the app has already.
-func (a *Accounts) AddGiven(ctx context.Context, tx pgx.Tx, workspace, account core.ID, password seal.Secret) (int, error) {
-	return a.add(ctx, tx, workspace, account, OriginImported, password)
+// AddGiven is AddCandidate of a password that whoever acts says the app has already. They are on record as knowing it.
+func (a *Accounts) AddGiven(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, password seal.Secret) (int, error) {
+	version, err := a.add(ctx, tx, workspace, account, OriginImported, password)
+	if err != nil {
+		return 0, err
+	}
+	return version, a.recordEntered(ctx, tx, workspace, account, cause.Actor.ID, version, levelEntered)
 }
 
 func (a *Accounts) add(ctx context.Context, tx pgx.Tx, workspace, account core.ID, origin string, password seal.Secret) (int, error) {

@@ -15,6 +15,26 @@ type ListedExposure struct {
 	Exposure
 }
 
+// levelEntered is the level of an exposure to a password that somebody typed in themselves: they know it as well as who was
+// shown it.
+const levelEntered = "entered"
+
+// PasswordLevels is, in SQL, the list of the levels of those exposures after which somebody knows a password.
+const PasswordLevels = `('entered', 'filled', 'revealed')`
+
+// Whoever is no user, such as a service account, is nobody who knows it.
+const insertEntered = `
+insert into exposures (id, workspace_id, account_id, user_id, version, level, seen)
+select @id, @workspace, @account, u.id, @version, @level, @seen from users u where u.workspace_id = @workspace and u.id = @by`
+
+// recordEntered puts on record that a user knows what they have just entered.
+func (a *Accounts) recordEntered(ctx context.Context, tx pgx.Tx, workspace, account, by core.ID, version int, level string) error {
+	_, err := tx.Exec(ctx, insertEntered, pgx.StrictNamedArgs{
+		"id": core.NewID(), "workspace": workspace, "account": account, "by": by, "version": version, "level": level, "seen": a.now(),
+	})
+	return postgres.Classify(err)
+}
+
 const selectExposuresBefore = `
 select e.id, e.user_id, e.link_id, coalesce(nullif(u.display_name, ''), u.user_name, e.recipient) as name, e.version, e.level, e.seen
 from exposures e left join users u on u.workspace_id = e.workspace_id and u.id = e.user_id

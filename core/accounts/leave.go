@@ -18,9 +18,9 @@ type Exposed struct {
 	Account  core.ID `db:"account_id"`
 	AppName  string  `db:"app_name"`
 	Username string  `db:"username"`
-	// Saw: they were given its password at some time.
+	// Saw: they were given its password at some time, or entered it.
 	Saw bool `db:"saw"`
-	// SawVersionCurrent: a password they were given is the current one, or an older one that the app
+	// SawVersionCurrent: a password they were given or entered is the current one, or an older one that the app
 	// was never seen to refuse.
 	SawVersionCurrent bool `db:"saw_current"`
 	// Could: they could look at its password when they left.
@@ -64,7 +64,7 @@ with could as (
 	from exposures e
 	join credential_versions v on v.workspace_id = e.workspace_id and v.account_id = e.account_id
 		and v.field = 'password' and v.version = e.version
-	where e.workspace_id = @workspace and e.user_id = @user and e.level in ('filled', 'revealed')
+	where e.workspace_id = @workspace and e.user_id = @user and e.level in ` + PasswordLevels + `
 	group by e.account_id
 )
 select account_id, p.name as app_name, a.username,

@@ -15,7 +15,7 @@ const selectLost = `
 select distinct e.account_id
 from exposures e
 join credential_versions v on v.workspace_id = e.workspace_id and v.account_id = e.account_id and v.field = 'password' and v.version = e.version
-where e.workspace_id = @workspace and e.account_id = any(@accounts::uuid[]) and e.level in ('filled', 'revealed')
+where e.workspace_id = @workspace and e.account_id = any(@accounts::uuid[]) and e.level in ` + PasswordLevels + `
 	and (v.label is not distinct from 'current' or v.refused is null or coalesce(v.proven > v.refused, false))
 	and not exists (
 		select from users u

@@ -140,13 +140,13 @@ func (a *Accounts) recordExposure(ctx context.Context, tx pgx.Tx, cause core.Cau
 		With("version", strconv.Itoa(version)))
 }
 
-// Exposure is one time somebody was given a password, a one-time code, or what a message says.
+// Exposure is one time somebody was given a password, a code, or what a message says, or entered a secret themselves.
 type Exposure struct {
 	User    core.ID   `db:"user_id"` // zero: the recipient of a link
 	Link    core.ID   `db:"link_id"` // zero: a user
 	Name    string    `db:"name"`    // of the user, now, or the recipient's address
 	Version int       `db:"version"`
-	Level   string    `db:"level"` // injected, filled or revealed; code, of which the version is the TOTP secret's; message, of which it is the number
+	Level   string    `db:"level"` // entered, injected, filled or revealed; code, of which the version is the TOTP secret's; message, of which it is the number
 	Seen    time.Time `db:"seen"`
 }
 

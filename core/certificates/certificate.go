@@ -151,7 +151,7 @@ type Seen struct {
 	First time.Time `json:"first"`
 	Last  time.Time `json:"last"`
 	Times int       `json:"times"`
-	How   []string  `json:"how"` // filled, revealed
+	How   []string  `json:"how"` // entered, filled, revealed
 }
 
 // Proof is two fresh sign-ins: the new password accepted, and then this one refused.

@@ -82,7 +82,7 @@ left join lateral (
 	select min(x.seen) as first, max(x.seen) as last, count(*)::integer as times, array_agg(distinct x.level order by x.level) as how
 	from exposures x
 	where x.workspace_id = c.workspace_id and x.user_id = c.user_id and x.account_id = e.account_id and x.version = e.version
-		and x.level in ('filled', 'revealed') and x.seen <= c.opened
+		and x.level in ` + accounts.PasswordLevels + ` and x.seen <= c.opened
 ) seen on e.saw
 left join lateral (
 	select r.id, r.new_accepted, r.old_refused, r.agent, (r.receipt ->> 'sessions_ended')::timestamptz as sessions, r.finished is null as ending

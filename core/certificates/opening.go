@@ -38,7 +38,7 @@ from (
 	select one.account_id, one.version, bool_or(one.saw) as saw, row_number() over (order by bool_or(one.saw) desc, one.account_id, one.version) as place
 	from (
 		select e.account_id, e.version, true as saw from exposures e
-		where e.workspace_id = @workspace and e.user_id = @user and e.level in ('filled', 'revealed')
+		where e.workspace_id = @workspace and e.user_id = @user and e.level in ` + accounts.PasswordLevels + `
 		union all
 		select v.account_id, v.version, false from credential_versions v
 		where v.workspace_id = @workspace and v.account_id = any(@could::uuid[]) and v.field = 'password' and v.label = 'current'

@@ -92,7 +92,7 @@ func (h *Health) Give(ctx context.Context, tx pgx.Tx, cause core.Cause, workspac
 	if err != nil {
 		return Check{}, err
 	}
-	version, err := h.Accounts.AddGiven(ctx, tx, workspace, account, password)
+	version, err := h.Accounts.AddGiven(ctx, tx, cause, workspace, account, password)
 	if err != nil {
 		return Check{}, err
 	}

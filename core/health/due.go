@@ -175,7 +175,7 @@ select not exists (
 	where v.workspace_id = @workspace and v.account_id = @account and v.field = 'password' and v.label = 'current'
 		and (v.origin = 'imported' or exists (
 			select from exposures e
-			where e.workspace_id = v.workspace_id and e.account_id = v.account_id and e.version = v.version and e.level in ('filled', 'revealed')))
+			where e.workspace_id = v.workspace_id and e.account_id = v.account_id and e.version = v.version and e.level in ` + accounts.PasswordLevels + `))
 ) and not exists (
 	select from rotations r where r.workspace_id = @workspace and r.account_id = @account and r.finished is null and r.reason <> 'verify'
 )`

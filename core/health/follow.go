@@ -83,7 +83,7 @@ select e.workspace_id, e.account_id, @due::timestamptz, @reason, @cause::json fr
 	select distinct e.workspace_id, e.account_id from exposures e
 	join credential_versions v on v.workspace_id = e.workspace_id and v.account_id = e.account_id and v.field = 'password'
 		and v.version = e.version and v.label = 'current'
-	where e.workspace_id = @workspace and e.user_id = @user and e.level not in ('code', 'message')
+	where e.workspace_id = @workspace and e.user_id = @user and e.level in ` + accounts.PasswordLevels + `
 ) e
 on conflict (workspace_id, account_id) do update set due = excluded.due, reason = excluded.reason, cause = excluded.cause
 where check_dues.due is null or check_dues.due > excluded.due`

@@ -237,6 +237,10 @@ func TestReleaseAndGive(t *testing.T) {
 	}
 	coretest.Must(t, w.give(t, h, 0, "first password 0"))
 	w.is(t, h, 0, accounts.Validated, accounts.SignInAccepted)
+	if knows, err := w.Core.Accounts.Exposures(t.Context(), w.Core.DB, h.workspace, h.accounts[0].ID, 0); err != nil || len(knows) != 1 ||
+		knows[0].User != h.ana.ID || knows[0].Level != "entered" || knows[0].Version != 2 {
+		t.Errorf("who typed it in is not on record: %+v, %v", knows, err)
+	}
 	coretest.Wants(t, w.give(t, h, 0, ""), core.KindInvalid, "password")
 	coretest.Wants(t, w.give(t, h, 0, "two\nlines"), core.KindInvalid, "password")
 }

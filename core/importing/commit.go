@@ -282,7 +282,7 @@ func (i *Imports) create(ctx context.Context, tx pgx.Tx, w *work, row plannedRow
 		app = added
 	}
 	account, err = i.Accounts.CreateAccount(ctx, tx, w.cause, w.Workspace, accounts.NewAccount{
-		App: app.ID, Username: row.Username, Password: seal.NewSecret(secret.Password), Owner: w.Owner,
+		App: app.ID, Username: row.Username, Password: seal.NewSecret(secret.Password), Owner: w.Owner, EnteredBy: w.Maker,
 	})
 	if err == nil && secret.TOTP != "" {
 		_, err = i.Accounts.SetTOTP(ctx, tx, w.cause, w.Workspace, account.ID, seal.NewSecret(secret.TOTP))

@@ -165,7 +165,7 @@ func TestImport(t *testing.T) {
 	if diff := cmp.Diff(want, w.rows(t, planned.ID)); diff != "" {
 		t.Error(diff)
 	}
-	if _, err := w.imports.Commit(t.Context(), w.cause, w.acme.ID, planned.ID); err != nil {
+	if _, err := w.imports.Commit(t.Context(), coretest.System(), w.acme.ID, planned.ID); err != nil {
 		t.Fatal(err)
 	}
 	w.work(t)
@@ -183,6 +183,9 @@ func TestImport(t *testing.T) {
 	}
 	if password, err := w.Accounts.Password(t.Context(), w.DB, w.acme.ID, found[0].ID, 1); err != nil || password.Reveal() != canary {
 		t.Errorf("the password is another one: %v", err)
+	}
+	if knows, err := w.Accounts.Exposures(t.Context(), w.DB, w.acme.ID, found[1].ID, 0); err != nil || len(knows) != 1 || knows[0].User != w.dana.ID || knows[0].Level != "entered" {
+		t.Errorf("whose file it was is not on record as knowing the password: %+v, %v", knows, err)
 	}
 	if role, err := w.Accounts.MayUse(t.Context(), w.DB, w.acme.ID, owner, found[0].ID); err != nil || role != accounts.Owner {
 		t.Errorf("%s, %v", role, err)

@@ -69,6 +69,30 @@ func TestAccessTakenBackLocksOutWhoKnows(t *testing.T) {
 	}
 }
 
+// Whoever typed the password in knows it: that it was taken from them is as if they had looked.
+func TestAccessTakenBackLocksOutWhoTypedIt(t *testing.T) {
+	h, _ := pair(t)
+	var added accounts.Account
+	coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) (err error) {
+		added, err = h.Accounts.CreateAccount(t.Context(), tx, core.NewCause(h.bob.Actor(), h.system.Received), h.workspace, accounts.NewAccount{
+			App: h.accounts[0].App, Username: "typed", Password: h.newPassword(), Owner: h.bob.ID,
+		})
+		return err
+	}))
+	h.accounts[0] = added
+	h.give(t, 0, accounts.Sharing{Subject: accounts.Subject{User: h.ana.ID}, Role: accounts.Owner})
+	grants, err := h.Accounts.Grants(t.Context(), h.DB, h.workspace, added.ID)
+	coretest.Must(t, err)
+	for _, grant := range grants {
+		if grant.User == h.bob.ID {
+			h.take1(t, grant)
+		}
+	}
+	if h.rotations(t) != 1 {
+		t.Fatalf("%d rotations after whoever typed the password lost the account", h.rotations(t))
+	}
+}
+
 func TestGrantsThatExpireAreLikeThoseTakenBack(t *testing.T) {
 	h, other := pair(t)
 	now := time.Now()

@@ -126,7 +126,7 @@ func (s *Service) words() template.FuncMap {
 			}{all, at}
 		},
 		"level": func(level string) string {
-			return map[string]string{"injected": "signed in for them", "filled": "used it", "revealed": "saw it", "code": "was given a one-time code", "message": "read a message"}[level]
+			return map[string]string{"entered": "entered it", "injected": "signed in for them", "filled": "used it", "revealed": "saw it", "code": "was given a one-time code", "message": "read a message"}[level]
 		},
 		"role": func(role any) string { return strings.ReplaceAll(fmt.Sprint(role), "_", " ") },
 	}
