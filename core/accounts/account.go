@@ -48,7 +48,8 @@ type NewAccount struct {
 	Username string
 	Password seal.Secret // what the app accepts now
 	Owner    core.ID     // an active user who may own accounts
-	// EnteredBy is the user who typed the password in, and so knows it. Zero: whoever acts.
+	TOTP     seal.Secret // what its one-time codes are made from, as SetTOTP takes it; zero: nothing
+	// EnteredBy is the user who typed the secrets in, and so knows them. Zero: whoever acts.
 	EnteredBy core.ID
 }
 
@@ -58,8 +59,8 @@ values (@id, @workspace, @app, @vault, @username, @created, @created)`
 
 // CreateAccount adds a login with its present password, owned by a user. It begins unvalidated: a
 // sign-in must prove the password before anything is automated. Administrators, service accounts and
-// the system may add one for anybody; other users for themselves. Whoever entered the password is on
-// record as knowing it.
+// the system may add one for anybody; other users for themselves. Whoever entered the secrets is on
+// record as knowing them.
 func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, wanted NewAccount) (Account, error) {
 	if err := checkText("username", wanted.Username, MaxUsername); err != nil {
 		return Account{}, err
@@ -118,9 +119,13 @@ func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Caus
 	}); err != nil {
 		return Account{}, err
 	}
-	return account, audit.Append(ctx, tx,
+	if err := audit.Append(ctx, tx,
 		core.NewEvent(core.AccountCreated, workspace, cause, account.Created, account.Target(), app.Target(), owner.Target()).
-			With("owner", owner.ID.String()))
+			With("owner", owner.ID.String())); err != nil || wanted.TOTP.IsZero() {
+		return account, err
+	}
+	_, err = a.keepTOTP(ctx, tx, cause, account, by, wanted.TOTP)
+	return account, err
 }
 
 const accountColumns = `

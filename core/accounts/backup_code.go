@@ -47,7 +47,11 @@ func (a *Accounts) SetBackupCodes(ctx context.Context, tx pgx.Tx, cause core.Cau
 	if err := a.Manager(ctx, tx, cause, workspace, account); err != nil {
 		return BackupCodes{}, err
 	}
-	return a.KeepBackupCodes(ctx, tx, cause, workspace, account, codes)
+	stored, list, err := a.keepBackupCodes(ctx, tx, cause, workspace, account, codes)
+	if err != nil {
+		return BackupCodes{}, err
+	}
+	return stored, a.recordEntered(ctx, tx, workspace, account, cause.Actor.ID, list, levelBackupEntered)
 }
 
 const lastBackupCode = `select coalesce(max(number), 0) from account_backup_codes where workspace_id = @workspace and account_id = @account`
@@ -57,29 +61,35 @@ insert into account_backup_codes (workspace_id, account_id, number, list, stored
 
 // KeepBackupCodes is SetBackupCodes of what an app showed to Postern itself, and asks nobody's leave.
 func (a *Accounts) KeepBackupCodes(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, codes []seal.Secret) (BackupCodes, error) {
+	stored, _, err := a.keepBackupCodes(ctx, tx, cause, workspace, account, codes)
+	return stored, err
+}
+
+// keepBackupCodes also returns the number of the list.
+func (a *Accounts) keepBackupCodes(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, codes []seal.Secret) (BackupCodes, int, error) {
 	codes, err := readBackupCodes(codes)
 	if err != nil {
-		return BackupCodes{}, err
+		return BackupCodes{}, 0, err
 	}
 	found, err := a.lock(ctx, tx, workspace, account)
 	if err != nil {
-		return BackupCodes{}, err
+		return BackupCodes{}, 0, err
 	}
 	last, now := 0, a.now()
 	if err := tx.QueryRow(ctx, lastBackupCode, pgx.StrictNamedArgs{"workspace": workspace, "account": account}).Scan(&last); err != nil {
-		return BackupCodes{}, postgres.Classify(err)
+		return BackupCodes{}, 0, postgres.Classify(err)
 	}
 	for i, code := range codes {
 		if _, err := tx.Exec(ctx, insertBackupCode, pgx.StrictNamedArgs{
 			"workspace": workspace, "account": account, "number": last + 1 + i, "list": last + 1, "now": now,
 		}); err != nil {
-			return BackupCodes{}, postgres.Classify(err)
+			return BackupCodes{}, 0, postgres.Classify(err)
 		}
 		if err := a.Vault.Put(ctx, tx, workspace, found.Vault, account, backupField, last+1+i, code); err != nil {
-			return BackupCodes{}, err
+			return BackupCodes{}, 0, err
 		}
 	}
-	return BackupCodes{Stored: now, Total: len(codes), Left: len(codes)}, audit.Append(ctx, tx, core.NewEvent(core.AccountBackupCodesStored, workspace, cause, now, found.Target()).
+	return BackupCodes{Stored: now, Total: len(codes), Left: len(codes)}, last + 1, audit.Append(ctx, tx, core.NewEvent(core.AccountBackupCodesStored, workspace, cause, now, found.Target()).
 		With("codes", strconv.Itoa(len(codes))))
 }
 
@@ -105,6 +115,9 @@ func readBackupCodes(given []seal.Secret) ([]seal.Secret, error) {
 	}
 	return codes, nil
 }
+
+// levelBackupCode is the level of an exposure to one backup code.
+const levelBackupCode = "backup_code"
 
 // BackupCode is one that somebody was given.
 type BackupCode struct {
@@ -157,6 +170,11 @@ func (a *Accounts) UseBackupCode(ctx context.Context, cause core.Cause, workspac
 			return err
 		}
 		given = BackupCode{Code: code, Left: left.Left - 1}
+		if _, err := tx.Exec(ctx, insertExposure, pgx.StrictNamedArgs{
+			"id": core.NewID(), "workspace": workspace, "account": account, "user": user, "version": number, "level": levelBackupCode, "seen": now,
+		}); err != nil {
+			return postgres.Classify(err)
+		}
 		return audit.Append(ctx, tx, core.NewEvent(core.AccountBackupCodeGiven, workspace, cause, now, found.Target(), who.Target()).
 			With("number", strconv.Itoa(number)).With("left", strconv.Itoa(given.Left)))
 	})

@@ -15,9 +15,12 @@ type ListedExposure struct {
 	Exposure
 }
 
-// levelEntered is the level of an exposure to a password that somebody typed in themselves: they know it as well as who was
-// shown it.
-const levelEntered = "entered"
+// The levels of exposures to what somebody typed in themselves: they know it as well as who was shown it.
+const (
+	levelEntered       = "entered"        // a password
+	levelTOTPEntered   = "totp_entered"   // a TOTP secret
+	levelBackupEntered = "backup_entered" // a list of backup codes
+)
 
 // PasswordLevels is, in SQL, the list of the levels of those exposures after which somebody knows a password.
 const PasswordLevels = `('entered', 'filled', 'revealed')`

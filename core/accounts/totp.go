@@ -42,8 +42,7 @@ returning t.version, t.stored, t.given, t.spent`
 // SetTOTP stores what an account's one-time codes are made from: an otpauth:// address, or a secret in base32. It takes
 // the place of an earlier one. The account's owners may, administrators, service accounts and the system.
 func (a *Accounts) SetTOTP(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, given seal.Secret) (TOTP, error) {
-	kept, err := readTOTP(given)
-	if err != nil {
+	if err := CheckTOTP(given); err != nil {
 		return TOTP{}, err
 	}
 	if err := a.Manager(ctx, tx, cause, workspace, account); err != nil {
@@ -53,14 +52,26 @@ func (a *Accounts) SetTOTP(ctx context.Context, tx pgx.Tx, cause core.Cause, wor
 	if err != nil {
 		return TOTP{}, err
 	}
-	stored, err := postgres.One[TOTP](ctx, tx, "TOTP secret", upsertTOTP, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "now": a.now()})
+	return a.keepTOTP(ctx, tx, cause, found, cause.Actor.ID, given)
+}
+
+// keepTOTP stores what a locked account's one-time codes are made from, which somebody has entered.
+func (a *Accounts) keepTOTP(ctx context.Context, tx pgx.Tx, cause core.Cause, of Account, by core.ID, given seal.Secret) (TOTP, error) {
+	kept, err := readTOTP(given)
 	if err != nil {
 		return TOTP{}, err
 	}
-	if err := a.Vault.Put(ctx, tx, workspace, found.Vault, account, totpField, stored.Version, kept); err != nil {
+	stored, err := postgres.One[TOTP](ctx, tx, "TOTP secret", upsertTOTP, pgx.StrictNamedArgs{"workspace": of.Workspace, "account": of.ID, "now": a.now()})
+	if err != nil {
 		return TOTP{}, err
 	}
-	return stored, audit.Append(ctx, tx, core.NewEvent(core.AccountTOTPStored, workspace, cause, stored.Stored, found.Target()).
+	if err := a.Vault.Put(ctx, tx, of.Workspace, of.Vault, of.ID, totpField, stored.Version, kept); err != nil {
+		return TOTP{}, err
+	}
+	if err := a.recordEntered(ctx, tx, of.Workspace, of.ID, by, stored.Version, levelTOTPEntered); err != nil {
+		return TOTP{}, err
+	}
+	return stored, audit.Append(ctx, tx, core.NewEvent(core.AccountTOTPStored, of.Workspace, cause, stored.Stored, of.Target()).
 		With("version", strconv.Itoa(stored.Version)))
 }
 

@@ -215,7 +215,7 @@ func TestACodeDoesNotExposeThePassword(t *testing.T) {
 	_, err = acme.code(t, acme.as("ben"), "ben", account.ID)
 	coretest.Must(t, err)
 	seen, err := w.Exposures(t.Context(), w.DB, acme.workspace, account.ID, 0)
-	if err != nil || len(seen) != 1 || seen[0].Level != "code" || seen[0].Name != "ben" {
+	if err != nil || len(seen) != 2 || seen[0].Level != "code" || seen[0].Name != "ben" || seen[1].Level != "totp_entered" || seen[1].Name != "ana" {
 		t.Errorf("got %+v, %v", seen, err)
 	}
 	exposed, err := w.Exposed(t.Context(), w.DB, acme.workspace, acme.user("ben"))

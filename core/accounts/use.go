@@ -142,12 +142,14 @@ func (a *Accounts) recordExposure(ctx context.Context, tx pgx.Tx, cause core.Cau
 
 // Exposure is one time somebody was given a password, a code, or what a message says, or entered a secret themselves.
 type Exposure struct {
-	User    core.ID   `db:"user_id"` // zero: the recipient of a link
-	Link    core.ID   `db:"link_id"` // zero: a user
-	Name    string    `db:"name"`    // of the user, now, or the recipient's address
-	Version int       `db:"version"`
-	Level   string    `db:"level"` // entered, injected, filled or revealed; code, of which the version is the TOTP secret's; message, of which it is the number
-	Seen    time.Time `db:"seen"`
+	User    core.ID `db:"user_id"` // zero: the recipient of a link
+	Link    core.ID `db:"link_id"` // zero: a user
+	Name    string  `db:"name"`    // of the user, now, or the recipient's address
+	Version int     `db:"version"`
+	// Level is entered, injected, filled or revealed of a password; totp_entered, or code, whose version is the TOTP secret's;
+	// message, backup_code, or backup_entered, whose version is the number of the message or of the (first) code.
+	Level string    `db:"level"`
+	Seen  time.Time `db:"seen"`
 }
 
 const selectExposures = `

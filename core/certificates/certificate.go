@@ -26,7 +26,7 @@ type State string
 // The states.
 const (
 	Pending    State = "pending"    // something is open, and there is time left
-	Complete   State = "complete"   // every password is dead, and every link of a leaver has ended
+	Complete   State = "complete"   // every password is dead, and every link and every other secret of a leaver has ended
 	Incomplete State = "incomplete" // something is open after the deadline
 )
 
@@ -54,12 +54,13 @@ type Certificate struct {
 	Departed    time.Time    `json:"departed"` // since when they can do nothing
 	Deadline    time.Time    `json:"deadline"`
 	State       State        `json:"state"`
-	Safe        *time.Time   `json:"safe,omitempty"`            // when the last password was dead
+	Safe        *time.Time   `json:"safe,omitempty"`            // when the last password was dead, and the last other secret had ended
 	TimeToSafe  *int64       `json:"time_to_safe_ms,omitempty"` // from departed to safe
 	Reactivated *time.Time   `json:"reactivated,omitempty"`     // they are back since; nothing of this was given back by that
 	Taken       Taken        `json:"taken"`
 	Credentials []Credential `json:"credentials"`        // what they saw first, then what they could have seen
 	Links       []Link       `json:"links,omitempty"`    // a leaver's, that were good when they left
+	Secrets     []Secret     `json:"secrets,omitempty"`  // a leaver's, that are no passwords of accounts
 	Disabled    []Disabled   `json:"disabled,omitempty"` // accounts nobody owns any more that their apps are to let in no more
 }
 
@@ -201,7 +202,7 @@ func (c Certificate) Unproved() int {
 // and times of what is still open are no news.
 func (c Certificate) says(other Certificate) bool {
 	if c.State != other.State || (c.Reactivated == nil) != (other.Reactivated == nil) || len(c.Credentials) != len(other.Credentials) ||
-		c.OpenLinks() != other.OpenLinks() || !slices.EqualFunc(c.Disabled, other.Disabled, Disabled.says) {
+		c.OpenLinks() != other.OpenLinks() || !slices.EqualFunc(c.Secrets, other.Secrets, Secret.says) || !slices.EqualFunc(c.Disabled, other.Disabled, Disabled.says) {
 		return false
 	}
 	fates := make(map[key]Fate, len(other.Credentials))

@@ -157,6 +157,14 @@ func (c *Certificates) compose(ctx context.Context, q postgres.Querier, of opene
 	for _, one := range made.Disabled {
 		proved[one.Account] = one.Proved
 	}
+	if made.Secrets, err = c.secrets(ctx, q, of, proved); err != nil {
+		return Certificate{}, err
+	}
+	for _, one := range made.Secrets {
+		if one.Ended != nil && one.Ended.After(safe) {
+			safe = *one.Ended
+		}
+	}
 	for _, one := range facts {
 		told := one.tell(of.Reason)
 		if at := proved[one.Account]; at != nil && told.Fate == Open {
@@ -170,7 +178,7 @@ func (c *Certificates) compose(ctx context.Context, q postgres.Querier, of opene
 		}
 	}
 	switch {
-	case made.Count(Open)+made.OpenLinks() == 0 && (!ending || !now.Before(made.Deadline)): // what follows the proofs belongs to it
+	case made.Count(Open)+made.OpenLinks()+made.OpenSecrets() == 0 && (!ending || !now.Before(made.Deadline)): // what follows the proofs belongs to it
 		made.Safe, made.TimeToSafe = &safe, new(safe.Sub(made.Departed).Milliseconds())
 	case now.Before(made.Deadline):
 		made.State = Pending

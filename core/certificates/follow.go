@@ -102,6 +102,13 @@ update certificates set due = @now
 where workspace_id = @workspace and reason = 'deprovision' and state <> 'complete'
 	and user_id = (select l.owner_id from links l where l.workspace_id = @workspace and l.id = @link)`
 
+const markSecrets = `
+update certificates c set due = @now
+where c.workspace_id = @workspace and c.reason = 'deprovision' and c.state <> 'complete' and exists (
+	select from exposures e
+	where e.workspace_id = c.workspace_id and e.user_id = c.user_id and e.account_id = @account
+		and e.level in ('totp_entered', 'backup_entered', 'backup_code'))`
+
 // mark makes due, in the order of their ids, what events may have changed.
 func (c *Certificates) mark(ctx context.Context, tx pgx.Tx, records []audit.Record) error {
 	type change struct {
@@ -119,6 +126,8 @@ func (c *Certificates) mark(ctx context.Context, tx pgx.Tx, records []audit.Reco
 			batch.Queue(markReactivated, pgx.StrictNamedArgs{"workspace": event.Workspace, "user": event.Targets[0].ID, "at": event.Occurred, "now": now})
 		case event.Type == core.LinkEnded && len(event.Targets) > 1:
 			batch.Queue(markLink, pgx.StrictNamedArgs{"workspace": event.Workspace, "link": event.Targets[1].ID, "now": now})
+		case (event.Type == core.AccountTOTPStored || event.Type == core.AccountBackupCodesStored) && len(event.Targets) > 0:
+			batch.Queue(markSecrets, pgx.StrictNamedArgs{"workspace": event.Workspace, "account": event.Targets[0].ID, "now": now})
 		case slices.Contains(fateful, event.Type) && len(event.Targets) > 0:
 			of := change{event.Workspace, slices.Contains(back, event.Type)}
 			if changed[of] == nil {

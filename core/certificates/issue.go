@@ -148,6 +148,9 @@ func (c Certificate) event(cause core.Cause) core.Event {
 		if links := c.OpenLinks(); links > 0 {
 			why += fmt.Sprintf(", and %d of %d links have not ended", links, len(c.Links))
 		}
+		if secrets := c.OpenSecrets(); secrets > 0 {
+			why += fmt.Sprintf(", and %d of %d other secrets may still be good", secrets, len(c.Secrets))
+		}
 		return event.Failed(why)
 	}
 	return event.With("time_to_safe_ms", strconv.FormatInt(*c.TimeToSafe, 10)).

@@ -281,12 +281,13 @@ func (i *Imports) create(ctx context.Context, tx pgx.Tx, w *work, row plannedRow
 		}
 		app = added
 	}
-	account, err = i.Accounts.CreateAccount(ctx, tx, w.cause, w.Workspace, accounts.NewAccount{
-		App: app.ID, Username: row.Username, Password: seal.NewSecret(secret.Password), Owner: w.Owner, EnteredBy: w.Maker,
-	})
-	if err == nil && secret.TOTP != "" {
-		_, err = i.Accounts.SetTOTP(ctx, tx, w.cause, w.Workspace, account.ID, seal.NewSecret(secret.TOTP))
+	var totp seal.Secret
+	if secret.TOTP != "" {
+		totp = seal.NewSecret(secret.TOTP)
 	}
+	account, err = i.Accounts.CreateAccount(ctx, tx, w.cause, w.Workspace, accounts.NewAccount{
+		App: app.ID, Username: row.Username, Password: seal.NewSecret(secret.Password), Owner: w.Owner, EnteredBy: w.Maker, TOTP: totp,
+	})
 	if err != nil {
 		return account, added, err
 	}

@@ -54,10 +54,10 @@ left join users u on u.workspace_id = g.workspace_id and u.id = g.user_id
 left join teams t on t.workspace_id = g.workspace_id and t.id = g.team_id
 cross join lateral (select case when g.user_id is not null then (
 		select max(e.seen) from exposures e
-		where e.workspace_id = g.workspace_id and e.user_id = g.user_id and e.account_id = g.account_id and e.level <> 'entered'
+		where e.workspace_id = g.workspace_id and e.user_id = g.user_id and e.account_id = g.account_id and e.level not like '%entered'
 	) else (
 		select e.seen from exposures e
-		where e.workspace_id = g.workspace_id and e.account_id = g.account_id and e.level <> 'entered' and exists (
+		where e.workspace_id = g.workspace_id and e.account_id = g.account_id and e.level not like '%entered' and exists (
 			select from team_members m where m.workspace_id = g.workspace_id and m.team_id = g.team_id and m.user_id = e.user_id)
 		order by e.seen desc limit 1
 	) end as last

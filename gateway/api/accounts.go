@@ -117,7 +117,7 @@ type Exposure struct {
 	Link    core.ID   `json:"link,omitzero" doc:"By which its recipient was given it"`
 	Name    string    `json:"name" doc:"Of the user, or the recipient's e-mail address"`
 	Version int       `json:"version" doc:"Which password; of a code, which secret it was made from; of a message, its number"`
-	Level   string    `json:"level" enum:"entered,injected,filled,revealed,code,message" doc:"entered: they typed the password in themselves; code: a one-time code, which does not tell the password; message: what one says that the account was sent"`
+	Level   string    `json:"level" enum:"entered,injected,filled,revealed,code,message,totp_entered,backup_code,backup_entered" doc:"entered, totp_entered, backup_entered: they typed the password, the TOTP secret or the backup codes in themselves; backup_code: one of those; code: a one-time code, which does not tell the password; message: what one says that the account was sent"`
 	Seen    time.Time `json:"seen"`
 }
 

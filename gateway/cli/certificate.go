@@ -166,6 +166,15 @@ func describe(sheet sheet, said certificates.Certificate) {
 		}
 		sheet.say("  ended     link to %s for %s, %s", one.Name, strings.Join(one.For, ", "), one.Died.Format(time.RFC3339))
 	}
+	for _, one := range said.Secrets {
+		what := fmt.Sprintf("%s of %s, version %d", strings.ReplaceAll(string(one.Kind), "_", " "), one.Of.Name, one.Version)
+		if one.Ended == nil {
+			sheet.say("  open      %s", what)
+			sheet.say("            %s %s", one.Why, one.NextStep)
+			continue
+		}
+		sheet.say("  ended     %s, %s", what, one.Ended.Format(time.RFC3339))
+	}
 	for _, one := range said.Disabled {
 		if one.Proved == nil {
 			sheet.say("  to be disabled  %s (%s)", one.App, one.Username)

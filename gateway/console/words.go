@@ -126,7 +126,11 @@ func (s *Service) words() template.FuncMap {
 			}{all, at}
 		},
 		"level": func(level string) string {
-			return map[string]string{"entered": "entered it", "injected": "signed in for them", "filled": "used it", "revealed": "saw it", "code": "was given a one-time code", "message": "read a message"}[level]
+			return map[string]string{"entered": "entered it", "injected": "signed in for them", "filled": "used it", "revealed": "saw it", "code": "was given a one-time code", "message": "read a message",
+				"totp_entered": "entered its TOTP secret", "backup_entered": "entered its backup codes", "backup_code": "was given a backup code"}[level]
+		},
+		"secret": func(kind certificates.SecretKind) string {
+			return map[certificates.SecretKind]string{certificates.TOTPSecret: "TOTP secret", certificates.BackupCodes: "backup codes", certificates.BackupCode: "a backup code"}[kind]
 		},
 		"role": func(role any) string { return strings.ReplaceAll(fmt.Sprint(role), "_", " ") },
 	}
