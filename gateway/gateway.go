@@ -187,7 +187,7 @@ func (g *Gateway) wire() error {
 	g.transmit()
 	g.hook()
 	g.takers.Lifecycle = g.lifecycle
-	g.posture = &posture.Posture{DB: g.db, Accounts: g.accounts, Lifecycle: g.lifecycle, Queue: g.queue, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
+	g.posture = &posture.Posture{DB: g.db, Accounts: g.accounts, Lifecycle: g.lifecycle, Queue: g.queue, Mail: g.config.MailboxDomain != "", Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
 	g.own = g.destinations()
 	if g.plays(RoleSink) {
 		receivers, err := g.receivers()

@@ -22,5 +22,5 @@
 // fingerprint nor the password is ever told, only how many share it and the name of one.
 //
 // It never opens a password to show it, never changes what a slice below owns but by that slice's commands, and never
-// counts against a workspace what Postern cannot do yet.
+// counts against a workspace what its Postern cannot do, such as addresses where no e-mail is received.
 package posture

@@ -14,7 +14,8 @@ type Statement struct {
 
 // Statements are those that read what is found and how accounts stand, for a test to ask PostgreSQL how it runs them.
 func (p *Posture) Statements(workspace core.ID, f Filter) map[string]Statement {
-	all := map[string]Statement{"the overview": {selectReached, bound(selectReached, p.times(workspace))}}
+	reached := selectReached(p.goals())
+	all := map[string]Statement{"the overview": {reached, bound(reached, p.times(workspace))}}
 	for _, one := range kinds {
 		for what, after := range map[string]position{"page": {}, "next page": {id: core.NewID(), since: new(p.now())}} {
 			args := p.times(workspace)

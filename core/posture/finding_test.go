@@ -146,7 +146,7 @@ func TestServiceAccountsAreFound(t *testing.T) {
 		}
 		want := 100
 		if kind == services.Ownerless || kind == services.OneOwner {
-			want = 91
+			want = 92
 		}
 		score(want)
 		h.exec(t, `update service_findings set state = 'resolved' where workspace_id = @workspace`, nil)

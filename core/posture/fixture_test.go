@@ -54,7 +54,7 @@ func (w world) another(t testing.TB) *posture.Posture {
 	t.Helper()
 	queue, err := jobs.NewQueue(w.core.DB, nil)
 	coretest.Must(t, err)
-	return &posture.Posture{DB: w.core.DB, Accounts: w.core.Accounts, Lifecycle: w.core.Lifecycle, Queue: queue, Now: w.clock.Now}
+	return &posture.Posture{DB: w.core.DB, Accounts: w.core.Accounts, Lifecycle: w.core.Lifecycle, Queue: queue, Mail: true, Now: w.clock.Now}
 }
 
 // pair is a workspace to work in and another one, with the same names and the same faults in it, that nothing may touch.

@@ -2,6 +2,7 @@ package posture
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,13 +28,13 @@ const (
 type Goal struct {
 	Milestone Milestone `json:"milestone"`
 	Words     string    `json:"words"`     // what an account that meets it is
-	Available bool      `json:"available"` // false: Postern has nothing to meet it with yet, and it counts nowhere
+	Available bool      `json:"available"` // false: this Postern has nothing to meet it with, and it counts nowhere
 }
 
-const notYet = "not available yet: Postern has no such feature, and it does not count"
+const noMail = "not available: this Postern receives no e-mail, so it does not count"
 
-// goal is a milestone and how it is seen. met is true of an account a that meets it, s being what is shared of it
-// and o its TOTP secret; it reads columns.
+// goal is a milestone and how it is seen. met is true of an account a that meets it, s being what is shared of it,
+// o its TOTP secret and m its mailbox; it reads columns.
 type goal struct {
 	Goal
 	met    string
@@ -42,10 +43,11 @@ type goal struct {
 	next   string
 }
 
-var goals = []goal{
+var milestones = []goal{
 	{Goal{Correct, "credentials are correct: a sign-in proved them", true}, `a.state = 'validated'`, 25,
 		"no sign-in proves their password, or something speaks against it", "Verify the password, and set right what the app refuses."},
-	{Goal{ManagedEmail, "the account's e-mail address is managed", false}, `false`, 10, "", ""},
+	{Goal{ManagedEmail, "the account's e-mail address is managed", true}, `m.address is not null`, 10,
+		"they have no address whose messages come to Postern", "Give the account an address, and enter it in the app."},
 	{Goal{ManagedMFA, "the account's second factor is managed", true}, `o.account_id is not null`, 10,
 		"Postern makes no one-time codes for them", "Turn on one-time codes in the app, and store the secret its QR code says."},
 	{Goal{Shared, "shared with a team or with more than one person", true}, `coalesce(s.teams > 0 or s.people > 1, false)`, 10,
@@ -54,10 +56,19 @@ var goals = []goal{
 		"no rotation changed their password within half a year", "Rotate the password, or let a policy do so on a schedule."},
 }
 
+// goals are the milestones, in their order, as they stand here: without e-mail no address is managed.
+func (p *Posture) goals() []goal {
+	all := slices.Clone(milestones)
+	for i := range all {
+		all[i].Available = p.Mail || all[i].Milestone != ManagedEmail
+	}
+	return all
+}
+
 // Goals lists the milestones, in their order.
-func Goals() []Goal {
-	all := make([]Goal, len(goals))
-	for i, one := range goals {
+func (p *Posture) Goals() []Goal {
+	all := make([]Goal, len(milestones))
+	for i, one := range p.goals() {
 		all[i] = one.Goal
 	}
 	return all
@@ -67,11 +78,12 @@ func Goals() []Goal {
 const shared = `count(g.user_id) as people, count(g.team_id) as teams from grants g
 	where g.workspace_id = @workspace and g.revoked is null and (g.expires is null or g.expires > @now)`
 
-const codes = `
-left join account_totps o on o.workspace_id = a.workspace_id and o.account_id = a.id and o.removed is null`
+const beside = `
+left join account_totps o on o.workspace_id = a.workspace_id and o.account_id = a.id and o.removed is null
+left join mailboxes m on m.workspace_id = a.workspace_id and m.account_id = a.id`
 
 // whole is true of an account that meets every milestone there is.
-func whole() string {
+func whole(goals []goal) string {
 	var all []string
 	for _, one := range goals {
 		if one.Available {
@@ -83,17 +95,22 @@ func whole() string {
 
 func met(each func(condition string) string) string {
 	var all []string
-	for _, one := range goals {
+	for _, one := range milestones {
 		all = append(all, each(one.met))
 	}
 	return strings.Join(all, ", ")
 }
 
-var selectReached = `
-select count(*), count(*) filter (where ` + whole() + `), ` + met(func(condition string) string { return `count(*) filter (where ` + condition + `)` }) + `
+const fromReached = `
 from accounts a
-left join (select g.account_id, ` + shared + ` group by g.account_id) s on s.account_id = a.id` + codes + `
+left join (select g.account_id, ` + shared + ` group by g.account_id) s on s.account_id = a.id` + beside + `
 where a.workspace_id = @workspace`
+
+// selectReached counts the accounts, those that meet every milestone there is, and those that meet each.
+func selectReached(goals []goal) string {
+	return `select count(*), count(*) filter (where ` + whole(goals) + `), ` +
+		met(func(condition string) string { return `count(*) filter (where ` + condition + `)` }) + fromReached
+}
 
 // Step is how an account stands with a milestone.
 type Step struct {
@@ -131,7 +148,7 @@ select a.id, a.app_id as app, p.name as app_name, a.username, a.state, a.state_r
 const fromStandings = `] as met
 from accounts a
 join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
-left join lateral (select ` + shared + ` and g.account_id = a.id) s on true` + codes + `
+left join lateral (select ` + shared + ` and g.account_id = a.id) s on true` + beside + `
 where a.workspace_id = @workspace`
 
 // Standings gives accounts with their milestones, oldest first, a page at a time.
@@ -145,7 +162,7 @@ func (p *Posture) Standings(ctx context.Context, q postgres.Querier, workspace c
 	condition, _ := filter.of(kind{Description: Description{Account: true}, state: `a.state`}, args)
 	if query.Missing != "" {
 		lacking := ""
-		for _, one := range goals {
+		for _, one := range milestones {
 			if one.Milestone == query.Missing {
 				lacking = one.met
 			}
@@ -165,11 +182,15 @@ func (p *Posture) Standings(ctx context.Context, q postgres.Querier, workspace c
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Standing, len(found))
+	return p.shown(found), nil
+}
+
+func (p *Posture) shown(found []standing) []Standing {
+	all, goals := make([]Standing, len(found)), p.goals()
 	for i, one := range found {
-		all[i] = one.standing()
+		all[i] = one.standing(goals)
 	}
-	return all, nil
+	return all
 }
 
 // Standing finds one account's milestones.
@@ -202,7 +223,7 @@ type standing struct {
 	Met      []bool         `db:"met"`
 }
 
-func (s standing) standing() Standing {
+func (s standing) standing(goals []goal) Standing {
 	one := Standing{
 		ID: s.ID, App: s.App, AppName: s.AppName, Username: s.Username, State: s.State, Rotated: s.Rotated, Tags: s.Tags, Orphaned: s.Orphaned, Complete: true,
 	}
@@ -210,9 +231,14 @@ func (s standing) standing() Standing {
 		step := Step{Goal: goal.Goal, Met: s.Met[i] && goal.Available, Next: goal.next}
 		switch {
 		case !goal.Available:
-			step.Why, step.Next = notYet, ""
+			step.Why, step.Next = noMail, ""
 		case goal.Milestone == Correct:
 			step.Why = s.correct()
+		case goal.Milestone == ManagedEmail:
+			step.Why = "the app's messages to it do not come to Postern"
+			if step.Met {
+				step.Why = "it has an address whose messages come to Postern"
+			}
 		case goal.Milestone == ManagedMFA:
 			step.Why = "Postern makes no one-time codes for it"
 			if step.Met {

@@ -19,7 +19,7 @@ type Reached struct {
 	Met  int    `json:"met"`
 	Of   int    `json:"of"`
 	Why  string `json:"why"`  // it is not met by all; or that it is
-	Next string `json:"next"` // step; empty: none is needed, or none is possible yet
+	Next string `json:"next"` // step; empty: none is needed, or none is possible
 }
 
 // Counted is how many findings of a kind there are.
@@ -99,12 +99,14 @@ select (select count(*) from credential_versions where workspace_id = @workspace
 // Overview reads how a workspace stands now. It asks nobody's leave: the caller does, of an administrator.
 func (p *Posture) Overview(ctx context.Context, q postgres.Querier, workspace core.ID) (Overview, error) {
 	o := Overview{At: p.now()}
+	goals := p.goals()
 	met := make([]int, len(goals))
 	into := []any{&o.Accounts, &o.Complete}
 	for i := range met {
 		into = append(into, &met[i])
 	}
-	if err := q.QueryRow(ctx, selectReached, bound(selectReached, p.times(workspace))).Scan(into...); err != nil {
+	reached := selectReached(goals)
+	if err := q.QueryRow(ctx, reached, bound(reached, p.times(workspace))).Scan(into...); err != nil {
 		return Overview{}, postgres.Classify(err)
 	}
 	if err := q.QueryRow(ctx, selectBeside, pgx.StrictNamedArgs{"workspace": workspace}).Scan(&o.Unjudged, &o.Services); err != nil {
@@ -117,7 +119,7 @@ func (p *Posture) Overview(ctx context.Context, q postgres.Querier, workspace co
 	for i, goal := range goals {
 		o.Milestones = append(o.Milestones, goal.reached(met[i], o.Accounts))
 	}
-	o.weigh()
+	o.weigh(goals)
 	return o, nil
 }
 
@@ -146,9 +148,9 @@ var safety = []struct {
 // ownersWeight is what it is worth that somebody answers for each service account, beside the parts about accounts.
 const ownersWeight = 10
 
-// weigh makes up the score: the sum over its parts of weight and share, of what it could be. What Postern cannot do yet
-// is no part of it, nor are service accounts where there are none. A hundred means that nothing is left to do.
-func (o *Overview) weigh() {
+// weigh makes up the score: the sum over its parts of weight and share, of what it could be. What Postern cannot do
+// here is no part of it, nor are service accounts where there are none. A hundred means that nothing is left to do.
+func (o *Overview) weigh(goals []goal) {
 	if o.Accounts == 0 {
 		return
 	}
@@ -204,7 +206,7 @@ func (g goal) reached(met, of int) Reached {
 	one := Reached{Goal: g.Goal, Met: met, Of: of, Next: g.next}
 	switch {
 	case !g.Available:
-		one.Why, one.Next = notYet, ""
+		one.Why, one.Next = noMail, ""
 	case of == 0:
 		one.Why, one.Next = "there is no account yet", ""
 	case met == of:

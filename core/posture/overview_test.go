@@ -23,14 +23,16 @@ type login struct {
 	people  int // live grants
 	teams   int
 	codes   bool
+	address bool
 }
 
 func (l login) meets(now time.Time) map[posture.Milestone]bool {
 	return map[posture.Milestone]bool{
-		posture.Correct:    l.state == accounts.Validated,
-		posture.ManagedMFA: l.codes,
-		posture.Shared:     l.teams > 0 || l.people > 1,
-		posture.Rotated:    l.rotated != nil && l.rotated.After(now.Add(-posture.StaleAfter)),
+		posture.Correct:      l.state == accounts.Validated,
+		posture.ManagedEmail: l.address,
+		posture.ManagedMFA:   l.codes,
+		posture.Shared:       l.teams > 0 || l.people > 1,
+		posture.Rotated:      l.rotated != nil && l.rotated.After(now.Add(-posture.StaleAfter)),
 	}
 }
 
@@ -61,6 +63,15 @@ func TestMilestonesAgainstAModel(t *testing.T) {
 			case "removed":
 				h.enrol(t, made.ID, new(now))
 			}
+			switch kind := rapid.SampledFrom([]string{"none", "phone", "given", "removed"}).Draw(rt, "mailbox"); kind {
+			case "phone":
+				h.mailbox(t, made.ID, nil)
+			case "given", "removed":
+				h.mailbox(t, made.ID, new(made.ID.String()+"@in.example.com"))
+				if one.address = kind == "given"; !one.address {
+					h.exec(t, `update mailboxes set address = null where workspace_id = @workspace and account_id = @account`, pgx.StrictNamedArgs{"account": made.ID})
+				}
+			}
 			for _, grantee := range []string{"ben", "ada", "gus", "ops", "empty"} {
 				kind := rapid.SampledFrom([]string{"none", "live", "ends", "ended", "revoked"}).Draw(rt, grantee)
 				if kind == "none" {
@@ -88,6 +99,7 @@ func TestMilestonesAgainstAModel(t *testing.T) {
 			}
 			model[made.ID] = one
 		}
+		h.Mail = rapid.Bool().Draw(rt, "e-mail is received")
 		met, complete := map[posture.Milestone]int{}, 0
 		for _, one := range model {
 			whole := true
@@ -95,7 +107,7 @@ func TestMilestonesAgainstAModel(t *testing.T) {
 				if is {
 					met[name]++
 				}
-				whole = whole && is
+				whole = whole && (is || name == posture.ManagedEmail && !h.Mail)
 			}
 			if whole {
 				complete++
@@ -121,7 +133,8 @@ func TestMilestonesAgainstAModel(t *testing.T) {
 		for _, one := range all {
 			wants := model[one.ID].meets(now)
 			for _, step := range one.Steps {
-				if step.Met != wants[step.Milestone] || step.Why == "" || step.Met == (step.Next != "") && step.Available {
+				counts := h.Mail || step.Milestone != posture.ManagedEmail
+				if step.Available != counts || step.Met != (wants[step.Milestone] && counts) || step.Why == "" || step.Met == (step.Next != "") && step.Available {
 					rt.Fatalf("%s of %+v: %+v", step.Milestone, model[one.ID], step)
 				}
 			}
@@ -136,12 +149,20 @@ func (h *house) enrol(t *testing.T, account core.ID, removed *time.Time) {
 		pgx.StrictNamedArgs{"account": account, "now": h.clock.Now(), "removed": removed})
 }
 
+// mailbox has an account have an address, or a number alone.
+func (h *house) mailbox(t *testing.T, account core.ID, address *string) {
+	t.Helper()
+	h.exec(t, `insert into mailboxes (workspace_id, account_id, address, phone) values (@workspace, @account, @address, '+49' || (random() * 1e10)::bigint)`,
+		pgx.StrictNamedArgs{"account": account, "address": address})
+}
+
 // perfect makes an account that meets every milestone there is.
 func (h *house) perfect(t *testing.T) {
 	t.Helper()
 	account := h.account(t, strong()).ID
 	h.state(t, account, accounts.Validated)
 	h.enrol(t, account, nil)
+	h.mailbox(t, account, new(account.String()+"@in.example.com"))
 	h.share(t, account, accounts.Subject{Team: h.teams["ops"]}, accounts.Collaborator, nil)
 	h.exec(t, `update accounts set rotated = @now where workspace_id = @workspace and id = @account`, pgx.StrictNamedArgs{"account": account, "now": h.clock.Now()})
 }
@@ -158,15 +179,16 @@ func TestTheScoreIsExplained(t *testing.T) {
 		t.Helper()
 		found, err := h.Overview(t.Context(), h.DB, h.id)
 		coretest.Must(t, err)
-		points, worth := 0.0, 0.0
+		points, worth, address := 0.0, 0.0, false
 		for i, part := range found.Parts {
 			points, worth = points+part.Points, worth+part.Points+part.Lost
 			if i > 0 && part.Lost > found.Parts[i-1].Lost {
 				t.Errorf("%s comes after less", part.Name)
 			}
-			if part.Name == string(posture.ManagedEmail) {
-				t.Errorf("what Postern cannot do counts: %+v", part)
-			}
+			address = address || part.Name == string(posture.ManagedEmail)
+		}
+		if address != h.Mail {
+			t.Errorf("addresses count: %t; e-mail is received: %t", address, h.Mail)
 		}
 		if found.Score == nil || *found.Score != int(points+1e-9) || worth < 99.999 || worth > 100.001 {
 			t.Fatalf("the score is %v, its parts make %f of %f", found.Score, points, worth)
@@ -176,13 +198,21 @@ func TestTheScoreIsExplained(t *testing.T) {
 	if found := score(); *found.Score != 100 || found.Complete != 1 || found.Parts[0].Lost != 0 {
 		t.Fatalf("a perfect workspace has %d: %+v", *found.Score, found.Parts)
 	}
+	h.exec(t, `update mailboxes set address = null where workspace_id = @workspace`, nil)
+	if found := score(); *found.Score != 91 || found.Complete != 0 || found.Parts[0].Name != string(posture.ManagedEmail) || found.Parts[0].Next == "" {
+		t.Fatalf("without an address it has %d: %+v", *found.Score, found.Parts)
+	}
+	h.Mail = false
+	if found := score(); *found.Score != 100 || found.Complete != 1 {
+		t.Fatalf("where none can be had it has %d: %+v", *found.Score, found.Parts)
+	}
 	h.faulty(t)
 	found := score()
 	if *found.Score >= 100 || found.Parts[0].Lost <= 0 || found.Parts[0].Next == "" {
 		t.Fatalf("a faulty one has %d: %+v", *found.Score, found.Parts)
 	}
 	for _, one := range found.Milestones {
-		if one.Why == "" || one.Available == strings.Contains(one.Why, "not available yet") {
+		if one.Why == "" || one.Available == strings.Contains(one.Why, "receives no e-mail") {
 			t.Errorf("%+v", one)
 		}
 	}
@@ -217,11 +247,15 @@ func TestADayHasOneRow(t *testing.T) {
 	if len(first) != 1 || first[0].Score == nil || first[0].Accounts != 1 || first[0].Findings[posture.Unvalidated] != 1 || first[0].Milestones[posture.Shared] != 0 || !first[0].Day.Equal(morning.Truncate(24*time.Hour)) {
 		t.Fatalf("the first day: %+v", first)
 	}
-	if _, counted := first[0].Milestones[posture.ManagedEmail]; counted {
-		t.Error("what Postern cannot do is counted")
+	if _, counted := first[0].Milestones[posture.ManagedEmail]; !counted {
+		t.Error("managed addresses are not counted")
 	}
 	h.clock.Pass(24 * time.Hour)
+	h.Mail = false
 	take(t, h.Posture)
+	if found := days(h); len(found) != 2 || len(found[1].Milestones) != 4 {
+		t.Errorf("what Postern cannot do is counted: %+v", found)
+	}
 	h.clock.Pass(posture.KeptDays * 24 * time.Hour)
 	take(t, h.Posture)
 	if found := days(h); len(found) != 1 || found[0].Day.Equal(first[0].Day) {

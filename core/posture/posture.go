@@ -20,6 +20,7 @@ type Posture struct {
 	Accounts  *accounts.Accounts
 	Lifecycle *lifecycle.Lifecycle
 	Queue     *jobs.Queue
+	Mail      bool             // this Postern receives e-mail: an account's address can be managed
 	Now       func() time.Time // nil: time.Now
 	Wake      func()           // called after a commit with events, if set
 	Log       *slog.Logger     // nil: nothing is logged. Only Run does

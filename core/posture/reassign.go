@@ -114,11 +114,7 @@ func (p *Posture) planned(ctx context.Context, q postgres.Querier, workspace cor
 	if err != nil {
 		return nil, err
 	}
-	standings := make([]Standing, len(found))
-	for i, one := range found {
-		standings[i] = one.standing()
-	}
-	return standings, nil
+	return p.shown(found), nil
 }
 
 func distinct(ids []core.ID) map[core.ID]bool {

@@ -24,7 +24,7 @@ const exportWrite = 30 * time.Second
 type PostureGoal struct {
 	Milestone string `json:"milestone" enum:"credentials_correct,managed_email,managed_mfa,shared,rotated"`
 	Words     string `json:"words" doc:"What an account that meets it is"`
-	Available bool   `json:"available" doc:"False: Postern has nothing to meet it with yet, and it counts nowhere"`
+	Available bool   `json:"available" doc:"False: this Postern has nothing to meet it with, as it receives no e-mail, and it counts nowhere"`
 	Met       int    `json:"met"`
 	Of        int    `json:"of"`
 	Why       string `json:"why"`
@@ -164,7 +164,7 @@ type historyList struct {
 type PostureStep struct {
 	Milestone string `json:"milestone" enum:"credentials_correct,managed_email,managed_mfa,shared,rotated"`
 	Words     string `json:"words"`
-	Available bool   `json:"available" doc:"False: Postern has nothing to meet it with yet"`
+	Available bool   `json:"available" doc:"False: this Postern has nothing to meet it with"`
 	Met       bool   `json:"met"`
 	Why       string `json:"why"`
 	Next      string `json:"next,omitempty" doc:"What to do"`

@@ -41,7 +41,13 @@ func TestPostureByAPI(t *testing.T) {
 		t.Fatal(now)
 	}
 	for _, goal := range now["milestones"].([]any) {
-		if one := goal.(map[string]any); (one["milestone"] == "managed_email") != (one["available"] == false) {
+		if one := goal.(map[string]any); one["available"] != true || one["met"] != 0.0 {
+			t.Error(one)
+		}
+	}
+	w.must(t, 200, "PUT", "/accounts/"+account+"/mailbox/address", "")
+	for _, step := range w.must(t, 200, "GET", "/accounts/"+account+"/posture", "")["steps"].([]any) {
+		if one := step.(map[string]any); one["met"] != (one["milestone"] == "managed_email") {
 			t.Error(one)
 		}
 	}

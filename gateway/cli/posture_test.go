@@ -54,7 +54,7 @@ func TestPosture(t *testing.T) {
 		t.Fatal(err)
 	}
 	out := f.ask("acme", "posture")
-	for _, want := range []string{"Score: ", "of 100", "credentials are correct", "not available yet", "orphaned", "password_reused", "password_weak"} {
+	for _, want := range []string{"Score: ", "of 100", "credentials are correct", "receives no e-mail", "orphaned", "password_reused", "password_weak"} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is not in\n%s", want, out)
 		}

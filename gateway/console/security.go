@@ -225,7 +225,7 @@ func (s *Service) listStandings(c *gin.Context) {
 		return
 	}
 	filter, err := s.asked(c)
-	page := standingsPage{Missing: posture.Milestone(c.Query("missing")), Milestones: posture.Goals(), Asked: carriedOn(c)}
+	page := standingsPage{Missing: posture.Milestone(c.Query("missing")), Milestones: s.Posture.Goals(), Asked: carriedOn(c)}
 	var after core.ID
 	if err == nil {
 		after, err = queryID(c, "after")

@@ -53,7 +53,7 @@ func TestSecurityInTheConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := w.expect(t, "zoe", "/security", 200, []string{
-		"of 100", "What raises it most", "As a table", "role=\"img\"", "<desc", "Credentials are correct", "not available yet", "accounts without an owner",
+		"of 100", "What raises it most", "As a table", "role=\"img\"", "<desc", "Credentials are correct", "receives no e-mail", "accounts without an owner",
 		"/security/findings?kind=orphaned", "How the score is made up", "Give orphans new owners",
 	}, []string{"style=", "Globex"})
 	// The picture is well-formed, and says what it shows.
