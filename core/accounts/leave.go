@@ -86,7 +86,7 @@ func (a *Accounts) Exposed(ctx context.Context, q postgres.Querier, workspace, u
 // Leaver is what somebody who leaves leaves behind.
 type Leaver struct {
 	Exposed []Exposed // as Exposed says
-	owned   []core.ID // what they have an owner's grant on, directly or through a team
+	Owned   []core.ID // what they have an owner's grant on, directly or through a team
 }
 
 // QueueLeaver reads a leaver as part of what is sent to the database together. since is when they could
@@ -105,7 +105,7 @@ func (a *Accounts) QueueLeaver(batch *pgx.Batch, workspace, user core.ID, since 
 		return err
 	})
 	batch.Queue(selectOwnedByUser, pgx.StrictNamedArgs{"workspace": workspace, "subject": user}).Query(func(rows pgx.Rows) (err error) {
-		leaver.owned, err = pgx.CollectRows(rows, pgx.RowTo[core.ID])
+		leaver.Owned, err = pgx.CollectRows(rows, pgx.RowTo[core.ID])
 		return err
 	})
 	return leaver
@@ -114,8 +114,8 @@ func (a *Accounts) QueueLeaver(batch *pgx.Batch, workspace, user core.ID, since 
 // QueueRevoke takes back every grant of a user's own as part of what is sent to the database together,
 // and sets events to what is to be told of it. Orphans is to follow.
 func (a *Accounts) QueueRevoke(batch *pgx.Batch, cause core.Cause, workspace core.ID, user core.Target, leaver *Leaver, events *[]core.Event) {
-	if len(leaver.owned) > 0 {
-		batch.Queue(lockAccounts, pgx.StrictNamedArgs{"workspace": workspace, "accounts": leaver.owned})
+	if len(leaver.Owned) > 0 {
+		batch.Queue(lockAccounts, pgx.StrictNamedArgs{"workspace": workspace, "accounts": leaver.Owned})
 	}
 	now := a.now()
 	batch.Queue(revokeUser, pgx.StrictNamedArgs{"workspace": workspace, "user": user.ID, "now": now, "why": left}).Query(func(rows pgx.Rows) error {
@@ -145,10 +145,10 @@ func (l *Leaver) name(grant revokedGrant) revokedGrant {
 // Orphans passes on the accounts that lost their last owner with a user whose grants are revoked, as
 // their succession lists say, or marks them as orphaned, and returns what is to be told of it.
 func (a *Accounts) Orphans(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, user core.ID, leaver *Leaver) ([]core.Event, error) {
-	if len(leaver.owned) == 0 {
+	if len(leaver.Owned) == 0 {
 		return nil, nil
 	}
-	_, events, err := a.judgeOwners(ctx, tx, cause, workspace, leaver.owned, loss{leaver: user, except: user, why: "its last owner left"})
+	_, events, err := a.judgeOwners(ctx, tx, cause, workspace, leaver.Owned, loss{leaver: user, except: user, why: "its last owner left"})
 	return events, err
 }
 

@@ -77,14 +77,43 @@ const selectOwnedByTeam = `
 select distinct g.account_id from grants g
 where g.workspace_id = @workspace and g.team_id = @subject and g.revoked is null and g.role = 'owner'`
 
-// lockOwned locks and lists the accounts a subject has an owner's grant on, a user's teams included.
-// Two owners may go at once: the second must see that the first is gone.
-func (a *Accounts) lockOwned(ctx context.Context, tx pgx.Tx, workspace core.ID, subject Subject) ([]core.ID, error) {
+// Ownership is that somebody active owns an account, directly or through a team.
+type Ownership struct {
+	Account core.ID `db:"account_id"`
+	User    core.ID `db:"user_id"`
+}
+
+const selectOwners = `
+select g.account_id, u.id as user_id
+from (
+	select g.account_id, g.user_id from grants g
+	where g.workspace_id = @workspace and g.account_id = any(@accounts::uuid[]) and g.user_id is not null and g.role = 'owner'
+		and g.revoked is null and (g.expires is null or g.expires > @now)
+	union
+	select g.account_id, m.user_id from grants g
+	join team_members m on m.workspace_id = g.workspace_id and m.team_id = g.team_id and m.suspended is null
+	where g.workspace_id = @workspace and g.account_id = any(@accounts::uuid[]) and g.role = 'owner'
+		and g.revoked is null and (g.expires is null or g.expires > @now)
+) g
+join users u on u.workspace_id = @workspace and u.id = g.user_id and u.active and u.deleted is null and u.role not in ('login_only', 'guest')`
+
+// Owners lists the people who own accounts, in no order.
+func (a *Accounts) Owners(ctx context.Context, q postgres.Querier, workspace core.ID, accounts ...core.ID) ([]Ownership, error) {
+	return postgres.Many[Ownership](ctx, q, selectOwners, pgx.StrictNamedArgs{"workspace": workspace, "accounts": accounts, "now": a.now()})
+}
+
+// Owned lists the accounts a subject has an owner's grant on, a user's teams included.
+func (a *Accounts) Owned(ctx context.Context, q postgres.Querier, workspace core.ID, subject Subject) ([]core.ID, error) {
 	query, id := selectOwnedByUser, subject.User
 	if subject.User.IsZero() {
 		query, id = selectOwnedByTeam, subject.Team
 	}
-	owned, err := postgres.Column[core.ID](ctx, tx, query, pgx.StrictNamedArgs{"workspace": workspace, "subject": id})
+	return postgres.Column[core.ID](ctx, q, query, pgx.StrictNamedArgs{"workspace": workspace, "subject": id})
+}
+
+// lockOwned is Owned of accounts that stay locked. Two owners may go at once: the second must see that the first is gone.
+func (a *Accounts) lockOwned(ctx context.Context, tx pgx.Tx, workspace core.ID, subject Subject) ([]core.ID, error) {
+	owned, err := a.Owned(ctx, tx, workspace, subject)
 	if err != nil {
 		return nil, err
 	}

@@ -98,6 +98,15 @@ where a.workspace_id = @workspace and a.id = @account and exists (
 on conflict (workspace_id, account_id) do update set due = excluded.due, reason = excluded.reason, cause = excluded.cause
 where check_dues.due is null or check_dues.due > excluded.due`
 
+// The people of a team own what it owns.
+const markTeamOwned = `
+insert into check_dues (workspace_id, account_id, due, reason, cause)
+select g.workspace_id, g.account_id, @due::timestamptz, @reason, @cause::json from (
+	select distinct workspace_id, account_id from grants where workspace_id = @workspace and team_id = @team and role = 'owner' and revoked is null
+) g
+on conflict (workspace_id, account_id) do update set due = excluded.due, reason = excluded.reason, cause = excluded.cause
+where check_dues.due is null or check_dues.due > excluded.due`
+
 // react queues what an event makes due.
 func (h *Health) react(batch *pgx.Batch, event core.Event) {
 	if len(event.Targets) == 0 {
@@ -139,5 +148,9 @@ func (h *Health) react(batch *pgx.Batch, event core.Event) {
 		}
 	case core.AccountUnshared, core.AccountGrantExpired, core.AccountOwnerSucceeded, core.AccountOrphaned:
 		account(now, OwnerChanged)
+	case core.TeamMemberAdded, core.TeamMemberRemoved:
+		batch.Queue(markTeamOwned, pgx.StrictNamedArgs{
+			"workspace": event.Workspace, "team": subject, "due": now, "reason": string(OwnerChanged), "cause": cause,
+		})
 	}
 }

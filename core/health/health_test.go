@@ -15,6 +15,7 @@ import (
 	"postern/core/directory"
 	"postern/core/health"
 	"postern/core/jobs"
+	"postern/core/lifecycle"
 	"postern/core/rotation"
 	"postern/core/seal"
 )
@@ -283,6 +284,35 @@ func TestDeactivatedThenReactivated(t *testing.T) {
 	w.tick(t)
 	if view := w.view(t, h, 1); view.Last == nil || view.Last.Reason != health.GivenBack && view.Last.Reason != health.Reactivated {
 		t.Errorf("what was given back was not looked at: %+v", view.Last)
+	}
+}
+
+// Whoever joins or leaves a team that owns an account has its password looked at.
+func TestTheTeamThatOwnsHasOtherPeople(t *testing.T) {
+	w := open(t)
+	h := w.acme
+	team, err := w.Lifecycle.CreateTeam(t.Context(), coretest.System(), directory.Team{Workspace: h.workspace, DisplayName: "Sales"}, []core.ID{h.ana.ID})
+	coretest.Must(t, err)
+	coretest.Must(t, w.Lifecycle.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+		for account, role := range map[int]accounts.Role{0: accounts.Owner, 1: accounts.Collaborator} {
+			if _, err := w.Lifecycle.Accounts.Share(t.Context(), tx, coretest.System(), h.workspace, h.accounts[account].ID, accounts.Sharing{Subject: accounts.Subject{Team: team.ID}, Role: role}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	w.tick(t)
+	for name, edit := range map[string]func(*lifecycle.TeamEdit){
+		"joins":  func(e *lifecycle.TeamEdit) { e.Add = []core.ID{h.ben.ID} },
+		"leaves": func(e *lifecycle.TeamEdit) { e.Remove = []core.ID{h.ana.ID} },
+	} {
+		w.clock.Pass(time.Hour)
+		w.tick(t)
+		_, err := w.Lifecycle.ChangeTeam(t.Context(), coretest.System(), h.workspace, team.ID, func(e *lifecycle.TeamEdit) error { edit(e); return nil })
+		coretest.Must(t, err)
+		if looked := w.tick(t); looked != 1 || w.view(t, h, 0).Last.Reason != health.OwnerChanged {
+			t.Errorf("somebody %s: %d accounts are looked at, the first because of %v", name, looked, w.view(t, h, 0).Last)
+		}
 	}
 }
 

@@ -21,15 +21,46 @@ func (l *Lifecycle) policies() *policies.Policies {
 // Share is accounts.Share with what follows from it: where a policy says so, the account is rotated when an owner comes
 // or goes.
 func (l *Lifecycle) Share(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, sharing accounts.Sharing) (accounts.Grant, error) {
-	owners, err := l.watchOwners(ctx, tx, workspace, account)
+	var grant accounts.Grant
+	return grant, l.watched(ctx, tx, cause, workspace, account, func() (err error) {
+		grant, err = l.Accounts.Share(ctx, tx, cause, workspace, account, sharing)
+		return err
+	})
+}
+
+// AcceptProposal is accounts.AcceptProposal with what follows from it, as of Share.
+func (l *Lifecycle) AcceptProposal(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, proposal core.ID) (accounts.Grant, error) {
+	lost, err := l.Accounts.Grant(ctx, tx, workspace, proposal)
+	if core.KindOf(err) == core.KindNotFound {
+		err = core.NotFound("proposal")
+	}
 	if err != nil {
 		return accounts.Grant{}, err
 	}
-	grant, err := l.Accounts.Share(ctx, tx, cause, workspace, account, sharing)
+	var grant accounts.Grant
+	return grant, l.watched(ctx, tx, cause, workspace, lost.Account, func() (err error) {
+		grant, err = l.Accounts.AcceptProposal(ctx, tx, cause, workspace, proposal)
+		return err
+	})
+}
+
+// SetSuccession is accounts.SetSuccession with what follows from it, as of Share, when the account passes on at once.
+func (l *Lifecycle) SetSuccession(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, list []accounts.Successor) error {
+	return l.watched(ctx, tx, cause, workspace, account, func() error {
+		return l.Accounts.SetSuccession(ctx, tx, cause, workspace, account, list)
+	})
+}
+
+// watched runs a command after which an account may have other owners; the zero account has none.
+func (l *Lifecycle) watched(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, command func() error) error {
+	owners, err := l.watchOwners(ctx, tx, workspace, func() ([]core.ID, error) { return []core.ID{account}, nil })
 	if err != nil {
-		return accounts.Grant{}, err
+		return err
 	}
-	return grant, owners.changed(ctx, tx, cause)
+	if err := command(); err != nil {
+		return err
+	}
+	return owners.changed(ctx, tx, cause)
 }
 
 // Unshare is accounts.Unshare with what follows from it: whoever knew the password and may not use the account any more
@@ -39,24 +70,28 @@ func (l *Lifecycle) Unshare(ctx context.Context, tx pgx.Tx, cause core.Cause, wo
 	if err != nil {
 		return err
 	}
-	if err := l.Accounts.Unshare(ctx, tx, cause, workspace, grant); err != nil {
-		return err
-	}
-	return l.ended(ctx, tx, cause, taken)
-}
-
-// ended rotates an account, as the policies say, after a grant on it has ended.
-func (l *Lifecycle) ended(ctx context.Context, tx pgx.Tx, cause core.Cause, grant accounts.Grant) error {
-	lost, err := l.Accounts.Lost(ctx, tx, grant)
+	owners, err := l.watchOwners(ctx, tx, workspace, func() ([]core.ID, error) { return []core.ID{taken.Account}, nil })
 	if err != nil {
 		return err
 	}
-	rotations, err := l.revoked(ctx, tx, cause, grant.Workspace, lost)
-	if err != nil || len(rotations) > 0 || grant.Role != accounts.Owner {
+	if err := l.Accounts.Unshare(ctx, tx, cause, workspace, grant); err != nil {
 		return err
 	}
-	_, err = l.policies().Rotate(ctx, tx, cause, grant.Workspace, policies.TriggerOwnerChange, grant.Account)
-	return err
+	if rotates, err := l.ended(ctx, tx, cause, taken); err != nil || rotates {
+		return err
+	}
+	return owners.changed(ctx, tx, cause)
+}
+
+// ended rotates an account, as the policies say, if whoever had a grant that ended knows its password, and reports
+// whether it does.
+func (l *Lifecycle) ended(ctx context.Context, tx pgx.Tx, cause core.Cause, grant accounts.Grant) (rotates bool, err error) {
+	lost, err := l.Accounts.Lost(ctx, tx, grant)
+	if err != nil {
+		return false, err
+	}
+	rotations, err := l.revoked(ctx, tx, cause, grant.Workspace, lost)
+	return len(rotations) > 0, err
 }
 
 // revoked rotates, as the policies say, accounts whose password somebody knows who may not use them any more.
@@ -65,56 +100,6 @@ func (l *Lifecycle) revoked(ctx context.Context, tx pgx.Tx, cause core.Cause, wo
 		return nil, nil
 	}
 	return l.policies().Rotate(ctx, tx, cause, workspace, policies.TriggerRevocation, lost...)
-}
-
-// owners are those of an account before a change, if a policy wants to know.
-type owners struct {
-	*Lifecycle
-	workspace, account core.ID
-	before             map[accounts.Subject]bool // nil: nobody wants to know
-}
-
-func (l *Lifecycle) watchOwners(ctx context.Context, tx pgx.Tx, workspace, account core.ID) (owners, error) {
-	watched := owners{Lifecycle: l, workspace: workspace, account: account}
-	batch := &pgx.Batch{}
-	choice := l.policies().QueueChoose(batch, workspace, policies.TriggerOwnerChange)
-	if err := tx.SendBatch(ctx, batch).Close(); err != nil || choice.None() {
-		return watched, err
-	}
-	var err error
-	watched.before, err = watched.now(ctx, tx)
-	return watched, err
-}
-
-func (o owners) now(ctx context.Context, tx pgx.Tx) (map[accounts.Subject]bool, error) {
-	live, err := o.Accounts.Grants(ctx, tx, o.workspace, o.account)
-	found := map[accounts.Subject]bool{}
-	for _, grant := range live {
-		if grant.Role == accounts.Owner {
-			found[grant.Subject()] = true
-		}
-	}
-	return found, err
-}
-
-// changed rotates the account, as the policies say, if it has other owners now.
-func (o owners) changed(ctx context.Context, tx pgx.Tx, cause core.Cause) error {
-	if o.before == nil {
-		return nil
-	}
-	after, err := o.now(ctx, tx)
-	if err != nil {
-		return err
-	}
-	same := len(after) == len(o.before)
-	for subject := range after {
-		same = same && o.before[subject]
-	}
-	if same {
-		return nil
-	}
-	_, err = o.policies().Rotate(ctx, tx, cause, o.workspace, policies.TriggerOwnerChange, o.account)
-	return err
 }
 
 // administers rotates, as the policies say, what a locked user can use who becomes an administrator, or is none any more.
@@ -152,7 +137,10 @@ func (l *Lifecycle) Ended(ctx context.Context) (int, error) {
 			if next, found, err = l.Accounts.EndNext(ctx, tx, cause, last); err != nil || !found {
 				return err
 			}
-			return l.ended(ctx, tx, cause, next)
+			if rotates, err := l.ended(ctx, tx, cause, next); err != nil || rotates || next.Role != accounts.Owner {
+				return err
+			}
+			return l.passed(ctx, tx, cause, next.Workspace, next.Account)
 		})
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("grant %s of workspace %s: %w", next.ID, next.Workspace, err))

@@ -2,6 +2,7 @@ package lifecycle
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
@@ -24,7 +25,7 @@ func (l *Lifecycle) ProvisionEntitled(ctx context.Context, cause core.Cause, use
 			return err
 		}
 		s.tell(core.NewEvent(core.UserProvisioned, made.Workspace, cause, l.now(), made.Target()).With("active", strconv.FormatBool(made.Active)))
-		_, err = l.entitle(ctx, tx, s, cause, made, wanted)
+		_, err = l.entitle(ctx, tx, s, cause, made, nil, wanted)
 		return err
 	})
 	return made, err
@@ -64,7 +65,7 @@ func (l *Lifecycle) ChangeEntitled(ctx context.Context, cause core.Cause, worksp
 		if after, _, err = l.change(ctx, tx, s, cause, before, wanted, false); err != nil {
 			return err
 		}
-		changed, err := l.entitle(ctx, tx, s, cause, after, granted)
+		changed, err := l.entitle(ctx, tx, s, cause, after, held, granted)
 		if err != nil || !changed || after.Version != before.Version {
 			return err
 		}
@@ -79,8 +80,9 @@ func (l *Lifecycle) ChangeEntitled(ctx context.Context, cause core.Cause, worksp
 	return after, err
 }
 
-// entitle grants after what was told so far: what happened to the person comes first.
-func (l *Lifecycle) entitle(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, user directory.User, wanted []accounts.Entitlement) (bool, error) {
+// entitle grants after what was told so far: what happened to the person comes first. What they held and know, and hold
+// no more, is rotated as the policies say, and so is what has other owners.
+func (l *Lifecycle) entitle(ctx context.Context, tx pgx.Tx, s *story, cause core.Cause, user directory.User, held []accounts.Held, wanted []accounts.Entitlement) (bool, error) {
 	if !user.Active {
 		return false, nil
 	}
@@ -88,5 +90,30 @@ func (l *Lifecycle) entitle(ctx context.Context, tx pgx.Tx, s *story, cause core
 		return false, err
 	}
 	s.events = nil
-	return l.Accounts.Entitle(ctx, tx, cause, user, wanted)
+	logins := make([]core.ID, 0, len(held)+len(wanted))
+	for _, one := range held {
+		logins = append(logins, one.Account)
+	}
+	owners, err := l.watchOwners(ctx, tx, user.Workspace, func() ([]core.ID, error) {
+		all := slices.Clone(logins)
+		for _, one := range wanted {
+			all = append(all, one.Account)
+		}
+		return all, nil
+	})
+	if err != nil {
+		return false, err
+	}
+	changed, err := l.Accounts.Entitle(ctx, tx, cause, user, wanted)
+	if err != nil || !changed {
+		return false, err
+	}
+	lost, err := l.Accounts.LostByUsers(ctx, tx, user.Workspace, []core.ID{user.ID}, logins)
+	if err != nil {
+		return false, err
+	}
+	if _, err := l.revoked(ctx, tx, cause, user.Workspace, lost); err != nil {
+		return false, err
+	}
+	return true, owners.changed(ctx, tx, cause)
 }

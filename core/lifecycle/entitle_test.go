@@ -85,6 +85,23 @@ func TestEntitlementsComeAndGoWithThePerson(t *testing.T) {
 		t.Error("coming back gives what the identity provider names anew, and nothing else")
 	}
 
+	// What she was given the password of, and holds no more, is changed.
+	eve = back
+	coretest.Must(t, h.fill(t, eve, 2))
+	rotations := h.rotations(t)
+	change(func(*directory.User, []accounts.Held) ([]accounts.Entitlement, error) {
+		return []accounts.Entitlement{use(0)}, nil
+	})
+	if got := h.rotations(t); got != rotations+1 {
+		t.Errorf("%d rotations after her entitlement was taken back, and %d before", got, rotations)
+	}
+	back = change(func(*directory.User, []accounts.Held) ([]accounts.Entitlement, error) {
+		return []accounts.Entitlement{use(1)}, nil
+	})
+	if got := h.rotations(t); got != rotations+1 {
+		t.Errorf("%d rotations after she lost what she never saw", got)
+	}
+
 	// Refused as a whole.
 	before := back.Version
 	_, err = h.ChangeEntitled(t.Context(), h.cause, h.workspace, eve.ID, func(user *directory.User, _ []accounts.Held) ([]accounts.Entitlement, error) {

@@ -35,6 +35,7 @@ func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, one leaver) (
 	l.Directory.QueueEndSessions(batch, cause, user, "deprovisioned", &ended)
 	leaver := l.Accounts.QueueLeaver(batch, user.Workspace, user.ID, one.departed)
 	choice := l.policies().QueueChoose(batch, user.Workspace, policies.TriggerDeprovision)
+	asOwner := l.policies().QueueChoose(batch, user.Workspace, policies.TriggerOwnerChange)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return Effect{}, err
 	}
@@ -60,6 +61,12 @@ func (l *Lifecycle) take(ctx context.Context, tx pgx.Tx, s *story, one leaver) (
 	open, planned, err := plans.Finish(ctx, tx, s.batch)
 	if err != nil {
 		return Effect{}, err
+	}
+	if !asOwner.None() {
+		rotating := func(account core.ID) bool { return !open[account].IsZero() }
+		if err := l.passed(ctx, tx, cause, user.Workspace, slices.DeleteFunc(leaver.Owned, rotating)...); err != nil {
+			return Effect{}, err
+		}
 	}
 	if err := l.shut(ctx, tx, cause, user.Workspace, orphaned); err != nil {
 		return Effect{}, err

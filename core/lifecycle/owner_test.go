@@ -11,6 +11,7 @@ import (
 	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/lifecycle"
+	"postern/core/policies"
 )
 
 // orphaned requires that the first account has, or lacks, a living owner, and says how often it was
@@ -94,6 +95,116 @@ func TestTheLastOwnersGoAtOnce(t *testing.T) {
 		h.orphaned(t, "both are gone", true, reported)
 		coretest.Must(t, h.Reactivate(ctx, h.cause, h.workspace, h.bob.ID))
 	}
+}
+
+// Where a policy says so an account is rotated whenever other people own it, whichever command made it so, and only then.
+func TestOtherOwnersRotateByWhicheverWay(t *testing.T) {
+	bobs := func(role accounts.Role) func(h house) accounts.Sharing {
+		return func(h house) accounts.Sharing {
+			return accounts.Sharing{Subject: accounts.Subject{User: h.bob.ID}, Role: role}
+		}
+	}
+	teams := func(h house) accounts.Sharing {
+		return accounts.Sharing{Subject: accounts.Subject{Team: h.team.ID}, Role: accounts.Owner}
+	}
+	role := func(t *testing.T, h house, role directory.Role) {
+		t.Helper()
+		_, err := h.GiveRole(t.Context(), h.system, h.workspace, h.bob.ID, role)
+		coretest.Must(t, err)
+	}
+	entitle := func(t *testing.T, h house, wanted ...accounts.Entitlement) {
+		t.Helper()
+		h.governing(t)
+		_, err := h.ChangeEntitled(t.Context(), h.cause, h.workspace, h.bob.ID, func(*directory.User, []accounts.Held) ([]accounts.Entitlement, error) { return wanted, nil })
+		coretest.Must(t, err)
+	}
+	for name, one := range map[string]struct {
+		before func(h house) accounts.Sharing // nil: nothing
+		does   func(t *testing.T, h house)
+		want   int
+	}{
+		"a proposal is accepted": {bobs(accounts.Owner), func(t *testing.T, h house) {
+			h.says(t, policies.TriggerDeprovision, false)
+			_, err := h.Deprovision(t.Context(), h.cause, h.workspace, h.bob.ID)
+			coretest.Must(t, err)
+			h.finish(t)
+			coretest.Must(t, h.Reactivate(t.Context(), h.cause, h.workspace, h.bob.ID))
+			offered, err := h.Accounts.Proposals(t.Context(), h.DB, h.workspace, h.bob.ID)
+			coretest.Must(t, err)
+			coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+				_, err := h.AcceptProposal(t.Context(), tx, h.system, h.workspace, offered[0].Grant)
+				return err
+			}))
+		}, 2},
+		"an owner leaves whom nobody locks out": {bobs(accounts.Owner), func(t *testing.T, h house) {
+			h.says(t, policies.TriggerDeprovision, false)
+			_, err := h.Deprovision(t.Context(), h.cause, h.workspace, h.bob.ID)
+			coretest.Must(t, err)
+		}, 1},
+		"a collaborator leaves": {bobs(accounts.Collaborator), func(t *testing.T, h house) {
+			h.says(t, policies.TriggerDeprovision, false)
+			_, err := h.Deprovision(t.Context(), h.cause, h.workspace, h.bob.ID)
+			coretest.Must(t, err)
+		}, 0},
+		"somebody joins a team that owns it": {teams, func(t *testing.T, h house) {
+			h.edit(t, func(e *lifecycle.TeamEdit) { e.Add = []core.ID{h.join(t, "eve@example.com").ID} })
+		}, 1},
+		"an owner joins a team that owns it": {teams, func(t *testing.T, h house) {
+			h.edit(t, func(e *lifecycle.TeamEdit) { e.Add = []core.ID{h.ana.ID} })
+		}, 0},
+		"somebody joins a team that uses it": {func(h house) accounts.Sharing {
+			return accounts.Sharing{Subject: accounts.Subject{Team: h.team.ID}, Role: accounts.Collaborator}
+		}, func(t *testing.T, h house) {
+			h.edit(t, func(e *lifecycle.TeamEdit) { e.Add = []core.ID{h.join(t, "eve@example.com").ID} })
+		}, 0},
+		"somebody is taken out of a team that owns it": {teams, func(t *testing.T, h house) {
+			h.edit(t, func(e *lifecycle.TeamEdit) { e.Remove = []core.ID{h.bob.ID} })
+		}, 1},
+		"the team that owns it is deleted": {teams, func(t *testing.T, h house) {
+			coretest.Must(t, h.DeleteTeam(t.Context(), h.cause, h.workspace, h.team.ID, nil))
+		}, 1},
+		"an owner may only sign in":         {bobs(accounts.Owner), func(t *testing.T, h house) { role(t, h, directory.RoleLoginOnly) }, 1},
+		"an owner becomes an administrator": {bobs(accounts.Owner), func(t *testing.T, h house) { role(t, h, directory.RoleAdmin) }, 0},
+		"the identity provider makes somebody an owner": {nil, func(t *testing.T, h house) {
+			entitle(t, h, accounts.Entitlement{Account: h.accounts[0].ID, Role: accounts.Owner})
+		}, 1},
+		"the identity provider lets somebody use it": {nil, func(t *testing.T, h house) {
+			entitle(t, h, accounts.Entitlement{Account: h.accounts[0].ID, Role: accounts.Collaborator})
+		}, 0},
+		"the identity provider makes somebody an owner no more": {bobs(accounts.Owner), func(t *testing.T, h house) { entitle(t, h) }, 1},
+		"an orphan passes on": {nil, func(t *testing.T, h house) {
+			h.says(t, policies.TriggerDeprovision, false)
+			_, err := h.Deprovision(t.Context(), h.cause, h.workspace, h.ana.ID)
+			coretest.Must(t, err)
+			h.finish(t)
+			coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+				return h.SetSuccession(t.Context(), tx, h.system, h.workspace, h.accounts[0].ID, []accounts.Successor{{User: h.bob.ID}})
+			}))
+		}, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h, other := pair(t)
+			if one.before != nil {
+				h.give(t, 0, one.before(h))
+			}
+			h.says(t, policies.TriggerOwnerChange, true)
+			other.says(t, policies.TriggerOwnerChange, true)
+			one.does(t, h)
+			of := func(h house) int {
+				return h.count(t, `select count(*) from rotations where workspace_id = @workspace and account_id = @account`, pgx.StrictNamedArgs{"account": h.accounts[0].ID})
+			}
+			if got := of(h); got != one.want || other.rotations(t) != 0 {
+				t.Errorf("%d rotations, want %d; %d elsewhere", got, one.want, other.rotations(t))
+			}
+		})
+	}
+}
+
+// finish has every rotation of the house end well.
+func (h house) finish(t testing.TB) {
+	t.Helper()
+	_, err := h.DB.Exec(t.Context(), `update rotations set state = 'done', finished = now() where workspace_id = $1`, h.workspace)
+	coretest.Must(t, err)
 }
 
 // Nobody does anything when a grant expires, and yet the account is reported.

@@ -89,6 +89,12 @@ func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, s *story, cause c
 			return directory.Team{}, err
 		}
 	}
+	var owners owners
+	if len(adds)+len(removes) > 0 {
+		if owners, err = l.watchOwned(ctx, tx, before.Workspace, accounts.Subject{Team: before.ID}); err != nil {
+			return directory.Team{}, err
+		}
+	}
 	added, err := l.Directory.AddMembers(ctx, tx, before.Workspace, before.ID, adds)
 	if err != nil {
 		return directory.Team{}, err
@@ -118,7 +124,10 @@ func (l *Lifecycle) changeTeam(ctx context.Context, tx pgx.Tx, s *story, cause c
 			return after, err
 		}
 	}
-	return after, l.checkOwned(ctx, tx, s, cause, before.Workspace, accounts.Subject{Team: before.ID})
+	if err := l.checkOwned(ctx, tx, s, cause, before.Workspace, accounts.Subject{Team: before.ID}); err != nil {
+		return after, err
+	}
+	return after, owners.changed(ctx, tx, cause)
 }
 
 // leftTeam has rotated, as the policies say, what people know through a team they are in no more.
@@ -184,6 +193,10 @@ func (l *Lifecycle) DeleteTeam(ctx context.Context, cause core.Cause, workspace,
 		if err := refuseLeavers(ctx, tx, workspace, selectLeaversIn, pgx.StrictNamedArgs{"team": team}); err != nil {
 			return err
 		}
+		owners, err := l.watchOwned(ctx, tx, workspace, accounts.Subject{Team: team})
+		if err != nil {
+			return err
+		}
 		shared, err := l.Accounts.Shared(ctx, tx, workspace, team)
 		if err != nil {
 			return err
@@ -207,7 +220,7 @@ func (l *Lifecycle) DeleteTeam(ctx context.Context, cause core.Cause, workspace,
 		}
 		s.tell(core.NewEvent(core.TeamDeleted, workspace, cause, l.now(), found.Target()).
 			With("members", strconv.Itoa(members)).With("grants_revoked", strconv.Itoa(grants)))
-		return nil
+		return owners.changed(ctx, tx, cause)
 	})
 }
 

@@ -203,6 +203,12 @@ func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, s *story, cause core.
 		after, err := l.Directory.QueueUpdate(s.batch, before, wanted, s.ended)
 		return after, effect, err
 	}
+	var owners owners
+	if before.Active && !owns {
+		if owners, err = l.watchOwned(ctx, tx, before.Workspace, accounts.Subject{User: before.ID}); err != nil {
+			return before, effect, err
+		}
+	}
 	after, err := l.Directory.UpdateUser(ctx, tx, wanted)
 	if err != nil {
 		return after, effect, err
@@ -213,7 +219,10 @@ func (l *Lifecycle) change(ctx context.Context, tx pgx.Tx, s *story, cause core.
 	if s.ended != nil {
 		l.Directory.QueueRaiseEpoch(s.batch, before.Workspace, before.ID, *s.ended)
 	}
-	return after, effect, l.checkOwned(ctx, tx, s, cause, before.Workspace, accounts.Subject{User: before.ID})
+	if err := l.checkOwned(ctx, tx, s, cause, before.Workspace, accounts.Subject{User: before.ID}); err != nil {
+		return after, effect, err
+	}
+	return after, effect, owners.changed(ctx, tx, cause)
 }
 
 // keepOwner refuses to let a connection take a workspace's last owner away, and anybody to give them

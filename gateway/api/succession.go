@@ -59,7 +59,7 @@ func (s *Service) succession(api huma.API) {
 			list = append(list, accounts.Successor{User: one.User, Team: one.Team, Manager: one.Manager})
 		}
 		err := s.change(ctx, func(tx pgx.Tx) error {
-			return s.Accounts.SetSuccession(ctx, tx, by.cause, by.Workspace, account, list)
+			return s.Lifecycle.SetSuccession(ctx, tx, by.cause, by.Workspace, account, list)
 		})
 		if err != nil {
 			return nil, err
@@ -109,7 +109,7 @@ func (s *Service) proposals(api huma.API) {
 		GrantsWrite, func(ctx context.Context, by caller, in *byID) (*single[Grant], error) {
 			var grant accounts.Grant
 			err := s.change(ctx, func(tx pgx.Tx) (err error) {
-				grant, err = s.Accounts.AcceptProposal(ctx, tx, by.cause, by.Workspace, in.ID)
+				grant, err = s.Lifecycle.AcceptProposal(ctx, tx, by.cause, by.Workspace, in.ID)
 				return err
 			})
 			if err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 
 	"postern/core"
-	"postern/core/accounts"
 	"postern/core/lifecycle"
+	"postern/core/rotation"
 )
 
 type holdCommands struct {
@@ -50,7 +50,10 @@ func (h holdRow) state() string {
 
 // departures is what decides about holds.
 func (s *setup) departures() *lifecycle.Lifecycle {
-	return &lifecycle.Lifecycle{DB: s.db, Directory: s.people, Accounts: &accounts.Accounts{DB: s.db, Directory: s.people}}
+	logins := s.logins()
+	return &lifecycle.Lifecycle{
+		DB: s.db, Directory: s.people, Accounts: logins, Rotations: &rotation.Rotations{DB: s.db, Accounts: logins, Queue: s.queue},
+	}
 }
 
 // hold finds a hold by its id; without one, the only one that waits.

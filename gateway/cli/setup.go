@@ -11,6 +11,7 @@ import (
 
 	"postern/core"
 	"postern/core/directory"
+	"postern/core/jobs"
 	"postern/core/postgres"
 	"postern/gateway"
 )
@@ -33,6 +34,7 @@ type setup struct {
 	people    *directory.Directory
 	workspace directory.Workspace // of inWorkspace
 	cause     core.Cause
+	queue     *jobs.Queue
 }
 
 func (s *setup) close() { s.db.Close() }
@@ -42,7 +44,12 @@ func (o onDatabase) open(ctx context.Context) (*setup, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &setup{db: db, people: &directory.Directory{DB: db}, cause: core.NewCause(operator(), time.Now())}, nil
+	queue, err := jobs.NewQueue(db, nil)
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
+	return &setup{db: db, people: &directory.Directory{DB: db}, cause: core.NewCause(operator(), time.Now()), queue: queue}, nil
 }
 
 // operator is who types, as the audit log tells it: whoever can reach the database is trusted with it.

@@ -117,7 +117,7 @@ func (o setSuccession) Run(ctx context.Context, terminal terminal) error {
 			list = append(list, one)
 		}
 		err = s.db.Tx(ctx, func(tx pgx.Tx) error {
-			return s.logins().SetSuccession(ctx, tx, s.cause, s.workspace.ID, account, list)
+			return s.departures().SetSuccession(ctx, tx, s.cause, s.workspace.ID, account, list)
 		})
 		if err != nil {
 			return err

@@ -215,7 +215,7 @@ func (s *Service) decideProposal(c *gin.Context) {
 	err = s.DB.Tx(ctx, func(tx pgx.Tx) error {
 		switch c.PostForm("do") {
 		case "accept":
-			_, err := s.Accounts.AcceptProposal(ctx, tx, s.cause(c), workspace, grant)
+			_, err := s.Lifecycle.AcceptProposal(ctx, tx, s.cause(c), workspace, grant)
 			return err
 		case "decline":
 			return s.Accounts.DeclineProposal(ctx, tx, s.cause(c), workspace, grant)

@@ -106,7 +106,7 @@ func (s *Service) changeSuccession(c *gin.Context) {
 		if err != nil {
 			return err
 		}
-		return s.Accounts.SetSuccession(ctx, tx, s.cause(c), by.workspace(), id, list)
+		return s.Lifecycle.SetSuccession(ctx, tx, s.cause(c), by.workspace(), id, list)
 	})
 	if err == nil {
 		s.wake()
