@@ -125,7 +125,7 @@ func (a *target) send(t *testing.T, method, path, credential string, told bool) 
 
 // bodiless are the routes that have nothing to read: what is sent along is passed over.
 var bodiless = []string{
-	"/fill", "/reveal", "/rotate", "/approve", "/reject", "/deprovision",
+	"/fill", "/reveal", "/rotate", "/approve", "/reject", "/deprovision", "/reactivate",
 	"/logout", "/dead-letters/retry", "/rotations", "/verification", "/approval", "/rejection", "/lift", "/sso/sign-out",
 	"/refresh", "/end", "/end-others", "/signing-keys", "/resend", "/test", "/start", "/accept", "/decline",
 	"/check", "/resync", "/reset", "/manage", "/commit", "/drop", "/report", "/dry-run", "/remove", "/address", "/show", "/enrol", "/enrolment", "/resume", "/diagnosis", "/disable", "/enable", "/logins", "/replays/cancel",

@@ -116,3 +116,38 @@ func (a *Accounts) proposal(ctx context.Context, tx pgx.Tx, cause core.Cause, wo
 	}
 	return postgres.One[Proposal](ctx, tx, "proposal", selectProposals, args)
 }
+
+// TeamProposal is a team that counts for somebody no more because they left, and could count again now that they are
+// back. Nothing lets it by itself.
+type TeamProposal struct {
+	Team      core.ID   `db:"team_id"`
+	Name      string    `db:"name"`
+	Accounts  int       `db:"accounts"` // that it may use
+	Suspended time.Time `db:"suspended"`
+}
+
+const selectTeamProposals = `
+select m.team_id, t.display_name as name, m.suspended, (
+		select count(distinct g.account_id) from grants g
+		where g.workspace_id = m.workspace_id and g.team_id = m.team_id and g.revoked is null and (g.expires is null or g.expires > @now)
+	) as accounts
+from users u
+join team_members m on m.workspace_id = u.workspace_id and m.user_id = u.id and m.suspended is not null
+join teams t on t.workspace_id = m.workspace_id and t.id = m.team_id and t.deleted is null
+where u.workspace_id = @workspace and u.id = @user and u.active and u.deleted is null
+	and (@team::uuid is null or m.team_id = @team)
+order by t.display_name, m.team_id`
+
+// TeamProposals lists the teams an active user is in that give them nothing since they left. A team that a connection
+// describes is among them as long as the connection lists them in it.
+func (a *Accounts) TeamProposals(ctx context.Context, q postgres.Querier, workspace, user core.ID) ([]TeamProposal, error) {
+	return postgres.Many[TeamProposal](ctx, q, selectTeamProposals, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "team": core.ID{}, "now": a.now()})
+}
+
+// TeamProposal finds one of a user's: NotFound if it is none, or none any more.
+func (a *Accounts) TeamProposal(ctx context.Context, q postgres.Querier, workspace, user, team core.ID) (TeamProposal, error) {
+	if team.IsZero() {
+		return TeamProposal{}, core.NotFound("proposal")
+	}
+	return postgres.One[TeamProposal](ctx, q, "proposal", selectTeamProposals, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "team": team, "now": a.now()})
+}

@@ -22,5 +22,5 @@
 // after it was rejected, has what they had.
 //
 // But for that it never gives access back: who returns has no grant, and no membership counts until they
-// are added anew. It never waits for an app.
+// are added anew, or an administrator accepts that it does. It never waits for an app.
 package lifecycle

@@ -39,4 +39,16 @@ func (s *Service) departures(api huma.API) {
 			}
 			return &single[Deprovisioned]{deprovisionedOf(userOf(user), effect)}, nil
 		})
+	add(api, huma.Operation{OperationID: "reactivateUser", Method: http.MethodPost, Path: "/users/{id}/reactivate", Tags: []string{"Directory"},
+		Summary: "Let a user in again by hand",
+		Description: "They can sign in, and have nothing back: what they had is proposed. Of somebody whose departure waits it is withdrawn. The identity provider is not told, " +
+			"and can deactivate them again. A guest is invited again instead. Of an active user nothing changes."},
+		DirectoryWrite, func(ctx context.Context, by caller, in *byID) (*single[User], error) {
+			user, err := s.Lifecycle.Readmit(ctx, by.cause, by.Workspace, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			s.wake()
+			return &single[User]{userOf(user)}, nil
+		})
 }

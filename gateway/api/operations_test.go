@@ -142,7 +142,7 @@ type things struct {
 	links, guests, message, smsProviders string
 	// Two service accounts: what belongs to one is of the second.
 	serviceAccounts, serviceOwners, serviceCredentials, serviceRotations, serviceFindings, credentials string
-	campaigns, reviews, item                                                                           string
+	campaigns, reviews, item, team                                                                     string
 }
 
 func (th things) fill(t *testing.T, text string) string {
@@ -160,7 +160,7 @@ func (th things) fill(t *testing.T, text string) string {
 	} {
 		text = strings.Replace(text, prefix+"{id}", prefix+id, 1)
 	}
-	text = strings.NewReplacer("{app}", th.apps, "{account}", th.accounts, "{user}", th.users, "{other}", th.other, "{item}", th.item, "{message}", th.message, "{token}", th.token, "{client}", th.client, "{secret}", th.secret, "{transmitter}", th.transmitter, "{case}", "risk_changed.high").Replace(text)
+	text = strings.NewReplacer("{app}", th.apps, "{account}", th.accounts, "{user}", th.users, "{other}", th.other, "{item}", th.item, "{team}", th.team, "{message}", th.message, "{token}", th.token, "{client}", th.client, "{secret}", th.secret, "{transmitter}", th.transmitter, "{case}", "risk_changed.high").Replace(text)
 	if strings.Contains(text, "{id}") {
 		t.Fatalf("whose id is it in %s? Say so in things", text)
 	}
@@ -192,6 +192,7 @@ func (w *world) things(t *testing.T) things {
 	if err := w.db.QueryRow(t.Context(), "select event_id::text from audit_outbox where workspace_id = $1 union all select event_id::text from audit_log where workspace_id = $1 limit 1", w.acme.ID).Scan(&all.events); err != nil {
 		t.Fatal(err)
 	}
+	all.team = w.suspended(t)
 	w.served(t, &all)
 	all.campaigns, all.reviews, all.item = w.signedReview(t, "first")
 	return all

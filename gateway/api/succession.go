@@ -42,6 +42,19 @@ type Proposal struct {
 	Revoked  time.Time  `json:"revoked"`
 }
 
+// TeamProposal is a team that gives somebody nothing since they left, and could again. Nothing lets it by itself.
+type TeamProposal struct {
+	Team        core.ID   `json:"team"`
+	DisplayName string    `json:"display_name"`
+	Accounts    int       `json:"accounts" doc:"That the team may use"`
+	Suspended   time.Time `json:"suspended"`
+}
+
+type userAndTeam struct {
+	ID   core.ID `path:"id" doc:"The user"`
+	Team core.ID `path:"team"`
+}
+
 func (s *Service) succession(api huma.API) {
 	tags := []string{"Succession"}
 	read := func(ctx context.Context, workspace, account core.ID) (*single[Succession], error) {
@@ -122,5 +135,28 @@ func (s *Service) proposals(api huma.API) {
 			return nil, s.change(ctx, func(tx pgx.Tx) error {
 				return s.Accounts.DeclineProposal(ctx, tx, by.cause, by.Workspace, in.ID)
 			})
+		})
+	add(api, huma.Operation{OperationID: "listTeamProposals", Method: http.MethodGet, Path: "/users/{id}/team-proposals", Tags: tags, Summary: "List the teams that give a user who is back nothing since they left",
+		Description: "Teams an identity provider describes are among them as long as it lists the user in them."},
+		DirectoryRead, func(ctx context.Context, by caller, in *byID) (*listed[TeamProposal], error) {
+			if _, err := s.Directory.User(ctx, s.DB, by.Workspace, in.ID); err != nil {
+				return nil, err
+			}
+			found, err := s.Accounts.TeamProposals(ctx, s.DB, by.Workspace, in.ID)
+			if err != nil {
+				return nil, err
+			}
+			return listing(found, func(one accounts.TeamProposal) TeamProposal {
+				return TeamProposal{one.Team, one.Name, one.Accounts, one.Suspended}
+			}), nil
+		})
+	add(api, huma.Operation{OperationID: "acceptTeamProposal", Method: http.MethodPost, Path: "/users/{id}/team-proposals/{team}/accept", Tags: tags, Summary: "Let a team count for a user again",
+		Description: "They may use again what the team may.", DefaultStatus: http.StatusNoContent},
+		GrantsWrite, func(ctx context.Context, by caller, in *userAndTeam) (*struct{}, error) {
+			err := s.Lifecycle.AcceptTeam(ctx, by.cause, by.Workspace, in.ID, in.Team)
+			if err == nil {
+				s.wake()
+			}
+			return nil, err
 		})
 }

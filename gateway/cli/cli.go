@@ -38,7 +38,8 @@ type commands struct {
 	Policy   policyCommands   `cmd:"" group:"remote" help:"Say what starts a rotation: a schedule, a sign-in, somebody who leaves or loses access."`
 	Posture  postureCommands  `cmd:"" group:"remote" help:"See how well accounts are kept, and give orphans new owners."`
 	Review   reviewCommands   `cmd:"" group:"remote" help:"Ask whether access is still needed, and prove what was decided."`
-	User     userCommands     `cmd:"" group:"remote" help:"List people, deprovision them by hand; on the database: make the first owner."`
+	User     userCommands     `cmd:"" group:"remote" help:"List people, deprovision and reactivate them by hand; on the database: make the first owner."`
+	Proposal proposalCommands `cmd:"" group:"remote" help:"Give who is back what they had before they left."`
 	Team     teamCommands     `cmd:"" group:"remote" help:"List teams."`
 	Import   importFile       `cmd:"" group:"remote" help:"Add accounts from the file of another password manager."`
 	Activity activityCommands `cmd:"" group:"remote" help:"See what happened, follow it, and download it."`

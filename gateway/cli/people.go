@@ -118,6 +118,35 @@ func (d deprovisionUser) Run(ctx context.Context, terminal terminal) error {
 	})
 }
 
+// reactivateUser lets a user in again.
+type reactivateUser struct {
+	namedUser `embed:""`
+}
+
+// Help is shown by 'postern user reactivate --help'.
+func (reactivateUser) Help() string {
+	return `Usually the identity provider says who is back. This is for whom it does not:
+
+  postern user reactivate dana@acme.example
+
+They can sign in, and have nothing back: 'postern proposal list' shows what they had. The identity provider is not told: activate them there too, or it may deactivate them again. Guests are invited again instead.`
+}
+
+// Run asks the gateway.
+func (r reactivateUser) Run(ctx context.Context, terminal terminal) error {
+	c, user, err := r.find(ctx)
+	if err != nil {
+		return err
+	}
+	text, err := c.ask(ctx, http.MethodPost, "/users/"+user.ID.String()+"/reactivate", nil, nil)
+	if err != nil {
+		return err
+	}
+	return thing(terminal, r.remote, text, func(sheet sheet, one api.User) {
+		sheet.say("%s is active, and has nothing back by it: see 'postern proposal list %s'.", visible(one.UserName), one.ID)
+	})
+}
+
 type teamCommands struct {
 	List listTeams `cmd:"" help:"List the teams."`
 }

@@ -191,6 +191,15 @@ func TestHold(t *testing.T) {
 	if got := d.far("acme").rows("acme", "user", "deprovision", "ray")[0]; got["active"] != false || got["user_name"] != "ray" {
 		t.Errorf("deprovisioned %v", got)
 	}
+	if got := d.far("acme").rows("acme", "user", "reactivate", "ray")[0]; got["active"] != true {
+		t.Errorf("reactivated %v", got)
+	}
+	for _, list := range []string{"list", "teams"} {
+		if got := d.far("acme").rows("acme", "proposal", list, "ray"); len(got) != 0 {
+			t.Errorf("%s: who had nothing is offered %v", list, got)
+		}
+	}
+	d.far("acme").rows("acme", "user", "deprovision", "ray")
 	if got := d.json("hold", "show", got["id"].(string), "--workspace", "acme")["users"].([]any); got[0].(map[string]any)["state"] != "kept" || got[1].(map[string]any)["state"] != "done" {
 		t.Errorf("after all %v", got)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"postern/core"
 	"postern/core/certificates"
+	"postern/core/directory"
 )
 
 func TestALeaversCertificateIsShownAndDownloaded(t *testing.T) {
@@ -81,9 +82,13 @@ func TestWhatSomebodyHadIsProposed(t *testing.T) {
 	if _, err := w.lifecycle.Deprovision(t.Context(), system, w.acme.ID, ben.ID); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.lifecycle.Reactivate(t.Context(), system, w.acme.ID, ben.ID); err != nil {
-		t.Fatal(err)
+	w.expect(t, "zoe", page, 200, []string{"Are they back?", page + "/reactivate"}, []string{"What they had before they left"})
+	for who, status := range map[string]int{"ana": 403, "zoe": 303} {
+		if answer, body := w.ask(t, who, http.MethodPost, page+"/reactivate", url.Values{}); answer.StatusCode != status {
+			t.Fatalf("%s: %d %s", who, answer.StatusCode, body)
+		}
 	}
+	w.expect(t, "zoe", page, 200, nil, []string{"Are they back?"})
 	w.expect(t, "zoe", page, 200, []string{"What they had before they left", "Give anew"}, nil)
 	found, err := w.accounts.Proposals(t.Context(), w.db, w.acme.ID, ben.ID)
 	if err != nil || len(found) != 1 {
@@ -105,6 +110,24 @@ func TestWhatSomebodyHadIsProposed(t *testing.T) {
 	if role, err := w.accounts.MayUse(t.Context(), w.db, w.acme.ID, ben.ID, w.wiki.ID); err != nil || role != "collaborator" {
 		t.Fatal(role, err)
 	}
+	team, err := w.lifecycle.CreateTeam(t.Context(), system, directory.Team{Workspace: w.acme.ID, DisplayName: "Night shift"}, []core.ID{ben.ID})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.db.Exec(t.Context(), `update team_members set suspended = now() where workspace_id = $1 and team_id = $2`, w.acme.ID, team.ID); err != nil {
+		t.Fatal(err)
+	}
+	again := page + "/teams/" + team.ID.String()
+	w.expect(t, "zoe", page, 200, []string{"Teams that give them nothing", again}, nil)
+	for _, one := range []struct {
+		who    string
+		status int
+	}{{"ana", 403}, {"zoe", 303}, {"zoe", 404}} {
+		if answer, body := w.ask(t, one.who, http.MethodPost, again, url.Values{}); answer.StatusCode != one.status {
+			t.Errorf("%s: %d %s", one.who, answer.StatusCode, body)
+		}
+	}
+	w.expect(t, "zoe", page, 200, nil, []string{"Teams that give them nothing"})
 }
 
 func TestSuccessionIsSet(t *testing.T) {

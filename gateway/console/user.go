@@ -28,6 +28,7 @@ type userPage struct {
 	// Certificates are of their departures and logouts, latest first; Proposals what they had before the last.
 	Certificates []certificates.Summary
 	Proposals    []accounts.Proposal
+	Suspended    []accounts.TeamProposal // teams that count for them no more since then
 	Lines        []line
 	Self         bool   // the reader's own page
 	Confirm      bool   // deprovisioning was asked for, and is to be confirmed
@@ -88,6 +89,9 @@ func (s *Service) loadUser(c *gin.Context) (userPage, error) {
 	if page.Proposals, err = s.Accounts.Proposals(ctx, s.DB, by.workspace(), id); err != nil {
 		return userPage{}, err
 	}
+	if page.Suspended, err = s.Accounts.TeamProposals(ctx, s.DB, by.workspace(), id); err != nil {
+		return userPage{}, err
+	}
 	records, err := audit.List(ctx, s.DB, by.workspace(), audit.Query{Target: id, Limit: recent, Descending: true})
 	page.Lines = linesOf(records)
 	return page, err
@@ -104,9 +108,44 @@ func (s *Service) deprovision(c *gin.Context) {
 		return
 	}
 	_, err = s.Lifecycle.Dismiss(c.Request.Context(), s.cause(c), s.reader(c).workspace(), id)
+	s.decided(c, id, err)
+}
+
+// reactivate lets a person in again, whatever the identity provider says.
+func (s *Service) reactivate(c *gin.Context) {
+	if !s.administrator(c) {
+		return
+	}
+	id, err := pathID(c)
+	if err == nil {
+		_, err = s.Lifecycle.Readmit(c.Request.Context(), s.cause(c), s.reader(c).workspace(), id)
+	}
+	s.decided(c, id, err)
+}
+
+// acceptTeam lets a team count again for a person who is back.
+func (s *Service) acceptTeam(c *gin.Context) {
+	if !s.administrator(c) {
+		return
+	}
+	id, err := pathID(c)
+	if err != nil {
+		s.refuse(c, err)
+		return
+	}
+	team, err := core.ParseID(c.Param("team"))
+	if err != nil {
+		s.refuse(c, core.NotFound("proposal"))
+		return
+	}
+	s.decided(c, id, s.Lifecycle.AcceptTeam(c.Request.Context(), s.cause(c), s.reader(c).workspace(), id, team))
+}
+
+// decided shows the page of the person something was decided about, with why it was refused.
+func (s *Service) decided(c *gin.Context, user core.ID, err error) {
 	if err == nil {
 		s.wake()
-		c.Redirect(http.StatusSeeOther, "/users/"+id.String())
+		c.Redirect(http.StatusSeeOther, "/users/"+user.String())
 		return
 	}
 	if classified := problem.Classify(err); classified.Kind == core.KindDenied {
