@@ -68,7 +68,9 @@ func (s *Service) signalPolicies(api huma.API) {
 		Summary: "List what is done about each kind of signal"},
 		SignalsRead, func(ctx context.Context, by caller, in *signalPolicyList) (*listed[SignalPolicy], error) {
 			if !in.Connection.IsZero() {
-				if _, err := s.Directory.Connection(ctx, s.DB, by.Workspace, in.Connection); err != nil {
+				if _, err := s.Directory.Connection(ctx, s.DB, by.Workspace, in.Connection); core.KindOf(err) == core.KindNotFound {
+					return nil, core.Invalid("connection", "there is no such connection in this workspace")
+				} else if err != nil {
 					return nil, err
 				}
 			}

@@ -105,7 +105,7 @@ func collision(err error) error {
 	case ok && server.ConstraintName == "logout_target_name":
 		return core.Conflict("name", "there is a logout target of that name")
 	case ok && server.Code == "23503":
-		return core.NotFound("app")
+		return core.Invalid("app", "there is no such app in this workspace")
 	}
 	return err
 }
