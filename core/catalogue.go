@@ -58,6 +58,7 @@ const (
 	SessionSteppedUp       EventType = "session.stepped_up" // the person proved themselves anew in it
 	SessionSettingsChanged EventType = "workspace.session_settings_changed"
 
+	AccessDenied   EventType = "access.denied"              // somebody known asked for what they may not do
 	RequestRefused EventType = "connection.request_refused" // an authenticated connection sent what cannot be done
 	SignalAccepted EventType = "signal.accepted"
 	SignalRefused  EventType = "signal.refused"

@@ -11,7 +11,7 @@ func EventTypes() []EventType {
 		ServiceAccountFindingOpened, ServiceAccountFindingAcknowledged, ServiceAccountFindingResolved,
 		UserProvisioned, UserUpdated, UserDeprovisioned, UserReactivated, UserDeleted, UserLoggedOut, DeparturesHeld, DeparturesApproved,
 		DeparturesRejected, UserDepartureHeld, UserDepartureWithdrawn, UserRestored, TeamCreated, TeamUpdated, TeamDeleted, TeamMemberAdded,
-		TeamMemberRemoved, SessionStarted, SessionEnded, SignInFailed, SessionSteppedUp, SessionSettingsChanged, RequestRefused, SignalAccepted,
+		TeamMemberRemoved, SessionStarted, SessionEnded, SignInFailed, SessionSteppedUp, SessionSettingsChanged, AccessDenied, RequestRefused, SignalAccepted,
 		SignalRefused, SignalPolicyChanged, SignalsHeld, SignalsApproved, SignalsRejected, UserRestricted, UserRestrictionLifted, UserStepUpRequired,
 		UserReactivationProposed, UserUnlinked, UserRelinked, StreamCreated, StreamUpdated, StreamVerified, StreamFailing, StreamRecovered, StreamDeleted,
 		ReceiverCreated, ReceiverUpdated, ReceiverDeleted, ReceiverTokenIssued, LogoutTargetCreated, LogoutTargetUpdated, LogoutTargetDeleted,

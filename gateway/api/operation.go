@@ -128,6 +128,9 @@ func (s *Service) authenticate(ctx huma.Context, next func(huma.Context)) {
 		problem.Write(c, err)
 		return
 	}
+	cause := core.NewCause(account.Actor(), received)
+	cause.Origin = problem.Origin(c)
+	defer s.denied.Tell(c, account.Workspace, cause)
 	for _, requirement := range ctx.Operation().Security {
 		for _, scope := range requirement[security] {
 			if !allowed(account, scope, ctx) {
@@ -136,8 +139,6 @@ func (s *Service) authenticate(ctx huma.Context, next func(huma.Context)) {
 			}
 		}
 	}
-	cause := core.NewCause(account.Actor(), received)
-	cause.Origin = problem.Origin(c)
 	next(huma.WithValue(ctx, callerKey{}, caller{account, cause, c}))
 }
 

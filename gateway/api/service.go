@@ -34,6 +34,7 @@ import (
 	"postern/core/signals"
 	"postern/core/signing"
 	"postern/gateway/activity"
+	"postern/gateway/denied"
 	"postern/gateway/problem"
 	"postern/siem/sinks"
 	"postern/webhooks/hooks"
@@ -94,6 +95,7 @@ type Service struct {
 	// DefaultRate.
 	Rate int
 
+	denied   *denied.Recorder
 	limits   limits
 	reads    readers
 	matching chan struct{} // one for each change that looks again before its commit
@@ -128,6 +130,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	}
 	config.RejectUnknownQueryParameters = true
 	s.closing, s.uploads = make(chan struct{}), make(chan struct{}, 2)
+	s.denied = denied.NewRecorder(s.DB, s.Log, s.now, s.wake, base)
 	s.reads, s.matching = readers{}, make(chan struct{}, max(1, s.DB.Config().MaxConns/2))
 	api := huma.NewAPI(config, adapter{router, s.reads})
 	api.UseMiddleware(s.authenticate, s.limit, sized, filled, s.once, s.unchanged)

@@ -63,7 +63,7 @@ func (s *Service) administrator(c *gin.Context) bool {
 	if s.reader(c).admin() {
 		return true
 	}
-	s.refuse(c, core.Denied("only administrators see this"))
+	s.refuse(c, core.Denied("only administrators see this").WithCode("not_administrator"))
 	return false
 }
 

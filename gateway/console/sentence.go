@@ -90,6 +90,7 @@ var sayings = map[core.EventType]saying{
 	core.SessionSteppedUp:       {"proved themselves anew", "", "", "", "calm"},
 	core.SessionSettingsChanged: {"changed the session settings of", "workspace", "", "", "warn"},
 
+	core.AccessDenied:   {"asked for what they may not do", "", "", "", "bad"},
 	core.RequestRefused: {"sent a request that was refused", "", "", "", "bad"},
 	core.SignalAccepted: {"sent a signal about", "user", "", "", "warn"},
 	core.SignalRefused:  {"refused a signal for", "connection", "", "", "bad"},

@@ -32,6 +32,7 @@ import (
 	"postern/core/rotation"
 	"postern/core/services"
 	"postern/core/signals"
+	"postern/gateway/denied"
 	"postern/gateway/problem"
 	"postern/oidc"
 	"postern/siem/sinks"
@@ -88,6 +89,7 @@ type Service struct {
 	closing chan struct{}
 	closed  sync.Once
 	streams streams
+	denied  *denied.Recorder
 	names   sync.Map // of workspaces, by id
 	pages   map[string]*template.Template
 	assets  map[string]asset
@@ -234,6 +236,7 @@ func (s *Service) Close() {
 func (s *Service) prepare() {
 	s.once.Do(func() {
 		s.closing = make(chan struct{})
+		s.denied = denied.NewRecorder(s.DB, s.Log, s.now, s.wake, "")
 		s.assets = map[string]asset{}
 		entries, err := fs.ReadDir(static, "static")
 		if err != nil {
@@ -288,13 +291,17 @@ func (s *Service) file(c *gin.Context) {
 	problem.Write(c, core.NotFound("file"))
 }
 
-// annotate puts who asks into the request's log line, and what they had typed into their form.
+// annotate puts who asks into the request's log line, and what they had typed into their form. What they were denied is recorded.
 func (s *Service) annotate(c *gin.Context) {
-	if session, user, ok := oidc.Session(c); ok {
+	session, user, ok := oidc.Session(c)
+	if ok {
 		problem.Add(c, slog.String("workspace", session.Workspace.String()), slog.String("actor", user.ID.String()))
 	}
 	s.resume(c)
 	c.Next()
+	if ok {
+		s.denied.Tell(c, session.Workspace, s.cause(c))
+	}
 }
 
 func (s *Service) now() time.Time {

@@ -102,6 +102,7 @@ var kinds = map[core.EventType]kind{
 	core.SessionSteppedUp:       {classAuthentication, activityOther, "Step Up", severityInformational, "user"},
 	core.SessionSettingsChanged: {classEntityManagement, 3, "Update", severityMedium, "workspace"},
 
+	core.AccessDenied:   {classAPIActivity, activityOther, "Deny", severityMedium, ""},
 	core.RequestRefused: {classAPIActivity, activityOther, "Refuse", severityMedium, "connection"},
 	core.SignalAccepted: {classAPIActivity, activityOther, "Accept", severityInformational, "connection"},
 	core.SignalRefused:  {classAPIActivity, activityOther, "Refuse", severityMedium, "connection"},
