@@ -14,7 +14,6 @@ import (
 	"postern/core"
 	"postern/core/rotation"
 	"postern/scim"
-	"postern/siem/jsonl"
 )
 
 // Roles a process can play.
@@ -38,11 +37,9 @@ type Config struct {
 
 	AuditStream `embed:""`
 
-	SplunkURL    string `help:"Splunk HTTP Event Collector, for example https://splunk.example.com:8088." env:"POSTERN_SPLUNK_URL" placeholder:"URL"`
-	SplunkToken  string `help:"Reference to the HEC token." env:"POSTERN_SPLUNK_TOKEN" placeholder:"REF"`
-	SplunkIndex  string `help:"Splunk index; the token's default when empty." env:"POSTERN_SPLUNK_INDEX" placeholder:"INDEX"`
-	SumoURL      string `help:"Reference to the Sumo Logic HTTP source URL, which is itself the secret." env:"POSTERN_SUMO_URL" placeholder:"REF"`
-	EventsFolder string `help:"Folder for files of every workspace's events, a JSON document per line: for object storage, and for proof without Postern." env:"POSTERN_EVENTS_FOLDER" placeholder:"PATH"`
+	Destinations `embed:""`
+
+	OCSF string `name:"ocsf" help:"Version of OCSF that events are told in: 1.8 or 1.9, the same in every process." default:"1.8" env:"POSTERN_OCSF" enum:"1.8,1.9"`
 
 	SMTPAddress  string `help:"Mail server, for example smtp.example.com:587: STARTTLS, on port 465 TLS at once. Without one there are no links, no guests and no reminders." env:"POSTERN_SMTP_ADDRESS" placeholder:"HOST:PORT"`
 	SMTPUser     string `help:"User at the mail server; none when empty." env:"POSTERN_SMTP_USER" placeholder:"NAME"`
@@ -149,22 +146,7 @@ func (c Config) Validate() error {
 		}
 		c.AuditStream.validate(fault)
 	}
-	if c.SplunkURL != "" {
-		if parsed, err := url.Parse(c.SplunkURL); err != nil || parsed.Host == "" || (parsed.Scheme != "https" && parsed.Scheme != "http") {
-			fault("splunk-url", "a URL is needed, for example https://splunk.example.com:8088")
-		} else if parsed.User != nil {
-			fault("splunk-url", "leave user name and password out: the token is all that is needed")
-		}
-		c.reference(fault, "splunk-token", c.SplunkToken, false)
-	} else if c.SplunkToken != "" {
-		fault("splunk-url", "a token was given but no URL")
-	}
-	c.reference(fault, "sumo-url", c.SumoURL, c.SumoURL == "")
-	if c.EventsFolder != "" {
-		if err := (jsonl.Settings{Folder: c.EventsFolder}).Validate(); err != nil {
-			fault("events-folder", "%s", core.AsError(err).Message)
-		}
-	}
+	c.Destinations.check(fault, c.AllowPrivate)
 	c.reference(fault, "metrics-token", c.MetricsToken, c.MetricsToken == "")
 	names := map[string]bool{}
 	for _, text := range c.Plugins {

@@ -18,7 +18,7 @@ func (g *Gateway) Signing() *signing.Signing { return g.signing }
 func (g *Gateway) DeliveryMeter() delivery.Meter { return g.told.deliveries.Meter }
 
 // Kinds are what workspaces can make sinks of.
-func (g *Gateway) Kinds() map[string]sink.Kind { return g.kinds() }
+func (g *Gateway) Kinds() map[string]sink.Kind { return reaches{g.config.AllowPrivate}.kinds() }
 
 // Own keeps the sinks of workspaces.
 func (g *Gateway) Own() *sinks.Service { return g.own }

@@ -190,12 +190,16 @@ func (g *Gateway) wire() error {
 	g.posture = &posture.Posture{DB: g.db, Accounts: g.accounts, Lifecycle: g.lifecycle, Queue: g.queue, Mail: g.config.MailboxDomain != "", Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
 	g.own = g.destinations()
 	if g.plays(RoleSink) {
-		receivers, err := g.receivers()
+		shared, err := g.config.SharedSinks(g.config.AllowPrivate)
 		if err != nil {
 			return err
 		}
-		for name, receiver := range receivers {
-			g.sinks = append(g.sinks, &sink.Sink{Name: name, DB: g.db, Cluster: g.cluster, Receiver: receiver, Mapper: mapper(), Now: g.now, Log: g.log})
+		for name, one := range shared {
+			receiver, err := one.Open(g.config.AllowPrivate)
+			if err != nil {
+				return err
+			}
+			g.sinks = append(g.sinks, &sink.Sink{Name: name, Kind: one.Kind, DB: g.db, Cluster: g.cluster, Receiver: receiver, Mapper: g.mapper(), Now: g.now, Log: g.log})
 		}
 	}
 	return nil

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"postern/core/seal"
+	"postern/gateway"
+	"postern/siem/ocsf"
 	"postern/siem/sink"
 )
 
@@ -69,5 +71,13 @@ func TestKindsSayWhatTheyCan(t *testing.T) {
 	}
 	if splunk.Acknowledges.Of(json.RawMessage(`{"acknowledge":false}`), nil) || !splunk.Acknowledges.Of(json.RawMessage(`{"acknowledge":true}`), nil) {
 		t.Error("acknowledge: false acknowledges, or true does not")
+	}
+}
+
+func TestTheVersionOfOCSFIsASetting(t *testing.T) {
+	for given, want := range map[string]ocsf.Version{"": ocsf.Version18, "1.8": ocsf.Version18, "1.9": ocsf.Version19} {
+		if got := build(t, func(c *gateway.Config) { c.OCSF = given }).gateway.Own().Mapper.Version; got != want {
+			t.Errorf("%q: %s", given, got)
+		}
 	}
 }

@@ -77,8 +77,8 @@ func (f Followed) Tombstone() Record {
 	return record
 }
 
-// relayed is the name under which damaged records are kept among the dead letters.
-const relayed = "relay"
+// Relayed is the name under which damaged records are kept among the dead letters.
+const Relayed = "relay"
 
 const selectKept = `select exists (select from dead_letters where workspace_id = @workspace and sink = @sink and event_id = @event)`
 
@@ -86,11 +86,11 @@ const selectKept = `select exists (select from dead_letters where workspace_id =
 func KeepUnreadable(ctx context.Context, db *postgres.DB, record Followed, fault error, now time.Time) error {
 	return db.Tx(ctx, func(tx pgx.Tx) error {
 		var kept bool
-		if err := tx.QueryRow(ctx, selectKept, pgx.StrictNamedArgs{"workspace": record.Workspace, "sink": relayed, "event": record.ID}).Scan(&kept); err != nil || kept {
+		if err := tx.QueryRow(ctx, selectKept, pgx.StrictNamedArgs{"workspace": record.Workspace, "sink": Relayed, "event": record.ID}).Scan(&kept); err != nil || kept {
 			return err
 		}
 		return AddDeadLetter(ctx, tx, DeadLetter{
-			Sink: relayed, Workspace: record.Workspace, Event: record.ID, Type: core.RecordUnreadable, Sequence: record.Sequence, Record: string(record.Canonical), Created: now,
+			Sink: Relayed, Workspace: record.Workspace, Event: record.ID, Type: core.RecordUnreadable, Sequence: record.Sequence, Record: string(record.Canonical), Created: now,
 			Answer: fmt.Sprintf("position %d, sequence %d: %s", record.Position, record.Sequence, fault),
 		})
 	})

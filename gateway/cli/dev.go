@@ -109,9 +109,9 @@ func (d dev) prepare(ctx context.Context, folder *local.Folder, stack *local.Sta
 		Database:  "file:" + folder.In("secrets", "database"),
 		Listen:    fmt.Sprintf("127.0.0.1:%d", stack.Gateway),
 		PublicURL: address, Key: "file:" + folder.In("secrets", "key"), AuditKey: "file:" + folder.In("secrets", "audit-key"),
-		AuditStream: gateway.AuditStream{Kafka: []string{stack.Kafka}, KafkaTopic: "postern.audit"},
-		SplunkURL:   stack.HEC, SplunkToken: stack.HECToken, SumoURL: stack.SumoURL,
-		Browser: os.Getenv("POSTERN_BROWSER"), Concurrency: 4, AllowPrivate: true, MailKeep: true, APIRate: 1000, Grace: 10 * time.Second,
+		AuditStream:  gateway.AuditStream{Kafka: []string{stack.Kafka}, KafkaTopic: "postern.audit"},
+		Destinations: gateway.Destinations{SplunkURL: stack.HEC, SplunkToken: stack.HECToken, SumoURL: stack.SumoURL},
+		Browser:      os.Getenv("POSTERN_BROWSER"), Concurrency: 4, AllowPrivate: true, MailKeep: true, APIRate: 1000, Grace: 10 * time.Second,
 		MailboxDomain: mailDomain, MailboxListen: stack.Mailbox, Rotation: devPace,
 	}
 	if err := folder.Write("secrets/database", []byte(stack.Database)); err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"postern/core"
+	"postern/siem/sink"
 )
 
 // Settings are where files go. The zero value of every field but Folder is a good default.
@@ -18,6 +19,11 @@ type Settings struct {
 	MaxSeconds int `json:"max_seconds,omitempty"`
 	// Uncompressed leaves finished files as they are, instead of compressing them with gzip.
 	Uncompressed bool `json:"uncompressed,omitempty"`
+}
+
+// Abilities are those of the kind. A file is synced before it counts as delivered.
+func (Settings) Abilities() sink.Abilities {
+	return sink.Abilities{Acknowledges: sink.Ability{Able: true}}
 }
 
 // Validate names the first field that is wrong.

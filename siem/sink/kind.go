@@ -18,8 +18,11 @@ type Kind struct {
 	Title     string
 	Fields    []Field // what it is told, settings first
 	Abilities Abilities
-	build     func(settings json.RawMessage, credentials map[string]seal.Secret) (Receiver, error)
+	build     func(settings json.RawMessage, credentials map[string]Read) (Receiver, error)
 }
+
+// Read reads a credential whenever it is needed.
+type Read = func() (seal.Secret, error)
 
 // Field is a setting or a credential of a kind.
 type Field struct {
@@ -49,7 +52,7 @@ func NewKind[Settings interface{ Abilities() Abilities }, Credentials any](title
 			kind.Fields = append(kind.Fields, Field{name, typeOf(field.Type, of.credential), field.Tag.Get("doc"), of.credential, !optional})
 		}
 	}
-	kind.build = func(settings json.RawMessage, credentials map[string]seal.Secret) (Receiver, error) {
+	kind.build = func(settings json.RawMessage, credentials map[string]Read) (Receiver, error) {
 		var told Settings
 		if err := decode(settings, &told); err != nil {
 			return nil, err
@@ -65,8 +68,19 @@ func NewKind[Settings interface{ Abilities() Abilities }, Credentials any](title
 
 // Build checks the settings and credentials of one receiver and makes it. A fault is Invalid and names its field.
 func (k Kind) Build(settings json.RawMessage, credentials map[string]seal.Secret) (Receiver, error) {
+	reads := map[string]Read{}
+	for name, secret := range credentials {
+		if !secret.IsZero() {
+			reads[name] = func() (seal.Secret, error) { return secret, nil }
+		}
+	}
+	return k.BuildReading(settings, reads)
+}
+
+// BuildReading is Build with credentials that are read anew for each use.
+func (k Kind) BuildReading(settings json.RawMessage, credentials map[string]Read) (Receiver, error) {
 	for _, field := range k.Fields {
-		if field.Required && field.Credential && credentials[field.Name].IsZero() {
+		if field.Required && field.Credential && credentials[field.Name] == nil {
 			return nil, core.Invalid("credentials."+field.Name, "%s is needed", field.Name)
 		}
 	}
@@ -125,17 +139,14 @@ func decode(settings json.RawMessage, into any) error {
 	return nil
 }
 
-func fill(into reflect.Value, credentials map[string]seal.Secret) error {
+func fill(into reflect.Value, credentials map[string]Read) error {
 	known := map[string]bool{}
 	for i := range into.NumField() {
 		name, _, _ := strings.Cut(into.Type().Field(i).Tag.Get("json"), ",")
 		known[name] = true
-		secret, given := credentials[name]
-		if !given {
-			continue
+		if read := credentials[name]; read != nil {
+			into.Field(i).Set(reflect.ValueOf(read).Convert(into.Field(i).Type()))
 		}
-		read := func() (seal.Secret, error) { return secret, nil }
-		into.Field(i).Set(reflect.ValueOf(read).Convert(into.Field(i).Type()))
 	}
 	for name := range credentials {
 		if !known[name] {

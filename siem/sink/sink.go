@@ -29,6 +29,7 @@ const (
 // partitions.
 type Sink struct {
 	Name     string // names the consumer group and the state: letters, digits and dashes
+	Kind     string // of its receiver, for people
 	DB       *postgres.DB
 	Cluster  stream.Cluster
 	Receiver Receiver
