@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"postern/core"
 	"postern/core/audit"
 	"postern/core/jobs"
 	"postern/core/lifecycle"
@@ -66,6 +67,7 @@ var (
 	leaversFailing    = figure("leavers_failing", "People among them with whom that has failed and is tried again.")
 	leaversOldest     = figure("leavers_oldest_seconds", "Since when the first of them is shut out.")
 	sinkState         = figure("sink_state", "1 for the state a sink is in, 0 for the others.", "sink", "state")
+	sinkDead          = figure("sink_dead_letters", "Events that the receiver of a sink refused for what they are, and that are kept; of the sink relay: records that could not be read.", "sink")
 	sinkLag           = figure("sink_lag_events", "Events in Kafka that a sink has not delivered yet.", "sink")
 	destinations      = figure("delivery_destinations", "Receivers, logout targets and webhooks, by state.", "kind", "state")
 	destinationsDown  = figure("delivery_destinations_failing", "Running destinations whose last attempt failed.", "kind")
@@ -83,7 +85,7 @@ func (c *collector) Describe(out chan<- *prometheus.Desc) {
 	for _, one := range []*prometheus.Desc{
 		sourceUp, eventsUnsequenced, eventsUnpublished, eventsOldest,
 		eventsUnlogged, eventsUntold, eventsHeld, eventsHeldFor, eventsUnreadable, rotationsOpen, lockouts, lockoutBurn, lockoutObjective, lockoutTarget, jobsOpen, jobsWaiting, holdsOpen, holdsPeople, holdsOldest,
-		leavers, leaversFailing, leaversOldest, sinkState, sinkLag,
+		leavers, leaversFailing, leaversOldest, sinkState, sinkDead, sinkLag,
 		destinations, destinationsDown, deliveriesQueued, deliveriesOldest, deadLetters,
 		ownSinks, ownLag, ownLagTop, ownDead,
 	} {
@@ -200,7 +202,14 @@ func databaseSource(db *postgres.DB, config Config, now func() time.Time) source
 		if err != nil {
 			return err
 		}
+		dead, err := audit.CountSharedLetters(ctx, db, core.ID{})
+		if err != nil {
+			return err
+		}
+		give(sinkDead, float64(dead[audit.Relayed]), audit.Relayed)
 		for _, one := range sinks {
+			give(sinkDead, float64(dead[one.Name]), one.Name)
+			delete(dead, one.Name)
 			for _, state := range []audit.SinkStatus{audit.SinkRunning, audit.SinkRetrying, audit.SinkPaused} {
 				value := 0.0
 				if state == one.State {
@@ -208,6 +217,10 @@ func databaseSource(db *postgres.DB, config Config, now func() time.Time) source
 				}
 				give(sinkState, value, one.Name, string(state))
 			}
+		}
+		delete(dead, audit.Relayed)
+		for name, letters := range dead { // of sinks that were forgotten
+			give(sinkDead, float64(letters), name)
 		}
 		return nil
 	}}

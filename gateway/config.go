@@ -39,8 +39,6 @@ type Config struct {
 
 	Destinations `embed:""`
 
-	OCSF string `name:"ocsf" help:"Version of OCSF that events are told in: 1.8 or 1.9, the same in every process." default:"1.8" env:"POSTERN_OCSF" enum:"1.8,1.9"`
-
 	SMTPAddress  string `help:"Mail server, for example smtp.example.com:587: STARTTLS, on port 465 TLS at once. Without one there are no links, no guests and no reminders." env:"POSTERN_SMTP_ADDRESS" placeholder:"HOST:PORT"`
 	SMTPUser     string `help:"User at the mail server; none when empty." env:"POSTERN_SMTP_USER" placeholder:"NAME"`
 	SMTPPassword string `help:"Reference to the password there." env:"POSTERN_SMTP_PASSWORD" placeholder:"REF"`

@@ -13,6 +13,7 @@ import (
 	"postern/core/audit"
 	"postern/core/seal"
 	"postern/siem/jsonl"
+	"postern/siem/ocsf"
 	"postern/siem/sink"
 )
 
@@ -26,6 +27,17 @@ type Destinations struct {
 	SplunkIndex  string `help:"Splunk index; the token's default when empty." env:"POSTERN_SPLUNK_INDEX" placeholder:"INDEX"`
 	SumoURL      string `help:"Reference to the Sumo Logic HTTP source URL, which is itself the secret: the sink 'sumologic', in short." env:"POSTERN_SUMO_URL" placeholder:"REF"`
 	EventsFolder string `help:"Folder for files of every workspace's events, a JSON document per line, for object storage and for proof without Postern: the sink 'files', in short." env:"POSTERN_EVENTS_FOLDER" placeholder:"PATH"`
+
+	OCSF string `name:"ocsf" help:"Version of OCSF that events are told in: 1.8 or 1.9, the same in every process." default:"1.8" env:"POSTERN_OCSF" enum:"1.8,1.9"`
+}
+
+// Mapper writes the documents that receivers get.
+func (d Destinations) Mapper() ocsf.Mapper {
+	version := ocsf.Version18
+	if d.OCSF == "1.9" {
+		version = ocsf.Version19
+	}
+	return ocsf.Mapper{Version: version, Release: release()}
 }
 
 // Destination is a sink for the events of all workspaces, as its file describes it.

@@ -124,7 +124,7 @@ func TestFaultsOfSinksOfTheOperator(t *testing.T) {
 		{"settings: the settings are no JSON object", gateway.Destinations{Sinks: []string{"one=" + secretFile(t, `{"kind":"syslog","settings":[]}`)}}},
 		{"a sink is one of elasticsearch, files", gateway.Destinations{Sinks: []string{"one=" + secretFile(t, `{"kind":"pigeon"}`)}}},
 		{"settings.address: host:port", gateway.Destinations{Sinks: []string{"one=" + secretFile(t, `{"kind":"syslog","settings":{"address":"syslog"}}`)}}},
-		{"there is no setting", gateway.Destinations{Sinks: []string{"one=" + secretFile(t, `{"kind":"syslog","settings":{"adress":"syslog.example.com:6514"}}`)}}},
+		{"there is no setting", gateway.Destinations{Sinks: []string{"one=" + secretFile(t, `{"kind":"syslog","settings":{"host":"syslog.example.com:6514"}}`)}}},
 		{"https is needed", gateway.Destinations{Sinks: []string{"one=" + secretFile(t, `{"kind":"splunk","settings":{"urls":["http://splunk.example.com:8088"]},"credentials":{"token":"`+token+`"}}`)}}},
 		{"credentials.token: token is needed", gateway.Destinations{Sinks: []string{"one=" + secretFile(t, `{"kind":"splunk","settings":{"urls":["https://splunk.example.com:8088"]}}`)}}},
 		{"credentials.token: a secret is given as file:PATH", gateway.Destinations{Sinks: []string{"one=" + secretFile(t, `{"kind":"splunk","settings":{"urls":["https://splunk.example.com:8088"]},"credentials":{"token":"canary"}}`)}}},

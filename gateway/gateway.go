@@ -199,7 +199,7 @@ func (g *Gateway) wire() error {
 			if err != nil {
 				return err
 			}
-			g.sinks = append(g.sinks, &sink.Sink{Name: name, Kind: one.Kind, DB: g.db, Cluster: g.cluster, Receiver: receiver, Mapper: g.mapper(), Now: g.now, Log: g.log})
+			g.sinks = append(g.sinks, &sink.Sink{Name: name, Kind: one.Kind, DB: g.db, Cluster: g.cluster, Receiver: receiver, Mapper: g.config.Mapper(), Now: g.now, Log: g.log})
 		}
 	}
 	return nil

@@ -177,6 +177,11 @@ func TestWhatIsTrueOfAllProcesses(t *testing.T) {
 	if err := audit.SetSinkState(t.Context(), h.db, "splunk", audit.SinkPaused, "the token is refused", []core.ID{h.workspace.ID}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
+	if err := h.db.Tx(t.Context(), func(tx pgx.Tx) error {
+		return audit.AddDeadLetter(t.Context(), tx, audit.DeadLetter{Sink: "splunk", Record: "x", Answer: "code 6", Created: time.Now()})
+	}); err != nil {
+		t.Fatal(err)
+	}
 	var committed int
 	if err := h.db.QueryRow(t.Context(), `select count(*) from audit_outbox`).Scan(&committed); err != nil || committed == 0 {
 		t.Fatal(committed, err)
@@ -195,6 +200,8 @@ func TestWhatIsTrueOfAllProcesses(t *testing.T) {
 		`postern_sink_state{sink="splunk",state="paused"}`:   1,
 		`postern_sink_state{sink="splunk",state="running"}`:  0,
 		`postern_sink_state{sink="splunk",state="retrying"}`: 0,
+		`postern_sink_dead_letters{sink="splunk"}`:           1,
+		`postern_sink_dead_letters{sink="relay"}`:            0,
 	} {
 		if value, there := got[series]; !there || value != want {
 			t.Errorf("%s is %v (%v), want %v", series, value, there, want)

@@ -10,7 +10,6 @@ import (
 
 	"postern/core"
 	"postern/core/audit"
-	"postern/siem/ocsf"
 	"postern/siem/relay"
 	"postern/siem/sinks"
 	"postern/siem/stream"
@@ -23,7 +22,7 @@ func (g *Gateway) relay(ctx context.Context) error {
 		return err
 	}
 	defer producer.Close()
-	publish := &relay.Relay{DB: g.db, Publisher: producer, Mapper: g.mapper(), Log: g.log}
+	publish := &relay.Relay{DB: g.db, Publisher: producer, Mapper: g.config.Mapper(), Log: g.log}
 	g.sequencer.Moved = publish.Wake
 	retention := &audit.Retention{DB: g.db, Keep: g.config.AuditRetention, Now: g.now, Log: g.log, Reads: reads, Behind: sinks.Behind}
 	group, ctx := errgroup.WithContext(ctx)
@@ -47,7 +46,7 @@ func reads(cursor string, workspace core.ID) bool {
 
 // destinations makes what keeps the sinks of workspaces.
 func (g *Gateway) destinations() *sinks.Service {
-	return &sinks.Service{DB: g.db, Vault: g.vault, Kinds: reaches{g.config.AllowPrivate}.kinds(), Mapper: g.mapper(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake, Meter: g.metrics}
+	return &sinks.Service{DB: g.db, Vault: g.vault, Kinds: reaches{g.config.AllowPrivate}.kinds(), Mapper: g.config.Mapper(), Log: g.log, Now: g.now, Wake: g.sequencer.Wake, Meter: g.metrics}
 }
 
 // sink delivers to every receiver, those of all workspaces and those of one. A receiver that is down holds up no
@@ -66,15 +65,6 @@ func (g *Gateway) sink(ctx context.Context) error {
 		})
 	}
 	return group.Wait()
-}
-
-// mapper writes the documents.
-func (g *Gateway) mapper() ocsf.Mapper {
-	version := ocsf.Version18
-	if g.config.OCSF == "1.9" {
-		version = ocsf.Version19
-	}
-	return ocsf.Mapper{Version: version, Release: release()}
 }
 
 // release is the version this binary was built as.

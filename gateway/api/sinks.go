@@ -16,6 +16,7 @@ import (
 	"postern/gateway/doctor"
 	"postern/siem/sink"
 	"postern/siem/sinks"
+	"postern/siem/stream"
 )
 
 // Sink is where events are delivered to, and how that goes. Credentials are never told.
@@ -201,7 +202,7 @@ func (s *Service) sinks(api huma.API) {
 	}
 	add(api, huma.Operation{OperationID: "listSinks", Method: http.MethodGet, Path: "/sinks", Tags: tags, Summary: "List the sinks and their state", Description: "The workspace's own, and the state of those that the operator has for all workspaces."},
 		OperationsRead, func(ctx context.Context, by caller, _ *struct{}) (*listed[Sink], error) {
-			shared, err := audit.SinkStates(ctx, s.DB)
+			shared, err := sink.ReadShared(ctx, s.DB, by.Workspace, stream.DefaultPartitions)
 			if err != nil {
 				return nil, err
 			}
@@ -209,8 +210,8 @@ func (s *Service) sinks(api huma.API) {
 			if err != nil {
 				return nil, err
 			}
-			all := listing(shared, func(one audit.SinkState) Sink {
-				return Sink{Name: one.Name, Enabled: true, State: string(one.State), Reason: one.Reason, Updated: one.Updated}
+			all := listing(shared, func(one sink.Shared) Sink {
+				return Sink{Name: one.Name, Kind: one.Kind, Enabled: true, State: string(one.State), Reason: one.Told(), Held: one.Held, Lag: one.Lag, DeadLetters: int(one.Dead), Updated: one.Updated}
 			})
 			all.Body.Items = append(all.Body.Items, listing(own, s.sinkOf).Body.Items...)
 			return all, nil

@@ -32,6 +32,8 @@ type sinkCommands struct {
 	Discard    discardLetters `cmd:"" help:"Give up one dead letter, or all, for a reason."`
 	Difference compareSink    `cmd:"" name:"diff" help:"Ask the receiver what it lacks, and have exactly that delivered again."`
 	Delete     deleteSink     `cmd:"" help:"Deliver to a receiver no more."`
+
+	Operator sharedSinkCommands `cmd:"" help:"On the database: look after the sinks that 'postern serve' has for all workspaces."`
 }
 
 // sink finds one of the workspace's own by id or name.

@@ -40,6 +40,11 @@ const (
 	TooLarge                     // not that much at once
 )
 
+// String is the word for it.
+func (v Verdict) String() string {
+	return [...]string{"accepted", "busy", "misconfigured", "refused", "too_large"}[v]
+}
+
 // Answer is what a receiver said.
 type Answer struct {
 	Verdict Verdict

@@ -202,7 +202,7 @@ func (l *line) splunk(t testing.TB) *sink.Sink {
 	}
 	t.Cleanup(func() { _ = collector.Close() })
 	return &sink.Sink{
-		Name: "splunk", DB: l.db, Cluster: l.cluster, Log: l.log(), Mapper: ocsf.Mapper{},
+		Name: "splunk", Kind: "splunk", DB: l.db, Cluster: l.cluster, Log: l.log(), Mapper: ocsf.Mapper{},
 		Receiver: collector,
 		Backoff:  20 * time.Millisecond, LongestBackoff: 200 * time.Millisecond, ProbeEvery: 200 * time.Millisecond,
 	}

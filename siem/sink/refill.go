@@ -8,9 +8,10 @@ import (
 	"postern/siem/stream"
 )
 
-// refillEmpty delivers what is missing from a partition in which there is nothing at all. How far the relay has
-// published is read before Kafka is asked: what it publishes meanwhile is found there.
-func (s *Sink) refillEmpty(ctx context.Context, delivery *Delivery, assignment *stream.Assignment) error {
+// missingEmpty is up to which position events are to come from PostgreSQL because in the partition there is nothing at
+// all; 0: it is not so. How far the relay has published is read before Kafka is asked: what it publishes meanwhile is found
+// there.
+func (s *Sink) missingEmpty(ctx context.Context, assignment *stream.Assignment) (int64, error) {
 	var published int64
 	var empty bool
 	err := s.patiently(ctx, func() (err error) {
@@ -21,37 +22,34 @@ func (s *Sink) refillEmpty(ctx context.Context, delivery *Delivery, assignment *
 		return err
 	})
 	if err != nil || !empty {
-		return err
+		return 0, err
 	}
-	return s.refill(ctx, delivery, assignment.Partition, published)
+	return published, nil
 }
 
-// refillBefore delivers what is missing before the first message that Kafka has. A record that Postern did not
-// write has no place: then it is what the relay has published, and some of it may come again.
-func (s *Sink) refillBefore(ctx context.Context, delivery *Delivery, number int, first stream.Message) error {
+// missingBefore is the same before the first message that Kafka has. A record that Postern did not write has no place:
+// then it is what the relay has published, and some of it may come again.
+func (s *Sink) missingBefore(ctx context.Context, first stream.Message) (int64, error) {
 	if first.Fault == nil {
-		return s.refill(ctx, delivery, number, first.Position-1)
+		return first.Position - 1, nil
 	}
 	var published int64
-	if err := s.patiently(ctx, func() (err error) {
+	err := s.patiently(ctx, func() (err error) {
 		published, err = audit.Cursor(ctx, s.DB, audit.CursorRelay)
 		return err
-	}); err != nil {
-		return err
-	}
-	return s.refill(ctx, delivery, number, published)
+	})
+	return published, err
 }
 
-// refill delivers from PostgreSQL what Kafka does not have (any more): everything of the partition after the
-// last delivered position, up to and with last.
-func (s *Sink) refill(ctx context.Context, delivery *Delivery, number int, last int64) error {
+// refill delivers from PostgreSQL everything of the partition that is not delivered by a cursor, up to and with last.
+func (s *Sink) refill(ctx context.Context, delivery *Delivery, number int, cursor string, last int64) error {
 	s.flush(ctx)
 	partitions := cmp.Or(s.Cluster.Partitions, stream.DefaultPartitions)
 	count := 0
 	var after int64
 	// Reads are tried until they succeed: going on without them would be a loss.
 	err := s.patiently(ctx, func() (err error) {
-		after, err = audit.Cursor(ctx, s.DB, s.cursor(number))
+		after, err = audit.Cursor(ctx, s.DB, cursor)
 		return err
 	})
 	for err == nil && after < last {
@@ -80,17 +78,17 @@ func (s *Sink) refill(ctx context.Context, delivery *Delivery, number int, last 
 		}
 		rest, stopped := delivery.Deliver(ctx, events)
 		if err = stopped; err != nil {
-			s.delivered(number, rest[0].Position-1)
+			s.delivered(cursor, rest[0].Position-1)
 			break
 		}
 		count += len(events)
-		s.delivered(number, after)
+		s.delivered(cursor, after)
 		if records[len(records)-1].Position >= last {
 			break
 		}
 	}
 	if count > 0 {
-		s.log().WarnContext(ctx, "Kafka no longer had events, they were delivered from PostgreSQL", "partition", number, "events", count)
+		s.log().WarnContext(ctx, "events were delivered from PostgreSQL: Kafka no longer had them, or somebody wants them once more", "cursor", cursor, "partition", number, "events", count)
 	}
 	return err
 }

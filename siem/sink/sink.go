@@ -3,7 +3,6 @@ package sink
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -48,8 +47,11 @@ type Sink struct {
 	states  map[int]state
 	told    state
 	failed  time.Time
-	done    map[int]int64     // delivered positions not yet written
+	done    map[string]int64  // cursors that moved, not yet written
 	came    map[int][]core.ID // events of a partition that were delivered and could not be committed
+	orders  audit.SinkOrders  // the operator's, as they were a moment ago
+	changed chan struct{}     // closed and made anew when they change
+	looked  time.Time         // when this process last said that it delivers
 }
 
 // Group is the name of the consumer group.
@@ -58,6 +60,9 @@ func (s *Sink) Group() string { return "postern-sink-" + s.Name }
 // Run delivers until ctx ends, then finishes what is under way for a few seconds and returns nil.
 func (s *Sink) Run(ctx context.Context) error {
 	s.prepare()
+	if s.patiently(ctx, func() error { return s.look(ctx) }) != nil {
+		return nil
+	}
 	consumer := &stream.Consumer{Cluster: s.Cluster, Group: s.Group(), Log: s.log()}
 	flushing, stop := context.WithCancel(ctx)
 	var flusher sync.WaitGroup
@@ -65,6 +70,9 @@ func (s *Sink) Run(ctx context.Context) error {
 		for flushing.Err() == nil {
 			core.Rest(flushing, time.Second)
 			s.flush(flushing)
+			if err := s.look(flushing); err != nil && flushing.Err() == nil {
+				s.log().WarnContext(ctx, "what the operator wants of the sink cannot be read, trying again", "error", err)
+			}
 		}
 	})
 	err := consumer.Run(ctx, s.serve)
@@ -90,7 +98,8 @@ func (s *Sink) Lag(ctx context.Context) (int64, error) { return s.Cluster.Lag(ct
 
 func (s *Sink) prepare() {
 	s.once.Do(func() {
-		s.retries, s.states, s.done, s.came = make(chan struct{}), map[int]state{}, map[int]int64{}, map[int][]core.ID{}
+		s.retries, s.states, s.done, s.came = make(chan struct{}), map[int]state{}, map[string]int64{}, map[int][]core.ID{}
+		s.changed = make(chan struct{})
 		s.pace = &Pace{AtOnce: cmp.Or(s.Cluster.Partitions, stream.DefaultPartitions)}
 	})
 }
@@ -107,60 +116,6 @@ func (s *Sink) now() time.Time {
 		return s.Now()
 	}
 	return time.Now()
-}
-
-// serve delivers one partition.
-func (s *Sink) serve(ctx context.Context, assignment *stream.Assignment) {
-	s.begin()
-	defer s.end(assignment.Partition)
-	served := &partition{sink: s, number: assignment.Partition}
-	delivery := &Delivery{Receiver: s.Receiver, Owner: served, Pace: s.pace, Waits: Waits{Backoff: s.Backoff, Longest: s.LongestBackoff, Probe: s.ProbeEvery}}
-	if err := s.refillEmpty(ctx, delivery, assignment); err != nil {
-		return
-	}
-	for {
-		batch, err := assignment.Fetch(ctx, s.Receiver.Limit(), linger)
-		if err != nil && len(batch.Messages) == 0 {
-			return
-		}
-		if batch.Gap {
-			if err := s.refillBefore(ctx, delivery, assignment.Partition, batch.Messages[0]); err != nil {
-				return
-			}
-		}
-		again := s.again(assignment.Partition, batch.Messages)
-		done, stopped := served.messages(ctx, delivery, batch.Messages[again:])
-		if done += again; done > 0 {
-			last := batch.Messages[done-1]
-			if err := assignment.Commit(last); err != nil {
-				s.log().InfoContext(ctx, "delivered events could not be committed, they are left out when they come again", "partition", assignment.Partition, "error", err)
-				if done > again {
-					s.uncommitted(assignment.Partition, batch.Messages[:done])
-				}
-				return
-			}
-			if done > again { // and with them all that had come before
-				s.uncommitted(assignment.Partition, nil)
-			}
-			s.delivered(assignment.Partition, last.Position)
-		}
-		if stopped != nil {
-			return
-		}
-	}
-}
-
-// cursor names how far the sink has delivered of a partition, as a position in the log. Kafka keeps
-// the exact offset; this is for when Kafka has forgotten, and may lag behind by a second.
-func (s *Sink) cursor(partition int) string { return fmt.Sprintf("sink/%s/%d", s.Name, partition) }
-
-func (s *Sink) delivered(partition int, position int64) {
-	if position == 0 {
-		return
-	}
-	s.mutex.Lock()
-	defer s.mutex.Unlock()
-	s.done[partition] = max(s.done[partition], position)
 }
 
 // uncommitted notes what was delivered of a partition since the last commit: a batch at most. Known by their ids, for a
@@ -186,15 +141,29 @@ func (s *Sink) again(partition int, messages []stream.Message) int {
 	return len(messages)
 }
 
+// delivered notes that a cursor has moved.
+func (s *Sink) delivered(cursor string, position int64) {
+	if position == 0 {
+		return
+	}
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.done[cursor] = max(s.done[cursor], position)
+}
+
 // flush writes the cursors that moved. What cannot be written is written later.
 func (s *Sink) flush(ctx context.Context) {
 	s.mutex.Lock()
 	done := s.done
-	s.done = map[int]int64{}
+	s.done = map[string]int64{}
 	s.mutex.Unlock()
-	for partition, position := range done {
-		if err := audit.MoveCursor(ctx, s.DB, s.cursor(partition), position); err != nil {
-			s.delivered(partition, position)
+	for cursor, position := range done {
+		move := audit.MoveCursor
+		if audit.IsReplay(cursor) {
+			move = audit.AdvanceCursor
+		}
+		if err := move(ctx, s.DB, cursor, position); err != nil {
+			s.delivered(cursor, position)
 		}
 	}
 }
