@@ -271,6 +271,7 @@ func TestUsers(t *testing.T) {
 
 // An account of a machine is rotated by the engine as it is, whatever happens to it there.
 func TestEngine(t *testing.T) {
+	partstest.Long(t, "PAM, which takes its time to refuse")
 	t.Parallel()
 	h := start(t, false)
 	team := h.account(t)

@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"context"
+	"net/url"
 
 	"github.com/jackc/pgx/v5"
 
@@ -10,13 +11,22 @@ import (
 	"postern/core/seal"
 )
 
-// Rules is what is known of the passwords an app takes: what a person said, and beside it what the app said, as far
-// as some password can satisfy both.
+// Rules is what is known of the passwords an app takes: what a person said, beside it what the app said, and what is
+// published of its site, as far as some password can satisfy all.
 func (a App) Rules() passwordrules.Rules {
 	// Both texts were made by Rules.String; what cannot be read all the same says nothing.
 	given, _ := passwordrules.Parse(a.PasswordRules)
 	seen, _ := passwordrules.Parse(a.SeenRules)
-	return together(given, seen)
+	return together(together(given, seen), a.PublishedRules())
+}
+
+// PublishedRules are those that are published of the app's site: see passwordrules.Published.
+func (a App) PublishedRules() passwordrules.Rules {
+	address, err := url.Parse(a.SignInURL)
+	if err != nil {
+		return passwordrules.Rules{}
+	}
+	return passwordrules.Published(address.Hostname())
 }
 
 // together is both, or the first alone if no password satisfies both.

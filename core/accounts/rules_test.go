@@ -68,3 +68,21 @@ func TestAnAppsRules(t *testing.T) {
 		}
 	}
 }
+
+// What is published of a site counts where nothing else contradicts it.
+func TestAnAppsPublishedRules(t *testing.T) {
+	const site = "https://login.sjwaterhub.com/signin"
+	published := (accounts.App{SignInURL: site}).PublishedRules()
+	if published.MaxLength != 30 {
+		t.Fatalf("%q", published)
+	}
+	if rules := (accounts.App{SignInURL: site}).Rules(); rules.String() != published.String() {
+		t.Errorf("%q", rules)
+	}
+	if rules := (accounts.App{SignInURL: site, SeenRules: "minlength: 12"}).Rules(); rules.MinLength != 12 || rules.MaxLength != 30 {
+		t.Errorf("%q", rules)
+	}
+	if rules := (accounts.App{SignInURL: site, PasswordRules: "minlength: 40"}).Rules(); rules.String() != "minlength: 40" {
+		t.Errorf("%q", rules)
+	}
+}

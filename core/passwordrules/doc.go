@@ -4,6 +4,7 @@
 //	minlength, maxlength ────┤
 //	pattern ─────────────────┼─► Rules ─► Generate ─► a candidate that fits
 //	what a refusal says ─────┤
+//	what Apple publishes ────┤
 //	a person ────────────────┘
 //
 // The language is Apple's, as of the passwordrules attribute of a form's field

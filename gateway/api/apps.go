@@ -33,6 +33,8 @@ type App struct {
 	// PasswordRules are as given, SeenRules as the app's forms and refusals say.
 	PasswordRules string `json:"password_rules,omitempty" doc:"What the app's passwords have to be like, as given"`
 	SeenRules     string `json:"seen_rules,omitempty" doc:"What the app itself has said of that"`
+	// PublishedRules are Apple's of the app's site.
+	PublishedRules string `json:"published_rules,omitempty" doc:"What is published of the app's site in Apple's Password Manager Resources; it counts where nothing else says otherwise"`
 }
 
 // Connector is what talks to a kind of app.
@@ -53,7 +55,7 @@ func (s *Service) appOf(app accounts.App) App {
 	out := App{
 		ID: app.ID, Name: app.Name, Domains: app.Domains, SignInURL: app.SignInURL, ChangeURL: app.ChangeURL, Connector: app.Connector,
 		Settings: app.Settings, Created: app.Created, Capabilities: s.capabilities(app.Connector, app.Settings),
-		PasswordRules: app.PasswordRules, SeenRules: app.SeenRules, DisableOnLeave: app.DisableOnLeave,
+		PasswordRules: app.PasswordRules, SeenRules: app.SeenRules, PublishedRules: app.PublishedRules().String(), DisableOnLeave: app.DisableOnLeave,
 	}
 	if !app.ReconcileAccount.IsZero() {
 		out.ReconcileAccount = &app.ReconcileAccount

@@ -139,7 +139,7 @@ func TestAddressesThatAreNone(t *testing.T) {
 		{"GET", "/nothing", 404, ""},
 		{"GET", "/accounts/", 404, ""},
 		{"PUT", "/accounts", 405, "POST, GET"},
-		{"DELETE", "/apps/" + core.NewID().String(), 405, "GET"},
+		{"DELETE", "/apps/" + core.NewID().String(), 405, "GET, PATCH"},
 		{"POST", "/openapi.json", 405, "GET"},
 	} {
 		asked := httptest.NewRequest(test.method, "/api/v1"+test.path, nil)

@@ -86,6 +86,7 @@ func (s sheet) app(one api.App) {
 	}
 	s.row("password rules", dash(visible(one.PasswordRules)))
 	s.row("rules it told", dash(visible(one.SeenRules)))
+	s.row("rules published", dash(visible(one.PublishedRules)))
 	s.row("created (UTC)", utc(&one.Created))
 }
 
