@@ -117,7 +117,7 @@ func TestWhatSomebodyHadIsProposed(t *testing.T) {
 	if _, err := w.db.Exec(t.Context(), `update team_members set suspended = now() where workspace_id = $1 and team_id = $2`, w.acme.ID, team.ID); err != nil {
 		t.Fatal(err)
 	}
-	again := page + "/teams/" + team.ID.String()
+	again := page + "/teams/" + team.ID.String() + "/accept"
 	w.expect(t, "zoe", page, 200, []string{"Teams that give them nothing", again}, nil)
 	for _, one := range []struct {
 		who    string
