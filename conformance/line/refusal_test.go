@@ -125,7 +125,7 @@ func (s *stage) facts(t testing.TB, api demo.API) string {
 	}
 	for _, one := range events(t, api, nil) {
 		switch one.Event.Type {
-		case core.RequestRefused, core.SignalRefused, core.CheckpointSigned:
+		case core.RequestRefused, core.SignalRefused, core.AccessDenied, core.CheckpointSigned:
 			continue
 		}
 		if one.Event.Type != core.SignalAccepted || one.Event.Data["outcome"] != nobody {

@@ -128,7 +128,8 @@ where a.workspace_id = @workspace and a.id = any(@accounts::uuid[]) order by a.i
 
 // Rotate plans, as part of another command, the rotation of those of the accounts that the workspace has rotated
 // upon a trigger, tells of it, and returns the rotations. Upon a trigger that locks somebody out, the accounts
-// are taken for those whose password that somebody knows.
+// are taken for those whose password that somebody knows; upon another, those that were rotated too short ago are
+// rotated when the policies' spacing is over.
 func (p *Policies) Rotate(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, trigger Trigger, logins ...core.ID) ([]core.ID, error) {
 	rows, err := tx.Query(ctx, selectNamed, pgx.StrictNamedArgs{"workspace": workspace, "accounts": logins})
 	if err != nil {
@@ -142,9 +143,16 @@ func (p *Policies) Rotate(ctx context.Context, tx pgx.Tx, cause core.Cause, work
 	}); err != nil {
 		return nil, postgres.Classify(err)
 	}
-	exposed, err = p.Choose(ctx, tx, workspace, trigger, exposed)
-	if err != nil || len(exposed) == 0 {
+	if exposed, err = p.Choose(ctx, tx, workspace, trigger, exposed); err != nil {
 		return nil, err
+	}
+	if !trigger.Default() {
+		if err := p.spaced(ctx, tx, workspace, trigger, logins); err != nil {
+			return nil, err
+		}
+	}
+	if len(exposed) == 0 {
+		return nil, nil
 	}
 	wishes := make([]rotation.Wish, len(exposed))
 	for i, account := range exposed {

@@ -48,7 +48,7 @@ func (p *Policies) Tick(ctx context.Context) (int, error) {
 			break
 		}
 	}
-	planned, err := p.afterSignIns(ctx)
+	planned, err := p.rotateDue(ctx)
 	return total + planned, errors.Join(failed, err)
 }
 

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/coretest"
@@ -139,5 +141,57 @@ func TestSignInsAreSeenToOnceByMany(t *testing.T) {
 	small.once(t, 1)
 	if h.dues(t)+small.dues(t) != 0 {
 		t.Error("some still wait")
+	}
+}
+
+// What an owner's change finds rotated too short ago is rotated when the spacing is over, unless it was meanwhile.
+func TestAnOwnersChangeWaitsForTheSpacing(t *testing.T) {
+	h, other := pair(t)
+	h.add(t, policies.Policy{
+		Name: "new owners", Trigger: policies.TriggerOwnerChange, Enabled: true, Spacing: 24 * time.Hour,
+		Scope: policies.Scope{Covers: policies.Apps, Apps: []core.ID{h.apps[0].ID}},
+	})
+	changed := func(want int, indexes ...int) {
+		t.Helper()
+		var logins []core.ID
+		for _, i := range indexes {
+			logins = append(logins, h.accounts[i].ID)
+		}
+		var rotations []core.ID
+		coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) (err error) {
+			rotations, err = h.Rotate(t.Context(), tx, h.system, h.workspace, policies.TriggerOwnerChange, logins...)
+			return err
+		}))
+		if len(rotations) != want {
+			t.Fatalf("%d rotations at once, want %d", len(rotations), want)
+		}
+	}
+	changed(2, 0, 1, 3) // the last is of another app
+	if h.dues(t) != 0 {
+		t.Fatalf("%d wait", h.dues(t))
+	}
+	h.finish(t)
+	h.clock.Pass(time.Hour)
+	changed(1, 0, 1, 2, 3)
+	if done := h.tick(t); done != 0 || h.dues(t) != 2 {
+		t.Fatalf("%d rotations within the spacing, %d wait", done, h.dues(t))
+	}
+	h.finish(t)
+	// One of them is rotated meanwhile, for another reason.
+	h.clock.Pass(time.Hour)
+	coretest.Must(t, h.DB.QueryRow(t.Context(), `update accounts set rotated = $3 where workspace_id = $1 and id = $2 returning 1`, h.workspace, h.accounts[1].ID, h.clock.Now()).Scan(new(int)))
+	h.clock.Pass(22*time.Hour - time.Second)
+	if done := h.tick(t); done != 0 || h.dues(t) != 2 {
+		t.Fatalf("%d rotations too early, %d wait", done, h.dues(t))
+	}
+	h.clock.Pass(time.Second)
+	if done := h.tick(t); done != 1 || h.planned(t, h.accounts[0].ID) != 2 || h.dues(t) != 0 {
+		t.Fatalf("%d rotations, %d wait", done, h.dues(t))
+	}
+	if told := h.count(t, `select count(*) from audit_outbox where workspace_id = @workspace and event::text like '%"trigger":"owner_change"%'`, nil); told != 4 {
+		t.Errorf("%d rotations are told as an owner's change, want 4", told)
+	}
+	if other.rotations(t) != 0 || other.dues(t) != 0 {
+		t.Error("another workspace is rotated")
 	}
 }

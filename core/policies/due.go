@@ -33,8 +33,23 @@ func (p *Policies) SignedIn(ctx context.Context, tx pgx.Tx, workspace, account c
 
 const selectWaiting = `select workspace_id from policy_dues where due <= @now group by workspace_id order by min(due)`
 
-// afterSignIns rotates what somebody signed in with a while ago, some accounts of each workspace in turn.
-func (p *Policies) afterSignIns(ctx context.Context) (int, error) {
+// insertSpaced notes the accounts that a policy of a trigger wants rotated and leaves alone for now.
+const insertSpaced = `
+insert into policy_dues as d (workspace_id, policy_id, account_id, since, due)
+select p.workspace_id, p.id, a.id, @now, a.rotated + p.spacing
+from policies p join accounts a on a.workspace_id = p.workspace_id and a.id = any(@accounts::uuid[])
+where p.workspace_id = @workspace and p.trigger = @trigger and p.enabled and ` + covered + `
+	and a.rotated > @now::timestamptz - p.spacing and a.state not in ` + forbidding + `
+on conflict (workspace_id, policy_id, account_id) do update set since = excluded.since, due = excluded.due`
+
+// spaced notes accounts that were rotated too short ago for a trigger's policies, to be rotated as soon as those allow.
+func (p *Policies) spaced(ctx context.Context, tx pgx.Tx, workspace core.ID, trigger Trigger, logins []core.ID) error {
+	_, err := tx.Exec(ctx, insertSpaced, pgx.StrictNamedArgs{"workspace": workspace, "trigger": string(trigger), "accounts": logins, "now": p.now()})
+	return postgres.Classify(err)
+}
+
+// rotateDue rotates what has waited long enough, some accounts of each workspace in turn.
+func (p *Policies) rotateDue(ctx context.Context) (int, error) {
 	total := 0
 	var failed error
 	for ctx.Err() == nil {
@@ -50,11 +65,11 @@ func (p *Policies) afterSignIns(ctx context.Context) (int, error) {
 		for _, workspace := range waiting {
 			seen, planned := 0, 0
 			err := p.DB.Tx(ctx, func(tx pgx.Tx) (err error) {
-				seen, planned, err = p.afterSignInsOf(ctx, tx, workspace)
+				seen, planned, err = p.rotateDueOf(ctx, tx, workspace)
 				return err
 			})
 			if err != nil {
-				failed = errors.Join(failed, fmt.Errorf("sign-ins of workspace %s: %w", workspace, err))
+				failed = errors.Join(failed, fmt.Errorf("what is due of workspace %s: %w", workspace, err))
 				continue
 			}
 			total, more = total+planned, more || seen == together
@@ -69,8 +84,8 @@ func (p *Policies) afterSignIns(ctx context.Context) (int, error) {
 	return total, failed
 }
 
-const selectSignIns = `
-select d.policy_id, d.account_id, d.since, p.name, p.enabled and ` + covered + `, p.spacing, s.name, a.username, a.state, a.rotated, coalesce(o.state, ''), coalesce(o.reason, '')
+const selectDues = `
+select d.policy_id, d.account_id, d.since, p.name, p.trigger, p.enabled and ` + covered + `, p.spacing, s.name, a.username, a.state, a.rotated, coalesce(o.state, ''), coalesce(o.reason, '')
 from policy_dues d
 join policies p on p.workspace_id = d.workspace_id and p.id = d.policy_id
 join accounts a on a.workspace_id = d.workspace_id and a.id = d.account_id
@@ -87,25 +102,25 @@ where d.workspace_id = @workspace and d.policy_id = w.policy and d.account_id = 
 const deferDue = `
 update policy_dues set due = @due where workspace_id = @workspace and policy_id = @policy and account_id = @account`
 
-// afterSignInsOf does so for a workspace's first accounts that wait, and returns how many of them it saw to.
-func (p *Policies) afterSignInsOf(ctx context.Context, tx pgx.Tx, workspace core.ID) (seen, planned int, err error) {
+// rotateDueOf does so for a workspace's first accounts that wait, and returns how many of them it saw to.
+func (p *Policies) rotateDueOf(ctx context.Context, tx pgx.Tx, workspace core.ID) (seen, planned int, err error) {
 	now := p.now()
-	rows, err := tx.Query(ctx, selectSignIns, pgx.StrictNamedArgs{"workspace": workspace, "now": now, "limit": together})
+	rows, err := tx.Query(ctx, selectDues, pgx.StrictNamedArgs{"workspace": workspace, "now": now, "limit": together})
 	if err != nil {
 		return 0, 0, err
 	}
 	cause := core.NewCause(core.System, now)
-	policy := Policy{Trigger: TriggerSignIn}
+	var policy Policy
 	var account candidate
 	var since time.Time
 	var stands bool
-	var wishes []rotation.Wish
+	wishes := map[Trigger][]rotation.Wish{}
 	var told []core.Event
 	wished := map[core.ID]core.ID{} // account to the policy that is told to want it
 	policies, logins := []core.ID{}, []core.ID{}
 	batch := &pgx.Batch{}
 	_, err = pgx.ForEachRow(rows, []any{
-		&policy.ID, &account.ID, &since, &policy.Name, &stands, &policy.Spacing, &account.AppName, &account.Username, &account.State, &account.Rotated,
+		&policy.ID, &account.ID, &since, &policy.Name, &policy.Trigger, &stands, &policy.Spacing, &account.AppName, &account.Username, &account.State, &account.Rotated,
 		&account.Open, &account.Because,
 	}, func() error {
 		seen++
@@ -124,7 +139,7 @@ func (p *Policies) afterSignInsOf(ctx context.Context, tx pgx.Tx, workspace core
 			told = append(told, policy.passedOver(workspace, cause, now, account, text))
 		} else if _, twice := wished[account.ID]; !twice {
 			wished[account.ID] = policy.ID
-			wishes = append(wishes, rotation.Wish{Account: account.ID, Target: account.target(), Priority: policy.Trigger.priority()})
+			wishes[policy.Trigger] = append(wishes[policy.Trigger], rotation.Wish{Account: account.ID, Target: account.target(), Priority: policy.Trigger.priority()})
 		}
 		return nil
 	})
@@ -135,12 +150,15 @@ func (p *Policies) afterSignInsOf(ctx context.Context, tx pgx.Tx, workspace core
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return 0, 0, err
 	}
-	_, events, err := p.plan(ctx, tx, cause, workspace, TriggerSignIn, wishes)
-	if err != nil {
-		return 0, 0, err
+	for trigger, wishes := range wishes {
+		_, events, err := p.plan(ctx, tx, cause, workspace, trigger, wishes)
+		if err != nil {
+			return 0, 0, err
+		}
+		for i := range events {
+			events[i] = events[i].With("policy", wished[events[i].Targets[0].ID].String())
+		}
+		told = append(told, events...)
 	}
-	for i := range events {
-		events[i] = events[i].With("policy", wished[events[i].Targets[0].ID].String())
-	}
-	return seen, len(wishes), audit.Append(ctx, tx, append(told, events...)...)
+	return seen, len(wished), audit.Append(ctx, tx, told...)
 }
