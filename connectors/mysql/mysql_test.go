@@ -20,24 +20,31 @@ import (
 	"postern/deploy/local/apps"
 )
 
-func TestContract(t *testing.T) {
+// start is a real MariaDB, with its address, its administrator admin, and what does a statement as that.
+func start(t *testing.T) (address string, boss rotation.Credential, do func(t *testing.T, statement string)) {
+	t.Helper()
 	server, err := apps.StartMariaDB(t.Context(), t.TempDir(), func(password string) string {
 		return "create user if not exists 'admin'@'127.0.0.1' identified by '" + password + "';\ngrant all on *.* to 'admin'@'127.0.0.1' with grant option;\n"
 	})
 	partstest.Need(t, "MariaDB", err)
 	t.Cleanup(func() { _ = server.Stop() })
-	address := "127.0.0.1:" + strconv.Itoa(server.Port)
+	address = "127.0.0.1:" + strconv.Itoa(server.Port)
 	admin, err := sql.Open("mysql", "admin:"+server.Password+"@tcp("+address+")/")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = admin.Close() })
-	do := func(t *testing.T, statement string) {
+	do = func(t *testing.T, statement string) {
 		t.Helper()
 		if _, err := admin.ExecContext(t.Context(), statement); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return address, rotation.Credential{Username: "admin", Password: seal.NewSecret(server.Password)}, do
+}
+
+func TestContract(t *testing.T) {
+	address, _, do := start(t)
 	boss := rotation.Credential{Username: "boss", Password: seal.GeneratePassword(seal.PasswordPolicy{})}
 	for _, statement := range []string{
 		"create user 'boss'@'127.0.0.1' identified by password '" + mysql.Hash(boss.Password) + "'",
@@ -116,23 +123,7 @@ func TestContract(t *testing.T) {
 
 // A user is rotated by the engine as it is, whatever happens to it at the database.
 func TestEngine(t *testing.T) {
-	server, err := apps.StartMariaDB(t.Context(), t.TempDir(), func(password string) string {
-		return "create user if not exists 'admin'@'127.0.0.1' identified by '" + password + "';\ngrant all on *.* to 'admin'@'127.0.0.1' with grant option;\n"
-	})
-	partstest.Need(t, "MariaDB", err)
-	t.Cleanup(func() { _ = server.Stop() })
-	address := "127.0.0.1:" + strconv.Itoa(server.Port)
-	admin, err := sql.Open("mysql", "admin:"+server.Password+"@tcp("+address+")/")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = admin.Close() })
-	do := func(t *testing.T, statement string) {
-		t.Helper()
-		if _, err := admin.ExecContext(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
+	address, admin, do := start(t)
 	team := rotation.Credential{Username: "team", Password: seal.GeneratePassword(seal.PasswordPolicy{})}
 	do(t, "create user 'team'@'127.0.0.1' identified by password '"+mysql.Hash(team.Password)+"'")
 	connectortest.Engine{
@@ -140,7 +131,7 @@ func TestEngine(t *testing.T) {
 		App: accounts.NewApp{
 			Name: "Shop", Domains: []string{"127.0.0.1"}, SignInURL: "mysql://" + address + "/?tls=disable", Connector: "mysql",
 		},
-		Account: team, Administrator: rotation.Credential{Username: "admin", Password: seal.NewSecret(server.Password)},
+		Account: team, Administrator: admin,
 		Set: func(t *testing.T, password seal.Secret) {
 			do(t, "alter user 'team'@'127.0.0.1' identified by password '"+mysql.Hash(password)+"'")
 		},
