@@ -165,18 +165,29 @@ update rotations r set parked = false, wake = r.wake + 1, next_attempt = @at, up
 from chosen where r.workspace_id = @workspace and r.id = chosen.id
 returning r.id, r.priority, r.wake`
 
-var errNobody = errors.New("rotation: nobody is parked")
-
 // passOn gives the free places of a rotation's app to those that are parked. It fails silently: Sweep finds them too.
 func (a *attempt) passOn(ctx context.Context, workspace, id core.ID) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer stop()
+	// Mostly nobody is. Who parks meanwhile holds the turns until that can be seen.
+	anybody := false
+	args := pgx.StrictNamedArgs{"workspace": workspace, "id": id}
+	err := a.DB.Batch(ctx, nil, func(batch *pgx.Batch) error {
+		batch.Queue(lockTurns, args)
+		batch.Queue(selectParked, args).QueryRow(func(row pgx.Row) error { return row.Scan(&anybody) })
+		return nil
+	})
+	if err == nil && anybody {
+		err = a.givePlaces(ctx, workspace, id)
+	}
+	if err != nil && !errors.Is(err, errFenced) {
+		a.log().Warn("a place at an app was not passed on", "error", postgres.Classify(err))
+	}
+}
+
+func (a *attempt) givePlaces(ctx context.Context, workspace, id core.ID) error {
 	var room room
-	var anybody bool
-	err := a.DB.Command(ctx, nil, func(batch *pgx.Batch) {
-		a.queueRoom(batch, workspace, id, &room)
-		batch.Queue(selectParked, pgx.StrictNamedArgs{"workspace": workspace, "id": id}).QueryRow(func(row pgx.Row) error { return row.Scan(&anybody) })
-	}, func(tx pgx.Tx, last *pgx.Batch) error {
+	return a.DB.Command(ctx, nil, func(batch *pgx.Batch) { a.queueRoom(batch, workspace, id, &room) }, func(tx pgx.Tx, last *pgx.Batch) error {
 		now := a.now()
 		at, free := now, room.Most-room.OfApp
 		if room.Spacing > 0 {
@@ -185,14 +196,11 @@ func (a *attempt) passOn(ctx context.Context, workspace, id core.ID) {
 		if room.Next != nil && room.Next.After(now) {
 			at = *room.Next
 		}
-		if !anybody || free <= 0 {
-			return errNobody
+		if free <= 0 {
+			return nil
 		}
 		return a.unpark(ctx, tx, last, workspace, room.App, free, at)
 	})
-	if err != nil && !errors.Is(err, errNobody) && !errors.Is(err, errFenced) {
-		a.log().Warn("a place at an app was not passed on", "error", postgres.Classify(err))
-	}
 }
 
 // unpark gives parked rotations of an app, as many as there are places, a job each at a time.
