@@ -76,7 +76,7 @@ func collect(ctx context.Context, q postgres.Querier, sql string, args pgx.Stric
 const selectRows = `
 select number, title, site, username, app, outcome, reason, left_out, account_id
 from import_rows
-where workspace_id = @workspace and import_id = @import and number > @after and (@outcome = '' or outcome = @outcome)
+where workspace_id = @workspace and import_id = @import and number > @after::bigint and (@outcome = '' or outcome = @outcome)
 order by number limit @limit`
 
 // Rows gives what the rows of an import do or did, in the order of the file, of one outcome if one is given.

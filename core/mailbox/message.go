@@ -34,7 +34,7 @@ type Message struct {
 const messageColumns = `select id, number, kind, sender, subject, spf, dkim, origin, code, link, received, spent`
 
 const selectMessages = messageColumns + `
-from messages where workspace_id = @workspace and account_id = @account and (@before::integer = 0 or number < @before)
+from messages where workspace_id = @workspace and account_id = @account and (@before::bigint = 0 or number < @before)
 order by number desc limit @limit`
 
 // List gives what an account was sent, the latest first: a page, or what comes behind the message with number before. It

@@ -75,7 +75,7 @@ type world struct {
 	now      func() time.Time // of the service
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, change ...func(*api.Service)) *world {
 	t.Helper()
 	gin.SetMode(gin.ReleaseMode)
 	db := postgrestest.Open(t, jobs.Migrate)
@@ -113,11 +113,15 @@ func newWorld(t *testing.T) *world {
 		Return: w.lifecycle.Reactivate, Now: func() time.Time { return w.now() },
 	}
 	w.mailboxes = &mailbox.Mailboxes{DB: db, Accounts: w.accounts, Vault: w.accounts.Vault, Domain: "in.example.com"}
-	(&api.Service{
+	service := &api.Service{
 		Mailboxes: w.mailboxes, SMS: &sms.Service{Mailboxes: w.mailboxes, PublicURL: "https://postern.example.com"},
 		DB: db, Directory: w.directory, Accounts: w.accounts, Connectors: rotation.Connectors{"browser": (*coretest.Apps)(nil)}, Rotations: w.rotations, Lifecycle: w.lifecycle, Policies: &policies.Policies{DB: db, Accounts: w.accounts, Rotations: w.rotations}, Imports: &importing.Imports{DB: db, Directory: w.directory, Accounts: w.accounts, Rotations: w.rotations, Vault: w.accounts.Vault, Queue: queue}, Signals: w.signals, Signing: signs, Certificates: w.certificates, Reviews: w.reviews, Services: w.services, Health: &health.Health{DB: db, Accounts: w.accounts, Rotations: w.rotations, Queue: queue}, DryRuns: &dryruns.DryRuns{DB: db, Accounts: w.accounts, Rotations: w.rotations, Queue: queue}, Links: w.links, Posture: &posture.Posture{DB: db, Accounts: w.accounts, Lifecycle: w.lifecycle, Queue: queue, Mail: true}, Streams: w.receiver(), Receivers: w.transmitter(), Logouts: w.logouts(), Hooks: w.hooks(), Webhooks: w.webhooks(), Sinks: w.sinks(t), AuditKey: private, Product: "Postern test", Log: log,
 		Now: func() time.Time { return w.now() },
-	}).Mount(w.engine)
+	}
+	for _, one := range change {
+		one(service)
+	}
+	service.Mount(w.engine)
 	w.document = openDocument(t, w.engine)
 	cause := core.NewCause(core.System, time.Now())
 	err = db.Tx(t.Context(), func(tx pgx.Tx) error {
