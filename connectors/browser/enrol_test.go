@@ -68,6 +68,7 @@ func (a *authenticator) code(context.Context) (seal.Secret, error) {
 // no setting but the address of the account's page, and then rotates the password.
 func TestARealAppTurnsItsSecondFactorOn(t *testing.T) {
 	partstest.Long(t, "web application")
+	t.Parallel() // it waits for the next codes
 	b := connector(t)
 	site := started(t, "Redmine", apps.StartRedmine, "shared")
 	target := rotation.Target{AppName: "Redmine", Domains: []string{"127.0.0.1"}, SignInURL: site.SignInURL, ChangeURL: site.ChangeURL}
