@@ -21,11 +21,15 @@ type Job interface {
 	Kind() string
 }
 
+// Lateness is how long after its RunAt a job may begin: River looks for those that are due that often. A job that snoozes for
+// less is back to the instant.
+const Lateness = 5 * time.Second
+
 // Options say when a job runs. The zero value is: now, in the order of arrival, after all others.
 type Options struct {
 	// Priority is 1 (before all others) to 4. Zero is 4.
 	Priority int
-	// RunAt is the earliest time. Zero is now.
+	// RunAt is the earliest time; the job begins at most Lateness after it, if there is a place. Zero is now.
 	RunAt time.Time
 	// Prompt has it run beside all others, in places of their own: for what somebody waits for and takes moments.
 	Prompt bool

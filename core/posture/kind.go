@@ -120,7 +120,7 @@ var kinds = []kind{
 	{
 		Description: Description{RotationFailing, High, "rotations that fail or wait for a person", "Do what the rotation asks for, then rotate again.", true},
 		from:        `rotations r join accounts a on a.workspace_id = r.workspace_id and a.id = r.account_id`,
-		where:       `r.workspace_id = @workspace and r.finished is null and (r.state = 'blocked' or r.attempts >= 3)`,
+		where:       `r.workspace_id = @workspace and r.failing`,
 		id:          `r.account_id`, state: `r.state`, since: `case r.state when 'blocked' then r.updated else r.created end`,
 		why: `coalesce(nullif(r.detail, ''), r.attempts || ' attempts in a row failed')`,
 	},

@@ -23,9 +23,9 @@ var ladder = [...]seal.PasswordPolicy{
 const mostRefusals = 8
 
 // store makes a candidate that satisfies what is known of the app's rules and commits it, sealed, before anything goes
-// near the app.
+// near the app: the commit that arms the change has it on disk.
 func (a *attempt) store(ctx context.Context) error {
-	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+	return a.record(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
 		if p.Rung >= len(ladder) || p.Refusals >= mostRefusals {
 			return a.block(ctx, tx, p, "The app refuses every password Postern makes. Tell its rules, or change the password by hand.", nil)
 		}

@@ -80,7 +80,7 @@ func (a *attempt) change(ctx context.Context) error {
 	}
 	kept := a.evidence(report, old.Version)
 	broken := ctx.Err() != nil // then the report says nothing about the app
-	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+	return a.record(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
 		p.met(report)
 		if report.Outcome == Refused {
 			p.refused(report, news)
@@ -154,7 +154,7 @@ func (g *gate) release(ctx context.Context) error {
 		return g.err
 	}
 	candidate := g.progress.Candidate
-	g.err = g.commitNow(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+	g.err = g.commitNow(ctx, true, func(ctx context.Context, tx pgx.Tx, p *progress) error {
 		if p.Candidate != candidate {
 			return errFenced
 		}

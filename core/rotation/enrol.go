@@ -141,7 +141,7 @@ func (s *shown) keep(ctx context.Context, secret seal.Secret) (seal.Secret, erro
 		return seal.Secret{}, s.err
 	}
 	version := 0
-	s.err = s.commitNow(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) (err error) {
+	s.err = s.commitNow(ctx, true, func(ctx context.Context, tx pgx.Tx, p *progress) (err error) {
 		if version, err = s.Accounts.AddTOTPCandidate(ctx, tx, p.Workspace, p.Account, secret); err != nil {
 			return err
 		}

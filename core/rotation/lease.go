@@ -119,17 +119,29 @@ const commitTimeout = 10 * time.Second
 func (a *attempt) commit(ctx context.Context, work func(ctx context.Context, tx pgx.Tx, p *progress) error) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
 	defer stop()
-	return a.commitNow(ctx, work)
+	return a.commitNow(ctx, true, work)
+}
+
+// record is commit of what would be found out again, or is followed by a commit before anything goes near the app: it does
+// not wait for the database's disk. A crash of the database server may take it back, and nothing that came after it stays
+// without it.
+func (a *attempt) record(ctx context.Context, work func(ctx context.Context, tx pgx.Tx, p *progress) error) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), commitTimeout)
+	defer stop()
+	return a.commitNow(ctx, false, work)
 }
 
 // lockAccount comes before the rotation's own row, as in the commands that revoke grants of an
 // account and plan its rotation in one transaction: the same order cannot deadlock.
 const lockAccount = `select id from accounts where workspace_id = @workspace and id = @account for no key update`
 
-// commitNow is commit, but not after ctx has ended.
-func (a *attempt) commitNow(ctx context.Context, work func(ctx context.Context, tx pgx.Tx, p *progress) error) error {
+// commitNow is commit, or record unless it is to be on disk, but not after ctx has ended.
+func (a *attempt) commitNow(ctx context.Context, onDisk bool, work func(ctx context.Context, tx pgx.Tx, p *progress) error) error {
 	var p progress
 	err := a.DB.Command(ctx, nil, func(batch *pgx.Batch) {
+		if !onDisk {
+			batch.Queue("set local synchronous_commit = off")
+		}
 		batch.Queue(lockAccount, pgx.StrictNamedArgs{"workspace": a.progress.Workspace, "account": a.progress.Account})
 		lockNext(batch, a.progress.Workspace, a.progress.ID, &p)
 	}, func(tx pgx.Tx, last *pgx.Batch) error {

@@ -30,7 +30,7 @@ func (a *attempt) signIn(ctx context.Context, state State, version int, record f
 	if ctx.Err() != nil && report.Outcome != Accepted && report.Outcome != Rejected {
 		return context.Cause(ctx) // broken off: it says nothing about the app
 	}
-	return a.commit(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
+	return a.record(ctx, func(ctx context.Context, tx pgx.Tx, p *progress) error {
 		if err := settle(ctx, p.writes(tx), p.Workspace, p.Account, attempt, report.Outcome, a.now()); err != nil {
 			return err
 		}

@@ -47,7 +47,7 @@ func (r *Rotations) Run(ctx context.Context) error {
 const selectOverdue = `
 select workspace_id, id from rotations
 where finished is null and next_attempt < @before and (lease_until is null or lease_until < @before) and (swept is null or swept < @swept)
-	and not (parked and exists (select from rotations l where l.workspace_id = rotations.workspace_id and l.app_id = rotations.app_id and l.lease_until > @now))
+	and not (parked and exists (select from rotations l where l.workspace_id = rotations.workspace_id and l.app_id = rotations.app_id and l.leased and l.lease_until > @now))
 order by next_attempt limit 100`
 
 const markSwept = `update rotations set swept = @now, wake = wake + 1, parked = false where workspace_id = @workspace and id = @id and finished is null

@@ -69,7 +69,7 @@ join accounts a on a.workspace_id = r.workspace_id and a.id = r.account_id
 left join app_paces p on p.workspace_id = a.workspace_id and p.app_id = a.app_id
 cross join lateral (
 	select count(*) filter (where app_id = a.app_id) as of_app, count(*) as of_workspace from rotations
-	where workspace_id = @workspace and lease_until > @now
+	where workspace_id = @workspace and leased and lease_until > @now
 ) l
 where r.workspace_id = @workspace and r.id = @id`
 
@@ -113,7 +113,7 @@ with recursive open as (
 	) n
 ), busy as (
 	select workspace_id, app_id, count(*) as of_app, sum(count(*)) over (partition by workspace_id) as of_workspace
-	from rotations where lease_until is not null and lease_until > @now group by workspace_id, app_id
+	from rotations where leased and lease_until > @now group by workspace_id, app_id
 ), idle as (
 	select s.workspace_id, s.app_id, coalesce(b.of_app, 0) as of_app,
 		coalesce((select max(of_workspace) from busy w where w.workspace_id = s.workspace_id), 0) as of_workspace
@@ -215,8 +215,8 @@ func (r *Rotations) unpark(ctx context.Context, tx pgx.Tx, last *pgx.Batch, work
 	next := step{Workspace: workspace}
 	if _, err := pgx.ForEachRow(rows, []any{&next.Rotation, &priority, &next.Wake}, func() error {
 		options := jobOptions(priority)
-		if at.After(now) {
-			options.RunAt = at
+		if early := at.Add(-jobs.Lateness); early.After(now) {
+			options.RunAt = early // it then waits for its time to the instant
 		}
 		entries = append(entries, jobs.Entry{Job: next, Options: options})
 		return nil
