@@ -50,12 +50,13 @@ type attempt struct {
 	account   accounts.Account
 	app       accounts.App
 	connector Connector
-	asked     bool // the sign-in under way was asked for a one-time code
+	passwords map[int]seal.Secret // by version, as read from the vault
+	asked     bool                // the sign-in under way was asked for a one-time code
 }
 
 // advance returns whose turn it is, and then has done nothing, or what the job is to answer.
 func (r *Rotations) advance(ctx context.Context, workspace, id core.ID, wake int) (*turn, error) {
-	a := &attempt{Rotations: r, options: r.Options.withDefaults(), wake: wake}
+	a := &attempt{Rotations: r, options: r.Options.withDefaults(), wake: wake, passwords: map[int]seal.Secret{}}
 	held, err := a.take(ctx, workspace, id)
 	if a.rests || a.paced {
 		// Who drove it may have died before passing its place on; where the app is given time, the next turn is known.
@@ -186,9 +187,18 @@ func (r *Rotations) targetOf(account accounts.Account, app accounts.App) Target 
 	}
 }
 
-// credential reads a password from the vault: nothing a rotation needs lives only in memory.
+// credential reads a password from the vault, once: nothing a rotation needs lives only in memory, the candidate is sent as
+// the vault gives it back, and no version ever changes.
 func (a *attempt) credential(ctx context.Context, version int) (Credential, error) {
-	given, err := a.Rotations.credential(ctx, a.account, version)
+	password, known := a.passwords[version]
+	if !known {
+		var err error
+		if password, err = a.Accounts.Password(ctx, a.DB, a.account.Workspace, a.account.ID, version); err != nil {
+			return Credential{}, err
+		}
+		a.passwords[version] = password
+	}
+	given, err := a.credentialWith(ctx, a.account, password)
 	if err != nil {
 		return Credential{}, err
 	}

@@ -26,6 +26,10 @@ func (r *Rotations) credential(ctx context.Context, account accounts.Account, ve
 	if err != nil {
 		return Credential{}, err
 	}
+	return r.credentialWith(ctx, account, password)
+}
+
+func (r *Rotations) credentialWith(ctx context.Context, account accounts.Account, password seal.Secret) (Credential, error) {
 	given := Credential{Username: account.Username, Password: password}
 	switch _, err := r.Accounts.TOTP(ctx, r.DB, account.Workspace, account.ID); {
 	case err == nil:
