@@ -7,14 +7,15 @@ import (
 	"postern/core"
 )
 
-// Scope is what a service account may do: one verb on one kind of resource, perhaps on a single one.
+// Scope is what a service account may do: one verb on one kind of resource, perhaps on a single one, or on what belongs to it:
+// grants/ID:write with an account's id is about the grants of that account.
 //
 //	scope    = resource ":" verb
 //	resource = "*" / kind [ "/" id ]        kind = word      id = a UUID, in lower case
 //	verb     = "*" / word                   word = a-z *( [ "-" ] a-z )
 type Scope struct {
 	Kind string  // "*": every kind
-	ID   core.ID // zero: every resource of the kind
+	ID   core.ID // of any kind, as ids are unique; zero: every resource
 	Verb string  // "*": every verb
 }
 

@@ -64,6 +64,11 @@ func Scopes() []string {
 
 const security = "token"
 
+// scopeRule says in the document what a scope opens.
+const scopeRule = "Each operation asks for one scope, such as `grants:write`. Written `grants/ID:write`, a scope is limited to one resource: it opens the operations " +
+	"that ask for it where the first id of their address is that one. With an account's id those are `/accounts/ID/grants` and all else of that account; with a user's, " +
+	"`/users/ID/…`. It opens no list and makes nothing elsewhere: ids in the query and in the body never count."
+
 // caller is who asks, once authenticated.
 type caller struct {
 	directory.ServiceAccount
@@ -142,19 +147,24 @@ func (s *Service) authenticate(ctx huma.Context, next func(huma.Context)) {
 	next(huma.WithValue(ctx, callerKey{}, caller{account, cause, c}))
 }
 
-// allowed reports whether a service account has the scope of an operation: of every resource of its kind or, where the address names
-// one, of that one.
+// allowed reports whether a service account has the scope of an operation: of everything or, where the address names a resource, of
+// that one.
 func allowed(account directory.ServiceAccount, scope string, ctx huma.Context) bool {
 	wanted, err := services.ParseScope(scope)
 	if err != nil {
 		return false
 	}
-	if strings.HasPrefix(ctx.Operation().Path, base+"/"+wanted.Kind+"/{id}") {
-		if id, err := core.ParseID(ctx.Param("id")); err == nil {
-			wanted.ID = id
-		}
-	}
+	wanted.ID = named(ctx)
 	return services.Allow(account.Scopes, wanted)
+}
+
+// named is the resource an operation is about: the first id of its address, whose kind the address says. Zero if it has none, which a
+// scope limited to one resource never covers: neither a list nor what is made beside it, whatever the query or the body name.
+func named(ctx huma.Context) core.ID {
+	_, after, _ := strings.Cut(ctx.Operation().Path, "{")
+	parameter, _, _ := strings.Cut(after, "}")
+	id, _ := core.ParseID(ctx.Param(parameter)) // zero if it is none: the operation says so
+	return id
 }
 
 // bearer is the token of a request; "" if there is none.

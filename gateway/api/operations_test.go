@@ -275,6 +275,11 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 				t.Errorf("%s with %s alone: %d %v", one.OperationID, scope, recorder.Code, got)
 			}
 		}
+		for _, id := range append(elsewhere(t, one, all), core.NewID().String()) {
+			if recorder, got := w.narrowly(t, request(t, one, all), one.scope(), id); recorder.Code != 403 || got["code"] != "missing_scope" {
+				t.Errorf("%s with %s of %s alone: %d %v", one.OperationID, one.scope(), id, recorder.Code, got)
+			}
+		}
 	}
 	// Taking a grant or everything back ends what the others need, so it comes last.
 	var last []operation
@@ -332,13 +337,12 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 	}
 }
 
-// allowed asks with the operation's own scope and no other.
+// allowed asks with the operation's own scope and no other, limited to what the address names if it names anything.
 func (w *world) allowed(t *testing.T, one operation, all things) {
 	t.Helper()
-	asked := request(t, one, all)
-	asked.Header.Set("Authorization", "bearer "+w.tokens[one.scope()])
-	if recorder, got := w.send(t, asked); recorder.Code >= 300 {
-		t.Errorf("%s with %s: %d %v", one.OperationID, one.scope(), recorder.Code, got)
+	id := all.named(t, one)
+	if recorder, got := w.narrowly(t, request(t, one, all), one.scope(), id); recorder.Code >= 300 {
+		t.Errorf("%s with %s of %q: %d %v", one.OperationID, one.scope(), id, recorder.Code, got)
 	}
 }
 

@@ -120,7 +120,7 @@ func (s *Service) Mount(router gin.IRouter) {
 			Components: &huma.Components{
 				Schemas: newRegistry(),
 				SecuritySchemes: map[string]*huma.SecurityScheme{
-					security: {Type: "http", Scheme: "bearer", Description: "A service account's token, pst_api_…"},
+					security: {Type: "http", Scheme: "bearer", Description: "A service account's token, pst_api_…. " + scopeRule},
 				},
 			},
 		},

@@ -19,7 +19,7 @@ type ServiceAccountSettings struct {
 	Unit        string   `json:"unit,omitempty" maxLength:"100" doc:"Of the organisation"`
 	Risk        int      `json:"risk,omitempty" minimum:"1" maximum:"5" default:"3" doc:"1 to 5: how bad it were in wrong hands"`
 	Sensitivity int      `json:"sensitivity,omitempty" minimum:"1" maximum:"5" default:"3" doc:"1 to 5: of the data it works with"`
-	Scopes      []string `json:"scopes,omitempty" maxItems:"50" doc:"What it may do here: a resource and a verb, such as accounts:read, accounts/ID:read for one account alone, *:read or *:*"`
+	Scopes      []string `json:"scopes,omitempty" maxItems:"50" doc:"What it may do here: a resource and a verb, such as accounts:read, *:read or *:*; accounts/ID:read or grants/ID:write where the first id of the address is this one"`
 	Networks    []string `json:"networks,omitempty" maxItems:"50" doc:"Where it is expected to be, as CIDR prefixes; without any, wherever it was before. Any other is a finding"`
 }
 

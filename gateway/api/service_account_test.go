@@ -100,7 +100,7 @@ func TestServiceAccountsByAPI(t *testing.T) {
 	other := w.must(t, 201, "POST", "/accounts", `{"app":"`+app+`","username":"second","password":"`+canary+`","owner":"`+w.ana.ID.String()+`"}`)["id"].(string)
 	for path, want := range map[string]int{
 		"/accounts/" + account: 200, "/accounts/" + account + "/grants": 200, "/accounts/" + other: 403, "/accounts": 403, "/apps": 403,
-		"/accounts/" + strings.ToUpper(account): 200, "/accounts/nonsense": 403, "/users/" + account + "/accounts": 403, "/credentials": 200,
+		"/accounts/" + strings.ToUpper(account): 200, "/accounts/nonsense": 403, "/users/" + w.ana.ID.String() + "/accounts": 403, "/users/" + account + "/accounts": 404, "/credentials": 200,
 	} {
 		if status, got := w.ask(t, "ci", "GET", path, ""); status != want {
 			t.Errorf("%s: %d %v", path, status, got)

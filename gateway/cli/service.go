@@ -180,7 +180,7 @@ type serviceFlags struct {
 	Unit        *string  `help:"Unit of the organisation." placeholder:"NAME"`
 	Risk        *int     `help:"1 to 5: how bad it were in wrong hands." placeholder:"N"`
 	Sensitivity *int     `help:"1 to 5: of the data it works with." placeholder:"N"`
-	Scope       []string `help:"What it may do in Postern, such as accounts:read or accounts/ID:read; may be repeated." placeholder:"SCOPE"`
+	Scope       []string `help:"What it may do in Postern, such as accounts:read, or grants/ID:write for the account ID alone; may be repeated." placeholder:"SCOPE"`
 	Network     []string `help:"Where it is expected to be, as 192.0.2.0/24; may be repeated." placeholder:"CIDR"`
 }
 
