@@ -158,6 +158,9 @@ const (
 	GuestAccepted        EventType = "guest.accepted"         // proved the mailbox for the first time
 	GuestInvitationEnded EventType = "guest.invitation_ended" // taken back, or never accepted
 	GuestSettingsChanged EventType = "workspace.guest_settings_changed"
+	PartnerCreated       EventType = "partner.created" // an organisation whose people are guests
+	PartnerUpdated       EventType = "partner.updated"
+	PartnerEnded         EventType = "partner.ended" // and with it the access of its guests
 
 	LinkCreated EventType = "link.created" // a public share of an account
 	LinkViewed  EventType = "link.viewed"  // a recipient was given the password: the receipt

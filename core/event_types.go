@@ -22,7 +22,7 @@ func EventTypes() []EventType {
 		AccountTOTPStored, AccountTOTPRemoved, AccountCodeGiven, AccountBackupCodesStored, AccountBackupCodeGiven, AccountAddressCreated, AccountAddressRemoved, AccountPhoneAssigned,
 		AccountPhoneRemoved, AccountMessageReceived, AccountMessageRead, SMSProviderCreated, SMSProviderRemoved,
 		AccountOwnerSucceeded, AccountSuccessionChanged, AccountProposalDeclined, WorkspaceSuccessionChanged, CertificateIssued,
-		CertificateSettingsChanged, GuestInvited, GuestAccepted, GuestInvitationEnded, GuestSettingsChanged, LinkCreated, LinkViewed, LinkRefused,
+		CertificateSettingsChanged, GuestInvited, GuestAccepted, GuestInvitationEnded, GuestSettingsChanged, PartnerCreated, PartnerUpdated, PartnerEnded, LinkCreated, LinkViewed, LinkRefused,
 		LinkEnded, MailGivenUp, ReassignmentStarted, ReassignmentFinished, PolicyCreated, PolicyChanged, PolicyRemoved, RotationPassedOver,
 		RotationPlanned, RotationStarted, RotationDelayed, RotationBlocked, RotationReconciling, AccountPasswordDrifted, AccountPasswordRotated, ImportStarted, ImportFinished,
 		SinkCreated, SinkUpdated, SinkDeleted, SinkPaused, SinkResumed, SinkTested, SinkReplayed, SinkDeadLettered, SinkDiscarded, SinkMissed,

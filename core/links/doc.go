@@ -29,5 +29,10 @@
 // A guest is a collaborator at most, whatever they are given, and sees what was shared with them. Invitations that nobody accepted
 // end by themselves. Who is removed is a leaver like any other; who is invited again has nothing of what they had.
 //
+// A partner is an organisation outside: a name, the domains of its e-mail addresses, the member who answers for it, and perhaps an
+// end. Who is invited at its domains is its guest. When it ends, by hand or by the clock, none of its guests signs in from that
+// commit on, and each is sent away right after, also by another process if this one is killed. A partner whose sponsor left
+// stays as it is, and is a finding until it has another.
+//
 // It never tells more than one person one code, never puts a password into a mail, and never shows a second-factor seed.
 package links

@@ -23,7 +23,7 @@ const (
 	lookAgain = time.Minute
 )
 
-// Run ends links and invitations whose time has come, until ctx ends. It may run in many processes.
+// Run ends links, invitations and partners whose time has come, until ctx ends. It may run in many processes.
 func (l *Links) Run(ctx context.Context) error {
 	ticker := time.NewTicker(lookEvery)
 	defer ticker.Stop()
@@ -37,6 +37,8 @@ func (l *Links) Run(ctx context.Context) error {
 		l.warn(ctx, "end a link", err)
 		_, err = l.EndInvitations(ctx)
 		l.warn(ctx, "end an invitation", err)
+		_, err = l.EndPartners(ctx)
+		l.warn(ctx, "end a partner", err)
 		select {
 		case <-ctx.Done():
 			return nil

@@ -53,7 +53,10 @@ type Guest struct {
 	Accepted    *time.Time `db:"accepted"`
 	Ended       *time.Time `db:"ended"`
 	EndReason   string     `db:"end_reason"`
-	Active      bool       `db:"active"` // as a user
+	Partner     core.ID    `db:"partner_id"` // zero: of none
+	PartnerIs   string     `db:"partner"`    // its name
+	Until       *time.Time `db:"until"`      // the partner's end; nil: none is known
+	Active      bool       `db:"active"`     // as a user
 }
 
 // State is the guest's at a time.
@@ -61,7 +64,7 @@ func (g Guest) State(at time.Time) GuestState {
 	switch {
 	case g.Accepted == nil && !g.Expires.After(at) && (g.Ended == nil || g.EndReason == endExpired):
 		return Expired
-	case g.Ended != nil || !g.Active:
+	case g.Ended != nil || !g.Active || g.Until != nil && !g.Until.After(at):
 		return Removed
 	case g.Accepted == nil:
 		return Invited
@@ -75,10 +78,11 @@ func (g Guest) Target() core.Target { return core.Target{Kind: "user", ID: g.Use
 const guestColumns = `
 select g.workspace_id, g.user_id, g.email, coalesce(nullif(u.display_name, ''), u.user_name) as name, g.invited, g.invited_by,
 	coalesce(nullif(b.display_name, ''), b.user_name, '') as inviter, g.invitations, g.expires, g.accepted, g.ended, g.end_reason,
-	u.active and u.deleted is null as active
+	u.active and u.deleted is null as active, g.partner_id, coalesce(p.name, '') as partner, least(p.ends, p.ended) as until
 from guests g
 join users u on u.workspace_id = g.workspace_id and u.id = g.user_id
 left join users b on b.workspace_id = g.workspace_id and b.id = g.invited_by
+left join partners p on p.workspace_id = g.workspace_id and p.id = g.partner_id
 `
 
 const selectGuest = guestColumns + `where g.workspace_id = @workspace and g.user_id = @user`
@@ -90,13 +94,16 @@ func (l *Links) Guest(ctx context.Context, q postgres.Querier, workspace, user c
 
 const selectGuests = guestColumns + `
 where g.workspace_id = @workspace and (@after::uuid is null or g.user_id > @after) and (@by::uuid is null or g.invited_by = @by)
+	and (@partner::uuid is null or g.partner_id = @partner)
 order by g.user_id
 limit @limit`
 
-// Guests gives a workspace's guests, and who was one, oldest first, a page at a time: of all, or of one who invited them. It
-// asks nobody's leave.
-func (l *Links) Guests(ctx context.Context, q postgres.Querier, workspace, after, by core.ID, limit int) ([]Guest, error) {
-	return postgres.Many[Guest](ctx, q, selectGuests, pgx.StrictNamedArgs{"workspace": workspace, "after": after, "by": by, "limit": min(max(limit, 1), 500)})
+// Guests gives a workspace's guests, and who was one, oldest first, a page at a time: of all, of one who invited them, or of a
+// partner. It asks nobody's leave.
+func (l *Links) Guests(ctx context.Context, q postgres.Querier, workspace, after, by, partner core.ID, limit int) ([]Guest, error) {
+	return postgres.Many[Guest](ctx, q, selectGuests, pgx.StrictNamedArgs{
+		"workspace": workspace, "after": after, "by": by, "partner": partner, "limit": min(max(limit, 1), 500),
+	})
 }
 
 // Invitation is whom somebody wants as a guest.
@@ -125,14 +132,16 @@ func (i Invitation) check() (Invitation, error) {
 }
 
 const insertGuest = `
-insert into guests (workspace_id, user_id, email, invited, invited_by, expires)
-values (@workspace, @user, @email, @now, @by, @expires)
+insert into guests (workspace_id, user_id, email, invited, invited_by, expires, partner_id)
+values (@workspace, @user, @email, @now, @by, @expires, @partner)
 on conflict (workspace_id, user_id) do update set invited = excluded.invited, invited_by = excluded.invited_by, expires = excluded.expires,
+	partner_id = excluded.partner_id,
 	invitations = guests.invitations + 1, accepted = null, ended = null, end_reason = ''`
 
 // Invite makes somebody a guest and mails them where to sign in. Until they have, the invitation can be sent again or taken
 // back, and ends by itself. Who may invite the workspace says (Settings). An address of somebody who is, or was, in
-// the workspace by an identity provider is a Conflict (code "member"): nobody evades it by being a guest.
+// the workspace by an identity provider is a Conflict (code "member"): nobody evades it by being a guest. An address at a partner's
+// domain makes them a guest of it, as long as it lasts; others may be Denied (code "partners_only").
 func (l *Links) Invite(ctx context.Context, cause core.Cause, workspace core.ID, wanted Invitation) (Guest, error) {
 	wanted, err := wanted.check()
 	if err != nil {
@@ -149,6 +158,10 @@ func (l *Links) Invite(ctx context.Context, cause core.Cause, workspace core.ID,
 			if err := l.mayInvite(ctx, tx, cause, workspace); err != nil {
 				return err
 			}
+			partner, err := l.partnerOf(ctx, tx, workspace, wanted.Email)
+			if err != nil {
+				return err
+			}
 			if before, err = l.whoHas(ctx, tx, workspace, wanted.Email); err != nil {
 				return err
 			}
@@ -163,7 +176,7 @@ func (l *Links) Invite(ctx context.Context, cause core.Cause, workspace core.ID,
 				}
 				return nil
 			}
-			made, err = l.invite(ctx, tx, cause, workspace, wanted, before)
+			made, err = l.invite(ctx, tx, cause, workspace, wanted, before, partner)
 			return err
 		})
 		switch {
@@ -205,7 +218,7 @@ func (l *Links) whoHas(ctx context.Context, tx pgx.Tx, workspace core.ID, email 
 }
 
 // invite makes the guest's row and mail, and first the user if there is none.
-func (l *Links) invite(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, wanted Invitation, user directory.User) (Guest, error) {
+func (l *Links) invite(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, wanted Invitation, user directory.User, partner Partner) (Guest, error) {
 	now := l.now()
 	var events []core.Event
 	if user.ID.IsZero() {
@@ -227,7 +240,7 @@ func (l *Links) invite(ctx context.Context, tx pgx.Tx, cause core.Cause, workspa
 		by = cause.Actor.ID
 	}
 	if _, err := tx.Exec(ctx, insertGuest, pgx.StrictNamedArgs{
-		"workspace": workspace, "user": user.ID, "email": wanted.Email, "now": now, "by": by, "expires": now.Add(wanted.Life),
+		"workspace": workspace, "user": user.ID, "email": wanted.Email, "now": now, "by": by, "expires": now.Add(wanted.Life), "partner": partner.ID,
 	}); err != nil {
 		return Guest{}, postgres.Classify(err)
 	}
@@ -243,8 +256,11 @@ func (l *Links) invited(ctx context.Context, tx pgx.Tx, cause core.Cause, worksp
 	if err := l.sendInvitation(ctx, tx, cause, guest); err != nil {
 		return Guest{}, err
 	}
-	return guest, audit.Append(ctx, tx, append(events, core.NewEvent(core.GuestInvited, workspace, cause, l.now(), guest.Target()).
-		With("email", guest.Email).With("expires", guest.Expires.UTC().Format(time.RFC3339)))...)
+	event := core.NewEvent(core.GuestInvited, workspace, cause, l.now(), guest.Target()).With("email", guest.Email).With("expires", guest.Expires.UTC().Format(time.RFC3339))
+	if guest.PartnerIs != "" {
+		event = event.With("partner", guest.PartnerIs)
+	}
+	return guest, audit.Append(ctx, tx, append(events, event)...)
 }
 
 const lockGuest = selectGuest + ` for no key update of g`
@@ -287,6 +303,8 @@ func (l *Links) Resend(ctx context.Context, cause core.Cause, workspace, user co
 const (
 	endExpired = "expired"
 	endRemoved = "removed"
+	// The partner they were a guest of ended.
+	endPartnerEnded = "partner_ended"
 )
 
 const endGuest = `

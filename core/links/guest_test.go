@@ -155,7 +155,7 @@ func TestNobodyLearnsWhoIsAGuest(t *testing.T) {
 	}
 	// Who is logged out everywhere while a code is on its way has to ask again.
 	challenge, code = h.knocks("gus@example.com")
-	guests, err := h.Guests(t.Context(), h.Links.DB, h.workspace.ID, core.ID{}, core.ID{}, 10)
+	guests, err := h.Guests(t.Context(), h.Links.DB, h.workspace.ID, core.ID{}, core.ID{}, core.ID{}, 10)
 	coretest.Must(t, err)
 	h.clock.Pass(time.Second)
 	_, err = h.Signals.LogOut(t.Context(), coretest.System(), h.workspace.ID, guests[0].User)
@@ -246,12 +246,12 @@ func TestWhoMayInvite(t *testing.T) {
 	try(ana, "guests_restricted")
 	try(cleo, "")
 	try(olga, "")
-	coretest.Must(t, h.ChangeInviters(t.Context(), cleo, h.workspace.ID, links.ByAccountOwners))
+	coretest.Must(t, h.ChangeSettings(t.Context(), cleo, h.workspace.ID, links.Settings{Inviters: links.ByAccountOwners}))
 	try(ana, "") // Ana owns an account, and takes back her own invitation
 	try(ben, "guests_restricted")
-	coretest.Must(t, h.ChangeInviters(t.Context(), olga, h.workspace.ID, links.ByOwners))
+	coretest.Must(t, h.ChangeSettings(t.Context(), olga, h.workspace.ID, links.Settings{Inviters: links.ByOwners}))
 	try(cleo, "guests_restricted")
-	coded(t, "an admin whom the owners shut out", h.ChangeInviters(t.Context(), cleo, h.workspace.ID, links.ByAdministrators), "guests_restricted")
+	coded(t, "an admin whom the owners shut out", h.ChangeSettings(t.Context(), cleo, h.workspace.ID, links.Settings{Inviters: links.ByAdministrators}), "guests_restricted")
 	try(olga, "")
 	try(other.by(other.olga), "not_a_member")
 	try(core.NewCause(core.Actor{Kind: core.ActorServiceAccount, ID: core.NewID()}, h.clock.Now()), "")

@@ -136,6 +136,19 @@ var shared = []string{
 	"mail.ru", "yandex.ru", "yandex.com", "qq.com", "163.com", "126.com", "orange.fr", "laposte.net", "libero.it",
 }
 
+// ownDomain is a domain of e-mail addresses as it is kept, if not everybody may have a mailbox there.
+func ownDomain(text string) (string, error) {
+	address, err := mail.Address("somebody@" + strings.TrimPrefix(strings.TrimSpace(text), "@"))
+	if err != nil {
+		return "", core.Invalid("domains", "%q is not a domain such as example.com", core.Cut(text, 100))
+	}
+	_, domain, _ := strings.Cut(address, "@")
+	if _, err := publicsuffix.EffectiveTLDPlusOne(domain); err != nil || slices.Contains(shared, domain) {
+		return "", core.Invalid("domains", "everybody can have a mailbox at %s; name people by their addresses", domain).WithCode("public_domain")
+	}
+	return domain, nil
+}
+
 // check refuses what cannot be made and gives the rest as it is kept.
 func (n NewLink) check() (NewLink, error) {
 	if n.Account.IsZero() {
@@ -153,13 +166,9 @@ func (n NewLink) check() (NewLink, error) {
 		recipients = append(recipients, strings.ToLower(address))
 	}
 	for _, text := range n.Domains {
-		address, err := mail.Address("somebody@" + strings.TrimPrefix(strings.TrimSpace(text), "@"))
+		domain, err := ownDomain(text)
 		if err != nil {
-			return NewLink{}, core.Invalid("domains", "%q is not a domain such as example.com", core.Cut(text, 100))
-		}
-		_, domain, _ := strings.Cut(address, "@")
-		if _, err := publicsuffix.EffectiveTLDPlusOne(domain); err != nil || slices.Contains(shared, domain) {
-			return NewLink{}, core.Invalid("domains", "everybody can have a mailbox at %s; name the recipients' addresses", domain).WithCode("public_domain")
+			return NewLink{}, err
 		}
 		domains = append(domains, domain)
 	}

@@ -2,7 +2,7 @@ package links
 
 import (
 	"context"
-	"errors"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -22,26 +22,31 @@ const (
 	ByAccountOwners  Inviters = "account_owners" // and every user who owns an account
 )
 
-const selectInviters = `select inviters from guest_settings where workspace_id = @workspace`
-
-// Inviters says who may invite guests to a workspace.
-func (l *Links) Inviters(ctx context.Context, q postgres.Querier, workspace core.ID) (Inviters, error) {
-	var inviters Inviters
-	err := q.QueryRow(ctx, selectInviters, pgx.StrictNamedArgs{"workspace": workspace}).Scan(&inviters)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return ByAdministrators, nil
-	}
-	return inviters, postgres.Classify(err)
+// Settings are what a workspace says of guests.
+type Settings struct {
+	Inviters     Inviters `db:"inviters"`
+	PartnersOnly bool     `db:"partners_only"` // nobody is invited but people of its partners
 }
 
-const writeInviters = `
-insert into guest_settings (workspace_id, inviters) values (@workspace, @inviters)
-on conflict (workspace_id) do update set inviters = excluded.inviters`
+const selectSettings = `select inviters, partners_only from guest_settings where workspace_id = @workspace`
 
-// ChangeInviters says who may invite guests from now on. Administrators may, as far as they may invite themselves: an admin
-// whom the owners shut out does not let themselves in.
-func (l *Links) ChangeInviters(ctx context.Context, cause core.Cause, workspace core.ID, inviters Inviters) error {
-	if inviters != ByOwners && inviters != ByAdministrators && inviters != ByAccountOwners {
+// Settings says who may invite guests to a workspace, and whom.
+func (l *Links) Settings(ctx context.Context, q postgres.Querier, workspace core.ID) (Settings, error) {
+	found, err := postgres.One[Settings](ctx, q, "guest settings", selectSettings, pgx.StrictNamedArgs{"workspace": workspace})
+	if core.KindOf(err) == core.KindNotFound {
+		return Settings{Inviters: ByAdministrators}, nil
+	}
+	return found, err
+}
+
+const writeSettings = `
+insert into guest_settings (workspace_id, inviters, partners_only) values (@workspace, @inviters, @partners)
+on conflict (workspace_id) do update set inviters = excluded.inviters, partners_only = excluded.partners_only`
+
+// ChangeSettings says who may invite guests from now on, and whom. Administrators may, as far as they may invite themselves: an admin
+// whom the owners shut out does not let themselves in. Who is a guest stays one.
+func (l *Links) ChangeSettings(ctx context.Context, cause core.Cause, workspace core.ID, wanted Settings) error {
+	if by := wanted.Inviters; by != ByOwners && by != ByAdministrators && by != ByAccountOwners {
 		return core.Invalid("inviters", "guests are invited by owners, administrators or account_owners")
 	}
 	return l.change(ctx, func(tx pgx.Tx) error {
@@ -51,11 +56,13 @@ func (l *Links) ChangeInviters(ctx context.Context, cause core.Cause, workspace 
 		if err := l.mayInvite(ctx, tx, cause, workspace); err != nil {
 			return err
 		}
-		before, err := l.Inviters(ctx, tx, workspace)
-		if err != nil || before == inviters {
+		before, err := l.Settings(ctx, tx, workspace)
+		if err != nil || before == wanted {
 			return err
 		}
-		if _, err := tx.Exec(ctx, writeInviters, pgx.StrictNamedArgs{"workspace": workspace, "inviters": string(inviters)}); err != nil {
+		if _, err := tx.Exec(ctx, writeSettings, pgx.StrictNamedArgs{
+			"workspace": workspace, "inviters": string(wanted.Inviters), "partners": wanted.PartnersOnly,
+		}); err != nil {
 			return postgres.Classify(err)
 		}
 		name, err := l.workspaceName(ctx, tx, workspace)
@@ -63,7 +70,7 @@ func (l *Links) ChangeInviters(ctx context.Context, cause core.Cause, workspace 
 			return err
 		}
 		return audit.Append(ctx, tx, core.NewEvent(core.GuestSettingsChanged, workspace, cause, l.now(), core.Target{Kind: "workspace", ID: workspace, Name: name}).
-			With("before", string(before)).With("after", string(inviters)))
+			With("before", string(before.Inviters)).With("after", string(wanted.Inviters)).With("partners_only", strconv.FormatBool(wanted.PartnersOnly)))
 	})
 }
 
@@ -109,17 +116,17 @@ func (l *Links) inviter(ctx context.Context, q postgres.Querier, user directory.
 	if user.Role == directory.RoleOwner {
 		return nil
 	}
-	allowed, err := l.Inviters(ctx, q, user.Workspace)
+	settings, err := l.Settings(ctx, q, user.Workspace)
 	if err != nil {
 		return err
 	}
 	denied := core.Denied("this workspace has its guests invited by others; ask an administrator").WithCode("guests_restricted")
 	switch {
-	case allowed == ByOwners || !user.Role.MayOwn():
+	case settings.Inviters == ByOwners || !user.Role.MayOwn():
 		return denied
 	case user.Role.Administers():
 		return nil
-	case allowed == ByAdministrators:
+	case settings.Inviters == ByAdministrators:
 		return denied
 	}
 	var owns bool

@@ -19,7 +19,7 @@ import (
 type Finding struct {
 	Kind     Kind       `json:"kind" db:"-"`
 	Severity Severity   `json:"severity" db:"-"`
-	About    string     `json:"about" db:"-"` // account, grant, link, token, service_account or app
+	About    string     `json:"about" db:"-"` // account, grant, link, token, service_account, partner or app
 	ID       core.ID    `json:"id"`           // of that
 	Name     string     `json:"name"`         // what a person would call it
 	Account  core.ID    `json:"account,omitzero"`

@@ -205,6 +205,13 @@ func (h *house) faulty(t testing.TB) map[posture.Kind]core.ID {
 		pgx.StrictNamedArgs{"account": of[posture.RotationFailing], "now": h.clock.Now()})
 	of[posture.GrantEnding] = fine(strong())
 	h.share(t, of[posture.GrantEnding], accounts.Subject{User: h.people["ben"].ID}, accounts.Collaborator, new(h.clock.Now().Add(time.Hour)))
+	// Cy was deactivated: of those who answer for partners, one is there no more.
+	h.exec(t, `insert into users (id, workspace_id, user_name, active, role, created, updated)
+		values (gen_random_uuid(), @workspace, 'cy', false, 'user', @now, @now)`, pgx.StrictNamedArgs{"now": h.clock.Now()})
+	h.exec(t, `insert into partners (id, workspace_id, name, sponsor_id, ends, ended, created)
+		select gen_random_uuid(), @workspace, p.name, u.id, p.ends, p.ended, @now
+		from (values ('Auditors', 'cy', null::timestamptz, null::timestamptz), ('Kept', 'ana', null, null), ('Ended', 'cy', null, @now), ('Over', 'cy', @now, null)) p (name, sponsor, ends, ended)
+		join users u on u.workspace_id = @workspace and u.user_name = p.sponsor`, pgx.StrictNamedArgs{"now": h.clock.Now()})
 	of[posture.LinkOld] = fine(strong())
 	h.exec(t, `insert into links (id, workspace_id, account_id, owner_id, hash, level, recipients, domains, once, device_lock, purpose, linger, created, expires, due, look)
 		values (gen_random_uuid(), @workspace, @account, @owner, uuid_send(gen_random_uuid()), 'filled', '{kim@example.com}', '{}', false, false, 'audit', '0', @created, @due, @due, @due)`,

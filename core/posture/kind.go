@@ -45,6 +45,7 @@ const (
 	Unvalidated      Kind = "unvalidated"
 	GrantEnding      Kind = "grant_ending"
 	LinkOld          Kind = "link_old"
+	PartnerSponsor   Kind = "partner_sponsorless"
 )
 
 // Description is what people are told of all findings of a kind.
@@ -195,6 +196,14 @@ var kinds = []kind{
 		Next: "Rotate it before it ends."}, heldElsewhere, services.ExpiresSoon),
 	told(Description{Kind: ServiceOneOwner, Severity: Medium, Words: "service accounts that one person alone answers for",
 		Next: "Name another owner, or a team."}, "", services.OneOwner),
+	{
+		Description: Description{Kind: PartnerSponsor, Severity: Medium, Words: "partners whose sponsor left", Next: "Name another sponsor, or end the partner."},
+		from:        `partners p join users u on u.workspace_id = p.workspace_id and u.id = p.sponsor_id`,
+		where: `p.workspace_id = @workspace and p.ended is null and (p.ends is null or p.ends > @now)
+		and (not u.active or u.deleted is not null or u.role in ('login_only', 'guest'))`,
+		id: `p.id`, state: `'sponsorless'`, since: `u.updated`, about: "partner", name: `p.name`,
+		why: `coalesce(nullif(u.display_name, ''), u.user_name) || ' answered for it, and is no active member any more'`,
+	},
 	told(Description{Kind: ServiceUnusual, Severity: Medium, Words: "service accounts used from another network, or after long idleness",
 		Next: "Ask an owner whether they know of it, then resolve the finding."}, "", services.NewNetwork, services.UsedAfterIdle),
 	state(Description{Kind: Unvalidated, Severity: Low, Words: "accounts whose password no sign-in has proved",

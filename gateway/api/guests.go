@@ -23,15 +23,21 @@ type Guest struct {
 	Expires     time.Time  `json:"expires" doc:"The invitation, if it is not accepted"`
 	Accepted    *time.Time `json:"accepted,omitempty" doc:"When they first proved their mailbox"`
 	Ended       *time.Time `json:"ended,omitempty"`
+	Partner     core.ID    `json:"partner,omitzero" doc:"Whose guest they are, by their address when they were invited"`
 }
 
 func (s *Service) guestOf(one links.Guest) Guest {
-	return Guest{one.User, one.Email, one.Name, string(one.State(s.now())), one.Invited, one.InvitedBy, one.Invitations, one.Expires, one.Accepted, one.Ended}
+	return Guest{one.User, one.Email, one.Name, string(one.State(s.now())), one.Invited, one.InvitedBy, one.Invitations, one.Expires, one.Accepted, one.Ended, one.Partner}
 }
 
-// GuestSettings say who may invite guests.
+// GuestSettings say who may invite guests, and whom.
 type GuestSettings struct {
-	Inviters string `json:"inviters" enum:"owners,administrators,account_owners" doc:"Of the workspace; they and admins; they and every user who owns an account"`
+	Inviters     string `json:"inviters" enum:"owners,administrators,account_owners" doc:"Of the workspace; they and admins; they and every user who owns an account"`
+	PartnersOnly *bool  `json:"partners_only,omitempty" doc:"Nobody is invited but people at the domains of partners; unchanged when absent"`
+}
+
+func guestSettingsOf(said links.Settings) *single[GuestSettings] {
+	return &single[GuestSettings]{GuestSettings{string(said.Inviters), &said.PartnersOnly}}
 }
 
 type inviteGuest struct {
@@ -43,15 +49,16 @@ type inviteGuest struct {
 }
 
 type guestList struct {
-	Limit  int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
-	Cursor core.ID `query:"cursor" doc:"next of the page before"`
+	Partner core.ID `query:"partner" doc:"Only those of this partner"`
+	Limit   int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
+	Cursor  core.ID `query:"cursor" doc:"next of the page before"`
 }
 
 func (s *Service) guests(api huma.API) {
 	tags := []string{"Guests"}
 	add(api, huma.Operation{OperationID: "listGuests", Method: http.MethodGet, Path: "/guests", Tags: tags, Summary: "List guests, and who was one, oldest first"},
 		DirectoryRead, func(ctx context.Context, by caller, in *guestList) (*listed[Guest], error) {
-			found, err := s.Links.Guests(ctx, s.DB, by.Workspace, in.Cursor, core.ID{}, in.Limit)
+			found, err := s.Links.Guests(ctx, s.DB, by.Workspace, in.Cursor, core.ID{}, in.Partner, in.Limit)
 			if err != nil {
 				return nil, err
 			}
@@ -63,7 +70,8 @@ func (s *Service) guests(api huma.API) {
 		})
 	add(api, huma.Operation{OperationID: "inviteGuest", Method: http.MethodPost, Path: "/guests", Tags: tags, Summary: "Invite somebody as a guest",
 		Description: "They are mailed where to sign in, and a code each time they do. A guest is a collaborator at most. " +
-			"Whoever is, or was, provisioned by an identity provider is no guest: code `member`.", DefaultStatus: http.StatusCreated},
+			"Whoever is, or was, provisioned by an identity provider is no guest: code `member`. An address at a partner's domain makes them its guest, as long as it lasts; " +
+			"others may be refused: code `partners_only`.", DefaultStatus: http.StatusCreated},
 		DirectoryWrite, func(ctx context.Context, by caller, in *inviteGuest) (*single[Guest], error) {
 			made, err := s.Links.Invite(ctx, by.cause, by.Workspace, links.Invitation{
 				Email: in.Body.Email, Name: in.Body.Name, Life: time.Duration(in.Body.LifeSeconds) * time.Second,
@@ -95,19 +103,26 @@ func (s *Service) guests(api huma.API) {
 		DirectoryWrite, func(ctx context.Context, by caller, in *byID) (*struct{}, error) {
 			return nil, s.Links.Remove(ctx, by.cause, by.Workspace, in.ID)
 		})
-	add(api, huma.Operation{OperationID: "getGuestSettings", Method: http.MethodGet, Path: "/guest-settings", Tags: tags, Summary: "Get who may invite guests"},
+	add(api, huma.Operation{OperationID: "getGuestSettings", Method: http.MethodGet, Path: "/guest-settings", Tags: tags, Summary: "Get who may invite guests, and whom"},
 		DirectoryRead, func(ctx context.Context, by caller, _ *struct{}) (*single[GuestSettings], error) {
-			inviters, err := s.Links.Inviters(ctx, s.DB, by.Workspace)
+			said, err := s.Links.Settings(ctx, s.DB, by.Workspace)
 			if err != nil {
 				return nil, err
 			}
-			return &single[GuestSettings]{GuestSettings{string(inviters)}}, nil
+			return guestSettingsOf(said), nil
 		})
-	add(api, huma.Operation{OperationID: "putGuestSettings", Method: http.MethodPut, Path: "/guest-settings", Tags: tags, Summary: "Say who may invite guests"},
+	add(api, huma.Operation{OperationID: "putGuestSettings", Method: http.MethodPut, Path: "/guest-settings", Tags: tags, Summary: "Say who may invite guests, and whom"},
 		DirectoryWrite, func(ctx context.Context, by caller, in *single[GuestSettings]) (*single[GuestSettings], error) {
-			if err := s.Links.ChangeInviters(ctx, by.cause, by.Workspace, links.Inviters(in.Body.Inviters)); err != nil {
+			wanted, err := s.Links.Settings(ctx, s.DB, by.Workspace)
+			if err != nil {
 				return nil, err
 			}
-			return in, nil
+			if wanted.Inviters = links.Inviters(in.Body.Inviters); in.Body.PartnersOnly != nil {
+				wanted.PartnersOnly = *in.Body.PartnersOnly
+			}
+			if err := s.Links.ChangeSettings(ctx, by.cause, by.Workspace, wanted); err != nil {
+				return nil, err
+			}
+			return guestSettingsOf(wanted), nil
 		})
 }

@@ -91,6 +91,8 @@ var bodies = map[string]string{
 	"createSMSProvider":      `{"kind":"twilio","name":"Texts {token}","secret":"` + canary + `"}`,
 	"putHealthSettings":      `{"interval_seconds":3600,"retention_days":30}`,
 	"putCertificateSettings": `{"deadline_seconds":3600}`,
+	"createPartner":          `{"name":"Partner {token}","domains":["partner-{token}.example.org"],"sponsor":"{user}"}`,
+	"replacePartner":         `{"name":"Renamed","domains":["renamed.example.org"],"sponsor":"{user}"}`,
 	"putAccountSuccession":   `{"successors":[{"manager":true},{"user":"{other}"}]}`,
 	"putSuccession":          `{"successors":[{"manager":true}]}`,
 
@@ -139,7 +141,7 @@ type things struct {
 	certificates, proposals string
 	reassignments           string
 
-	links, guests, message, smsProviders string
+	links, guests, partners, message, smsProviders string
 	// Two service accounts: what belongs to one is of the second.
 	serviceAccounts, serviceOwners, serviceCredentials, serviceRotations, serviceFindings, credentials string
 	campaigns, reviews, item, team                                                                     string
@@ -152,7 +154,7 @@ func (th things) fill(t *testing.T, text string) string {
 		"/connections/": th.connections, "/provisioning-requests/": th.requests, "/holds/": th.holds, "/sessions/": th.sessions, "/signals/": th.signals,
 		"/signal-holds/": th.signalHolds, "/streams/": th.streams,
 		"/receivers/": th.receivers, "/logout-targets/": th.logoutTargets, "/hooks/": th.hooks, "/webhooks/": th.webhooks, "/sinks/": th.sinks, "/policies/": th.policies,
-		"/review-campaigns/": th.campaigns, "/reviews/": th.reviews, "/certificates/": th.certificates, "/proposals/": th.proposals, "/reassignments/": th.reassignments, "/links/": th.links, "/guests/": th.guests, "/sms-providers/": th.smsProviders,
+		"/review-campaigns/": th.campaigns, "/reviews/": th.reviews, "/certificates/": th.certificates, "/proposals/": th.proposals, "/reassignments/": th.reassignments, "/links/": th.links, "/guests/": th.guests, "/partners/": th.partners, "/sms-providers/": th.smsProviders,
 		"/imports/":          th.imports,
 		"/events/":           th.events,
 		"/service-accounts/": th.serviceAccounts, "/service-owners/": th.serviceOwners, "/service-credentials/": th.serviceCredentials,
@@ -187,6 +189,7 @@ func (w *world) things(t *testing.T) things {
 	all.certificates, all.proposals = w.backAgain(t, account, "first")
 	all.reassignments = w.must(t, 202, "POST", "/posture/reassignments", `{"owners":[{"user":"`+w.ana.ID.String()+`"}],"accounts":["`+account+`"]}`)["id"].(string)
 	all.links = w.must(t, 201, "POST", "/accounts/"+account+"/links", `{"owner":"`+all.users+`","domains":["partner.example.org"]}`)["id"].(string)
+	all.partners = w.must(t, 201, "POST", "/partners", `{"name":"Auditors","domains":["example.com"],"sponsor":"`+all.users+`"}`)["id"].(string)
 	all.guests = w.must(t, 201, "POST", "/guests", `{"email":"gus@example.com"}`)["id"].(string)
 	all.imports = w.imported(t, "first")
 	if err := w.db.QueryRow(t.Context(), "select event_id::text from audit_outbox where workspace_id = $1 union all select event_id::text from audit_log where workspace_id = $1 limit 1", w.acme.ID).Scan(&all.events); err != nil {

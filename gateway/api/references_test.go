@@ -237,7 +237,9 @@ func (r reference) names(all things, more map[string]string) string {
 		return all.apps
 	case "account", "accounts", "excluded":
 		return all.accounts
-	case "owner", "user", "member", "resource", "reviewer", "from", "to":
+	case "partner":
+		return all.partners
+	case "owner", "sponsor", "user", "member", "resource", "reviewer", "from", "to":
 		return all.users
 	case "connection":
 		return all.connections

@@ -149,6 +149,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	s.paces(api)
 	s.links(api)
 	s.guests(api)
+	s.partners(api)
 	s.health(api)
 	s.people(api)
 	s.departures(api)

@@ -33,6 +33,7 @@ type commands struct {
 	Link     linkCommands     `cmd:"" group:"remote" help:"Give passwords to people outside, for a while, and see who saw them."`
 	Sink     sinkCommands     `cmd:"" group:"remote" help:"Deliver events to a SIEM, see how that goes, and prove that nothing is missing."`
 	Guest    guestCommands    `cmd:"" group:"remote" help:"Invite people outside, who sign in with mailed codes."`
+	Partner  partnerCommands  `cmd:"" group:"remote" help:"Say which organisations guests are of, and end the access of all of one's."`
 	Rotation rotationCommands `cmd:"" group:"remote" help:"Replace passwords, and see how it went."`
 	Service  serviceCommands  `cmd:"" group:"remote" help:"Look after service accounts: owners, credentials, rotations, findings."`
 	Policy   policyCommands   `cmd:"" group:"remote" help:"Say what starts a rotation: a schedule, a sign-in, somebody who leaves or loses access."`

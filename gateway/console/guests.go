@@ -27,14 +27,14 @@ type guestRow struct {
 
 // guestsPage lists guests.
 type guestsPage struct {
-	Rows     []guestRow
-	Own      bool // only those the reader invited
-	Inviters links.Inviters
-	Confirm  *guestRow // removing them was asked for
-	Email    string    // as it was typed
-	Name     string
-	Next     core.ID
-	Problem  string
+	Rows    []guestRow
+	Own     bool // only those the reader invited
+	Said    links.Settings
+	Confirm *guestRow // removing them was asked for
+	Email   string    // as it was typed
+	Name    string
+	Next    core.ID
+	Problem string
 }
 
 // listGuests shows administrators all guests, and others whom they invited.
@@ -61,10 +61,10 @@ func (s *Service) guestList(c *gin.Context, page guestsPage, refusal error) {
 	}
 	var found []links.Guest
 	if err == nil {
-		found, err = s.Links.Guests(ctx, s.DB, by.workspace(), after, inviter, pageSize)
+		found, err = s.Links.Guests(ctx, s.DB, by.workspace(), after, inviter, core.ID{}, pageSize)
 	}
 	if err == nil {
-		page.Inviters, err = s.Links.Inviters(ctx, s.DB, by.workspace())
+		page.Said, err = s.Links.Settings(ctx, s.DB, by.workspace())
 	}
 	if err != nil {
 		s.refuse(c, err)
@@ -104,12 +104,13 @@ func (s *Service) inviteGuest(c *gin.Context) {
 	s.afterGuest(c, page, err)
 }
 
-// setInviters says who may invite guests.
+// setInviters says who may invite guests, and whom.
 func (s *Service) setInviters(c *gin.Context) {
 	if !s.readForm(c) {
 		return
 	}
-	s.afterGuest(c, guestsPage{}, s.Links.ChangeInviters(c.Request.Context(), s.cause(c), s.reader(c).workspace(), links.Inviters(c.PostForm("inviters"))))
+	wanted := links.Settings{Inviters: links.Inviters(c.PostForm("inviters")), PartnersOnly: c.PostForm("partners") == "only"}
+	s.afterGuest(c, guestsPage{}, s.Links.ChangeSettings(c.Request.Context(), s.cause(c), s.reader(c).workspace(), wanted))
 }
 
 // resendInvitation mails an invitation again.

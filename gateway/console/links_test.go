@@ -54,6 +54,7 @@ func (w *world) PopulateLinks(t testing.TB) {
 	w.ask(t, "", http.MethodPost, path+"/open", url.Values{"challenge": {hiddenField.FindStringSubmatch(text)[1]}, "code": {w.lastCode(t, "ada@example.com")}})
 	_, ended := w.makeLink(t, url.Values{"once": {"1"}})
 	w.post(t, "ana", ended+"/end", nil, http.StatusSeeOther)
+	w.post(t, "zoe", "/partners", url.Values{"name": {longName}, "domains": {"example.com, example.org"}, "sponsor": {"ana@acme.example"}, "last": {"2099-12-31"}}, http.StatusSeeOther)
 	w.post(t, "zoe", "/guests", url.Values{"email": {"hal@example.com"}, "name": {"Hal"}, "days": {"7"}}, http.StatusSeeOther)
 	w.mailed = []string{path, links.GuestPath + "acme"}
 }
@@ -241,7 +242,7 @@ func TestGuestsInTheConsole(t *testing.T) {
 	// A guest sees what is shared with them, and nobody else's.
 	w.expect(t, "hal", "/", 200, []string{"Hal &lt;i&gt;", "guest"}, []string{"team-wiki", "href=\"/links\"", "href=\"/users\""})
 	w.expect(t, "hal", "/accounts/"+w.wiki.ID.String(), 404, nil, []string{"team-wiki"})
-	guests, err := w.links.Guests(t.Context(), w.db, w.acme.ID, core.ID{}, core.ID{}, 10)
+	guests, err := w.links.Guests(t.Context(), w.db, w.acme.ID, core.ID{}, core.ID{}, core.ID{}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -136,6 +136,9 @@ var sayings = map[core.EventType]saying{
 	core.GuestInvitationEnded: {"ended the invitation of", "user", "", "", "warn"},
 
 	core.GuestSettingsChanged: {"changed who may invite guests to", "workspace", "", "", "warn"},
+	core.PartnerCreated:       {"made a partner of", "partner", "", "", "calm"},
+	core.PartnerUpdated:       {"changed the partner", "partner", "", "", "warn"},
+	core.PartnerEnded:         {"ended the partner", "partner", "", "", "warn"},
 
 	core.LinkCreated: {"made a link to", "account", "", "", "warn"},
 	core.LinkViewed:  {"opened a link to", "account", "", "", "warn"},

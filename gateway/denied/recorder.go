@@ -22,7 +22,7 @@ const asked = "step_up_required"
 // kinds are what the first part of an address is about.
 var kinds = map[string]string{
 	"accounts": "account", "apps": "app", "users": "user", "grants": "grant", "connections": "connection", "links": "link", "policies": "policy",
-	"rotations": "rotation", "service-accounts": "service_account", "sinks": "sink", "webhooks": "webhook", "hooks": "hook",
+	"rotations": "rotation", "service-accounts": "service_account", "sinks": "sink", "webhooks": "webhook", "hooks": "hook", "partners": "partner",
 }
 
 // Recorder writes the events of one door.

@@ -148,6 +148,9 @@ var kinds = map[core.EventType]kind{
 	core.GuestInvitationEnded: {classAccountChange, activityOther, "Withdraw", severityInformational, "user"},
 
 	core.GuestSettingsChanged: {classEntityManagement, 3, "Update", severityMedium, "workspace"},
+	core.PartnerCreated:       {classEntityManagement, 1, "Create", severityMedium, "partner"},
+	core.PartnerUpdated:       {classEntityManagement, 3, "Update", severityMedium, "partner"},
+	core.PartnerEnded:         {classEntityManagement, 11, "Deactivate", severityMedium, "partner"},
 
 	core.LinkCreated: {classEntityManagement, 1, "Create", severityMedium, "link"},
 	core.LinkViewed:  {classEntityManagement, 2, "Read", severityMedium, "account"},
