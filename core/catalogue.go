@@ -149,6 +149,7 @@ const (
 	AccountOwnerSucceeded      EventType = "account.owner_succeeded" // its last living owner went; the next in line owns it
 	AccountSuccessionChanged   EventType = "account.succession_changed"
 	AccountProposalDeclined    EventType = "account.proposal_declined"    // what somebody had who is back is not given anew
+	TeamProposalDeclined       EventType = "team.proposal_declined"       // a team does not count again for somebody who is back
 	WorkspaceSuccessionChanged EventType = "workspace.succession_changed" // of accounts whose own list leads to nobody
 
 	CertificateIssued          EventType = "certificate.issued" // of what became of the passwords somebody knew who left

@@ -21,7 +21,7 @@ func EventTypes() []EventType {
 		AccountManaged, AccountAtRisk, AccountCheckRequested, AccountPasswordStored, AccountDisableRequested, AccountEnableRequested, AccountDisabled, AccountEnabled, AccountSwitchBlocked, AccountFillReported, HealthSettingsChanged, AccountTagged,
 		AccountTOTPStored, AccountTOTPRemoved, AccountCodeGiven, AccountBackupCodesStored, AccountBackupCodeGiven, AccountAddressCreated, AccountAddressRemoved, AccountPhoneAssigned,
 		AccountPhoneRemoved, AccountMessageReceived, AccountMessageRead, SMSProviderCreated, SMSProviderRemoved,
-		AccountOwnerSucceeded, AccountSuccessionChanged, AccountProposalDeclined, WorkspaceSuccessionChanged, CertificateIssued,
+		AccountOwnerSucceeded, AccountSuccessionChanged, AccountProposalDeclined, TeamProposalDeclined, WorkspaceSuccessionChanged, CertificateIssued,
 		CertificateSettingsChanged, GuestInvited, GuestAccepted, GuestInvitationEnded, GuestSettingsChanged, PartnerCreated, PartnerUpdated, PartnerEnded, LinkCreated, LinkViewed, LinkRefused,
 		LinkEnded, MailGivenUp, ReassignmentStarted, ReassignmentFinished, PolicyCreated, PolicyChanged, PolicyRemoved, RotationPassedOver,
 		RotationPlanned, RotationStarted, RotationDelayed, RotationBlocked, RotationReconciling, AccountPasswordDrifted, AccountPasswordRotated, ImportStarted, ImportFinished,

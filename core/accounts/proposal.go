@@ -135,7 +135,7 @@ from users u
 join team_members m on m.workspace_id = u.workspace_id and m.user_id = u.id and m.suspended is not null
 join teams t on t.workspace_id = m.workspace_id and t.id = m.team_id and t.deleted is null
 where u.workspace_id = @workspace and u.id = @user and u.active and u.deleted is null
-	and (@team::uuid is null or m.team_id = @team)
+	and (m.declined is null or m.declined < m.suspended) and (@team::uuid is null or m.team_id = @team)
 order by t.display_name, m.team_id`
 
 // TeamProposals lists the teams an active user is in that give them nothing since they left. A team that a connection
@@ -150,4 +150,33 @@ func (a *Accounts) TeamProposal(ctx context.Context, q postgres.Querier, workspa
 		return TeamProposal{}, core.NotFound("proposal")
 	}
 	return postgres.One[TeamProposal](ctx, q, "proposal", selectTeamProposals, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "team": team, "now": a.now()})
+}
+
+const declineTeam = `
+update team_members set declined = greatest(@now::timestamptz, suspended)
+where workspace_id = @workspace and team_id = @team and user_id = @user and suspended is not null and (declined is null or declined < suspended)`
+
+// DeclineTeamProposal has a team be proposed to somebody no longer, until their identity provider adds them anew and they leave again.
+// Administrators may, service accounts and the system. What TeamProposals does not list is NotFound.
+func (a *Accounts) DeclineTeamProposal(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, user, team core.ID) error {
+	if err := a.Administrator(ctx, tx, cause, workspace); err != nil {
+		return err
+	}
+	found, err := a.TeamProposal(ctx, tx, workspace, user, team)
+	if err != nil {
+		return err
+	}
+	now := a.now()
+	done, err := tx.Exec(ctx, declineTeam, pgx.StrictNamedArgs{"workspace": workspace, "user": user, "team": team, "now": now})
+	if err != nil {
+		return postgres.Classify(err)
+	}
+	if done.RowsAffected() == 0 {
+		return core.NotFound("proposal")
+	}
+	named, err := a.Directory.Targets(ctx, tx, workspace, []core.ID{user})
+	if err != nil {
+		return err
+	}
+	return audit.Append(ctx, tx, core.NewEvent(core.TeamProposalDeclined, workspace, cause, now, core.Target{Kind: "team", ID: team, Name: found.Name}, named[user]))
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/coretest"
@@ -86,13 +88,42 @@ func TestATeamCountsAgain(t *testing.T) {
 	if h.may(t, h.bob.ID, 0) != "" {
 		t.Fatal("coming back gave something back")
 	}
-	rotations := h.rotations(t)
 	if err := accept(core.NewCause(h.bob.Actor(), h.system.Received), h.bob.ID, h.team.ID); core.KindOf(err) != core.KindDenied {
 		t.Errorf("by himself: %v", err)
 	}
 	coretest.Wants(t, accept(h.system, other.bob.ID, h.team.ID), core.KindNotFound, "")
 	coretest.Wants(t, accept(h.system, h.bob.ID, other.team.ID), core.KindNotFound, "")
 	coretest.Wants(t, accept(h.system, h.ana.ID, h.team.ID), core.KindNotFound, "") // never was in it
+	// Declined, it is offered no more until the identity provider adds him anew and he leaves and is back once more.
+	decline := func(cause core.Cause, user, team core.ID) error {
+		return h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+			return h.Accounts.DeclineTeamProposal(t.Context(), tx, cause, h.workspace, user, team)
+		})
+	}
+	if err := decline(core.NewCause(h.bob.Actor(), h.system.Received), h.bob.ID, h.team.ID); core.KindOf(err) != core.KindDenied {
+		t.Errorf("declined by himself: %v", err)
+	}
+	coretest.Wants(t, decline(h.system, other.bob.ID, h.team.ID), core.KindNotFound, "")
+	coretest.Wants(t, decline(h.system, h.bob.ID, other.team.ID), core.KindNotFound, "")
+	coretest.Wants(t, decline(h.system, h.ana.ID, h.team.ID), core.KindNotFound, "")
+	offered(1)
+	coretest.Must(t, decline(h.system, h.bob.ID, h.team.ID))
+	offered(0)
+	coretest.Wants(t, decline(h.system, h.bob.ID, h.team.ID), core.KindNotFound, "")
+	coretest.Wants(t, accept(h.system, h.bob.ID, h.team.ID), core.KindNotFound, "")
+	if got := h.events(t, core.TeamProposalDeclined); got != 1 {
+		t.Errorf("told %d times", got)
+	}
+	coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+		_, err := h.Directory.AddMembers(t.Context(), tx, h.workspace, h.team.ID, []core.ID{h.bob.ID})
+		return err
+	}))
+	_, err = h.Deprovision(t.Context(), h.cause, h.workspace, h.bob.ID)
+	coretest.Must(t, err)
+	h.finish(t)
+	coretest.Must(t, h.change1(h.Readmit(t.Context(), h.system, h.workspace, h.bob.ID)))
+	offered(1)
+	rotations := h.rotations(t)
 	coretest.Must(t, accept(h.system, h.bob.ID, h.team.ID))
 	offered(0)
 	if h.may(t, h.bob.ID, 0) != accounts.Collaborator || h.may(t, h.bob.ID, 1) != accounts.Owner {

@@ -325,6 +325,9 @@ func TestEveryOperationAsksForItsScope(t *testing.T) {
 		if one.OperationID == "declineProposal" {
 			_, all.proposals = w.backAgain(t, all.accounts, "second")
 		}
+		if one.OperationID == "declineTeamProposal" {
+			all.team = w.suspended(t)
+		}
 		if one.OperationID == "rejectSignalHold" {
 			_, all.signalHolds = w.signal(t, "second signals")
 		}

@@ -159,4 +159,11 @@ func (s *Service) proposals(api huma.API) {
 			}
 			return nil, err
 		})
+	add(api, huma.Operation{OperationID: "declineTeamProposal", Method: http.MethodPost, Path: "/users/{id}/team-proposals/{team}/decline", Tags: tags, Summary: "Propose a team to a user no longer",
+		Description: "Until their identity provider adds them anew, and they leave and are back once more.", DefaultStatus: http.StatusNoContent},
+		GrantsWrite, func(ctx context.Context, by caller, in *userAndTeam) (*struct{}, error) {
+			return nil, s.change(ctx, func(tx pgx.Tx) error {
+				return s.Accounts.DeclineTeamProposal(ctx, tx, by.cause, by.Workspace, in.ID, in.Team)
+			})
+		})
 }

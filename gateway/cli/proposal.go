@@ -9,11 +9,12 @@ import (
 )
 
 type proposalCommands struct {
-	List       listProposals      `cmd:"" help:"List the grants somebody who is back had when they left."`
-	Accept     acceptProposal     `cmd:"" help:"Give one of them anew."`
-	Decline    declineProposal    `cmd:"" help:"Propose one of them no longer."`
-	Teams      listTeamProposals  `cmd:"" help:"List the teams that give somebody who is back nothing since they left."`
-	AcceptTeam acceptTeamProposal `cmd:"" help:"Let one of these teams count for them again."`
+	List        listProposals       `cmd:"" help:"List the grants somebody who is back had when they left."`
+	Accept      acceptProposal      `cmd:"" help:"Give one of them anew."`
+	Decline     declineProposal     `cmd:"" help:"Propose one of them no longer."`
+	Teams       listTeamProposals   `cmd:"" help:"List the teams that give somebody who is back nothing since they left."`
+	AcceptTeam  acceptTeamProposal  `cmd:"" help:"Let one of these teams count for them again."`
+	DeclineTeam declineTeamProposal `cmd:"" help:"Have one of these teams proposed no longer."`
 }
 
 // listProposals lists lost grants.
@@ -105,22 +106,42 @@ func (l listTeamProposals) Run(ctx context.Context, terminal terminal) error {
 		column[api.TeamProposal]{"LEFT (UTC)", func(one api.TeamProposal) string { return utc(&one.Suspended) }})
 }
 
-// acceptTeamProposal lets a team count again.
-type acceptTeamProposal struct {
+// oneTeamProposal is part of every command about one of these teams.
+type oneTeamProposal struct {
 	namedUser `embed:""`
 	Team      string `arg:"" help:"Name or id of the team."`
 }
 
+// decide tells the gateway what becomes of it.
+func (o oneTeamProposal) decide(ctx context.Context, how string) error {
+	c, user, err := o.find(ctx)
+	if err != nil {
+		return err
+	}
+	team, err := c.team(ctx, o.Team)
+	if err != nil {
+		return err
+	}
+	_, err = c.ask(ctx, http.MethodPost, "/users/"+user.ID.String()+"/team-proposals/"+team.String()+how, nil, nil)
+	return err
+}
+
+// acceptTeamProposal lets a team count again.
+type acceptTeamProposal struct {
+	oneTeamProposal `embed:""`
+}
+
 // Run asks the gateway.
 func (a acceptTeamProposal) Run(ctx context.Context, _ terminal) error {
-	c, user, err := a.find(ctx)
-	if err != nil {
-		return err
-	}
-	team, err := c.team(ctx, a.Team)
-	if err != nil {
-		return err
-	}
-	_, err = c.ask(ctx, http.MethodPost, "/users/"+user.ID.String()+"/team-proposals/"+team.String()+"/accept", nil, nil)
-	return err
+	return a.decide(ctx, "/accept")
+}
+
+// declineTeamProposal has a team proposed no longer.
+type declineTeamProposal struct {
+	oneTeamProposal `embed:""`
+}
+
+// Run asks the gateway.
+func (d declineTeamProposal) Run(ctx context.Context, _ terminal) error {
+	return d.decide(ctx, "/decline")
 }

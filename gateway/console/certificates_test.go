@@ -117,17 +117,22 @@ func TestWhatSomebodyHadIsProposed(t *testing.T) {
 	if _, err := w.db.Exec(t.Context(), `update team_members set suspended = now() where workspace_id = $1 and team_id = $2`, w.acme.ID, team.ID); err != nil {
 		t.Fatal(err)
 	}
-	again := page + "/teams/" + team.ID.String() + "/accept"
-	w.expect(t, "zoe", page, 200, []string{"Teams that give them nothing", again}, nil)
-	for _, one := range []struct {
-		who    string
-		status int
-	}{{"ana", 403}, {"zoe", 303}, {"zoe", 404}} {
-		if answer, body := w.ask(t, one.who, http.MethodPost, again, url.Values{}); answer.StatusCode != one.status {
-			t.Errorf("%s: %d %s", one.who, answer.StatusCode, body)
+	again := page + "/teams/" + team.ID.String()
+	for _, how := range []string{"/decline", "/accept"} {
+		w.expect(t, "zoe", page, 200, []string{"Teams that give them nothing", again + how}, nil)
+		for _, one := range []struct {
+			who    string
+			status int
+		}{{"ana", 403}, {"zoe", 303}, {"zoe", 404}} {
+			if answer, body := w.ask(t, one.who, http.MethodPost, again+how, url.Values{}); answer.StatusCode != one.status {
+				t.Errorf("%s%s: %d %s", one.who, how, answer.StatusCode, body)
+			}
+		}
+		w.expect(t, "zoe", page, 200, nil, []string{"Teams that give them nothing"})
+		if _, err := w.db.Exec(t.Context(), `update team_members set suspended = now() + interval '1 second' where workspace_id = $1 and team_id = $2`, w.acme.ID, team.ID); err != nil {
+			t.Fatal(err)
 		}
 	}
-	w.expect(t, "zoe", page, 200, nil, []string{"Teams that give them nothing"})
 }
 
 func TestSuccessionIsSet(t *testing.T) {

@@ -184,6 +184,7 @@ var sayings = map[core.EventType]saying{
 
 	core.AccountOwnerSucceeded:      {"passed", "account", "on to", "grantee", "warn"},
 	core.AccountProposalDeclined:    {"declined to give back", "account", "to", "user", "calm"},
+	core.TeamProposalDeclined:       {"declined to have the team", "team", "count again for", "user", "calm"},
 	core.AccountSuccessionChanged:   {"changed the succession of", "account", "", "", "calm"},
 	core.WorkspaceSuccessionChanged: {"changed the succession of accounts in", "workspace", "", "", "warn"},
 

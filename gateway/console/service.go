@@ -165,6 +165,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.POST("/users/:id/deprovision", s.forAdministrators("/users/:id?deprovision=1"), s.deprovision)
 	inside.POST("/users/:id/reactivate", s.forAdministrators("/users/:id"), s.reactivate)
 	inside.POST("/users/:id/teams/:team/accept", s.forAdministrators("/users/:id"), s.acceptTeam)
+	inside.POST("/users/:id/teams/:team/decline", s.forAdministrators("/users/:id"), s.declineTeam)
 	inside.POST("/users/:id/logout", s.forAdministrators("/users/:id"), s.logoutUser)
 	inside.POST("/users/:id/lift", s.forAdministrators("/users/:id"), s.lift)
 	inside.POST("/users/:id/sessions/end", s.forAdministrators("/users/:id"), s.endAllOf)

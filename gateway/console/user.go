@@ -1,9 +1,11 @@
 package console
 
 import (
+	"context"
 	"net/http"
 
 	"github.com/gin-gonic/gin"
+	"github.com/jackc/pgx/v5"
 
 	"postern/core"
 	"postern/core/accounts"
@@ -125,6 +127,19 @@ func (s *Service) reactivate(c *gin.Context) {
 
 // acceptTeam lets a team count again for a person who is back.
 func (s *Service) acceptTeam(c *gin.Context) {
+	s.decideTeam(c, s.Lifecycle.AcceptTeam)
+}
+
+// declineTeam has a team proposed to somebody no longer.
+func (s *Service) declineTeam(c *gin.Context) {
+	s.decideTeam(c, func(ctx context.Context, cause core.Cause, workspace, user, team core.ID) error {
+		return s.DB.Tx(ctx, func(tx pgx.Tx) error {
+			return s.Accounts.DeclineTeamProposal(ctx, tx, cause, workspace, user, team)
+		})
+	})
+}
+
+func (s *Service) decideTeam(c *gin.Context, decide func(ctx context.Context, cause core.Cause, workspace, user, team core.ID) error) {
 	if !s.administrator(c) {
 		return
 	}
@@ -138,7 +153,7 @@ func (s *Service) acceptTeam(c *gin.Context) {
 		s.refuse(c, core.NotFound("proposal"))
 		return
 	}
-	s.decided(c, id, s.Lifecycle.AcceptTeam(c.Request.Context(), s.cause(c), s.reader(c).workspace(), id, team))
+	s.decided(c, id, decide(c.Request.Context(), s.cause(c), s.reader(c).workspace(), id, team))
 }
 
 // decided shows the page of the person something was decided about, with why it was refused.

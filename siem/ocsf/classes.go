@@ -212,6 +212,7 @@ var kinds = map[core.EventType]kind{
 
 	core.AccountOwnerSucceeded:      {classUserAccess, 1, "Assign Privileges", severityMedium, "account"},
 	core.AccountProposalDeclined:    {classUserAccess, activityOther, "Decline", severityInformational, "account"},
+	core.TeamProposalDeclined:       {classUserAccess, activityOther, "Decline", severityInformational, "team"},
 	core.AccountSuccessionChanged:   {classEntityManagement, 3, "Update", severityInformational, "account"},
 	core.WorkspaceSuccessionChanged: {classEntityManagement, 3, "Update", severityMedium, "workspace"},
 

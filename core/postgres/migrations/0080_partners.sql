@@ -33,3 +33,6 @@ alter table guests add foreign key (workspace_id, partner_id) references partner
 create index guests_partner on guests (workspace_id, partner_id) where partner_id is not null;
 
 alter table guest_settings add column partners_only boolean not null default false;
+
+-- core/accounts: a team is not proposed any more to whoever is back, until the membership is suspended anew.
+alter table team_members add column declined timestamptz;
