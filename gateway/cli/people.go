@@ -118,6 +118,34 @@ func (d deprovisionUser) Run(ctx context.Context, terminal terminal) error {
 	})
 }
 
+// assignRole gives a user a role in the workspace.
+type assignRole struct {
+	namedUser `embed:""`
+	Role      string `arg:"" help:"admin, user or login_only." enum:"admin,user,login_only"`
+}
+
+// Help is shown by 'postern user assign --help'.
+func (assignRole) Help() string {
+	return `  postern user assign dana@acme.example admin
+
+Owners and super admins are made by people, in the console; the first owner by 'postern user role', on the database. Teams come from the identity provider: put people into them there.`
+}
+
+// Run asks the gateway.
+func (a assignRole) Run(ctx context.Context, terminal terminal) error {
+	c, user, err := a.find(ctx)
+	if err != nil {
+		return err
+	}
+	text, err := c.ask(ctx, http.MethodPut, "/users/"+user.ID.String()+"/role", nil, map[string]string{"role": a.Role})
+	if err != nil {
+		return err
+	}
+	return thing(terminal, a.remote, text, func(sheet sheet, one api.User) {
+		sheet.say("%s is %s now (was %s).", visible(one.UserName), one.Role, user.Role)
+	})
+}
+
 // reactivateUser lets a user in again.
 type reactivateUser struct {
 	namedUser `embed:""`

@@ -16,6 +16,7 @@ type userCommands struct {
 	Show        showUser        `cmd:"" help:"Show somebody, with their teams."`
 	Deprovision deprovisionUser `cmd:"" help:"Take everything from somebody, whatever the identity provider says."`
 	Reactivate  reactivateUser  `cmd:"" help:"Let somebody in again, whatever the identity provider says."`
+	Assign      assignRole      `cmd:"" help:"Give somebody a role in the workspace."`
 	Role        userRole        `cmd:"" help:"Give somebody a role in the workspace, on the database: this is how the first owner is made."`
 }
 

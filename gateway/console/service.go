@@ -163,6 +163,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.GET("/users", s.listUsers)
 	inside.GET("/users/:id", s.showUser)
 	inside.POST("/users/:id/deprovision", s.forAdministrators("/users/:id?deprovision=1"), s.deprovision)
+	inside.POST("/users/:id/role", s.forAdministrators("/users/:id"), s.giveRole)
 	inside.POST("/users/:id/reactivate", s.forAdministrators("/users/:id"), s.reactivate)
 	inside.POST("/users/:id/teams/:team/accept", s.forAdministrators("/users/:id"), s.acceptTeam)
 	inside.POST("/users/:id/teams/:team/decline", s.forAdministrators("/users/:id"), s.declineTeam)

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"slices"
 
 	"github.com/gin-gonic/gin"
 	"github.com/jackc/pgx/v5"
@@ -32,9 +33,11 @@ type userPage struct {
 	Proposals    []accounts.Proposal
 	Suspended    []accounts.TeamProposal // teams that count for them no more since then
 	Lines        []line
-	Self         bool   // the reader's own page
-	Confirm      bool   // deprovisioning was asked for, and is to be confirmed
-	Problem      string // of the deprovision that was refused
+	Self         bool             // the reader's own page
+	Confirm      bool             // deprovisioning was asked for, and is to be confirmed
+	Roles        []directory.Role // the reader may give them
+	Give         directory.Role   // was asked for, and is to be confirmed
+	Problem      string           // of the deprovision that was refused
 }
 
 // showUser shows administrators one person.
@@ -59,6 +62,10 @@ func (s *Service) loadUser(c *gin.Context) (userPage, error) {
 		return userPage{}, err
 	}
 	page.Confirm = c.Query("deprovision") != "" && !page.Self
+	page.Roles = rolesFor(by.user.Role, page.User)
+	if role := directory.Role(c.Query("role")); role != page.Role && slices.Contains(page.Roles, role) {
+		page.Give = role
+	}
 	if !page.Connection.IsZero() {
 		connection, err := s.Directory.Connection(ctx, s.DB, by.workspace(), page.Connection)
 		if err != nil {
@@ -97,6 +104,27 @@ func (s *Service) loadUser(c *gin.Context) (userPage, error) {
 	records, err := audit.List(ctx, s.DB, by.workspace(), audit.Query{Target: id, Limit: recent, Descending: true})
 	page.Lines = linesOf(records)
 	return page, err
+}
+
+// rolesFor are what a reader may give somebody; none: nothing. lifecycle.GiveRole decides.
+func rolesFor(reader directory.Role, to directory.User) []directory.Role {
+	if to.Connection.IsZero() && to.Role == directory.RoleGuest || to.Role.Above(reader) {
+		return nil
+	}
+	all := []directory.Role{directory.RoleOwner, directory.RoleSuperAdmin, directory.RoleAdmin, directory.RoleUser, directory.RoleLoginOnly}
+	return slices.DeleteFunc(all, func(role directory.Role) bool { return role.Above(reader) })
+}
+
+// giveRole gives a person a role in the workspace.
+func (s *Service) giveRole(c *gin.Context) {
+	if !s.administrator(c) || !s.readForm(c) {
+		return
+	}
+	id, err := pathID(c)
+	if err == nil {
+		_, err = s.Lifecycle.GiveRole(c.Request.Context(), s.cause(c), s.reader(c).workspace(), id, directory.Role(c.PostForm("role")))
+	}
+	s.decided(c, id, err)
 }
 
 // deprovision takes everything from a person, whatever the identity provider says.

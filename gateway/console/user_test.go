@@ -71,3 +71,40 @@ func TestWhoLeftAfterAllIsDeprovisionedByHand(t *testing.T) {
 	}
 	w.expect(t, "zoe", "/holds/"+hold.ID.String(), 200, []string{">Kept<", ">Taken<"}, nil)
 }
+
+func TestAnAdministratorGivesARole(t *testing.T) {
+	w := newWorld(t)
+	page := func(who string) string { return "/users/" + w.people[who].ID.String() }
+	give := func(who, whom, role string, status int) {
+		t.Helper()
+		w.post(t, who, page(whom)+"/role", url.Values{"role": {role}}, status)
+	}
+	has := func(whom string, want directory.Role) {
+		t.Helper()
+		if found, err := w.directory.User(t.Context(), w.db, w.people[whom].Workspace, w.people[whom].ID); err != nil || found.Role != want {
+			t.Errorf("%s is %s, %v; want %s", whom, found.Role, err, want)
+		}
+	}
+	w.expect(t, "zoe", page("ben"), 200, []string{"Role in the workspace", `<option value="user" selected>`}, []string{"Give them the role"})
+	w.expect(t, "zoe", page("ben")+"?role=login_only", 200, []string{"login only instead of user?", "Give them the role"}, nil)
+	w.expect(t, "zoe", page("ben")+"?role=user", 200, nil, []string{"Give them the role"})
+	w.expect(t, "zoe", page("ben")+"?role=king", 200, nil, []string{"Give them the role"})
+	has("ben", directory.RoleUser)
+	give("ana", "ben", "admin", 403)
+	give("gus", "ben", "login_only", 404)
+	give("zoe", "gus", "login_only", 404)
+	has("ben", directory.RoleUser)
+	has("gus", w.people["gus"].Role)
+	give("zoe", "ben", "login_only", 303)
+	has("ben", directory.RoleLoginOnly)
+	// Whoever is an admin gives no role above their own, nor any to somebody above them.
+	if _, err := w.db.Exec(t.Context(), `update users set role = case id when $1 then 'owner' else 'admin' end where id in ($1, $2)`, w.people["ana"].ID, w.people["zoe"].ID); err != nil {
+		t.Fatal(err)
+	}
+	w.expect(t, "zoe", page("ana"), 200, nil, []string{"Role in the workspace"})
+	w.expect(t, "zoe", page("ben"), 200, []string{`<option value="admin">`}, []string{`<option value="owner">`})
+	give("zoe", "ana", "user", 403)
+	give("zoe", "ben", "owner", 403)
+	has("ana", directory.RoleOwner)
+	has("ben", directory.RoleLoginOnly)
+}
