@@ -12,7 +12,7 @@
 // reason why it is not and what to do about it; that nothing is called dead which the app was not seen to
 // refuse, or whose account it was not seen to have disabled; that each account that was theirs alone and that
 // its app is to disable is in it, with what proved that; that each link a leaver had made is in it, with
-// when it ended, and each TOTP secret and backup code they entered or were given; that issues are numbered without a gap, whoever is killed when; and that anybody with the
+// when it ended, and each TOTP secret and backup code they entered or were given, and each secret of a service account; that issues are numbered without a gap, whoever is killed when; and that anybody with the
 // workspace's public keys can verify one, offline, for ever.
 //
 // It never changes an issue, never starts a rotation, and never holds a password.

@@ -85,6 +85,11 @@ var (
 		core.AccountPasswordRotated, core.AccountPasswordDrifted, core.AccountValidated, core.AccountDesynced,
 		core.AccountDisabled, core.AccountEnabled, core.AccountSwitchBlocked,
 	}
+	// what ends secrets of service accounts; that they expired is told by the end of a finding
+	fatefulOfServices = []core.EventType{
+		core.ServiceAccountTokenRevoked, core.ServiceAccountRotationFinished, core.ServiceAccountRotationRolledBack,
+		core.ServiceAccountCredentialRemoved, core.ServiceAccountDeleted, core.ServiceAccountFindingResolved,
+	}
 	back = []core.EventType{core.AccountPasswordDrifted, core.AccountDisabled, core.AccountEnabled}
 )
 
@@ -109,6 +114,12 @@ where c.workspace_id = @workspace and c.reason = 'deprovision' and c.state <> 'c
 	where e.workspace_id = c.workspace_id and e.user_id = c.user_id and e.account_id = @account
 		and e.level in ('totp_entered', 'backup_entered', 'backup_code'))`
 
+const markServices = `
+update certificates c set due = @now
+where c.workspace_id = @workspace and c.reason = 'deprovision' and c.state <> 'complete' and exists (
+	select from service_exposures e
+	where e.workspace_id = c.workspace_id and e.user_id = c.user_id and e.service_account_id = @account)`
+
 // mark makes due, in the order of their ids, what events may have changed.
 func (c *Certificates) mark(ctx context.Context, tx pgx.Tx, records []audit.Record) error {
 	type change struct {
@@ -128,6 +139,8 @@ func (c *Certificates) mark(ctx context.Context, tx pgx.Tx, records []audit.Reco
 			batch.Queue(markLink, pgx.StrictNamedArgs{"workspace": event.Workspace, "link": event.Targets[1].ID, "now": now})
 		case (event.Type == core.AccountTOTPStored || event.Type == core.AccountBackupCodesStored) && len(event.Targets) > 0:
 			batch.Queue(markSecrets, pgx.StrictNamedArgs{"workspace": event.Workspace, "account": event.Targets[0].ID, "now": now})
+		case slices.Contains(fatefulOfServices, event.Type) && len(event.Targets) > 0:
+			batch.Queue(markServices, pgx.StrictNamedArgs{"workspace": event.Workspace, "account": event.Targets[0].ID, "now": now})
 		case slices.Contains(fateful, event.Type) && len(event.Targets) > 0:
 			of := change{event.Workspace, slices.Contains(back, event.Type)}
 			if changed[of] == nil {

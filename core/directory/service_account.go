@@ -73,7 +73,7 @@ insert into service_account_tokens (id, workspace_id, service_account_id, hash, 
 values (@id, @workspace, @account, @hash, @now, @expires)`
 
 // CreateServiceAccountToken gives a service account one more token, "pst_api_…", and returns it: the
-// only time it can be seen. expires may be nil. A third live token is a Conflict.
+// only time it can be seen, and whoever asked is on record as knowing it. expires may be nil. A third live token is a Conflict.
 func (d *Directory) CreateServiceAccountToken(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, account core.ID, expires *time.Time) (seal.Secret, error) {
 	now := d.now()
 	// The row lock makes two creations count one after the other.
@@ -98,6 +98,9 @@ func (d *Directory) CreateServiceAccountToken(ctx context.Context, tx pgx.Tx, ca
 		"id": id, "workspace": workspace, "account": account, "hash": seal.HashToken(token.Reveal()), "now": now, "expires": expires,
 	})
 	if err != nil {
+		return seal.Secret{}, err
+	}
+	if err := d.ExposeService(ctx, tx, cause, workspace, ServiceExposure{Account: account, Kind: "token", Token: id, Expires: expires}); err != nil {
 		return seal.Secret{}, err
 	}
 	event := core.NewEvent(core.ServiceAccountTokenCreated, workspace, cause, now,

@@ -20,6 +20,9 @@ func (d *Directory) DeleteServiceAccount(ctx context.Context, tx pgx.Tx, workspa
 	if _, err := tx.Exec(ctx, deleteServiceAccountTokens, args); err != nil {
 		return err
 	}
+	if _, err := tx.Exec(ctx, endServiceAccount, pgx.StrictNamedArgs{"workspace": workspace, "account": account, "now": d.now()}); err != nil {
+		return err
+	}
 	done, err := tx.Exec(ctx, deleteServiceAccount, args)
 	if err == nil && done.RowsAffected() == 0 {
 		return core.NotFound("service account")

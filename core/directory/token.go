@@ -69,6 +69,9 @@ func (d *Directory) RevokeServiceAccountToken(ctx context.Context, tx pgx.Tx, ca
 	if err != nil {
 		return err
 	}
+	if _, err := tx.Exec(ctx, endServiceToken, pgx.StrictNamedArgs{"workspace": workspace, "token": token, "now": d.now()}); err != nil {
+		return err
+	}
 	return audit.Append(ctx, tx, core.NewEvent(core.ServiceAccountTokenRevoked, workspace, cause, d.now(),
 		core.Target{Kind: "service_account", ID: account, Name: name}, core.Target{Kind: "token", ID: token}))
 }

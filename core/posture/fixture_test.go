@@ -228,7 +228,7 @@ func (h *house) faulty(t testing.TB) map[posture.Kind]core.ID {
 	})
 	for kind, found := range map[posture.Kind]services.FindingKind{
 		posture.ServiceOwnerless: services.Ownerless, posture.ServiceMisused: services.InteractiveUse, posture.ServiceExpiring: services.ExpiresSoon,
-		posture.ServiceOneOwner: services.OneOwner, posture.ServiceUnusual: services.NewNetwork,
+		posture.ServiceOneOwner: services.OneOwner, posture.ServiceUnusual: services.NewNetwork, posture.ServiceKnown: services.KnownByLeaver,
 	} {
 		of[kind] = h.service(t, "service "+string(found))
 		h.odd(t, of[kind], found, "10.1.2.0/24", "open")

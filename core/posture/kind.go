@@ -26,6 +26,7 @@ type Kind string
 // The kinds of findings.
 const (
 	AtRisk           Kind = "at_risk"
+	ServiceKnown     Kind = "service_known"
 	Orphaned         Kind = "orphaned"
 	Desynced         Kind = "desynced"
 	RotationFailing  Kind = "rotation_failing"
@@ -111,6 +112,8 @@ const heldElsewhere = `
 var kinds = []kind{
 	state(Description{Kind: AtRisk, Severity: Critical, Words: "accounts whose password somebody who left may still know",
 		Next: "Rotate the password, or change it in the app by hand and store it."}, "somebody who left may still know the password"),
+	told(Description{Kind: ServiceKnown, Severity: Critical, Words: "service accounts with a token, key or password that somebody who left knows",
+		Next: "Rotate it, have the new one used, then revoke the old one."}, "", services.KnownByLeaver),
 	{
 		Description: Description{Orphaned, High, "accounts without an owner", "Give them a new owner; many at once by a reassignment.", true},
 		from:        ofAccounts, where: `a.workspace_id = @workspace and a.orphaned`,

@@ -115,6 +115,12 @@ where v.workspace_id = @workspace and v.credential_id = @credential and v.revoke
 // tokensName is what the credential is called that tokens are which nobody named.
 const tokensName = "Postern API"
 
+// What was shown to somebody was a token before it was a version of a credential.
+const updateAdopted = `
+update service_exposures e set credential_id = v.credential_id, version = v.version, name = c.name
+from service_versions v join service_credentials c on c.workspace_id = v.workspace_id and c.id = v.credential_id
+where v.workspace_id = @workspace and v.credential_id = @credential and e.workspace_id = v.workspace_id and e.token_id = v.token_id and e.version is null`
+
 // adopt makes the tokens of a locked service account the versions of one credential, wherever they were made or revoked.
 func (s *Services) adopt(ctx context.Context, tx pgx.Tx, workspace, account core.ID) error {
 	now := s.now()
@@ -157,7 +163,8 @@ func (s *Services) adopt(ctx context.Context, tx pgx.Tx, workspace, account core
 			return err
 		}
 	}
-	return nil
+	_, err = tx.Exec(ctx, updateAdopted, pgx.StrictNamedArgs{"workspace": workspace, "credential": found[0]})
+	return postgres.Classify(err)
 }
 
 // keepUp follows the password of the account that holds a credential: what core/rotation, or a person, made of it there is a

@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"postern/core"
+	"postern/core/directory"
 	"postern/core/postgres"
 	"postern/core/seal"
 )
@@ -71,6 +72,10 @@ type Version struct {
 	FirstUsed    *time.Time `db:"first_used"`
 	LastUsed     *time.Time `db:"last_used"`
 	Revoked      *time.Time `db:"revoked"`
+	// Knower is the person who was shown the value, or typed it in, since Known; zero: nobody, or from before that was written down.
+	Knower     core.ID    `db:"knower"`
+	KnowerName string     `db:"knower_name"`
+	Known      *time.Time `db:"known"`
 	// Ending is, held by an app, since when the app is to end it, and EndingReason why. Revoked is when it was seen to let nobody in.
 	Ending       *time.Time `db:"ending"`
 	EndingReason string     `db:"ending_reason"`
@@ -105,9 +110,11 @@ func (s *Services) Credential(ctx context.Context, q postgres.Querier, workspace
 // A token's own row tells of uses that nobody observed, such as a receiver's.
 const selectVersions = `
 select v.version, v.slot, v.token_id, v.login_version, v.created, v.expires, coalesce(v.first_used, t.last_used) as first_used, greatest(v.last_used, t.last_used) as last_used, v.revoked,
-	v.app_token, v.ending, v.ending_reason
+	v.app_token, v.ending, v.ending_reason, e.user_id as knower, coalesce(nullif(u.display_name, ''), u.user_name, '') as knower_name, e.seen as known
 from service_versions v
 left join service_account_tokens t on t.workspace_id = v.workspace_id and t.id = v.token_id
+left join service_exposures e on e.workspace_id = v.workspace_id and (e.token_id = v.token_id or e.credential_id = v.credential_id and e.version = v.version)
+left join users u on u.workspace_id = e.workspace_id and u.id = e.user_id
 where v.workspace_id = @workspace and v.credential_id = @credential order by v.version desc`
 
 // Versions lists the values a credential has had, without the values, newest first.
@@ -318,6 +325,12 @@ func (s *Services) mint(ctx context.Context, tx pgx.Tx, cause core.Cause, b *ben
 	}
 	version := b.newest() + 1
 	if err := s.insertVersion(ctx, tx, b, Version{Version: version, Created: s.now(), Expires: expires}); err != nil {
+		return seal.Secret{}, err
+	}
+	if err := s.Directory.ExposeService(ctx, tx, cause, workspace, directory.ServiceExposure{
+		Account: b.Account.ID, Kind: string(b.Credential.Kind), Credential: b.Credential.ID, Version: version, Name: b.Credential.Name,
+		Entered: secret.IsZero(), Expires: expires,
+	}); err != nil {
 		return seal.Secret{}, err
 	}
 	return secret, s.Accounts.Vault.Put(ctx, tx, workspace, b.Credential.Vault, b.Credential.ID, string(b.Credential.Kind), version, value)

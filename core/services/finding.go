@@ -13,7 +13,8 @@ import (
 // FindingKind says what is odd about a service account.
 type FindingKind string
 
-// The kinds of findings. The first two end by themselves once there are owners again; the others are resolved by a person.
+// The kinds of findings. The first two end by themselves once there are owners again, KnownByLeaver and ExpiresSoon
+// once the value is revoked; the others are resolved by a person.
 const (
 	Ownerless          FindingKind = "ownerless"
 	OneOwner           FindingKind = "one_owner"
@@ -22,10 +23,11 @@ const (
 	InteractiveUse     FindingKind = "interactive_use"       // a person's browser; cause: which token, from where
 	UsedAfterOwnerLeft FindingKind = "used_after_owner_left" // cause: who left and is still named as an owner
 	ExpiresSoon        FindingKind = "expires_soon"          // cause: which value of which credential
+	KnownByLeaver      FindingKind = "known_by_leaver"       // cause: which row of what people know
 )
 
 // FindingKinds lists them all, the gravest first.
-var FindingKinds = []FindingKind{InteractiveUse, UsedAfterOwnerLeft, NewNetwork, UsedAfterIdle, Ownerless, OneOwner, ExpiresSoon}
+var FindingKinds = []FindingKind{KnownByLeaver, InteractiveUse, UsedAfterOwnerLeft, NewNetwork, UsedAfterIdle, Ownerless, OneOwner, ExpiresSoon}
 
 // condition reports whether a finding lasts as long as what it tells of does.
 func (k FindingKind) condition() bool { return k == Ownerless || k == OneOwner }

@@ -90,6 +90,7 @@ func (s *Services) Follow(ctx context.Context) (int, error) {
 				return nil, err
 			}
 			concerned := map[core.ID][]core.ID{} // workspace to whom events are about
+			left := map[core.ID][]core.ID{}      // workspace to who left
 			var workspaces []core.ID
 			for _, record := range records {
 				if !slices.Contains(fateful, record.Event.Type) {
@@ -102,6 +103,9 @@ func (s *Services) Follow(ctx context.Context) (int, error) {
 				for _, target := range record.Event.Targets {
 					concerned[workspace] = append(concerned[workspace], target.ID)
 				}
+				if record.Event.Type == core.UserDeprovisioned && len(record.Event.Targets) > 0 {
+					left[workspace] = append(left[workspace], record.Event.Targets[0].ID)
+				}
 			}
 			var events []core.Event
 			for _, workspace := range workspaces {
@@ -113,7 +117,11 @@ func (s *Services) Follow(ctx context.Context) (int, error) {
 				if err != nil {
 					return nil, err
 				}
-				events = append(events, told...)
+				known, err := s.leftKnowing(ctx, tx, core.NewCause(core.System, s.now()), workspace, left[workspace])
+				if err != nil {
+					return nil, err
+				}
+				events = slices.Concat(events, told, known)
 			}
 			return events, audit.MoveCursor(ctx, tx, cursor, records[read-1].Position)
 		})
@@ -220,6 +228,14 @@ func (s *Services) Tick(ctx context.Context) error {
 					return nil, nil
 				}
 				return s.finish(ctx, tx, cause, b, "the old value was used no more")
+			}),
+		s.each(ctx, "what people know of service account", selectForgotten, pgx.StrictNamedArgs{"now": now, "limit": together},
+			func(tx pgx.Tx, cause core.Cause, one due) ([]core.Event, error) {
+				account, err := s.lock(ctx, tx, one.Workspace, one.ID)
+				if err != nil {
+					return nil, err
+				}
+				return s.forget(ctx, tx, cause, account)
 			}),
 		s.eachCredential(ctx, selectExpiring, pgx.StrictNamedArgs{"soon": now.Add(cmp.Or(max(s.Notice, 0), DefaultNotice)), "limit": together}, s.expiring),
 	)

@@ -440,7 +440,16 @@ func (s *Services) revoke(ctx context.Context, tx pgx.Tx, cause core.Cause, b *b
 			b.Versions[i].Revoked = &now
 		}
 	}
-	return s.over(ctx, tx, cause, b.Account, ExpiresSoon, expiryOf(b.Credential.ID, version.Version))
+	args := pgx.StrictNamedArgs{"workspace": b.Account.Workspace, "credential": b.Credential.ID, "version": version.Version, "now": now}
+	if _, err := tx.Exec(ctx, endExposure, args); err != nil {
+		return nil, postgres.Classify(err)
+	}
+	events, err := s.over(ctx, tx, cause, b.Account, ExpiresSoon, expiryOf(b.Credential.ID, version.Version))
+	if err != nil {
+		return nil, err
+	}
+	forgotten, err := s.forget(ctx, tx, cause, b.Account)
+	return append(events, forgotten...), err
 }
 
 // progress notes that the new value of an open rotation is in use, if it is.

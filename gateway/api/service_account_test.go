@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,6 +14,8 @@ import (
 	"postern/core/coretest"
 	"postern/core/directory"
 	"postern/core/rotation"
+	"postern/core/seal"
+	"postern/core/services"
 	"postern/gateway/api"
 )
 
@@ -122,6 +125,21 @@ func TestServiceAccountsByAPI(t *testing.T) {
 	for _, as := range []string{"acme", "globex"} {
 		if status, got := w.ask(t, as, "POST", "/credentials/"+login+"/value", `{}`); status != 404 {
 			t.Errorf("%s: %d %v", as, status, got)
+		}
+	}
+	// Who knows a value is told: a person. What a service account made, nobody does.
+	robot, err := core.ParseID(made["id"].(string))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = w.services.AddCredential(t.Context(), core.NewCause(w.ana.Actor(), time.Now()), w.acme.ID, robot, services.NewCredential{Name: "typed", Kind: services.Key, Held: services.ByVault, Value: seal.NewSecret("typed by ana")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range items(w.must(t, 200, "GET", at+"/credentials", "")) {
+		known, _ := one["versions"].([]any)[0].(map[string]any)["known_by"].(map[string]any)
+		if one["name"] == "typed" != (known["user"] == w.ana.ID.String() && known["since"] != nil) {
+			t.Errorf("got %v", one)
 		}
 	}
 	begun := w.must(t, 201, "POST", "/service-credentials/"+login+"/rotations", `{"value":"the next for ci"}`)

@@ -21,7 +21,15 @@ type ServiceVersion struct {
 	FirstUsed *time.Time `json:"first_used,omitempty"`
 	LastUsed  *time.Time `json:"last_used,omitempty" doc:"Written once a minute at most"`
 	Revoked   *time.Time `json:"revoked,omitempty"`
+	KnownBy   *KnownBy   `json:"known_by,omitempty" doc:"Who was shown the value, or typed it in; absent: nobody, or it was before that was written down"`
 	Ending    *time.Time `json:"ending,omitempty" doc:"Since when the app is to end it; revoked is when it was seen to let nobody in"`
+}
+
+// KnownBy is a person who knows a secret.
+type KnownBy struct {
+	User  core.ID   `json:"user"`
+	Name  string    `json:"name"`
+	Since time.Time `json:"since"`
 }
 
 // ServiceCredential is something a service account gets in with.
@@ -56,7 +64,11 @@ func (s *Service) serviceCredentialOf(ctx context.Context, by caller, one servic
 	}
 	versions, err := s.Services.Versions(ctx, s.DB, by.Workspace, one.ID)
 	for _, v := range versions {
-		shown.Versions = append(shown.Versions, ServiceVersion{v.Version, v.Slot, v.Created, v.Expires, v.FirstUsed, v.LastUsed, v.Revoked, v.Ending})
+		one := ServiceVersion{v.Version, v.Slot, v.Created, v.Expires, v.FirstUsed, v.LastUsed, v.Revoked, nil, v.Ending}
+		if v.Known != nil {
+			one.KnownBy = &KnownBy{v.Knower, v.KnowerName, *v.Known}
+		}
+		shown.Versions = append(shown.Versions, one)
 	}
 	return shown, err
 }

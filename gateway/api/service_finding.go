@@ -16,7 +16,7 @@ type ServiceFinding struct {
 	ID             core.ID    `json:"id"`
 	ServiceAccount core.ID    `json:"service_account"`
 	Name           string     `json:"name" doc:"Of the service account"`
-	Kind           string     `json:"kind" enum:"ownerless,one_owner,used_after_idle,new_network,interactive_use,used_after_owner_left,expires_soon"`
+	Kind           string     `json:"kind" enum:"ownerless,one_owner,used_after_idle,new_network,interactive_use,used_after_owner_left,expires_soon,known_by_leaver"`
 	Detail         string     `json:"detail"`
 	State          string     `json:"state" enum:"open,acknowledged,resolved"`
 	Opened         time.Time  `json:"opened"`
@@ -32,7 +32,7 @@ func serviceFindingOf(one services.Finding) ServiceFinding {
 type serviceFindingList struct {
 	Account core.ID `query:"account" doc:"Of one service account"`
 	State   string  `query:"state" enum:"open,acknowledged,resolved"`
-	Kind    string  `query:"kind" enum:"ownerless,one_owner,used_after_idle,new_network,interactive_use,used_after_owner_left,expires_soon"`
+	Kind    string  `query:"kind" enum:"ownerless,one_owner,used_after_idle,new_network,interactive_use,used_after_owner_left,expires_soon,known_by_leaver"`
 	Limit   int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
 	Cursor  core.ID `query:"cursor" doc:"next of the page before"`
 }

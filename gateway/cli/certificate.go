@@ -167,7 +167,11 @@ func describe(sheet sheet, said certificates.Certificate) {
 		sheet.say("  ended     link to %s for %s, %s", one.Name, strings.Join(one.For, ", "), one.Died.Format(time.RFC3339))
 	}
 	for _, one := range said.Secrets {
-		what := fmt.Sprintf("%s of %s, version %d", strings.ReplaceAll(string(one.Kind), "_", " "), one.Of.Name, one.Version)
+		what := strings.ReplaceAll(string(one.Kind), "_", " ")
+		if one.Credential != "" {
+			what += fmt.Sprintf(" %q", one.Credential)
+		}
+		what += fmt.Sprintf(" of %s, version %d", one.Of.Name, one.Version)
 		if one.Ended == nil {
 			sheet.say("  open      %s", what)
 			sheet.say("            %s %s", one.Why, one.NextStep)

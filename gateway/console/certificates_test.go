@@ -1,6 +1,7 @@
 package console_test
 
 import (
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -8,8 +9,12 @@ import (
 	"time"
 
 	"postern/core"
+	"postern/core/accounts"
+	"postern/core/audit"
 	"postern/core/certificates"
+	"postern/core/coretest"
 	"postern/core/directory"
+	"postern/core/services"
 )
 
 func TestALeaversCertificateIsShownAndDownloaded(t *testing.T) {
@@ -73,6 +78,43 @@ func TestALeaversCertificateIsShownAndDownloaded(t *testing.T) {
 	if said, _, err := document.Verify(document.Keys.Keys); err != nil || said.Person.ID != ben.ID {
 		t.Fatal(said, err)
 	}
+}
+
+// Whoever was shown a service account's token is named beside it; once they have left it is on their certificate, and a finding.
+func TestALeaversServiceAccountsAreShown(t *testing.T) {
+	w := newWorld(t)
+	coretest.Run(t, (&audit.Sequencer{DB: w.db}).Run)
+	ana, ben := w.people["ana"], w.people["ben"]
+	made, err := w.console.Services.Create(t.Context(), core.NewCause(w.people["zoe"].Actor(), time.Now()), w.acme.ID,
+		services.Settings{Name: "ci", Risk: 1, Sensitivity: 1}, []accounts.Subject{{User: ana.ID}, {User: ben.ID}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := "/services/" + made.ID.String()
+	if answer, text := w.ask(t, "ben", http.MethodPost, at+"/credentials", url.Values{"name": {"API"}, "kind": {"token postern"}}); answer.StatusCode != 200 {
+		t.Fatal(answer.StatusCode, text)
+	}
+	known := "<td>" + template.HTMLEscapeString(ben.Name()) + "</td>"
+	w.expect(t, "ana", at, 200, []string{"Known by", known}, []string{"Known by somebody who left"})
+	if answer, body := w.ask(t, "zoe", http.MethodPost, "/users/"+ben.ID.String()+"/deprovision", url.Values{}); answer.StatusCode != http.StatusSeeOther {
+		t.Fatal(answer.StatusCode, body)
+	}
+	coretest.Until(t, "the finding", func() bool {
+		_, err := w.console.Services.Follow(t.Context())
+		found, listed := w.console.Services.Findings(t.Context(), w.db, w.acme.ID, services.FindingQuery{Kind: services.KnownByLeaver})
+		if err != nil || listed != nil {
+			t.Fatal(err, listed)
+		}
+		return len(found) == 1
+	})
+	w.expect(t, "ana", at, 200, []string{"Known by somebody who left", "has left and knows its token"}, nil)
+	w.expect(t, "zoe", "/security/findings?kind=service_known", 200, []string{`href="` + at + `"`, "has left and knows its token"}, nil)
+	found, err := w.certificates.List(t.Context(), w.db, w.acme.ID, certificates.Query{User: ben.ID})
+	if err != nil || len(found) != 1 {
+		t.Fatal(found, err)
+	}
+	w.expect(t, "zoe", "/certificates/"+found[0].ID.String(), 200,
+		[]string{"Other secrets they knew", `<a href="` + at + `">ci</a>`, "token “API”, version 1", "Rotate it, have the new one used"}, nil)
 }
 
 func TestWhatSomebodyHadIsProposed(t *testing.T) {

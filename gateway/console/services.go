@@ -56,6 +56,7 @@ var (
 	findingWords = map[services.FindingKind]string{
 		services.Ownerless: "Without an owner", services.OneOwner: "One owner alone", services.UsedAfterIdle: "Used after long", services.NewNetwork: "Another network",
 		services.InteractiveUse: "Used by a person", services.UsedAfterOwnerLeft: "Used after an owner left", services.ExpiresSoon: "Expires soon",
+		services.KnownByLeaver: "Known by somebody who left",
 	}
 )
 

@@ -130,7 +130,8 @@ func (s *Service) words() template.FuncMap {
 				"totp_entered": "entered its TOTP secret", "backup_entered": "entered its backup codes", "backup_code": "was given a backup code"}[level]
 		},
 		"secret": func(kind certificates.SecretKind) string {
-			return map[certificates.SecretKind]string{certificates.TOTPSecret: "TOTP secret", certificates.BackupCodes: "backup codes", certificates.BackupCode: "a backup code"}[kind]
+			return map[certificates.SecretKind]string{certificates.TOTPSecret: "TOTP secret", certificates.BackupCodes: "backup codes", certificates.BackupCode: "a backup code",
+				certificates.ServiceToken: "token", certificates.ServiceKey: "key", certificates.ServicePassword: "password"}[kind]
 		},
 		"role": func(role any) string { return strings.ReplaceAll(fmt.Sprint(role), "_", " ") },
 	}

@@ -1,0 +1,29 @@
+-- core/directory: who knows which secret of a service account. Rows stay when the secret goes.
+create table service_exposures (
+	id                 uuid not null,
+	workspace_id       uuid not null,
+	service_account_id uuid not null,           -- which may be gone
+	account_name       text not null,           -- as it was called then
+	user_id            uuid not null,
+	how                text not null check (how in ('shown', 'entered')),
+	seen               timestamptz not null,
+	kind               text not null check (kind in ('token', 'key', 'password')),
+	token_id           uuid,                    -- a token for Postern
+	credential_id      uuid,                    -- of core/services; of a token once that has found it
+	version            integer,                 -- of the credential
+	name               text not null default '', -- of the credential
+	expires            timestamptz,
+	ended              timestamptz,             -- when it was revoked, or its service account removed
+	primary key (workspace_id, id),
+	check (token_id is not null or credential_id is not null and version is not null),
+	foreign key (workspace_id, user_id) references users (workspace_id, id)
+);
+create unique index service_exposures_token on service_exposures (workspace_id, token_id) where token_id is not null;
+create unique index service_exposures_version on service_exposures (workspace_id, credential_id, version) where credential_id is not null;
+create index service_exposures_user on service_exposures (workspace_id, user_id);
+create index service_exposures_account on service_exposures (workspace_id, service_account_id) where ended is null;
+
+alter table service_findings
+	drop constraint service_findings_kind_check,
+	add constraint service_findings_kind_check check (kind in ('ownerless', 'one_owner', 'used_after_idle', 'new_network', 'interactive_use',
+		'used_after_owner_left', 'expires_soon', 'known_by_leaver'));
