@@ -106,6 +106,36 @@ func TestStatesForbidWhatLocksNobodyOut(t *testing.T) {
 	}
 }
 
+// Whoever reads a rotation is told which trigger it was: in its row and in what is told of it, with the weight and the priority that has.
+func TestARotationSaysWhatTriggeredIt(t *testing.T) {
+	h, _ := pair(t)
+	for i, trigger := range policies.Triggers {
+		if trigger == policies.TriggerSchedule || trigger == policies.TriggerSignIn { // which are no command's
+			continue
+		}
+		if !trigger.Default() {
+			h.add(t, policies.Policy{Name: string(trigger), Trigger: trigger, Enabled: true})
+		}
+		coretest.Must(t, h.DB.Tx(t.Context(), func(tx pgx.Tx) error {
+			made, err := h.Rotate(t.Context(), tx, h.system, h.workspace, trigger, h.accounts[i%len(h.accounts)].ID)
+			if err == nil && len(made) != 1 {
+				t.Errorf("%s: %d rotations", trigger, len(made))
+			}
+			return err
+		}))
+		priority := map[bool]int{true: 1, false: 3}[trigger.Default()]
+		args := pgx.StrictNamedArgs{"reason": string(trigger), "priority": priority}
+		if found := h.count(t, `select count(*) from rotations where workspace_id = @workspace and reason = @reason and priority = @priority`, args); found != 1 {
+			t.Errorf("%s: %d such rotations", trigger, found)
+		}
+		args = pgx.StrictNamedArgs{"reason": string(trigger)}
+		if told := h.count(t, `select count(*) from audit_outbox where workspace_id = @workspace
+			and event -> 'data' ->> 'reason' = @reason and event -> 'data' ->> 'trigger' = @reason`, args); told != 1 {
+			t.Errorf("%s: %d events say so", trigger, told)
+		}
+	}
+}
+
 func TestRotateIsPartOfTheCommand(t *testing.T) {
 	h, other := pair(t)
 	rotate := func(trigger policies.Trigger, logins ...core.ID) (made []core.ID) {

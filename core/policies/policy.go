@@ -50,21 +50,8 @@ func (t Trigger) Spacing() time.Duration {
 	return 24 * time.Hour
 }
 
-// reason is what a rotation's reader is told.
-func (t Trigger) reason() rotation.Reason {
-	switch t {
-	case TriggerSchedule:
-		return rotation.ReasonSchedule
-	case TriggerSignIn:
-		return rotation.ReasonSignIn
-	case TriggerDeprovision:
-		return rotation.ReasonDeprovision
-	case TriggerLogout:
-		return rotation.ReasonLogout
-	case TriggerRevocation, TriggerLinkEnd, TriggerOwnerChange, TriggerAdminChange:
-	}
-	return rotation.ReasonRevocation
-}
+// reason is what a rotation's reader is told: there is one of the same name for each trigger.
+func (t Trigger) reason() rotation.Reason { return rotation.Reason(t) }
 
 // priority is 1 (first) to 4, of a rotation's jobs: leavers come before schedules.
 func (t Trigger) priority() int {

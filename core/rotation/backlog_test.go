@@ -177,7 +177,7 @@ func TestLockoutsAreCountedAgainstAnObjective(t *testing.T) {
 		}
 		return found
 	}
-	for i, reason := range []rotation.Reason{rotation.ReasonDeprovision, rotation.ReasonLogout, rotation.ReasonManual} {
+	for i, reason := range []rotation.Reason{rotation.ReasonDeprovision, rotation.ReasonLinkEnd, rotation.ReasonManual, rotation.ReasonOwnerChange} {
 		s := h.open(t, i%2)
 		s.advance(s.plan(reason).ID, &life{})
 	}

@@ -45,7 +45,7 @@ func (r *Rotations) meter() Meter {
 	return r.Meter
 }
 
-// Lockouts are the rotations that lock somebody out, after a deprovision, a revocation or a logout.
+// Lockouts are the rotations that lock somebody out, after a deprovision, a revocation, the end of a link or a logout.
 type Lockouts struct {
 	Done int64 `db:"done"` // proven within the time looked at, in time or not
 	Late int64 `db:"late"` // of them, those that took longer than the objective
@@ -56,10 +56,10 @@ const selectLockouts = `
 select coalesce(sum(done), 0)::bigint as done, coalesce(sum(late), 0)::bigint as late, coalesce(sum(open), 0)::bigint as open from (
 	select count(*) as done, count(*) filter (where (receipt->>'time_to_lockout_ns')::bigint > @nanoseconds) as late, 0 as open
 	from rotations
-	where finished > @since and receipt is not null and reason in ('deprovision', 'revocation', 'logout')
+	where finished > @since and receipt is not null and reason in ('deprovision', 'revocation', 'link_end', 'logout')
 	union all
 	select 0, 0, count(*) from rotations
-	where finished is null and reason in ('deprovision', 'revocation', 'logout') and (cause->>'received')::timestamptz < @before
+	where finished is null and reason in ('deprovision', 'revocation', 'link_end', 'logout') and (cause->>'received')::timestamptz < @before
 ) counted`
 
 // ReadLockouts counts, over all workspaces, the lockouts proven within a time before now and those still open, against

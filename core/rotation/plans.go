@@ -91,8 +91,8 @@ func (r *Rotations) QueuePlans(batch *pgx.Batch, cause core.Cause, workspace cor
 // args is what both statements about fulfilling rotations take.
 func (p *Plans) args() pgx.StrictNamedArgs {
 	var reasons []string
-	for _, reason := range []Reason{ReasonVerify, ReasonSchedule, ReasonSignIn, ReasonManual, ReasonLogout, ReasonRevocation, ReasonDeprovision} {
-		if reason.weight() >= p.reason.weight() {
+	for _, reason := range byWeight {
+		if reason != ReasonEnrol && reason.weight() >= p.reason.weight() {
 			reasons = append(reasons, string(reason))
 		}
 	}

@@ -46,7 +46,10 @@ type Reason string
 const (
 	ReasonDeprovision Reason = "deprovision"
 	ReasonRevocation  Reason = "revocation"
-	ReasonLogout      Reason = "logout"
+	ReasonLinkEnd     Reason = "link_end"
+	ReasonLogout      Reason = "logout" // it and those before lock somebody out
+	ReasonOwnerChange Reason = "owner_change"
+	ReasonAdminChange Reason = "admin_change"
 	ReasonManual      Reason = "manual"
 	ReasonSignIn      Reason = "sign_in"
 	ReasonSchedule    Reason = "schedule"
@@ -54,20 +57,23 @@ const (
 	ReasonVerify      Reason = "verify"
 )
 
-// weight orders reasons; an unknown one weighs nothing.
-func (r Reason) weight() int {
-	order := [...]Reason{ReasonVerify, ReasonEnrol, ReasonSchedule, ReasonSignIn, ReasonManual, ReasonLogout, ReasonRevocation, ReasonDeprovision}
-	return slices.Index(order[:], r) + 1
+// byWeight are the reasons, the lightest first.
+var byWeight = []Reason{
+	ReasonVerify, ReasonEnrol, ReasonSchedule, ReasonSignIn, ReasonManual, ReasonAdminChange, ReasonOwnerChange, ReasonLogout, ReasonLinkEnd, ReasonRevocation,
+	ReasonDeprovision,
 }
+
+// weight orders reasons; an unknown one weighs nothing.
+func (r Reason) weight() int { return slices.Index(byWeight, r) + 1 }
 
 // priority is the job priority of a reason nobody gave one for.
 func (r Reason) priority() int {
 	switch r {
-	case ReasonDeprovision, ReasonRevocation, ReasonLogout:
+	case ReasonDeprovision, ReasonRevocation, ReasonLinkEnd, ReasonLogout:
 		return 1
 	case ReasonManual, ReasonEnrol:
 		return 2
-	case ReasonSignIn, ReasonVerify:
+	case ReasonSignIn, ReasonOwnerChange, ReasonAdminChange, ReasonVerify:
 		return 3
 	}
 	return 4

@@ -288,6 +288,32 @@ func TestAPasswordFromHistoryIsAdopted(t *testing.T) {
 	}
 }
 
+// That an owner or an administrator came or went locks nobody out: who cannot be rotated for that is not at risk.
+func TestWhatLocksNobodyOutPutsNobodyAtRisk(t *testing.T) {
+	h := build(t)
+	for reason, state := range map[rotation.Reason]accounts.State{
+		rotation.ReasonOwnerChange: accounts.Validated, rotation.ReasonAdminChange: accounts.Validated, rotation.ReasonLinkEnd: accounts.AtRisk, rotation.ReasonRevocation: accounts.AtRisk,
+	} {
+		s := h.open(t, 0)
+		verify := s.plan(rotation.ReasonVerify).ID
+		s.advance(verify, &life{})
+		s.mustBe(verify, rotation.StateDone, accounts.Validated)
+		s.options.FailedSignIns = 10
+		s.app.signIn = rotation.FormNotFound
+		id := s.plan(reason).ID
+		s.advance(id, &life{})
+		if found := s.mustBe(id, rotation.StateBlocked, state); found.Reason != reason {
+			t.Errorf("%s: %+v", reason, found)
+		}
+		if again := s.plan(rotation.ReasonManual); again.Reason != reason { // which weighs less
+			t.Errorf("%s: %+v", reason, again)
+		}
+		if again := s.plan(rotation.ReasonDeprovision); again.ID != id || again.Reason != rotation.ReasonDeprovision {
+			t.Errorf("%s: %+v", reason, again)
+		}
+	}
+}
+
 func TestAnOldPasswordThatLivesOnIsNeverCalledDead(t *testing.T) {
 	s := build(t).open(t, 0)
 	s.app.also = s.original

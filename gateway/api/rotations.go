@@ -17,7 +17,7 @@ import (
 type Rotation struct {
 	ID          core.ID    `json:"id"`
 	Account     core.ID    `json:"account"`
-	Reason      string     `json:"reason" enum:"manual,deprovision,logout,verify,schedule,sign_in,revocation,enrol"`
+	Reason      string     `json:"reason" enum:"manual,deprovision,logout,verify,schedule,sign_in,revocation,owner_change,admin_change,link_end,enrol"`
 	State       string     `json:"state" enum:"planned,stored,armed,submitted,probing,new_proven,old_dead,done,not_sent,unchanged,drifted,unknown,reconciling,blocked"`
 	Detail      string     `json:"detail,omitempty" doc:"Why it is where it is"`
 	Attempts    int        `json:"attempts" doc:"Without progress"`

@@ -3,10 +3,12 @@ package console_test
 import (
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"postern/core/policies"
 	"postern/core/rotation"
 )
 
@@ -48,4 +50,24 @@ func TestRotationsAreToldAsTheyGo(t *testing.T) {
 	}
 	w.expect(t, "zoe", "/rotations", 200, []string{"Nothing is under way", "team-wiki", "11.0 s"}, []string{"globex"})
 	w.expect(t, "gus", "/rotations", 200, nil, []string{"team-wiki"})
+}
+
+// TestEveryTriggerHasWords: whichever policy rotated a password, its reader is told which.
+func TestEveryTriggerHasWords(t *testing.T) {
+	w := newWorld(t)
+	id := w.rotated(t, w.wiki, rotation.StateStored)
+	said := map[string]policies.Trigger{}
+	for _, trigger := range policies.Triggers {
+		if _, err := w.db.Exec(t.Context(), `update rotations set reason = $3 where workspace_id = $1 and id = $2`, w.acme.ID, id, string(trigger)); err != nil {
+			t.Fatal(err)
+		}
+		words := regexp.MustCompile(`<td>([A-Z][a-z -]+)(?:<br>|</td>)`).FindStringSubmatch(w.expect(t, "zoe", "/rotations", 200, []string{"team-wiki"}, nil))
+		if len(words) != 2 {
+			t.Fatalf("%s has no words", trigger)
+		}
+		if other, same := said[words[1]]; same {
+			t.Errorf("%s and %s are both %q", trigger, other, words[1])
+		}
+		said[words[1]] = trigger
+	}
 }

@@ -65,6 +65,7 @@ var reasons = map[rotation.Reason]string{
 	rotation.ReasonDeprovision: "Because somebody left", rotation.ReasonRevocation: "Because access was revoked",
 	rotation.ReasonLogout: "Because of a universal logout", rotation.ReasonManual: "On request", rotation.ReasonSignIn: "After a sign-in",
 	rotation.ReasonSchedule: "On schedule", rotation.ReasonVerify: "To prove the stored password",
+	rotation.ReasonLinkEnd: "Because a link ended", rotation.ReasonOwnerChange: "Because an owner came or went", rotation.ReasonAdminChange: "Because an administrator came or went",
 	rotation.ReasonEnrol: "To turn on the second factor",
 }
 

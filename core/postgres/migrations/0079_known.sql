@@ -27,3 +27,13 @@ alter table service_findings
 	drop constraint service_findings_kind_check,
 	add constraint service_findings_kind_check check (kind in ('ownerless', 'one_owner', 'used_after_idle', 'new_network', 'interactive_use',
 		'used_after_owner_left', 'expires_soon', 'known_by_leaver'));
+
+-- core/rotation: every trigger of a policy is a reason of its own.
+alter table rotations
+	drop constraint rotations_reason_check,
+	add constraint rotations_reason_check check (reason in ('manual', 'deprovision', 'logout', 'verify', 'schedule', 'sign_in', 'revocation', 'owner_change',
+		'admin_change', 'link_end', 'enrol'));
+drop index rotations_locked_out;
+drop index rotations_locking_out;
+create index rotations_locked_out on rotations (finished) where receipt is not null and reason in ('deprovision', 'revocation', 'link_end', 'logout');
+create index rotations_locking_out on rotations (id) where finished is null and reason in ('deprovision', 'revocation', 'link_end', 'logout');
