@@ -179,6 +179,7 @@ func (g *Gateway) wire() error {
 	if err := g.post(); err != nil {
 		return err
 	}
+	g.passwords.Mail, g.passwords.PublicURL = g.mail, g.config.PublicURL
 	g.reviews = &reviews.Reviews{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Lifecycle: g.lifecycle, Services: g.services, Signing: g.signing, Mail: g.mail, PublicURL: g.config.PublicURL,
 		Now: g.now, Wake: g.sequencer.Wake, Log: g.log,

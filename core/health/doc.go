@@ -10,7 +10,8 @@
 // It guarantees one check for each due time, however many processes there are and whenever they are killed; that no
 // sign-in is made beyond the lockout budget that rotations keep too; that what once worked is refused twice before it is
 // taken for wrong; that a password somebody gives becomes the current one by an accepted sign-in and in no other way;
-// and that what the app said is kept, without secrets, for as long as the workspace wants.
+// that what the app said is kept, without secrets, for as long as the workspace wants; and that an account's owners, or the workspace's
+// administrators, are mailed once when it comes to need a person.
 //
 // It never changes a password at an app, never tries what nobody stored, and never opens an account by itself
 // without a sign-in.

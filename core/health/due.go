@@ -31,6 +31,9 @@ func (h *Health) Run(ctx context.Context) error {
 		if err == nil {
 			_, err = h.Tick(ctx)
 		}
+		if err == nil {
+			_, err = h.Alarm(ctx)
+		}
 		if now := h.now(); err == nil && now.Sub(swept) >= sweepEvery {
 			swept = now
 			_, err = h.Forget(ctx)

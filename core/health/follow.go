@@ -122,6 +122,11 @@ func (h *Health) react(batch *pgx.Batch, event core.Event) {
 	person := func(query string, reason Reason) {
 		batch.Queue(query, pgx.StrictNamedArgs{"workspace": event.Workspace, "user": subject, "due": now, "reason": string(reason), "cause": cause})
 	}
+	if state := alarming(event); state != "" {
+		batch.Queue(upsertAlarm, pgx.StrictNamedArgs{
+			"workspace": event.Workspace, "account": subject, "state": state, "due": now.Add(gather), "again": now.Add(-oncePer),
+		})
+	}
 	switch event.Type {
 	case core.AccountCreated:
 		account(soon, Created)

@@ -12,6 +12,7 @@ import (
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/jobs"
+	"postern/core/mail"
 	"postern/core/postgres"
 	"postern/core/rotation"
 )
@@ -25,6 +26,8 @@ type Health struct {
 	Now       func() time.Time // nil: time.Now
 	Wake      func()           // called after a commit with events, if set
 	Log       *slog.Logger     // nil: nothing is logged. Only Run does
+	Mail      *mail.Mail       // nil: nobody is mailed that an account needs them
+	PublicURL string           // of the console, in mails
 	PerApp    int              // checks that sign in to one app at a time; default 2
 }
 

@@ -34,9 +34,11 @@ type Settings struct {
 	// ResetDesynced has another password set, by the app's reconcile account or behind its forgotten-password mail, where a check
 	// finds that the app refuses the stored one.
 	ResetDesynced bool `db:"reset_desynced"`
+	// Quiet mails nobody that an account needs a person.
+	Quiet bool `db:"quiet"`
 }
 
-const selectSettings = `select interval, retention, reset_desynced from health_settings where workspace_id = @workspace`
+const selectSettings = `select interval, retention, reset_desynced, quiet from health_settings where workspace_id = @workspace`
 
 // Settings reads the settings of a workspace, or the defaults where nobody has set any.
 func (h *Health) Settings(ctx context.Context, q postgres.Querier, workspace core.ID) (Settings, error) {
@@ -54,8 +56,9 @@ func (h *Health) Settings(ctx context.Context, q postgres.Querier, workspace cor
 const lockWorkspace = `select name from workspaces where id = @workspace for no key update`
 
 const upsertSettings = `
-insert into health_settings (workspace_id, interval, retention, reset_desynced) values (@workspace, @interval, @retention, @reset)
-on conflict (workspace_id) do update set interval = excluded.interval, retention = excluded.retention, reset_desynced = excluded.reset_desynced`
+insert into health_settings (workspace_id, interval, retention, reset_desynced, quiet) values (@workspace, @interval, @retention, @reset, @quiet)
+on conflict (workspace_id) do update set interval = excluded.interval, retention = excluded.retention, reset_desynced = excluded.reset_desynced,
+	quiet = excluded.quiet`
 
 // What happened is still looked into when it is due.
 const spreadDues = `
@@ -83,7 +86,7 @@ func (h *Health) SetSettings(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 		return err
 	}
 	if _, err := tx.Exec(ctx, upsertSettings, pgx.StrictNamedArgs{
-		"workspace": workspace, "interval": wanted.Interval, "retention": wanted.Retention, "reset": wanted.ResetDesynced,
+		"workspace": workspace, "interval": wanted.Interval, "retention": wanted.Retention, "reset": wanted.ResetDesynced, "quiet": wanted.Quiet,
 	}); err != nil {
 		return postgres.Classify(err)
 	}
@@ -96,6 +99,7 @@ func (h *Health) SetSettings(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 	return audit.Append(ctx, tx, core.NewEvent(core.HealthSettingsChanged, workspace, cause, now, target).
 		With("interval", wanted.Interval.String()).With("retention", wanted.Retention.String()).
 		With("reset_desynced", strconv.FormatBool(wanted.ResetDesynced)).With("reset_desynced_before", strconv.FormatBool(before.ResetDesynced)).
+		With("quiet", strconv.FormatBool(wanted.Quiet)).With("quiet_before", strconv.FormatBool(before.Quiet)).
 		With("interval_before", before.Interval.String()).With("retention_before", before.Retention.String()))
 }
 

@@ -83,6 +83,7 @@ type HealthSettings struct {
 	IntervalSeconds int  `json:"interval_seconds" minimum:"0" maximum:"7776000" doc:"Between two scheduled checks of an account, about; 0: only when something happens"`
 	RetentionDays   int  `json:"retention_days" minimum:"1" maximum:"3650" doc:"How long what checks saw is kept"`
 	ResetDesynced   bool `json:"reset_desynced,omitempty" doc:"Where a check finds that the app refuses the stored password, have the app's reconcile account, or its forgotten-password mail, set another"`
+	Quiet           bool `json:"quiet,omitempty" doc:"Mail nobody that an account needs a person: else its owners are, or administrators where it has none"`
 }
 
 type checkList struct {
@@ -211,14 +212,14 @@ func (s *Service) healthSettings(api huma.API, tags []string) {
 			if err != nil {
 				return nil, err
 			}
-			return &single[HealthSettings]{HealthSettings{int(now.Interval / time.Second), int(now.Retention / (24 * time.Hour)), now.ResetDesynced}}, nil
+			return &single[HealthSettings]{HealthSettings{int(now.Interval / time.Second), int(now.Retention / (24 * time.Hour)), now.ResetDesynced, now.Quiet}}, nil
 		})
 	add(api, huma.Operation{OperationID: "putHealthSettings", Method: http.MethodPut, Path: "/health-settings", Tags: tags, Summary: "Change how often passwords are checked"},
 		AccountsWrite, func(ctx context.Context, by caller, in *struct{ Body HealthSettings }) (*single[HealthSettings], error) {
 			err := s.change(ctx, func(tx pgx.Tx) error {
 				return s.Health.SetSettings(ctx, tx, by.cause, by.Workspace, health.Settings{
 					Interval: time.Duration(in.Body.IntervalSeconds) * time.Second, Retention: time.Duration(in.Body.RetentionDays) * 24 * time.Hour,
-					ResetDesynced: in.Body.ResetDesynced,
+					ResetDesynced: in.Body.ResetDesynced, Quiet: in.Body.Quiet,
 				})
 			})
 			if err != nil {

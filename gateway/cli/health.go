@@ -185,6 +185,7 @@ type healthSettings struct {
 	Retention *int           `help:"Days for which it is kept what checks saw." placeholder:"90"`
 
 	ResetDesynced *bool `negatable:"" help:"Have another password set where a check finds that the app refuses the stored one, by the app's administrator or its mail."`
+	Quiet         *bool `negatable:"" help:"Mail nobody that an account needs a person."`
 }
 
 // Run asks the gateway.
@@ -197,7 +198,7 @@ func (h healthSettings) Run(ctx context.Context, terminal terminal) error {
 	if err != nil {
 		return err
 	}
-	if h.Interval != nil || h.Retention != nil || h.ResetDesynced != nil {
+	if h.Interval != nil || h.Retention != nil || h.ResetDesynced != nil || h.Quiet != nil {
 		var now api.HealthSettings
 		if err := json.Unmarshal(text, &now); err != nil {
 			return err
@@ -211,6 +212,9 @@ func (h healthSettings) Run(ctx context.Context, terminal terminal) error {
 		if h.ResetDesynced != nil {
 			now.ResetDesynced = *h.ResetDesynced
 		}
+		if h.Quiet != nil {
+			now.Quiet = *h.Quiet
+		}
 		if text, err = c.ask(ctx, http.MethodPut, "/health-settings", nil, now); err != nil {
 			return err
 		}
@@ -223,5 +227,6 @@ func (h healthSettings) Run(ctx context.Context, terminal terminal) error {
 		sheet.row("scheduled checks", interval)
 		sheet.row("kept for", strconv.Itoa(one.RetentionDays)+" days")
 		sheet.row("desynchronised", map[bool]string{true: "another password is set, where somebody can", false: "waits for a person"}[one.ResetDesynced])
+		sheet.row("mails", map[bool]string{true: "none", false: "to owners, or administrators, when an account needs a person"}[one.Quiet])
 	})
 }

@@ -119,6 +119,7 @@ type healthSettingsPage struct {
 	Hours, Days int
 	Problem     string
 	Reset       bool // what is out of sync, by itself
+	Quiet       bool
 }
 
 func (s *Service) showHealthSettings(c *gin.Context) { s.healthSettings(c, http.StatusOK, "") }
@@ -133,7 +134,7 @@ func (s *Service) healthSettings(c *gin.Context, status int, refusal string) {
 		return
 	}
 	s.show(c, status, "health-settings", "Password checks", "accounts", healthSettingsPage{
-		int(now.Interval / time.Hour), int(now.Retention / (24 * time.Hour)), refusal, now.ResetDesynced,
+		int(now.Interval / time.Hour), int(now.Retention / (24 * time.Hour)), refusal, now.ResetDesynced, now.Quiet,
 	})
 }
 
@@ -154,6 +155,7 @@ func (s *Service) changeHealthSettings(c *gin.Context) {
 	err := s.DB.Tx(ctx, func(tx pgx.Tx) error {
 		return s.Health.SetSettings(ctx, tx, s.cause(c), s.reader(c).workspace(), health.Settings{
 			Interval: time.Duration(numbers[0]) * time.Hour, Retention: time.Duration(numbers[1]) * 24 * time.Hour, ResetDesynced: c.PostForm("reset") != "",
+			Quiet: c.PostForm("quiet") != "",
 		})
 	})
 	if err == nil {

@@ -37,3 +37,18 @@ drop index rotations_locked_out;
 drop index rotations_locking_out;
 create index rotations_locked_out on rotations (finished) where receipt is not null and reason in ('deprovision', 'revocation', 'link_end', 'logout');
 create index rotations_locking_out on rotations (id) where finished is null and reason in ('deprovision', 'revocation', 'link_end', 'logout');
+
+-- core/health: whom it is to be mailed to that an account needs a person.
+create table account_alarms (
+	workspace_id uuid not null,
+	account_id   uuid not null,
+	state        text not null check (state in ('desynced', 'app_disabled', 'orphaned', 'rotation_blocked')),
+	due          timestamptz,             -- null: it was mailed
+	mailed       timestamptz,             -- when it was last
+	primary key (workspace_id, account_id, state),
+	foreign key (workspace_id, account_id) references accounts (workspace_id, id) on delete cascade
+);
+create index account_alarms_due on account_alarms (due) where due is not null;
+create index account_alarms_mailed on account_alarms (mailed) where due is null;
+
+alter table health_settings add column quiet boolean not null default false; -- nobody is mailed
