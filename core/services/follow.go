@@ -229,7 +229,7 @@ func (s *Services) Tick(ctx context.Context) error {
 				}
 				return s.finish(ctx, tx, cause, b, "the old value was used no more")
 			}),
-		s.each(ctx, "what people know of service account", selectForgotten, pgx.StrictNamedArgs{"now": now, "limit": together},
+		s.each(ctx, "findings about service account", selectForgotten, pgx.StrictNamedArgs{"now": now, "limit": together},
 			func(tx pgx.Tx, cause core.Cause, one due) ([]core.Event, error) {
 				account, err := s.lock(ctx, tx, one.Workspace, one.ID)
 				if err != nil {

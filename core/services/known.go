@@ -69,24 +69,35 @@ func (s *Services) leftKnowing(ctx context.Context, tx pgx.Tx, cause core.Cause,
 	return events, nil
 }
 
+// A token may be revoked past its credential, where nobody looks at what was found about it.
 const forgotten = `
 from service_findings f
-join service_exposures e on e.workspace_id = f.workspace_id and e.service_account_id = f.service_account_id and e.id::text = f.cause
-where f.kind = 'known_by_leaver' and f.state <> 'resolved' and (e.ended is not null or e.expires <= @now)`
+where f.state <> 'resolved' and (f.kind = 'known_by_leaver' and exists (
+		select from service_exposures e
+		where e.workspace_id = f.workspace_id and e.service_account_id = f.service_account_id and e.id::text = f.cause and (e.ended is not null or e.expires <= @now))
+	or f.kind = 'expires_soon' and exists (
+		select from service_credentials c join service_versions v on v.workspace_id = c.workspace_id and v.credential_id = c.id
+		where c.workspace_id = f.workspace_id and c.service_account_id = f.service_account_id and c.id || ' ' || v.version = f.cause
+			and (v.revoked is not null or v.token_id is not null and not exists (
+				select from service_account_tokens t where t.workspace_id = v.workspace_id and t.id = v.token_id))))`
 
 const selectForgotten = `select distinct f.workspace_id, f.service_account_id as id` + forgotten + ` limit @limit`
 
-const selectForgottenOf = `select f.cause` + forgotten + ` and f.workspace_id = @workspace and f.service_account_id = @account order by f.id`
+const selectForgottenOf = `select f.kind, f.cause` + forgotten + ` and f.workspace_id = @workspace and f.service_account_id = @account order by f.id`
 
 // forget ends the findings of a locked service account about what opens nothing any more.
 func (s *Services) forget(ctx context.Context, tx pgx.Tx, cause core.Cause, account Account) ([]core.Event, error) {
-	causes, err := postgres.Column[string](ctx, tx, selectForgottenOf, pgx.StrictNamedArgs{"workspace": account.Workspace, "account": account.ID, "now": s.now()})
+	type ending struct {
+		Kind  FindingKind `db:"kind"`
+		About string      `db:"cause"`
+	}
+	found, err := postgres.Many[ending](ctx, tx, selectForgottenOf, pgx.StrictNamedArgs{"workspace": account.Workspace, "account": account.ID, "now": s.now()})
 	if err != nil {
 		return nil, err
 	}
 	var events []core.Event
-	for _, about := range causes {
-		ended, err := s.over(ctx, tx, cause, account, KnownByLeaver, about)
+	for _, one := range found {
+		ended, err := s.over(ctx, tx, cause, account, one.Kind, one.About)
 		if err != nil {
 			return nil, err
 		}

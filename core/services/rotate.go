@@ -444,12 +444,7 @@ func (s *Services) revoke(ctx context.Context, tx pgx.Tx, cause core.Cause, b *b
 	if _, err := tx.Exec(ctx, endExposure, args); err != nil {
 		return nil, postgres.Classify(err)
 	}
-	events, err := s.over(ctx, tx, cause, b.Account, ExpiresSoon, expiryOf(b.Credential.ID, version.Version))
-	if err != nil {
-		return nil, err
-	}
-	forgotten, err := s.forget(ctx, tx, cause, b.Account)
-	return append(events, forgotten...), err
+	return s.forget(ctx, tx, cause, b.Account)
 }
 
 // progress notes that the new value of an open rotation is in use, if it is.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"postern/core"
 	"postern/core/coretest"
 	"postern/core/seal"
@@ -152,6 +154,20 @@ func TestWhatExpiresSoonIsAFindingUntilItIsGone(t *testing.T) {
 		_, err := s.Advance(background, s.as("ana"), s.workspace, begun.ID, to, "by hand")
 		coretest.Must(t, err)
 	}
+	coretest.Must(t, s.Tick(background))
+	s.opened(t)
+	// A token that is revoked past its credential expires no more.
+	expires = w.clock.Now().Add(time.Hour)
+	s.add(t, services.NewCredential{Name: "API", Kind: services.Token, Held: services.ByPostern, Expires: &expires})
+	coretest.Must(t, s.Tick(background))
+	if live, _ := s.findings(t); live[services.ExpiresSoon].Detail == "" {
+		t.Fatal(live)
+	}
+	tokens, err := w.Directory().ServiceAccountTokens(background, w.Core.DB, s.workspace, s.account.ID)
+	coretest.Must(t, err)
+	coretest.Must(t, w.Core.DB.Tx(background, func(tx pgx.Tx) error {
+		return w.Directory().RevokeServiceAccountToken(background, tx, w.system(), s.workspace, s.account.ID, tokens[0].ID)
+	}))
 	coretest.Must(t, s.Tick(background))
 	s.opened(t)
 	// Expired, nothing is given out.
