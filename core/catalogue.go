@@ -132,6 +132,7 @@ const (
 	AccountFillReported        EventType = "account.fill_reported"  // somebody says that the password does not work
 	HealthSettingsChanged      EventType = "workspace.health_settings_changed"
 	AccountTagged              EventType = "account.tagged"
+	AccountRiskChanged         EventType = "account.risk_changed"
 	AccountTOTPStored          EventType = "account.totp_stored" // what its one-time codes are made from
 	AccountTOTPRemoved         EventType = "account.totp_removed"
 	AccountCodeGiven           EventType = "account.code_given" // somebody was given a one-time code

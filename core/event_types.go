@@ -18,7 +18,7 @@ func EventTypes() []EventType {
 		DeliveryDeadLettered, DeliveryDisabled, HookCreated, HookUpdated, HookFailing, HookDeleted, WebhookCreated, WebhookUpdated, WebhookDeleted,
 		SigningKeyCreated, SigningKeyRotated, AppCreated, AppReconcileAccountChanged, AppUpdated, AppLoginsListed, AppDryRunFailed, AppDryRunRecovered, AccountCreated, AccountShared, AccountUnshared, AccountGrantExpired, AccountPasswordRevealed,
 		AccountPasswordFilled, AccountValidated, AccountDesynced, AccountOrphaned, AccountDesyncSuspected, AccountAppDisabled, AccountUnmanaged,
-		AccountManaged, AccountAtRisk, AccountCheckRequested, AccountPasswordStored, AccountDisableRequested, AccountEnableRequested, AccountDisabled, AccountEnabled, AccountSwitchBlocked, AccountFillReported, HealthSettingsChanged, AccountTagged,
+		AccountManaged, AccountAtRisk, AccountCheckRequested, AccountPasswordStored, AccountDisableRequested, AccountEnableRequested, AccountDisabled, AccountEnabled, AccountSwitchBlocked, AccountFillReported, HealthSettingsChanged, AccountTagged, AccountRiskChanged,
 		AccountTOTPStored, AccountTOTPRemoved, AccountCodeGiven, AccountBackupCodesStored, AccountBackupCodeGiven, AccountAddressCreated, AccountAddressRemoved, AccountPhoneAssigned,
 		AccountPhoneRemoved, AccountMessageReceived, AccountMessageRead, SMSProviderCreated, SMSProviderRemoved,
 		AccountOwnerSucceeded, AccountSuccessionChanged, AccountProposalDeclined, TeamProposalDeclined, WorkspaceSuccessionChanged, CertificateIssued,

@@ -30,6 +30,7 @@ type Account struct {
 	Validated   *time.Time `db:"validated"` // last time a sign-in proved the current password
 	Rotated     *time.Time `db:"rotated"`   // last time a candidate became the current password
 	Created     time.Time  `db:"created"`
+	Risk        int        `db:"risk"` // 1 (least) to 5 (most): how bad it were in wrong hands; 0: as its app
 	// Role is what the user asked about may do. Only Usable fills it.
 	Role Role `db:"role"`
 }
@@ -130,7 +131,7 @@ func (a *Accounts) CreateAccount(ctx context.Context, tx pgx.Tx, cause core.Caus
 
 const accountColumns = `
 select a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.username, a.state, a.state_finding, a.state_reason,
-	a.state_since, a.orphaned, a.tags, a.validated, a.rotated, a.created, `
+	a.state_since, a.orphaned, a.tags, a.validated, a.rotated, a.created, coalesce(a.risk, 0) as risk, `
 
 const selectAccount = accountColumns + `'' as role
 from accounts a join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id

@@ -1,6 +1,7 @@
 package accounts
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"time"
@@ -33,6 +34,7 @@ type App struct {
 	SeenRules     string `db:"seen_rules"`
 	// DisableOnLeave has an account of this app disabled there when the one person who has it leaves.
 	DisableOnLeave bool `db:"disable_on_leave"`
+	Risk           int  `db:"risk"` // 1 to 5: how bad its accounts were in wrong hands; see Account.Risk
 }
 
 // Target is the app as what something happened to.
@@ -48,15 +50,17 @@ type NewApp struct {
 	Settings  json.RawMessage
 	// PasswordRules are those of its passwords, such as "minlength: 12; required: digit; allowed: lower, upper".
 	PasswordRules string
+	// Risk is from 1 (least) to 5 (most); 0 is of the middle.
+	Risk int
 }
 
 const insertApp = `
-insert into apps (id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, password_rules)
-values (@id, @workspace, @name, @domains, @signIn, @change, @connector, @settings, @created, @rules)`
+insert into apps (id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, password_rules, risk)
+values (@id, @workspace, @name, @domains, @signIn, @change, @connector, @settings, @created, @rules, @risk)`
 
 // CreateApp adds an app. Only administrators, service accounts and the system may. A faulty field is
 // Invalid and named in the column's word: name, domains, sign_in_url, change_url, connector, settings,
-// password_rules.
+// password_rules, risk.
 func (a *Accounts) CreateApp(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace core.ID, wanted NewApp) (App, error) {
 	wanted, err := a.checkApp(wanted)
 	if err != nil {
@@ -69,7 +73,7 @@ func (a *Accounts) CreateApp(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 	if _, err := tx.Exec(ctx, insertApp, pgx.StrictNamedArgs{
 		"id": app.ID, "workspace": workspace, "name": app.Name, "domains": app.Domains, "signIn": app.SignInURL,
 		"change": app.ChangeURL, "connector": app.Connector, "settings": app.Settings, "created": app.Created,
-		"rules": app.PasswordRules,
+		"rules": app.PasswordRules, "risk": app.Risk,
 	}); err != nil {
 		return App{}, collision(err, "app_name", "name", "another app has this name")
 	}
@@ -102,6 +106,9 @@ func (a *Accounts) checkApp(wanted NewApp) (NewApp, error) {
 	if err := a.checkConnector(wanted.Connector, wanted.Settings); err != nil {
 		return NewApp{}, err
 	}
+	if wanted.Risk = cmp.Or(wanted.Risk, middleRisk); wanted.Risk < 1 || wanted.Risk > 5 {
+		return NewApp{}, core.Invalid("risk", "1 (least) to 5 (most)")
+	}
 	rules, err := passwordrules.Parse(wanted.PasswordRules)
 	if err == nil {
 		_, err = rules.Generate(seal.PasswordPolicy{})
@@ -117,7 +124,7 @@ func (a *Accounts) checkApp(wanted NewApp) (NewApp, error) {
 }
 
 const selectApp = `
-select id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, reconcile_account, password_rules, seen_rules, disable_on_leave
+select id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, reconcile_account, password_rules, seen_rules, disable_on_leave, risk
 from apps where workspace_id = @workspace and id = @id`
 
 // App finds an app by its id.
@@ -142,7 +149,7 @@ func (a *Accounts) AppStates(ctx context.Context, q postgres.Querier, workspace,
 }
 
 const selectApps = `
-select id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, reconcile_account, password_rules, seen_rules, disable_on_leave
+select id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, reconcile_account, password_rules, seen_rules, disable_on_leave, risk
 from apps where workspace_id = @workspace
 order by lower(name), id`
 

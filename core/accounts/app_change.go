@@ -18,14 +18,14 @@ import (
 func (a App) Made() NewApp {
 	return NewApp{
 		Name: a.Name, Domains: slices.Clone(a.Domains), SignInURL: a.SignInURL, ChangeURL: a.ChangeURL, Connector: a.Connector,
-		Settings: slices.Clone(a.Settings), PasswordRules: a.PasswordRules,
+		Settings: slices.Clone(a.Settings), PasswordRules: a.PasswordRules, Risk: a.Risk,
 	}
 }
 
 // with is the app made of something else.
 func (a App) with(made NewApp) App {
 	a.Name, a.Domains, a.SignInURL, a.ChangeURL = made.Name, made.Domains, made.SignInURL, made.ChangeURL
-	a.Connector, a.Settings, a.PasswordRules = made.Connector, made.Settings, made.PasswordRules
+	a.Connector, a.Settings, a.PasswordRules, a.Risk = made.Connector, made.Settings, made.PasswordRules, made.Risk
 	return a
 }
 
@@ -33,7 +33,7 @@ const lockApp = selectApp + ` for no key update`
 
 const updateApp = `
 update apps set name = @name, domains = @domains, sign_in_url = @signIn, change_url = @change, connector = @connector, settings = @settings,
-	password_rules = @rules
+	password_rules = @rules, risk = @risk
 where workspace_id = @workspace and id = @id`
 
 // ChangeApp makes an app of what change leaves of what it is made of, and reports whether that is anything else. Only
@@ -69,7 +69,7 @@ func (a *Accounts) ChangeApp(ctx context.Context, tx pgx.Tx, cause core.Cause, w
 	}
 	if _, err := tx.Exec(ctx, updateApp, pgx.StrictNamedArgs{
 		"workspace": workspace, "id": id, "name": app.Name, "domains": app.Domains, "signIn": app.SignInURL, "change": app.ChangeURL,
-		"connector": app.Connector, "settings": app.Settings, "rules": app.PasswordRules,
+		"connector": app.Connector, "settings": app.Settings, "rules": app.PasswordRules, "risk": app.Risk,
 	}); err != nil {
 		return App{}, false, collision(err, "app_name", "name", "another app has this name")
 	}
@@ -94,6 +94,7 @@ func differing(one, other NewApp) []string {
 		{"connector", one.Connector == other.Connector},
 		{"settings", sameJSON(one.Settings, other.Settings)},
 		{"password_rules", one.PasswordRules == other.PasswordRules},
+		{"risk", one.Risk == other.Risk},
 	} {
 		if !field.same {
 			fields = append(fields, field.name)

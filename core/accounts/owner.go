@@ -52,7 +52,7 @@ from apps p
 where a.workspace_id = @workspace and a.id = any(@accounts) and p.workspace_id = a.workspace_id and p.id = a.app_id
 	and a.orphaned = ` + livingOwner + `
 returning a.id, a.workspace_id, a.app_id, a.vault_id, p.name as app_name, a.username, a.state, a.state_finding, a.state_reason,
-	a.state_since, a.orphaned, a.tags, a.validated, a.rotated, a.created, '' as role`
+	a.state_since, a.orphaned, a.tags, a.validated, a.rotated, a.created, coalesce(a.risk, 0) as risk, '' as role`
 
 // CheckOwners looks whether accounts have a living owner. Those that lost theirs pass on, as their
 // succession lists say, or are marked as orphaned, both with an event; those that have one again are

@@ -17,6 +17,9 @@ import (
 func (r *Rotations) ChangeApp(ctx context.Context, tx pgx.Tx, cause core.Cause, workspace, id core.ID, change func(made *accounts.NewApp) error) (accounts.App, error) {
 	app, changed, err := r.Accounts.ChangeApp(ctx, tx, cause, workspace, id, change)
 	if err == nil && changed {
+		err = rank(ctx, tx, workspace, id, core.ID{})
+	}
+	if err == nil && changed {
 		err = r.askAgain(ctx, tx, cause, workspace, id, core.ID{})
 	}
 	return app, err

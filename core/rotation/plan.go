@@ -61,7 +61,6 @@ func (r *Rotations) want(ctx context.Context, tx pgx.Tx, found accounts.Account,
 	id := core.NewID()
 	inserted, err := tx.Exec(ctx, insertProgress, pgx.StrictNamedArgs{
 		"id": id, "workspace": found.Workspace, "account": found.ID, "reason": wanted.Reason, "cause": wanted.Cause, "priority": wanted.Priority, "now": r.now(),
-		"app": found.App,
 	})
 	if err != nil {
 		return Rotation{}, err

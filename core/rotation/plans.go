@@ -27,30 +27,31 @@ type Plans struct {
 	reason    Reason
 	wishes    []Wish              // in the order in which every command locks
 	open      map[core.ID]core.ID // account to rotation
-	made      map[core.ID]bool    // accounts whose rotation is new
+	made      map[core.ID]int     // accounts whose rotation is new, with their risk
 	events    map[core.ID]core.ID // account to the event that tells of it
 }
 
 // The first step is written with its rotation: nobody else sees the one without the other.
 const insertPlans = `
 with made as (
-	insert into rotations (id, workspace_id, account_id, reason, cause, priority, state, steps, events, next_attempt, created, updated, app_id)
-	select w.id, @workspace::uuid, w.account, @reason, @cause, w.priority, 'planned', 1, array[w.event], @now, @now, @now, a.app_id
+	insert into rotations (id, workspace_id, account_id, reason, cause, priority, state, steps, events, next_attempt, created, updated, app_id, risk)
+	select w.id, @workspace::uuid, w.account, @reason, @cause, w.priority, 'planned', 1, array[w.event], @now, @now, @now, a.app_id, coalesce(a.risk, p.risk)
 	from unnest(@ids::uuid[], @accounts::uuid[], @priorities::integer[], @events::uuid[]) with ordinality as w (id, account, priority, event, place)
 	join accounts a on a.workspace_id = @workspace::uuid and a.id = w.account
+	join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id
 	order by w.place
 	on conflict (workspace_id, account_id) where finished is null do nothing
-	returning account_id, id
+	returning account_id, id, risk
 ), stepped as (
 	insert into rotation_steps (workspace_id, rotation_id, number, state, at)
 	select @workspace::uuid, id, 1, 'planned', @now from made
 )
-select account_id, id from made`
+select account_id, id, risk from made`
 
 // An open rotation that fulfils a wish as it is: it is about to begin, for a reason as weighty and with
 // a priority as good. Joining it changes nothing of it, so many can do so at once.
 const selectFulfilling = `
-select r.account_id, r.id
+select r.account_id, r.id, r.risk
 from rotations r join unnest(@accounts::uuid[], @priorities::integer[]) as w (account, priority) on w.account = r.account_id
 where r.workspace_id = @workspace and r.finished is null and r.new_accepted is null and r.state = 'planned' and r.attempts = 0
 	and r.next_attempt <= @now and r.reason = any(@reasons) and r.priority <= w.priority
@@ -67,7 +68,7 @@ for share of r`
 func (r *Rotations) QueuePlans(batch *pgx.Batch, cause core.Cause, workspace core.ID, reason Reason, wishes []Wish) *Plans {
 	p := &Plans{
 		rotations: r, cause: cause, workspace: workspace, reason: reason,
-		open: map[core.ID]core.ID{}, made: map[core.ID]bool{}, events: map[core.ID]core.ID{},
+		open: map[core.ID]core.ID{}, made: map[core.ID]int{}, events: map[core.ID]core.ID{},
 	}
 	p.wishes = slices.SortedFunc(slices.Values(wishes), func(one, other Wish) int { return bytes.Compare(one.Account[:], other.Account[:]) })
 	if len(wishes) == 0 {
@@ -83,7 +84,7 @@ func (r *Rotations) QueuePlans(batch *pgx.Batch, cause core.Cause, workspace cor
 		"workspace": workspace, "reason": reason, "cause": cause, "now": args["now"], "ids": ids, "events": events,
 		"accounts": args["accounts"], "priorities": args["priorities"],
 	}).Query(func(rows pgx.Rows) error {
-		return p.collect(rows, func(account core.ID) { p.made[account] = true })
+		return p.collect(rows, func(account core.ID, risk int) { p.made[account] = risk })
 	})
 	return p
 }
@@ -105,11 +106,12 @@ func (p *Plans) args() pgx.StrictNamedArgs {
 	}
 }
 
-func (p *Plans) collect(rows pgx.Rows, each func(account core.ID)) error {
+func (p *Plans) collect(rows pgx.Rows, each func(account core.ID, risk int)) error {
 	var account, rotation core.ID
-	_, err := pgx.ForEachRow(rows, []any{&account, &rotation}, func() error {
+	var risk int
+	_, err := pgx.ForEachRow(rows, []any{&account, &rotation, &risk}, func() error {
 		p.open[account] = rotation
-		each(account)
+		each(account, risk)
 		return nil
 	})
 	return err
@@ -125,6 +127,8 @@ func (p *Plans) Finish(ctx context.Context, tx pgx.Tx, batch *pgx.Batch) (map[co
 	now := p.rotations.now()
 	var events []core.Event
 	var entries []jobs.Entry
+	// Jobs of one priority are worked in the order in which they were added.
+	slices.SortStableFunc(p.wishes, func(one, other Wish) int { return p.made[other.Account] - p.made[one.Account] })
 	for _, wish := range p.wishes {
 		id, told := p.events[wish.Account]
 		if !told {
@@ -133,7 +137,7 @@ func (p *Plans) Finish(ctx context.Context, tx pgx.Tx, batch *pgx.Batch) (map[co
 		rotation := p.open[wish.Account]
 		event := core.NewEvent(core.RotationPlanned, p.workspace, p.cause, now, wish.Target, core.Target{Kind: "rotation", ID: rotation})
 		event.ID = id
-		if p.made[wish.Account] {
+		if p.made[wish.Account] > 0 {
 			entries = append(entries, jobs.Entry{Job: step{Workspace: p.workspace, Rotation: rotation, Wake: 1}, Options: jobOptions(wish.Priority)})
 		} else {
 			event = event.With("joined", "true")
@@ -153,7 +157,7 @@ func (p *Plans) join(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	if err := p.collect(rows, func(core.ID) {}); err != nil {
+	if err := p.collect(rows, func(core.ID, int) {}); err != nil {
 		return err
 	}
 	known := len(p.open) == len(p.wishes)
@@ -163,7 +167,7 @@ func (p *Plans) join(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 		locked := map[core.ID]bool{}
-		if err := p.collect(rows, func(account core.ID) { locked[account] = true }); err != nil {
+		if err := p.collect(rows, func(account core.ID, _ int) { locked[account] = true }); err != nil {
 			return err
 		}
 		known = len(locked) == len(p.wishes)
@@ -172,7 +176,7 @@ func (p *Plans) join(ctx context.Context, tx pgx.Tx) error {
 		return nil
 	}
 	for _, wish := range p.wishes {
-		if p.made[wish.Account] {
+		if p.made[wish.Account] > 0 {
 			continue
 		}
 		joined, err := p.rotations.Plan(ctx, tx, p.cause, p.workspace, wish.Account, p.reason, wish.Priority)

@@ -40,6 +40,7 @@ type progress struct {
 	LeaseUntil    *time.Time
 	Wake          int
 	App           core.ID `db:"app_id"`
+	Risk          int     // of its account, 1 to 5; SetRisk and ChangeApp write it
 	Parked        bool    // it is due, and its app has no place; see turn.go
 
 	// later takes what is written and needs no answer: it is sent with the commit. Nil: it is sent at once.
@@ -73,7 +74,7 @@ type wish struct {
 }
 
 const progressColumns = columns + `, steps, delay, coalesce(candidate, 0) as candidate, coalesce(previous, 0) as previous, submitted, answer,
-	refusals, factors, factor_said, rung, pass, probed, new_accepted, old_refused, hosts, agent, events, follow, administrator, mailed, fence, lease_until, wake, app_id, parked`
+	refusals, factors, factor_said, rung, pass, probed, new_accepted, old_refused, hosts, agent, events, follow, administrator, mailed, fence, lease_until, wake, app_id, risk, parked`
 
 const lockProgress = `select ` + progressColumns + ` from rotations where workspace_id = @workspace and id = @id for update`
 
@@ -100,8 +101,9 @@ func lock(ctx context.Context, tx pgx.Tx, query string, workspace, id core.ID) (
 }
 
 const insertProgress = `
-insert into rotations (id, workspace_id, account_id, reason, cause, priority, state, next_attempt, created, updated, app_id)
-values (@id, @workspace, @account, @reason, @cause, @priority, 'planned', @now, @now, @now, @app)
+insert into rotations (id, workspace_id, account_id, reason, cause, priority, state, next_attempt, created, updated, app_id, risk)
+select @id, @workspace, a.id, @reason, @cause, @priority, 'planned', @now, @now, @now, a.app_id, coalesce(a.risk, p.risk)
+from accounts a join apps p on p.workspace_id = a.workspace_id and p.id = a.app_id where a.workspace_id = @workspace and a.id = @account
 on conflict (workspace_id, account_id) where finished is null do nothing`
 
 const updateProgress = `

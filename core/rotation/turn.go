@@ -125,19 +125,19 @@ with recursive open as (
 select i.workspace_id, r.id
 from idle i
 cross join lateral (
-	select id, priority, created from rotations
+	select id, priority, risk, created from rotations
 	where workspace_id = i.workspace_id and app_id = i.app_id and ` + waiting + `
 		and next_attempt <= @now and (lease_until is null or lease_until <= @now) and updated < next_attempt + interval '1 second'
-	order by priority, created limit 1
+	order by priority, risk desc, created limit 1
 ) r
-where (r.priority > 2, i.of_workspace, i.of_app, r.priority) < (@priority::integer > 2, @workspaces::integer, @apps::integer, @priority::integer)
-order by r.priority > 2, i.of_workspace, i.of_app, r.priority, r.created limit 1`
+where (r.priority > 2, i.of_workspace, i.of_app, r.priority, -r.risk) < (@priority::integer > 2, @workspaces::integer, @apps::integer, @priority::integer, -@risk::integer)
+order by r.priority > 2, i.of_workspace, i.of_app, r.priority, r.risk desc, r.created limit 1`
 
 // before finds a rotation whose turn comes before a locked one's: of what is urgent, or of what is not, whose workspace
-// has less under way, then whose app has, then the better priority. Nil: there is none.
+// has less under way, then whose app has, then the better priority, then the riskier account. Nil: there is none.
 func (r *Rotations) before(ctx context.Context, tx pgx.Tx, p progress, room room, now time.Time) (*turn, error) {
 	rows, err := tx.Query(ctx, selectBefore, pgx.StrictNamedArgs{
-		"now": now, "most": r.Options.withDefaults().PerApp, "priority": p.Priority, "workspaces": room.OfWorkspace, "apps": room.OfApp,
+		"now": now, "most": r.Options.withDefaults().PerApp, "priority": p.Priority, "risk": p.Risk, "workspaces": room.OfWorkspace, "apps": room.OfApp,
 	})
 	if err != nil {
 		return nil, err
@@ -159,11 +159,13 @@ select exists (select from rotations where workspace_id = @workspace and parked 
 // Materialized: a subquery may be run more than once, and then finds more than its limit.
 const updateParked = `
 with chosen as materialized (
-	select id from rotations where workspace_id = @workspace and app_id = @app and parked order by priority, created limit @free for update skip locked
+	select id from rotations where workspace_id = @workspace and app_id = @app and parked order by priority, risk desc, created limit @free for update skip locked
+), given as (
+	update rotations r set parked = false, wake = r.wake + 1, next_attempt = @at, updated = @now
+	from chosen where r.workspace_id = @workspace and r.id = chosen.id
+	returning r.id, r.priority, r.risk, r.created, r.wake
 )
-update rotations r set parked = false, wake = r.wake + 1, next_attempt = @at, updated = @now
-from chosen where r.workspace_id = @workspace and r.id = chosen.id
-returning r.id, r.priority, r.wake`
+select id, priority, wake from given order by priority, risk desc, created`
 
 // passOn gives the free places of a rotation's app to those that are parked. It fails silently: Sweep finds them too.
 func (a *attempt) passOn(ctx context.Context, workspace, id core.ID) {

@@ -28,12 +28,13 @@ type Account struct {
 	Validated   *time.Time `json:"validated,omitempty" doc:"When a sign-in last proved the password"`
 	Rotated     *time.Time `json:"rotated,omitempty" doc:"When the password was last replaced"`
 	Created     time.Time  `json:"created"`
+	Risk        int        `json:"risk,omitempty" doc:"1 (least) to 5 (most): how bad it were in wrong hands; of those that wait alike, the riskier are rotated first. Left out: as its app"`
 }
 
 func accountOf(account accounts.Account) Account {
 	return Account{
 		account.ID, account.App, account.AppName, account.Username, string(account.State), account.StateReason, account.Orphaned,
-		append([]string{}, account.Tags...), account.Validated, account.Rotated, account.Created,
+		append([]string{}, account.Tags...), account.Validated, account.Rotated, account.Created, account.Risk,
 	}
 }
 
@@ -60,6 +61,13 @@ type accountList struct {
 	Search   string  `query:"search" maxLength:"200" doc:"Only those whose username begins like this, whatever the case"`
 	Limit    int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
 	Cursor   core.ID `query:"cursor" doc:"next of the page before"`
+}
+
+type newRisk struct {
+	ID   core.ID `path:"id" doc:"The account"`
+	Body struct {
+		Risk int `json:"risk" minimum:"0" maximum:"5" doc:"1 (least) to 5 (most); 0: as its app"`
+	}
 }
 
 func (s *Service) accounts(api huma.API) {
@@ -106,6 +114,19 @@ func (s *Service) accounts(api huma.API) {
 				return nil, err
 			}
 			return &single[Account]{accountOf(account)}, nil
+		})
+	add(api, huma.Operation{OperationID: "putAccountRisk", Method: http.MethodPut, Path: "/accounts/{id}/risk", Tags: tags, Summary: "Say how bad an account were in wrong hands",
+		Description: "Of the rotations that wait alike, those of riskier accounts come first."},
+		AccountsWrite, func(ctx context.Context, by caller, in *newRisk) (*single[Account], error) {
+			var changed accounts.Account
+			err := s.change(ctx, func(tx pgx.Tx) (err error) {
+				changed, err = s.Rotations.SetRisk(ctx, tx, by.cause, by.Workspace, in.ID, in.Body.Risk)
+				return err
+			})
+			if err != nil {
+				return nil, err
+			}
+			return &single[Account]{accountOf(changed)}, nil
 		})
 	s.exposures(api, tags)
 }

@@ -28,6 +28,7 @@ type App struct {
 	Created   time.Time       `json:"created"`
 
 	ReconcileAccount *core.ID `json:"reconcile_account,omitempty" doc:"The account that sets the others' passwords when nobody knows them any more"`
+	Risk             int      `json:"risk" doc:"1 (least) to 5 (most): how bad its accounts were in wrong hands, where they do not say otherwise"`
 	DisableOnLeave   bool     `json:"disable_on_leave" doc:"An account is disabled in the app when the one person who has it leaves"`
 	Capabilities     []string `json:"capabilities" nullable:"false" doc:"What its connector can do there: verify, change, enrol, reset, recover, disable, end_sessions, list, tokens"`
 	// PasswordRules are as given, SeenRules as the app's forms and refusals say.
@@ -55,7 +56,7 @@ func (s *Service) appOf(app accounts.App) App {
 	out := App{
 		ID: app.ID, Name: app.Name, Domains: app.Domains, SignInURL: app.SignInURL, ChangeURL: app.ChangeURL, Connector: app.Connector,
 		Settings: app.Settings, Created: app.Created, Capabilities: s.capabilities(app.Connector, app.Settings),
-		PasswordRules: app.PasswordRules, SeenRules: app.SeenRules, PublishedRules: app.PublishedRules().String(), DisableOnLeave: app.DisableOnLeave,
+		PasswordRules: app.PasswordRules, SeenRules: app.SeenRules, PublishedRules: app.PublishedRules().String(), DisableOnLeave: app.DisableOnLeave, Risk: app.Risk,
 	}
 	if !app.ReconcileAccount.IsZero() {
 		out.ReconcileAccount = &app.ReconcileAccount
@@ -73,6 +74,7 @@ type newApp struct {
 		Settings  json.RawMessage `json:"settings,omitempty" doc:"Overrides of the connector for this app, a JSON object"`
 
 		PasswordRules string `json:"password_rules,omitempty" doc:"What the app's passwords have to be like, as in the passwordrules attribute; learned from its form and its refusals when empty" example:"minlength: 12; maxlength: 64; required: digit; allowed: lower, upper, [-_]"`
+		Risk          int    `json:"risk,omitempty" minimum:"1" maximum:"5" default:"3" doc:"1 (least) to 5 (most): how bad its accounts were in wrong hands; of those that wait alike, the riskier are rotated first"`
 	}
 }
 
@@ -87,6 +89,7 @@ type changedApp struct {
 		Settings  json.RawMessage `json:"settings,omitempty" doc:"Takes the place of all settings, of a recipe among them"`
 
 		PasswordRules *string `json:"password_rules,omitempty" doc:"Empty: learned from its form and its refusals"`
+		Risk          *int    `json:"risk,omitempty" minimum:"1" maximum:"5"`
 	}
 }
 
@@ -102,6 +105,9 @@ func (in changedApp) onto(app *accounts.NewApp) error {
 	}
 	if in.Body.Domains != nil {
 		app.Domains = *in.Body.Domains
+	}
+	if in.Body.Risk != nil {
+		app.Risk = *in.Body.Risk
 	}
 	if in.Body.Settings != nil {
 		app.Settings = in.Body.Settings
@@ -135,7 +141,7 @@ func (s *Service) apps(api huma.API) {
 			err := s.change(ctx, func(tx pgx.Tx) (err error) {
 				app, err = s.Accounts.CreateApp(ctx, tx, by.cause, by.Workspace, accounts.NewApp{
 					Name: in.Body.Name, Domains: in.Body.Domains, SignInURL: in.Body.SignInURL, ChangeURL: in.Body.ChangeURL,
-					Connector: in.Body.Connector, Settings: in.Body.Settings, PasswordRules: in.Body.PasswordRules,
+					Connector: in.Body.Connector, Settings: in.Body.Settings, PasswordRules: in.Body.PasswordRules, Risk: in.Body.Risk,
 				})
 				return err
 			})

@@ -79,6 +79,7 @@ var bodies = map[string]string{
 	"replacePolicy":          `{"name":"Renamed {token}","trigger":"sign_in","delay_seconds":3600}`,
 	"previewPolicyDraft":     `{"name":"Draft","trigger":"schedule","schedule":{"days":7}}`,
 	"setAccountTags":         `{"tags":["prod"]}`,
+	"putAccountRisk":         `{"risk":5}`,
 	"storePassword":          `{"password":"` + canary + `"}`,
 	"unmanageAccount":        `{"reason":"handed over"}`,
 	"reportFill":             `{"user":"{user}"}`,

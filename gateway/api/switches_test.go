@@ -42,6 +42,16 @@ func TestDisableAndEnable(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	w.must(t, 400, "PUT", "/apps/"+app+"/disable-on-leave", `{}`)
+	if got := w.must(t, 200, "PATCH", "/apps/"+app, `{"risk":4}`); got["risk"] != 4.0 {
+		t.Errorf("got %v", got)
+	}
+	w.must(t, 422, "PATCH", "/apps/"+app, `{"risk":6}`)
+	if got := w.must(t, 200, "PUT", at+"/risk", `{"risk":1}`); got["risk"] != 1.0 {
+		t.Errorf("got %v", got)
+	}
+	if got := w.must(t, 200, "PUT", at+"/risk", `{"risk":0}`); got["risk"] != nil {
+		t.Errorf("got %v", got)
+	}
 	if got := w.must(t, 200, "PUT", "/apps/"+app+"/pace", `{"at_once":1,"spacing_seconds":2.5}`); got["at_once"] != 1.0 || got["spacing_seconds"] != 2.5 {
 		t.Errorf("got %v", got)
 	}

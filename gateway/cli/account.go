@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"postern/core"
@@ -15,6 +16,7 @@ type accountCommands struct {
 	Show   showAccount   `cmd:"" help:"Show an account."`
 	Add    addAccount    `cmd:"" help:"Add an account with the password it has now; a sign-in proves it."`
 	Tag    tagAccount    `cmd:"" help:"Replace the tags of an account, for policies to cover it by."`
+	Risk   riskOfAccount `cmd:"" help:"Say how bad an account were in wrong hands: of those that wait alike, the riskier are rotated first."`
 	Verify verifyAccount `cmd:"" help:"Sign in to prove the stored password. Nothing is changed in the app."`
 
 	Health      showHealth         `cmd:"" help:"Say how an account is, why, and what to do next."`
@@ -140,9 +142,17 @@ func (s sheet) account(one api.Account) {
 		s.row("owner", "nobody active")
 	}
 	s.row("tags", dash(strings.Join(one.Tags, " ")))
+	s.row("risk", riskOf(one.Risk))
 	s.row("proved (UTC)", utc(one.Validated))
 	s.row("rotated (UTC)", utc(one.Rotated))
 	s.row("created (UTC)", utc(&one.Created))
+}
+
+func riskOf(level int) string {
+	if level == 0 {
+		return "as its app"
+	}
+	return strconv.Itoa(level)
 }
 
 // addAccount adds one account; 'postern import' adds many.
@@ -206,6 +216,21 @@ func (t tagAccount) Run(ctx context.Context, terminal terminal) error {
 	return thing(terminal, t.remote, text, func(sheet sheet, one api.Account) {
 		sheet.say("%s is tagged: %s", visible(nameOf(one)), dash(strings.Join(one.Tags, ", ")))
 	})
+}
+
+// riskOfAccount sets the risk.
+type riskOfAccount struct {
+	oneAccount `embed:""`
+	Risk       int `arg:"" help:"From 1 (least) to 5 (most); 0: as its app."`
+}
+
+// Run asks the gateway.
+func (r riskOfAccount) Run(ctx context.Context, terminal terminal) error {
+	text, err := r.ask(ctx, http.MethodPut, "/risk", map[string]any{"risk": r.Risk})
+	if err != nil {
+		return err
+	}
+	return thing(terminal, r.remote, text, sheet.account)
 }
 
 type verifyAccount struct {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"postern/core"
@@ -84,6 +85,7 @@ func (s sheet) app(one api.App) {
 	if one.ReconcileAccount != nil {
 		s.row("reconcile account", one.ReconcileAccount.String())
 	}
+	s.row("risk", strconv.Itoa(one.Risk))
 	s.row("password rules", dash(visible(one.PasswordRules)))
 	s.row("rules it told", dash(visible(one.SeenRules)))
 	s.row("rules published", dash(visible(one.PublishedRules)))
@@ -125,6 +127,7 @@ type addApp struct {
 	Domains    []string `help:"The only hosts a connector may reach. Default: that of the sign-in address." placeholder:"HOST"`
 	Connector  string   `help:"What talks to the app: browser, http, postgresql, mysql, ldap or ssh." default:"browser" placeholder:"NAME"`
 	Rules      string   `name:"password-rules" help:"What its passwords have to be like, such as 'minlength: 12; required: digit; allowed: lower, upper, [-_]'. Default: learned from its form and its refusals." placeholder:"RULES"`
+	Risk       int      `help:"How bad its accounts were in wrong hands, from 1 (least) to 5 (most): the riskier are rotated first." default:"3" placeholder:"LEVEL"`
 }
 
 // Help is shown by 'postern app add --help'.
@@ -163,7 +166,8 @@ func (a addApp) Run(ctx context.Context, terminal terminal) error {
 		Connector string          `json:"connector"`
 		Settings  json.RawMessage `json:"settings,omitempty"`
 		Rules     string          `json:"password_rules,omitempty"`
-	}{a.Name, domains, a.SignInURL, a.ChangeURL, a.Connector, settings, a.Rules})
+		Risk      int             `json:"risk"`
+	}{a.Name, domains, a.SignInURL, a.ChangeURL, a.Connector, settings, a.Rules, a.Risk})
 	if err != nil {
 		return err
 	}

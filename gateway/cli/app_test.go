@@ -56,6 +56,9 @@ func TestAppsAreUpdatedFromAfar(t *testing.T) {
 	if out := f.ask("acme", "app", "update", "Wiki", "--change-url", "https://wiki.example.com/me"); !strings.Contains(out, "wiki.example.com/me") || !strings.Contains(out, "minlength: 12") {
 		t.Errorf("updated\n%s", out)
 	}
+	if out := f.ask("acme", "app", "update", "Wiki", "--risk", "5"); !strings.Contains(out, "risk                       5") {
+		t.Errorf("updated\n%s", out)
+	}
 	// The only host there was goes with the sign-in address, and the change address has to as well.
 	f.denied(2, "one of the app's domains", "acme", "app", "update", "Wiki", "--sign-in-url", "https://notes.example.com/")
 	out := f.ask("acme", "app", "update", "Wiki", "--sign-in-url", "https://notes.example.com/", "--change-url", "", "--name", "Notes", "--password-rules", "")

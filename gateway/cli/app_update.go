@@ -21,6 +21,7 @@ type updateApp struct {
 	Domains    []string `help:"The only hosts a connector may reach, all of them. Default: as they are, or that of --sign-in-url where it is the only one." placeholder:"HOST"`
 	Connector  *string  `help:"What talks to the app: browser, http, postgresql, mysql, ldap or ssh." placeholder:"NAME"`
 	Rules      *string  `name:"password-rules" help:"What its passwords have to be like; \"\": learned from its form and its refusals." placeholder:"RULES"`
+	Risk       *int     `help:"How bad its accounts were in wrong hands, from 1 (least) to 5 (most)." placeholder:"LEVEL"`
 }
 
 // Help is shown by 'postern app update --help'.
@@ -63,6 +64,9 @@ func (u updateApp) Run(ctx context.Context, terminal terminal) error {
 		if given != nil {
 			body[name] = *given
 		}
+	}
+	if u.Risk != nil {
+		body["risk"] = *u.Risk
 	}
 	if settings != nil {
 		body["settings"] = settings

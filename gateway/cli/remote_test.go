@@ -287,6 +287,12 @@ func TestAccountsFromAfar(t *testing.T) {
 	if out := f.ask("acme", "account", "tag", account, "Prod", "eu"); !strings.Contains(out, "eu, prod") {
 		t.Error(out)
 	}
+	if out := f.ask("acme", "account", "risk", account, "4"); !strings.Contains(out, "risk                       4") {
+		t.Error(out)
+	}
+	if out := f.ask("acme", "account", "risk", account, "0"); !strings.Contains(out, "as its app") {
+		t.Error(out)
+	}
 	if out := f.ask("acme", "account", "list"); !strings.Contains(out, "APP") || !strings.Contains(out, "te·am") || !strings.Contains(out, "eu prod") {
 		t.Error(out)
 	}

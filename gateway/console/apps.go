@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/gin-gonic/gin"
@@ -52,7 +53,7 @@ type stateCount struct {
 func (s *Service) mountApps(inside *gin.RouterGroup) {
 	inside.GET("/apps", s.listApps)
 	inside.GET("/apps/:id", func(c *gin.Context) { s.app(c, http.StatusOK, "") })
-	inside.POST("/apps/:id", s.forAdministrators("/apps/:id", "seen", "name", "domains", "sign_in_url", "change_url", "connector", "password_rules", "settings"), s.changeApp)
+	inside.POST("/apps/:id", s.forAdministrators("/apps/:id", "seen", "name", "domains", "sign_in_url", "change_url", "connector", "password_rules", "risk", "settings"), s.changeApp)
 }
 
 func (s *Service) shownApp(app accounts.App) shownApp {
@@ -121,7 +122,7 @@ func saidOf(app accounts.App) url.Values {
 	}
 	return url.Values{
 		"seen": {fingerprint(app.Made())}, "name": {app.Name}, "domains": {strings.Join(app.Domains, "\n")}, "sign_in_url": {app.SignInURL}, "change_url": {app.ChangeURL},
-		"connector": {app.Connector}, "password_rules": {app.PasswordRules}, "settings": {string(settings)},
+		"connector": {app.Connector}, "password_rules": {app.PasswordRules}, "risk": {strconv.Itoa(app.Risk)}, "settings": {string(settings)},
 	}
 }
 
@@ -149,9 +150,13 @@ func (s *Service) changeApp(c *gin.Context) {
 				return core.Stale("the app has been changed since you opened this page: open it again")
 			}
 			field := func(name string) string { return strings.TrimSpace(c.PostForm(name)) }
+			risk, err := strconv.Atoi(field("risk"))
+			if err != nil {
+				return core.Invalid("risk", "1 (least) to 5 (most)")
+			}
 			*app = accounts.NewApp{
 				Name: field("name"), Domains: strings.Fields(c.PostForm("domains")), SignInURL: field("sign_in_url"), ChangeURL: field("change_url"),
-				Connector: field("connector"), PasswordRules: field("password_rules"), Settings: json.RawMessage(field("settings")),
+				Connector: field("connector"), PasswordRules: field("password_rules"), Risk: risk, Settings: json.RawMessage(field("settings")),
 			}
 			return nil
 		})

@@ -30,7 +30,7 @@ func TestAppsInTheConsole(t *testing.T) {
 	}
 	said := url.Values{
 		"seen": {seen}, "name": {"Notes"}, "domains": {"notes.example.com\n" + strings.Join(app.Domains, " ")}, "sign_in_url": {" https://notes.example.com/in "},
-		"change_url": {""}, "connector": {app.Connector}, "password_rules": {"minlength: 12"}, "settings": {`{"forgotten": "https://notes.example.com/lost"}`},
+		"change_url": {""}, "connector": {app.Connector}, "password_rules": {"minlength: 12"}, "risk": {"4"}, "settings": {`{"forgotten": "https://notes.example.com/lost"}`},
 	}
 	refused := url.Values{}
 	for name, values := range said {
@@ -42,7 +42,7 @@ func TestAppsInTheConsole(t *testing.T) {
 	}
 	w.post(t, "zoe", path, said, 303)
 	app, err = w.accounts.App(t.Context(), w.db, w.acme.ID, w.wiki.App)
-	if err != nil || app.Name != "Notes" || app.SignInURL != "https://notes.example.com/in" || app.PasswordRules != "minlength: 12" ||
+	if err != nil || app.Name != "Notes" || app.SignInURL != "https://notes.example.com/in" || app.PasswordRules != "minlength: 12" || app.Risk != 4 ||
 		len(app.Domains) < 2 || !strings.Contains(string(app.Settings), "lost") {
 		t.Fatalf("%+v, %v", app, err)
 	}

@@ -271,6 +271,21 @@ func (s *Service) setTags(c *gin.Context) {
 	})
 }
 
+// setRisk takes the form of how bad an account were in wrong hands.
+func (s *Service) setRisk(c *gin.Context) {
+	if !s.readForm(c) {
+		return
+	}
+	s.act(c, func(ctx context.Context, tx pgx.Tx, by reader, account core.ID) error {
+		risk, err := strconv.Atoi(c.PostForm("risk"))
+		if err != nil {
+			return core.Invalid("risk", "1 (least) to 5 (most)")
+		}
+		_, err = s.Rotations.SetRisk(ctx, tx, s.cause(c), by.workspace(), account, risk)
+		return err
+	})
+}
+
 // read fills a policy with what the form says.
 func read(c *gin.Context, policy *policies.Policy) error {
 	policy.Name, policy.Enabled = c.PostForm("name"), c.PostForm("enabled") != ""

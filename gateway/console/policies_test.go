@@ -83,5 +83,11 @@ func TestTagsInTheConsole(t *testing.T) {
 	if answer, _ := w.ask(t, "ben", http.MethodPost, address+"/tags", url.Values{"tags": {"mine"}}); answer.StatusCode != 403 {
 		t.Errorf("a collaborator tags: %d", answer.StatusCode)
 	}
+	w.post(t, "zoe", address+"/risk", url.Values{"risk": {"5"}}, 303)
+	w.expect(t, "zoe", address, 200, []string{`name="risk" min="0" max="5" required value="5"`}, nil)
+	for _, risk := range []string{"6", "high", ""} {
+		w.post(t, "zoe", address+"/risk", url.Values{"risk": {risk}}, 400)
+	}
+	w.post(t, "ben", address+"/risk", url.Values{"risk": {"1"}}, 403)
 	w.expect(t, "zoe", "/policies/new", 200, []string{`<option value="finance">`}, nil)
 }

@@ -191,7 +191,8 @@ var sayings = map[core.EventType]saying{
 	core.CertificateIssued:          {"certified what became of the passwords of", "user", "", "", "calm"},
 	core.CertificateSettingsChanged: {"changed the certificate settings of", "workspace", "", "", "warn"},
 
-	core.AccountTagged: {"changed the tags of", "account", "", "", "calm"},
+	core.AccountTagged:      {"changed the tags of", "account", "", "", "calm"},
+	core.AccountRiskChanged: {"changed the risk of", "account", "", "", "calm"},
 
 	core.AccountTOTPStored:  {"stored the secret of the one-time codes of", "account", "", "", "warn"},
 	core.AccountTOTPRemoved: {"removed the one-time codes of", "account", "", "", "warn"},

@@ -157,6 +157,7 @@ func (s *Service) Mount(router gin.IRouter) {
 	inside.POST("/accounts/:id/share", s.toReveal("/accounts/:id"), s.share)
 	inside.POST("/accounts/:id/unshare", s.unshare)
 	inside.POST("/accounts/:id/tags", s.setTags)
+	inside.POST("/accounts/:id/risk", managing, s.setRisk)
 	inside.GET("/activity", s.showActivity)
 	inside.GET(StreamRoute, s.stream)
 	inside.GET(DownloadRoute, s.downloadActivity)

@@ -230,7 +230,8 @@ var kinds = map[core.EventType]kind{
 	core.ReviewSigned:          {classEntityManagement, activityOther, "Certify", severityInformational, "review"},
 	core.ReviewSettingsChanged: {classEntityManagement, 3, "Update", severityMedium, "workspace"},
 
-	core.AccountTagged: {classEntityManagement, 3, "Update", severityInformational, "account"},
+	core.AccountTagged:      {classEntityManagement, 3, "Update", severityInformational, "account"},
+	core.AccountRiskChanged: {classEntityManagement, 3, "Update", severityInformational, "account"},
 
 	core.ReassignmentStarted:  {classEntityManagement, activityOther, "Start Reassignment", severityMedium, "reassignment"},
 	core.ReassignmentFinished: {classEntityManagement, activityOther, "Finish Reassignment", severityInformational, "reassignment"},
