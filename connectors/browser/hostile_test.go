@@ -74,6 +74,8 @@ func TestNoHostileAppLosesAPassword(t *testing.T) {
 		hostile.Hangs:              {rotation.StateNotSent, rotation.TimedOut},
 		hostile.HangsAfterApplying: {rotation.StateDone, rotation.TimedOut},
 		hostile.FailsAfterApplying: {rotation.StateDone, rotation.Unknown},
+		hostile.HidesTheWay:        {rotation.StateDone, rotation.Applied},
+		hostile.AnswersForAll:      {rotation.StateBlocked, rotation.FormNotFound},
 	}
 	settings := map[hostile.Behaviour]json.RawMessage{hostile.Encodes: json.RawMessage(`{"change": {"gate": "sent"}}`)}
 	for _, behaves := range hostile.All {
@@ -86,10 +88,14 @@ func TestNoHostileAppLosesAPassword(t *testing.T) {
 				server.CloseClientConnections()
 				server.Close()
 			})
+			changeURL := server.URL + "/account/password"
+			if behaves == hostile.HidesTheWay || behaves == hostile.AnswersForAll {
+				changeURL = ""
+			}
 			var account accounts.Account
 			c.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
 				made, err := c.Accounts.CreateApp(ctx, tx, coretest.System(), workspace, accounts.NewApp{
-					Name: strings.TrimSpace("Pier " + string(behaves)), Domains: []string{"127.0.0.1"}, SignInURL: server.URL + "/sign-in", ChangeURL: server.URL + "/account/password", Connector: Name,
+					Name: strings.TrimSpace("Pier " + string(behaves)), Domains: []string{"127.0.0.1"}, SignInURL: server.URL + "/sign-in", ChangeURL: changeURL, Connector: Name,
 					Settings: settings[behaves],
 				})
 				if err != nil {

@@ -90,8 +90,26 @@ func (j *job) lead(ctx context.Context, options lookOptions, waypoint func(view)
 		j.last = now
 	case !leads(now):
 		if parsed, err := url.Parse(j.target.SignInURL); err == nil {
-			return parsed.Scheme + "://" + parsed.Host + "/.well-known/change-password", ""
+			return j.agreed(ctx, options, parsed.Scheme+"://"+parsed.Host+"/.well-known/")
 		}
 	}
 	return "", ""
+}
+
+// agreed is the address the web has agreed on for the change form (https://www.w3.org/TR/change-password-url/). An app that answers ok
+// for what is nowhere says nothing by answering so there: what it shows may be any page of its own.
+func (j *job) agreed(ctx context.Context, options lookOptions, wellKnown string) (string, rotation.Outcome) {
+	limited, cancel := context.WithTimeout(ctx, j.patience)
+	defer cancel()
+	if _, err := j.tab.navigate(limited, wellKnown+"resource-that-should-not-exist-whose-status-code-should-not-be-200"); err != nil && !errors.Is(err, errMoving) {
+		return "", j.failed(err, "an address that should not exist")
+	}
+	now, err := j.tab.await(limited, j.patience, options, func(now view) bool { return now.Ready == "complete" && now.Status != 0 })
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+		return "", j.failed(err, "an address that should not exist")
+	}
+	if now.Status >= 200 && now.Status < 300 {
+		return "", j.end(rotation.FormNotFound, "No way to the change-password form was found, and this app answers for addresses it does not have. Give the address of the form.")
+	}
+	return wellKnown + "change-password", ""
 }

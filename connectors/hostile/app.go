@@ -20,6 +20,8 @@ const (
 	signInPath  = "/sign-in"
 	changePath  = "/account/password"
 	framePath   = "/frame"
+	agreedPath  = "/.well-known/change-password"
+	done        = `<p role="status">Your password has been changed.</p><a href="/sign-out">Sign out</a>`
 	contentType = "text/html; charset=utf-8"
 )
 
@@ -122,6 +124,20 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "POST " + changePath:
 		a.change(w, r)
 	default:
+		a.nowhere(w, r)
+	}
+}
+
+// nowhere is what is at an address that the application does not have.
+func (a *App) nowhere(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case a.behaves == HidesTheWay && r.URL.Path == agreedPath:
+		http.Redirect(w, r, changePath, http.StatusSeeOther)
+	case a.behaves == AnswersForAll && r.Method == http.MethodPost:
+		show(w, done)
+	case a.behaves == AnswersForAll:
+		show(w, a.changeForm(r.URL.Path, ""))
+	default:
 		http.NotFound(w, r)
 	}
 }
@@ -197,5 +213,9 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 	id := rand.Text()
 	a.sessions[id] = &session{username: username}
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: id, Path: "/", HttpOnly: true})
-	show(w, `<p>Welcome</p><a href="`+changePath+`">Change password</a> <a href="/sign-out">Sign out</a>`)
+	way := `<a href="` + changePath + `">Change password</a> `
+	if a.behaves == HidesTheWay || a.behaves == AnswersForAll {
+		way = ""
+	}
+	show(w, `<p>Welcome</p>`+way+`<a href="/sign-out">Sign out</a>`)
 }

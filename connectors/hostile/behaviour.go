@@ -27,10 +27,12 @@ const (
 	Hangs              Behaviour = "hangs"                                     // the change page never comes
 	HangsAfterApplying Behaviour = "hangs after applying"                      // the change is made and never answered
 	FailsAfterApplying Behaviour = "fails after applying"                      // and answered with 500
+	HidesTheWay        Behaviour = "hides the way"                             // to the change page, which only the well-known address leads to
+	AnswersForAll      Behaviour = "answers for all"                           // does so too, and has a form of nothing at every address it does not have
 )
 
 // All are the behaviours.
 var All = []Behaviour{
 	Obeys, LiesSuccess, LiesRefusal, AppliesLate, Truncates, RefusesByPolicy, ReplacesField, Encodes, ExpiresSessions, LocksAfter, DemandsCaptcha, ChangesForm,
-	ThrowsDialogs, Redirects, HidesInFrame, HidesInShadow, HidesInClosed, HidesInDeclared, LeavesLabelsOpen, Hangs, HangsAfterApplying, FailsAfterApplying,
+	ThrowsDialogs, Redirects, HidesInFrame, HidesInShadow, HidesInClosed, HidesInDeclared, LeavesLabelsOpen, Hangs, HangsAfterApplying, FailsAfterApplying, HidesTheWay, AnswersForAll,
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/http"
 	"strings"
 )
@@ -93,15 +94,19 @@ func (a *App) changePage(w http.ResponseWriter, r *http.Request, said string) {
 	if a.behaves == RefusesByPolicy {
 		rules = `<p>8 to 16 letters and digits.</p>`
 	}
-	form := fmt.Sprintf(`%s%s<form method="post" action="%s"%s>%s%s%s<button>Change password</button></form>`, complaint(said), rules, changePath, target(r),
-		a.field("password", "current", "Current password", "Your old password"), a.field("password", "new", "New password", "Choose a new password"),
-		a.field("password", "repeat", "Repeat the new password", "Confirm the new password"))
+	form := complaint(said) + rules + a.changeForm(changePath, target(r))
 	out := `<a href="/sign-out">Sign out</a>`
 	if r.URL.Path == framePath {
 		show(w, form)
 		return
 	}
 	show(w, out+a.hidden(form, false))
+}
+
+func (a *App) changeForm(action, attributes string) string {
+	return fmt.Sprintf(`<form method="post" action="%s"%s>%s%s%s<button>Change password</button></form>`, html.EscapeString(action), attributes,
+		a.field("password", "current", "Current password", "Your old password"), a.field("password", "new", "New password", "Choose a new password"),
+		a.field("password", "repeat", "Repeat the new password", "Confirm the new password"))
 }
 
 // target has a form in a frame answered in the whole window.
@@ -132,7 +137,6 @@ func (a *App) change(w http.ResponseWriter, r *http.Request) {
 		a.changePage(w, r, "The new password must have 8 to 16 letters and digits.")
 		return
 	}
-	const done = `<p role="status">Your password has been changed.</p><a href="/sign-out">Sign out</a>`
 	switch a.behaves {
 	case LiesSuccess:
 		show(w, done)
