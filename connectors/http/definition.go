@@ -70,11 +70,12 @@ type Step struct {
 	Expires string `yaml:"expires"`
 }
 
-// Rule is a kind of answer: of one of the statuses and, where At is given, with one of the texts there.
+// Rule is a kind of answer: of one of the statuses and, where At is given, with one of the texts there, whole or in part.
 type Rule struct {
-	Status []int    `yaml:"status"`
-	At     string   `yaml:"at"` // a path in the answer's JSON: error.code, errors.0.id
-	Is     []string `yaml:"is"` // none: anything but nothing
+	Status   []int    `yaml:"status"`
+	At       string   `yaml:"at"`       // a path in the answer's JSON: error.code, errors.0.id
+	Is       []string `yaml:"is"`       // without Contains too: anything but nothing
+	Contains []string `yaml:"contains"` // parts of a text that has no code of its own
 }
 
 // Failure is what an answer that is no success means.
@@ -281,6 +282,18 @@ func check(step Step, may []string, allowed []rotation.Outcome, fault func(membe
 	for _, secret := range secrets {
 		if slices.Contains(step.inAddress(), secret) {
 			fault("", "{%s} does not belong into an address, which is logged: put it into form, json or headers", secret)
+		}
+	}
+	rules := map[string]Rule{".success": step.Success}
+	for i, rule := range step.Also {
+		rules[fmt.Sprintf(".also[%d]", i)] = rule
+	}
+	for i, failure := range step.Failures {
+		rules[fmt.Sprintf(".failures[%d]", i)] = failure.Rule
+	}
+	for _, at := range slices.Sorted(maps.Keys(rules)) {
+		if rule := rules[at]; len(rule.Contains) > 0 && rule.At == "" || slices.Contains(rule.Contains, "") {
+			fault(at, "contains is of parts of the text at a place of the answer: write which in at")
 		}
 	}
 	for i, failure := range step.Failures {

@@ -458,5 +458,6 @@ func (r Rule) fits(status int, answer any) bool {
 		return true
 	}
 	found := find(answer, r.At)
-	return found != "" && (len(r.Is) == 0 || slices.Contains(r.Is, found))
+	return found != "" && (len(r.Is)+len(r.Contains) == 0 || slices.Contains(r.Is, found) ||
+		slices.ContainsFunc(r.Contains, func(part string) bool { return strings.Contains(found, part) }))
 }
