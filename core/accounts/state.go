@@ -182,7 +182,7 @@ const (
 	StepManage Step = "manage" // take it under management again
 	StepShare  Step = "share"  // give it an owner
 	StepEnable Step = "enable" // have the app enable it again
-	StepReset  Step = "reset"  // have the app's administrator set another password
+	StepReset  Step = "reset"  // have the app's administrator set another password, or its forgotten-password mail
 )
 
 // Advice is what to do next about an account.

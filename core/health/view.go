@@ -71,6 +71,11 @@ func (h *Health) View(ctx context.Context, q postgres.Querier, workspace, accoun
 		if !app.ReconcileAccount.IsZero() && app.ReconcileAccount != account {
 			view.Advice.Words += " The app's administrator can set another one too."
 			view.Advice.Steps = append(slices.Clone(view.Advice.Steps), accounts.StepReset)
+		} else if mailed, err := h.Rotations.Mailed(ctx, q, found, app); err != nil {
+			return View{}, err
+		} else if mailed {
+			view.Advice.Words += " Another one can be set by the app's forgotten-password mail too."
+			view.Advice.Steps = append(slices.Clone(view.Advice.Steps), accounts.StepReset)
 		}
 	}
 	rows, err := q.Query(ctx, selectNext, args)

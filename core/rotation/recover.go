@@ -18,8 +18,8 @@ import (
 // mailTries is how often an app is asked for a mail before a person is: another one in every mailbox helps nobody.
 const mailTries = 2
 
-// mailed reports whether an account's password can be set by way of the app's forgotten-password mail.
-func (r *Rotations) mailed(ctx context.Context, q postgres.Querier, account accounts.Account, app accounts.App) (bool, error) {
+// Mailed reports whether an account's password can be set by way of the app's forgotten-password mail.
+func (r *Rotations) Mailed(ctx context.Context, q postgres.Querier, account accounts.Account, app accounts.App) (bool, error) {
 	connector := r.Connectors[app.Connector]
 	if r.Inbox == nil || !slices.Contains(Capabilities(connector, app.Settings), CanRecover) {
 		return false, nil
@@ -30,7 +30,7 @@ func (r *Rotations) mailed(ctx context.Context, q postgres.Querier, account acco
 
 // remail hands a rotation over to the app's forgotten-password mail. handed is false if there can be none.
 func (a *attempt) remail(ctx context.Context, tx pgx.Tx, p *progress, why string, kept any) (handed bool, err error) {
-	if can, err := a.mailed(ctx, tx, a.account, a.app); !can || err != nil {
+	if can, err := a.Mailed(ctx, tx, a.account, a.app); !can || err != nil {
 		return false, err
 	}
 	why += " The app is asked for its forgotten-password mail."

@@ -31,7 +31,7 @@ func (r *Rotations) PlanReset(ctx context.Context, tx pgx.Tx, cause core.Cause, 
 	case err != nil:
 		return Rotation{}, err
 	case app.ReconcileAccount.IsZero(), app.ReconcileAccount == account:
-		mailed, err := r.mailed(ctx, tx, found, app)
+		mailed, err := r.Mailed(ctx, tx, found, app)
 		switch {
 		case err != nil:
 			return Rotation{}, err
