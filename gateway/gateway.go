@@ -163,6 +163,7 @@ func (g *Gateway) wire() error {
 	g.accounts.Used = g.policies.SignedIn
 	g.passwords = &passwordhealth.Health{DB: g.db, Accounts: g.accounts, Rotations: g.rotations, Queue: g.queue, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
 	g.dryRuns = &dryruns.DryRuns{DB: g.db, Accounts: g.accounts, Rotations: g.rotations, Queue: g.queue, Now: g.now, Wake: g.sequencer.Wake, Log: g.log}
+	g.rotations.Rehearsed = g.dryRuns.Known
 	g.imports = &importing.Imports{
 		DB: g.db, Directory: g.directory, Accounts: g.accounts, Rotations: g.rotations, Vault: g.vault, Queue: g.queue, Now: g.now, Wake: g.sequencer.Wake, Log: g.log,
 	}

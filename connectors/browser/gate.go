@@ -57,6 +57,8 @@ type gate struct {
 	released bool
 	sent     string // method and address of the request that was released
 	closed   bool
+	// calledOff: release returned an error
+	calledOff bool
 }
 
 func newGates(p *process) *gates {
@@ -272,7 +274,7 @@ func (g *gate) ask(request *network.Request, redirected bool) bool {
 	}
 	if err := g.release(g.ctx); err != nil {
 		g.mutex.Lock()
-		g.closed = true
+		g.closed, g.calledOff = true, true
 		g.mutex.Unlock()
 		g.tell(verdict{refusedByCaller: true, reason: "it was called off"})
 		return false
@@ -301,6 +303,16 @@ func (g *gate) isReleased() bool {
 	g.mutex.Lock()
 	defer g.mutex.Unlock()
 	return g.released
+}
+
+// isCalledOff reports whether whoever asked for the change did not want it sent.
+func (g *gate) isCalledOff() bool {
+	if g == nil {
+		return false
+	}
+	g.mutex.Lock()
+	defer g.mutex.Unlock()
+	return g.calledOff
 }
 
 func (g *gate) holding() bool {

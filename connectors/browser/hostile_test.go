@@ -64,6 +64,8 @@ func TestNoHostileAppLosesAPassword(t *testing.T) {
 		hostile.LocksAfter:         {rotation.StateDone, rotation.Applied},
 		hostile.DemandsCaptcha:     {rotation.StateBlocked, rotation.Challenge},
 		hostile.ChangesForm:        {rotation.StateDone, rotation.Applied},
+		hostile.AsksMore:           {rotation.StateBlocked, rotation.Unknown},
+		hostile.RequiresMore:       {rotation.StateBlocked, rotation.NotSent},
 		hostile.ThrowsDialogs:      {rotation.StateDone, rotation.Applied},
 		hostile.Redirects:          {rotation.StateNotSent, rotation.Unreachable},
 		hostile.HidesInFrame:       {rotation.StateDone, rotation.Applied},

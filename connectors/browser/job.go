@@ -45,6 +45,7 @@ type job struct {
 	stage   string
 	outcome rotation.Outcome
 	detail  string
+	changed string // what has become of the pages; the end of the detail
 	report  rotation.Report
 }
 
@@ -62,7 +63,7 @@ func (j *job) conceal(secret seal.Secret) {
 func (j *job) run(ctx context.Context, work func(ctx context.Context)) {
 	j.report = rotation.Report{Started: j.browser.options.Now()}
 	broken := j.within(ctx, work)
-	j.report.Outcome, j.report.Stage, j.report.Detail = j.outcome, j.stage, j.hide.text(j.detail)
+	j.report.Outcome, j.report.Stage, j.report.Detail = j.outcome, j.stage, j.hide.text(j.detail)+j.changed
 	j.report.Released = j.sent || j.gate.isReleased()
 	j.report.Finished = j.browser.options.Now()
 	j.browser.options.Log.Debug("browser job", "app", j.target.AppName, "outcome", j.report.Outcome, "stage", j.report.Stage, "released", j.report.Released,
@@ -126,7 +127,7 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 		j.picture(tabContext)
 	}
 	j.report.Hosts = t.proxy.hosts()
-	j.report.Model = j.model(t.proxy.refusedHosts())
+	j.report.Model = j.model(ctx, t.proxy.refusedHosts())
 	endTab()
 	if j.gate != nil {
 		// A page that lives on for a moment must still meet its gate.
@@ -137,21 +138,39 @@ func (j *job) within(ctx context.Context, work func(ctx context.Context)) (broke
 	return broken
 }
 
-// model is what the last page was like. An attempt at a change that came to nothing also tells of the pages before it,
-// and a page without what was looked for, how it differs from what it was.
-func (j *job) model(refused []string) json.RawMessage {
+// model is what the last page was like. An attempt at a change, and a sign-in that was let in, also tell of the pages
+// before it; one that may have failed because of its pages, how they differ from what they were.
+func (j *job) model(ctx context.Context, refused []string) json.RawMessage {
 	page := j.last.model(j.hide)
 	page.Refused = refused
-	if j.gate != nil && (j.outcome == rotation.NotSent || j.outcome == rotation.FormNotFound) {
+	if j.gate != nil || j.outcome == rotation.Accepted {
 		page.Before = j.trail
 	}
 	page.Recipe = j.recorded()
-	if j.outcome == rotation.FormNotFound && len(j.target.Known) > 0 {
-		difference := recipe.Compare(j.target.Known, page.encoded())
-		page.Difference = &difference
-		j.detail += difference.String()
+	if way := j.way(page); way.Address != "" && j.target.Known != nil {
+		if known := j.target.Known(ctx); len(known) > 0 {
+			if difference := recipe.Compare(known, way.encoded()); difference.String() != "" {
+				page.Difference, j.changed = &difference, difference.String()
+			}
+		}
 	}
 	return page.encoded()
+}
+
+// way are the pages an attempt came past, if it may have failed because they are others than they were. What an app answers
+// is none of them.
+func (j *job) way(page pageModel) pageModel {
+	way := pageModel{Address: page.Address, Forms: page.Forms, Before: j.trail}
+	switch {
+	case j.outcome == rotation.FormNotFound, j.outcome == rotation.NotSent && j.last.Ready != "" && !j.gate.isCalledOff():
+		return way
+	case (j.outcome == rotation.Refused || j.outcome == rotation.Unknown) && len(j.trail) > 0:
+		last := len(j.trail) - 1
+		way = j.trail[last]
+		way.Before = j.trail[:last]
+		return way
+	}
+	return pageModel{}
 }
 
 // page is an isolated page that reaches the app. That of a change is made only once its gate is

@@ -286,7 +286,7 @@
       else if (count('username') === 1 && submit && fields.some((f) => f.kind === 'username' && (f.evidence === 'autocomplete' || words.send.test(submit.label)))) kind = 'username';
       if (kind === 'other' && !count('captcha')) continue;
       found.push({
-        kind, hidden, captcha: count('captcha') > 0, fields: fields.filter((field) => field.kind !== 'text'),
+        kind, hidden, captcha: count('captcha') > 0, fields: fields.filter((field) => field.kind !== 'text'), others: fields.filter((field) => field.kind === 'text'),
         submit: submit ? { ref: number(submit.element), label: submit.label } : null,
       });
     }

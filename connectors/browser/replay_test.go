@@ -153,7 +153,7 @@ func TestRecipeOfAChangedPage(t *testing.T) {
 
 	_, target = altered(t, `id="new" name="new_password"`, `id="pw1" name="pw1"`, `for="new">New password`, `for="pw1">Fresh word`)
 	target.Settings = recording(t, "harbour.json", "https://harbour.example", base(target), "quay")
-	target.Known = json.RawMessage(strings.ReplaceAll(string(good.Model), base(before), base(target)))
+	target.Known = known(good, base(before), base(target))
 	count = counter{}
 	report := b.Change(short(t), target, credential("quay", first), seal.NewSecret(second), count.release)
 	expect(t, report, rotation.FormNotFound, rotation.StageChangeForm)
@@ -171,7 +171,7 @@ func TestRecipeOfAChangedPage(t *testing.T) {
 	// The same of the page before it.
 	_, target = altered(t, `id="username" name="username"`, `id="who" name="who"`, `for="username">Username`, `for="who">Who`)
 	target.Settings = recording(t, "harbour.json", "https://harbour.example", base(target), "quay")
-	target.Known = json.RawMessage(strings.ReplaceAll(string(good.Model), base(before), base(target)))
+	target.Known = known(good, base(before), base(target))
 	report = b.Verify(short(t), target, credential("quay", first))
 	expect(t, report, rotation.FormNotFound, rotation.StageVerify)
 	if !strings.Contains(report.Detail, `Gone: the field "username" (text) of the sign-in form. New: the field "who"`) {
@@ -333,5 +333,12 @@ func TestTheWayThatWasFoundIsARecipe(t *testing.T) {
 			}
 			expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Rejected, rotation.StageVerify)
 		})
+	}
+}
+
+// known gives the pages of a report, as if the app had been at another address.
+func known(report rotation.Report, before, after string) func(context.Context) json.RawMessage {
+	return func(context.Context) json.RawMessage {
+		return json.RawMessage(strings.ReplaceAll(string(report.Model), before, after))
 	}
 }

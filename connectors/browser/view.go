@@ -2,6 +2,7 @@ package browser
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -47,6 +48,7 @@ type view struct {
 type form struct {
 	Kind    string   `json:"kind"` // sign-in, username, password, change, code, danger, other
 	Fields  []field  `json:"fields"`
+	Others  []field  `json:"others"` // nothing goes into
 	Hidden  []string `json:"hidden"` // names of hidden new-password fields
 	Captcha bool     `json:"captcha"`
 	Submit  *button  `json:"submit"`
@@ -139,7 +141,7 @@ func (v view) model(hide redactor) pageModel {
 		if f.Submit != nil {
 			shown.Submit = hide.text(f.Submit.Label)
 		}
-		for _, one := range f.Fields {
+		for _, one := range slices.Concat(f.Fields, f.Others) {
 			shown.Fields = append(shown.Fields, modelField{one.Kind, one.Type, hide.text(one.Name), one.Evidence})
 		}
 		page.Forms = append(page.Forms, shown)

@@ -99,11 +99,17 @@ func (e *Engaged) Through(t *testing.T) seal.Secret {
 // Rotated wants the password rotated, and both proofs of it. It gives the new one.
 func (e *Engaged) Rotated(t *testing.T, before seal.Secret) seal.Secret {
 	t.Helper()
-	end := e.drive(t, e.plan(t), 50)
+	end := e.Asked(t, 50)
 	if end.Receipt == nil || end.Receipt.Administrator != (core.ID{}) {
 		t.Fatalf("it is %s: %s, %+v", end.State, end.Detail, end.Receipt)
 	}
 	return e.replaced(t, end, before)
+}
+
+// Asked asks for a rotation, and gives it as it is after so many turns at most.
+func (e *Engaged) Asked(t *testing.T, times int) rotation.Rotation {
+	t.Helper()
+	return e.drive(t, e.plan(t), times)
 }
 
 // disabled wants a rotation to rest while the app lets nobody in, and to end well once it does again.

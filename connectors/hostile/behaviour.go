@@ -17,6 +17,8 @@ const (
 	LocksAfter         Behaviour = "locks"              // an account for 10 minutes after 3 failed sign-ins, also for the right password
 	DemandsCaptcha     Behaviour = "demands a captcha"
 	ChangesForm        Behaviour = "changes its form" // other names, other order and other labels every time
+	AsksMore           Behaviour = "asks for more"    // for a ticket with every change, and complains that it has none
+	RequiresMore       Behaviour = "requires more"    // and sends nothing without
 	ThrowsDialogs      Behaviour = "throws dialogs"   // alert, confirm, and a question before leaving
 	Redirects          Behaviour = "redirects"        // to another host for signing in
 	HidesInFrame       Behaviour = "hides in a frame"
@@ -34,5 +36,5 @@ const (
 // All are the behaviours.
 var All = []Behaviour{
 	Obeys, LiesSuccess, LiesRefusal, AppliesLate, Truncates, RefusesByPolicy, ReplacesField, Encodes, ExpiresSessions, LocksAfter, DemandsCaptcha, ChangesForm,
-	ThrowsDialogs, Redirects, HidesInFrame, HidesInShadow, HidesInClosed, HidesInDeclared, LeavesLabelsOpen, Hangs, HangsAfterApplying, FailsAfterApplying, HidesTheWay, AnswersForAll,
+	AsksMore, RequiresMore, ThrowsDialogs, Redirects, HidesInFrame, HidesInShadow, HidesInClosed, HidesInDeclared, LeavesLabelsOpen, Hangs, HangsAfterApplying, FailsAfterApplying, HidesTheWay, AnswersForAll,
 }

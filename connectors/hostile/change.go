@@ -104,9 +104,13 @@ func (a *App) changePage(w http.ResponseWriter, r *http.Request, said string) {
 }
 
 func (a *App) changeForm(action, attributes string) string {
-	return fmt.Sprintf(`<form method="post" action="%s"%s>%s%s%s<button>Change password</button></form>`, html.EscapeString(action), attributes,
+	more := map[Behaviour]string{
+		AsksMore:     `<label>Ticket <input name="ticket"></label>`,
+		RequiresMore: `<label>Ticket <input name="ticket" required></label>`,
+	}[a.behaves]
+	return fmt.Sprintf(`<form method="post" action="%s"%s>%s%s%s%s<button>Change password</button></form>`, html.EscapeString(action), attributes,
 		a.field("password", "current", "Current password", "Your old password"), a.field("password", "new", "New password", "Choose a new password"),
-		a.field("password", "repeat", "Repeat the new password", "Confirm the new password"))
+		a.field("password", "repeat", "Repeat the new password", "Confirm the new password"), more)
 }
 
 // target has a form in a frame answered in the whole window.
@@ -132,6 +136,9 @@ func (a *App) change(w http.ResponseWriter, r *http.Request) {
 		return
 	case a.given(r, "repeat") != a.given(r, "new"):
 		a.changePage(w, r, "The new passwords do not match.")
+		return
+	case (a.behaves == AsksMore || a.behaves == RequiresMore) && a.given(r, "ticket") == "":
+		a.changePage(w, r, "There is no such ticket.")
 		return
 	case a.behaves == RefusesByPolicy && !policy.MatchString(next):
 		a.changePage(w, r, "The new password must have 8 to 16 letters and digits.")

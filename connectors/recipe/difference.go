@@ -49,18 +49,38 @@ func (m model) lines() []string {
 	return all
 }
 
-// Compare says what has gone from a page and what is new on it, by two page models of the browser's reports. The page
-// before is the one at the same address, if the model tells of more than one. What cannot be read is an empty page.
+// Compare says what has gone from the pages of a way and what is new on them, by two page models of the browser's reports:
+// the page each shows, and those before it. A page is compared with the one that was at the same address, and the last one
+// otherwise with that at the same place of the way. What cannot be read is an empty page.
 func Compare(before, after json.RawMessage) Difference {
 	var was, is model
 	_ = json.Unmarshal(before, &was)
 	_ = json.Unmarshal(after, &is)
-	if was.Address != is.Address {
-		if at := slices.IndexFunc(was.Before, func(page model) bool { return page.Address == is.Address }); at >= 0 {
-			was = was.Before[at]
+	known := append(was.Before, was)
+	var all Difference
+	for _, page := range append(is.Before, is) {
+		at := slices.IndexFunc(known, func(one model) bool { return one.Address == page.Address && len(one.Forms) > 0 })
+		if at < 0 && page.Address != is.Address {
+			continue // another account's, or another way
 		}
+		if at < 0 {
+			at = min(len(is.Before), len(known)-1)
+		}
+		gone, fresh := without(known[at].lines(), page.lines()), without(page.lines(), known[at].lines())
+		all.Gone, all.New = append(all.Gone, without(gone, all.Gone)...), append(all.New, without(fresh, all.New)...)
 	}
-	return Difference{Gone: without(was.lines(), is.lines()), New: without(is.lines(), was.lines())}
+	return all
+}
+
+// Told is the difference that a page model of the browser's reports tells of; none if it cannot be read.
+func Told(page json.RawMessage) Difference {
+	var told struct {
+		Difference Difference `json:"difference"`
+	}
+	if json.Unmarshal(page, &told) != nil {
+		return Difference{}
+	}
+	return told.Difference
 }
 
 // String is the difference as the end of a report's sentence; empty if there is none.

@@ -62,7 +62,7 @@ func (d *DryRuns) carry(ctx context.Context, of job) error {
 	case err != nil || one.answered:
 		return err
 	}
-	report, reached, err := d.Rotations.Rehearse(ctx, one.account, one.current, one.typed, one.was.Known)
+	report, reached, err := d.Rotations.Rehearse(ctx, one.account, one.current, one.typed)
 	if err != nil {
 		return err
 	}

@@ -74,6 +74,15 @@ func (d *DryRuns) Of(ctx context.Context, q postgres.Querier, workspace, app cor
 	return postgres.One[DryRun](ctx, q, "dry run of this app", selectOne, pgx.StrictNamedArgs{"workspace": workspace, "app": app})
 }
 
+// Known is the Model of the last dry run of an app that passed, and empty if there was none: rotation.Rotations.Rehearsed.
+func (d *DryRuns) Known(ctx context.Context, q postgres.Querier, workspace, app core.ID) (json.RawMessage, error) {
+	found, err := d.Of(ctx, q, workspace, app)
+	if core.KindOf(err) == core.KindNotFound {
+		return nil, nil
+	}
+	return found.Known, err
+}
+
 type job struct {
 	Workspace core.ID `json:"workspace"`
 	App       core.ID `json:"app"`

@@ -29,7 +29,7 @@ type pages struct {
 
 // Change implements rotation.Changer.
 func (p *pages) Change(ctx context.Context, target rotation.Target, current rotation.Credential, next seal.Secret, release func(context.Context) error) rotation.Report {
-	p.known, p.typed = target.Known, append(p.typed, next.Reveal())
+	p.known, p.typed = target.Known(ctx), append(p.typed, next.Reveal())
 	report := p.Verify(ctx, target, current)
 	switch {
 	case report.Outcome != rotation.Accepted:
@@ -68,6 +68,7 @@ func open(t *testing.T) *world {
 	queue, err := jobs.NewQueue(w.Core.DB, nil)
 	coretest.Must(t, err)
 	w.DryRuns = &dryruns.DryRuns{DB: w.Core.DB, Accounts: w.Core.Accounts, Rotations: w.Core.Rotations, Queue: queue, Now: w.clock.Now}
+	w.Core.Rotations.Rehearsed = w.DryRuns.Known
 	for _, slug := range []string{"acme", "other"} {
 		workspace, connection := w.Workspace(t, slug, directory.NewConnection{Name: "Okta", Kind: directory.Okta, Issuer: "https://" + slug + ".okta.example"})
 		owner := w.Person(t, connection, directory.User{UserName: "ana@" + slug, DisplayName: "Ana"})

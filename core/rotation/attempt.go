@@ -2,6 +2,7 @@ package rotation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"slices"
 
@@ -184,6 +185,7 @@ func (r *Rotations) targetOf(account accounts.Account, app accounts.App) Target 
 		Workspace: account.Workspace, Account: account.ID, AppName: app.Name, Domains: slices.Clone(app.Domains),
 		SignInURL: app.SignInURL, ChangeURL: app.ChangeURL, Settings: slices.Clone(app.Settings), AllowPrivate: r.AllowPrivate,
 		PasswordRules: app.PasswordRules,
+		Known:         func(ctx context.Context) json.RawMessage { return r.known(ctx, account) },
 	}
 }
 

@@ -92,9 +92,9 @@ type Target struct {
 	// PasswordRules are what a person says of the app's passwords, in the language of passwordrules. They go before
 	// what the app's page says, unless the page could not send such a password. May be empty.
 	PasswordRules string
-	// Known is a Model of an earlier Report, of when all was as it should be. A connector that does not find its way
-	// any more says what has changed since. May be empty.
-	Known json.RawMessage
+	// Known gives the Model of an earlier Report, of when all was as it should be; empty: there is none. A connector that
+	// does not find its way any more says what has changed since. May be nil.
+	Known func(ctx context.Context) json.RawMessage
 }
 
 // Credential is what one signs in with.

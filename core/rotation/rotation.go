@@ -137,11 +137,13 @@ type Rotations struct {
 	// AllowPrivate lets connectors reach private addresses, as on a developer's machine.
 	AllowPrivate bool
 	// Inbox gives the codes that apps send to accounts without a TOTP secret. Nil: none come.
-	Inbox   Inbox
-	Options Options
-	Now     func() time.Time // default time.Now
-	Log     *slog.Logger     // default none
-	Meter   Meter            // default none
+	Inbox Inbox
+	// Rehearsed gives the Model of the last rehearsal of an app that passed; empty: there was none. Nil: nobody rehearses.
+	Rehearsed func(ctx context.Context, q postgres.Querier, workspace, app core.ID) (json.RawMessage, error)
+	Options   Options
+	Now       func() time.Time // default time.Now
+	Log       *slog.Logger     // default none
+	Meter     Meter            // default none
 }
 
 // Options tune how patiently apps are treated. Zero values are good.

@@ -2,7 +2,6 @@ package rotation
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"time"
@@ -83,8 +82,8 @@ func (r *Rotations) Try(ctx context.Context, account accounts.Account, version i
 var errRehearsal = errors.New("rotation: a rehearsal ends at the gate")
 
 // Rehearse goes the way of a change with a stored version as the new password, up to its request, which is dropped:
-// reached says that there was one. known is the Model of an earlier one. The report is fit to be stored.
-func (r *Rotations) Rehearse(ctx context.Context, account accounts.Account, version, next int, known json.RawMessage) (report Report, reached bool, err error) {
+// reached says that there was one. The report is fit to be stored.
+func (r *Rotations) Rehearse(ctx context.Context, account accounts.Account, version, next int) (report Report, reached bool, err error) {
 	app, err := r.Accounts.App(ctx, r.DB, account.Workspace, account.App)
 	if err != nil {
 		return Report{}, false, err
@@ -105,10 +104,8 @@ func (r *Rotations) Rehearse(ctx context.Context, account accounts.Account, vers
 	if err != nil {
 		return Report{}, false, err
 	}
-	target := r.targetOf(account, app)
-	target.Known = known
 	trying, stop := context.WithTimeout(ctx, patience(r.Options.withDefaults().ChangeTimeout, current))
-	report = changer.Change(trying, target, current, typed.Password, func(context.Context) error {
+	report = changer.Change(trying, r.targetOf(account, app), current, typed.Password, func(context.Context) error {
 		reached = true
 		return errRehearsal
 	})

@@ -77,16 +77,15 @@ func (s sheet) dryRun(one api.DryRun) {
 	if one.Due != nil {
 		s.row("next (UTC)", utc(one.Due))
 	}
-	var page struct {
-		Difference recipe.Difference `json:"difference"`
+	s.difference("  ", recipe.Told(one.Model))
+}
+
+// difference says what became of an app's pages, line by line.
+func (s sheet) difference(indent string, what recipe.Difference) {
+	for _, line := range what.Gone {
+		s.say("%s- %s", indent, visible(line))
 	}
-	if len(one.Model) == 0 || json.Unmarshal(one.Model, &page) != nil {
-		return
-	}
-	for _, line := range page.Difference.Gone {
-		s.say("  - %s", visible(line))
-	}
-	for _, line := range page.Difference.New {
-		s.say("  + %s", visible(line))
+	for _, line := range what.New {
+		s.say("%s+ %s", indent, visible(line))
 	}
 }

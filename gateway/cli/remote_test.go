@@ -300,7 +300,12 @@ func TestAccountsFromAfar(t *testing.T) {
 		t.Error(out)
 	}
 	begun := f.rows("acme", "account", "verify", account)
-	if out := f.ask("acme", "rotation", "show", begun[0]["id"].(string)); !strings.Contains(out, "verify") {
+	if _, err := f.db.Exec(t.Context(), `
+insert into rotation_steps (workspace_id, rotation_id, number, state, detail, evidence, at)
+values ($1, $2, 99, 'blocked', 'The form was not found.', '{"model": {"difference": {"gone": ["the field user"], "new": ["the field who"]}}}', now())`, acme, begun[0]["id"]); err != nil {
+		t.Fatal(err)
+	}
+	if out := f.ask("acme", "rotation", "show", begun[0]["id"].(string)); !strings.Contains(out, "verify") || !strings.Contains(out, "- the field user\n") || !strings.Contains(out, "+ the field who\n") {
 		t.Error(out)
 	}
 	f.ask("acme", "rotation", "start", account)

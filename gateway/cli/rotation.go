@@ -2,10 +2,12 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
 
+	"postern/connectors/recipe"
 	"postern/gateway/api"
 )
 
@@ -100,6 +102,12 @@ func (s showRotation) Run(ctx context.Context, terminal terminal) error {
 		}
 		for _, step := range one.Steps {
 			sheet.say("  %3d. %s  %-10s  %s", step.Number, utc(&step.At), step.State, visible(step.Detail))
+			var seen struct {
+				Model json.RawMessage `json:"model"`
+			}
+			if json.Unmarshal(step.Evidence, &seen) == nil {
+				sheet.difference("         ", recipe.Told(seen.Model))
+			}
 		}
 	})
 }

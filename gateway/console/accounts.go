@@ -12,6 +12,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 
+	"postern/connectors/recipe"
 	"postern/core"
 	"postern/core/accounts"
 	"postern/core/directory"
@@ -232,8 +233,9 @@ func (p accountPage) Recipe() bool {
 // stepLine is one step of a rotation, with the time since it was asked for.
 type stepLine struct {
 	rotation.Step
-	After    time.Duration
-	Evidence string
+	After      time.Duration
+	Evidence   string
+	Difference recipe.Difference // what had become of the app's pages
 }
 
 // subject is a user or team that an account can be shared with, by its name.
@@ -339,7 +341,13 @@ func (s *Service) loadAccount(c *gin.Context) (accountPage, error) {
 		return accountPage{}, err
 	}
 	for _, step := range steps {
-		page.Steps = append(page.Steps, stepLine{Step: step, After: step.At.Sub(page.Chosen.Cause.Received), Evidence: pretty(step.Evidence)})
+		var seen struct {
+			Model json.RawMessage `json:"model"`
+		}
+		_ = json.Unmarshal(step.Evidence, &seen) // a step that saw no page has no difference
+		page.Steps = append(page.Steps, stepLine{
+			Step: step, After: step.At.Sub(page.Chosen.Cause.Received), Evidence: pretty(step.Evidence), Difference: recipe.Told(seen.Model),
+		})
 	}
 	return page, nil
 }

@@ -110,7 +110,7 @@ func (w *world) advance(t testing.TB, id core.ID, state rotation.State) {
 	_, err := w.db.Exec(t.Context(), `
 with moved as (update rotations set state = $1, detail = $2, finished = $3, receipt = $4, updated = $5, steps = steps + 1 where id = $6 returning workspace_id, id, steps)
 insert into rotation_steps (workspace_id, rotation_id, number, state, detail, evidence, at)
-select workspace_id, id, steps, $1, $2, '{"page": "https://wiki.example.com/login", "status": 200}', $5 from moved`,
+select workspace_id, id, steps, $1, $2, '{"page": "https://wiki.example.com/login", "status": 200, "model": {"difference": {"gone": ["the field user"], "new": ["the field who"]}}}', $5 from moved`,
 		string(state), "what the app said", finished, receipt, now, id)
 	if err != nil {
 		t.Fatal(err)

@@ -71,3 +71,9 @@ func TestEveryTriggerHasWords(t *testing.T) {
 		said[words[1]] = trigger
 	}
 }
+
+func TestARotationShowsWhatBecameOfThePages(t *testing.T) {
+	w := newWorld(t)
+	w.rotated(t, w.wiki, rotation.StateBlocked)
+	w.expect(t, "zoe", "/accounts/"+w.wiki.ID.String(), 200, []string{"<del>the field user</del>", "<ins>the field who</ins>"}, nil)
+}
