@@ -63,6 +63,9 @@ func (j *job) conceal(secret seal.Secret) {
 func (j *job) run(ctx context.Context, work func(ctx context.Context)) {
 	j.report = rotation.Report{Started: j.browser.options.Now()}
 	broken := j.within(ctx, work)
+	if j.outcome == rotation.Accepted && j.detail == "" {
+		j.detail = "The app let the account in."
+	}
 	j.report.Outcome, j.report.Stage, j.report.Detail = j.outcome, j.stage, j.hide.text(j.detail)+j.changed
 	j.report.Released = j.sent || j.gate.isReleased()
 	j.report.Finished = j.browser.options.Now()

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +35,11 @@ type App struct {
 	AdministratorElsewhere bool
 	// Unrecorded: what the app keeps of who is disabled cannot be read back.
 	Unrecorded bool
+	// Set sets an account's password behind everybody's back.
+	Set func(t *testing.T, account rotation.Credential)
+	// Lie has the app answer as it likes from now on until the end of a test: that it set a password, which it did not (done is
+	// false), or that it does not take one, which it has. Nil: the app cannot.
+	Lie func(t *testing.T, done bool)
 	// Session is signed in as an account until alive says that it is not any more. Only for a rotation.Revoker.
 	Session func(t *testing.T, account rotation.Credential) (alive func() bool)
 }
@@ -44,12 +50,19 @@ func (a App) Run(t *testing.T) {
 		"verify": a.verify, "change": a.change, "not released": a.notReleased, "wrong current password": a.wrong,
 		"the same again": a.again, "given up": a.givenUp, "nobody there": a.nobody, "hangs": a.hangs, "cut off": a.cutOff,
 		"not allowed": a.notAllowed, "disabled": a.disabled, "at once": a.atOnce, "look": a.look,
+		"undone": a.undone,
 	} {
 		t.Run(name, test)
+	}
+	if a.Lie != nil {
+		t.Run("lies", a.lies)
 	}
 	if a.Administrator != nil {
 		a.runReset(t)
 		a.runGovern(t)
+		if slices.Contains(rotation.Capabilities(a.Connector, a.target().Settings), rotation.CanIssue) {
+			t.Run("tokens", a.tokens)
+		}
 	}
 }
 

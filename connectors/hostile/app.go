@@ -48,6 +48,7 @@ type user struct {
 	failures []time.Time
 	worst    int  // failed sign-ins within lockFor, at most
 	asked    bool // for the change page
+	disabled bool
 }
 
 type session struct{ username string }
@@ -75,6 +76,13 @@ func (a *App) Add(username, password string) {
 		a.users, a.sessions = map[string]*user{}, map[string]*session{}
 	}
 	a.users[username] = &user{password: password}
+}
+
+// Disable lets an account in no more.
+func (a *App) Disable(username string) {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.users[username].disabled = true
 }
 
 // Password is the one that opens an account now.
@@ -208,6 +216,10 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 		u.failures = append(u.failures, a.now())
 		u.worst = max(u.worst, len(u.failures))
 		a.signInPage(w, r, "The user name or password is wrong.")
+		return
+	}
+	if u.disabled {
+		a.signInPage(w, r, "Your account has been disabled.")
 		return
 	}
 	id := rand.Text()

@@ -44,6 +44,12 @@ func TestContract(t *testing.T) {
 			}
 			return made
 		},
+		Set: func(t *testing.T, account rotation.Credential) {
+			t.Helper()
+			if err := site.SetPassword(t.Context(), account.Username, account.Password.Reveal()); err != nil {
+				t.Fatal(err)
+			}
+		},
 		Disable: func(t *testing.T, account rotation.Credential) {
 			t.Helper()
 			if err := site.Enable(t.Context(), account.Username, false); err != nil {

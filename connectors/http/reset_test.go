@@ -95,6 +95,35 @@ users:
   disabled: {at: disabled, is: ["true"]}
   next: data.cursor
   more: {after: "{next}"}
+tokens:
+  create:
+    - method: POST
+      path: /people/{account}/tokens
+      headers: {Authorization: "Bearer {token}"}
+      json: {name: "{issued_name}"}
+      failures:
+        - {status: [403], outcome: admin_denied, detail: Only administrators do this.}
+      success: {status: [201]}
+      keep: {issued: value, issued_id: id}
+  list:
+    method: GET
+    path: /people/{account}/tokens
+    headers: {Authorization: "Bearer {token}"}
+    success: {status: [200]}
+    id: id
+    named: name
+  end:
+    - method: DELETE
+      path: /people/{account}/tokens/{issued_id}
+      headers: {Authorization: "Bearer {token}"}
+      success: {status: [204]}
+  try:
+    - method: GET
+      path: /me
+      headers: {Authorization: "Bearer {password}"}
+      failures:
+        - {status: [401], outcome: rejected, detail: There is no such token.}
+      success: {status: [200]}
 `
 
 // harbourmaster is an app with an API like many: sessions, a password one changes, and people whom administrators look after.
@@ -102,8 +131,12 @@ type harbourmaster struct {
 	lock     sync.Mutex
 	people   []person
 	sessions map[string]int
+	tokens   map[string]issued // by their ids
 	number   int
+	lies     string // "yes" and did not, "no" and did
 }
+
+type issued struct{ login, name, value string }
 
 type person struct {
 	login, password string
@@ -145,7 +178,13 @@ func (h *harbourmaster) handler() http.Handler {
 			said(w, 422, map[string]string{"error": "weak"})
 			return
 		}
-		h.people[who].password = body.New
+		if h.lies != "yes" {
+			h.people[who].password = body.New
+		}
+		if h.lies == "no" {
+			said(w, 422, map[string]string{"error": "weak"})
+			return
+		}
 		w.WriteHeader(http.StatusNoContent)
 	}
 	mux.HandleFunc("POST /session", func(w http.ResponseWriter, r *http.Request) {
@@ -208,6 +247,38 @@ func (h *harbourmaster) handler() http.Handler {
 	mux.HandleFunc("DELETE /people/{login}/sessions", known(func(_ *http.Request, who int) {
 		maps.DeleteFunc(h.sessions, func(_ string, of int) bool { return of == who })
 	}))
+	mux.HandleFunc("POST /people/{login}/tokens", as(true, func(w http.ResponseWriter, r *http.Request, _ int) {
+		var body struct{ Name string }
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		h.number++
+		id, made := fmt.Sprint(h.number), issued{r.PathValue("login"), body.Name, fmt.Sprintf("Canary-token-%d", h.number)}
+		h.tokens[id] = made
+		said(w, 201, map[string]string{"id": id, "value": made.value})
+	}))
+	mux.HandleFunc("GET /people/{login}/tokens", as(true, func(w http.ResponseWriter, r *http.Request, _ int) {
+		list := []map[string]string{}
+		for id, one := range h.tokens {
+			if one.login == r.PathValue("login") {
+				list = append(list, map[string]string{"id": id, "name": one.name})
+			}
+		}
+		said(w, 200, list)
+	}))
+	mux.HandleFunc("DELETE /people/{login}/tokens/{id}", as(true, func(w http.ResponseWriter, r *http.Request, _ int) {
+		delete(h.tokens, r.PathValue("id"))
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	mux.HandleFunc("GET /me", func(w http.ResponseWriter, r *http.Request) {
+		h.lock.Lock()
+		defer h.lock.Unlock()
+		for _, one := range h.tokens {
+			if r.Header.Get("Authorization") == "Bearer "+one.value {
+				said(w, 200, map[string]string{"login": one.login})
+				return
+			}
+		}
+		said(w, 401, map[string]string{"error": "token"})
+	})
 	mux.HandleFunc("PUT /people/{id}/password", as(true, func(w http.ResponseWriter, r *http.Request, _ int) {
 		var who int
 		if _, err := fmt.Sscan(r.PathValue("id"), &who); err != nil || who < 0 || who >= len(h.people) {
@@ -231,7 +302,7 @@ func at(t *testing.T, definition string) func(address string) rotation.Target {
 }
 
 func TestAnAdministratorsContract(t *testing.T) {
-	h := &harbourmaster{sessions: map[string]int{}}
+	h := &harbourmaster{sessions: map[string]int{}, tokens: map[string]issued{}}
 	server := httptest.NewServer(h.handler())
 	t.Cleanup(server.Close)
 	boss := credential("boss", "Administrator-1")
@@ -251,6 +322,21 @@ func TestAnAdministratorsContract(t *testing.T) {
 			for i := range h.people {
 				h.people[i].disabled = h.people[i].disabled || h.people[i].login == account.Username
 			}
+		},
+		Set: func(_ *testing.T, account rotation.Credential) {
+			h.lock.Lock()
+			defer h.lock.Unlock()
+			at := slices.IndexFunc(h.people, func(p person) bool { return p.login == account.Username })
+			h.people[at].password = account.Password.Reveal()
+		},
+		Lie: func(t *testing.T, done bool) {
+			say := func(what string) {
+				h.lock.Lock()
+				defer h.lock.Unlock()
+				h.lies = what
+			}
+			say(map[bool]string{false: "yes", true: "no"}[done])
+			t.Cleanup(func() { say("") })
 		},
 		Administrator: func(*testing.T) rotation.Credential { return boss },
 		Session: func(_ *testing.T, account rotation.Credential) func() bool {

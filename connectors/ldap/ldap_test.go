@@ -55,6 +55,11 @@ func (d *directory) add(t *testing.T, dn, class string, password seal.Secret, at
 	if err := d.Add(add); err != nil {
 		t.Fatal(err)
 	}
+	d.set(t, dn, password)
+}
+
+func (d *directory) set(t *testing.T, dn string, password seal.Secret) {
+	t.Helper()
 	if _, err := d.PasswordModify(ldap.NewPasswordModifyRequest(dn, "", password.Reveal())); err != nil {
 		t.Fatal(err)
 	}
@@ -108,6 +113,7 @@ func TestContract(t *testing.T) {
 			d.add(t, entry(made.Username), "inetOrgPerson", made.Password, "cn", "Shared")
 			return made
 		},
+		Set:           func(t *testing.T, account rotation.Credential) { d.set(t, entry(account.Username), account.Password) },
 		Administrator: func(*testing.T) rotation.Credential { return d.boss() },
 		Disable: func(t *testing.T, account rotation.Credential) {
 			d.replace(t, entry(account.Username), "pwdAccountLockedTime", "000001010000Z")
@@ -130,6 +136,7 @@ func TestUserAccountControl(t *testing.T) {
 	connectortest.App{
 		Connector: connector.New(false), Address: d.address, Disabled: rotation.Rejected, AdministratorElsewhere: true, Account: account,
 		At:            func(at string) rotation.Target { return d.at(at, settings) },
+		Set:           func(t *testing.T, account rotation.Credential) { d.set(t, entry(account.Username), account.Password) },
 		Administrator: func(*testing.T) rotation.Credential { return d.boss() },
 		Disable: func(t *testing.T, account rotation.Credential) {
 			d.replace(t, entry(account.Username), "userAccountControl", "514")

@@ -63,6 +63,9 @@ func TestContract(t *testing.T) {
 			do(t, "create user '"+made.Username+"'@'127.0.0.1' identified by password '"+mysql.Hash(made.Password)+"'")
 			return made
 		},
+		Set: func(t *testing.T, account rotation.Credential) {
+			do(t, "alter user '"+account.Username+"'@'127.0.0.1' identified by password '"+mysql.Hash(account.Password)+"'")
+		},
 		Administrator: func(*testing.T) rotation.Credential { return boss },
 		Disable: func(t *testing.T, account rotation.Credential) {
 			do(t, "alter user '"+account.Username+"'@'127.0.0.1' account lock")

@@ -15,7 +15,20 @@ type office struct {
 	disabled  map[string]bool
 	sessions  map[string]bool
 	tokens    map[string]officeToken // by their ids
+	made      int                    // tokens ever
 	admin     string
+	lies      string // "yes" and did not, "no" and did
+}
+
+// set is what it makes of a new password, with the status it answers.
+func (o *office) set(login, password string) int {
+	if o.lies != "yes" {
+		o.passwords[login] = password
+	}
+	if o.lies == "no" {
+		return http.StatusUnprocessableEntity
+	}
+	return http.StatusNoContent
 }
 
 type officeToken struct{ login, name, value string }
@@ -43,13 +56,15 @@ func (o *office) look(w http.ResponseWriter, r *http.Request, user string) {
 		w.WriteHeader(http.StatusNotFound)
 		return
 	case r.Method == http.MethodPut && part == "password":
-		o.passwords[login] = body.New
+		w.WriteHeader(o.set(login, body.New))
+		return
 	case r.Method == http.MethodPatch && part == "":
 		o.disabled[login] = body.Disabled
 	case r.Method == http.MethodDelete && part == "sessions":
 		delete(o.sessions, login)
 	case part == "tokens" && r.Method == http.MethodPost:
-		id := strconv.Itoa(len(o.tokens) + 1)
+		o.made++
+		id := strconv.Itoa(o.made)
 		made := officeToken{login, body.Name, "Canary-token-" + id}
 		o.tokens[id] = made
 		_ = json.NewEncoder(w).Encode(map[string]string{"id": id, "value": made.value})
@@ -94,8 +109,7 @@ func (o *office) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			w.WriteHeader(http.StatusUnprocessableEntity)
 			return
 		}
-		o.passwords[user] = body.New
-		w.WriteHeader(http.StatusNoContent)
+		w.WriteHeader(o.set(user, body.New))
 	case r.Method == http.MethodPost && r.URL.Path == "/session":
 		w.WriteHeader(http.StatusNoContent)
 	default:

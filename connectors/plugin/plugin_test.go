@@ -65,7 +65,8 @@ func open(t *testing.T, options plugin.Options) *plugin.Connector {
 func TestTheTemplateKeepsTheContract(t *testing.T) {
 	boss := rotation.Credential{Username: "boss", Password: seal.GeneratePassword(seal.PasswordPolicy{})}
 	app := &office{
-		passwords: map[string]string{"boss": boss.Password.Reveal()}, disabled: map[string]bool{}, sessions: map[string]bool{}, admin: "boss",
+		passwords: map[string]string{"boss": boss.Password.Reveal()}, disabled: map[string]bool{}, sessions: map[string]bool{},
+		tokens: map[string]officeToken{}, admin: "boss",
 	}
 	server := httptest.NewServer(app)
 	t.Cleanup(server.Close)
@@ -87,6 +88,20 @@ func TestTheTemplateKeepsTheContract(t *testing.T) {
 			app.lock.Lock()
 			defer app.lock.Unlock()
 			app.disabled[account.Username] = true
+		},
+		Set: func(_ *testing.T, account rotation.Credential) {
+			app.lock.Lock()
+			defer app.lock.Unlock()
+			app.passwords[account.Username] = account.Password.Reveal()
+		},
+		Lie: func(t *testing.T, done bool) {
+			say := func(what string) {
+				app.lock.Lock()
+				defer app.lock.Unlock()
+				app.lies = what
+			}
+			say(map[bool]string{false: "yes", true: "no"}[done])
+			t.Cleanup(func() { say("") })
 		},
 		Disabled:      rotation.Disabled,
 		Administrator: func(*testing.T) rotation.Credential { return boss },

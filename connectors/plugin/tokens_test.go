@@ -4,13 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"net/http/httptest"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 
-	"postern/core"
 	"postern/core/rotation"
 	"postern/core/seal"
 )
@@ -56,65 +53,6 @@ func (r rebellion) TryToken(_ context.Context, _ rotation.Target, username strin
 		return rotation.Report{Outcome: rotation.Applied}
 	}
 	return rotation.Report{Outcome: rotation.Accepted, Detail: username + " " + token.Reveal()}
-}
-
-// A token is made by the program's connector, kept by the gateway, found, tried and ended.
-func TestTheTemplateMakesTokens(t *testing.T) {
-	boss := rotation.Credential{Username: "boss", Password: seal.NewSecret(first)}
-	app := &office{
-		passwords: map[string]string{"boss": first, "shared a": second}, disabled: map[string]bool{}, sessions: map[string]bool{},
-		tokens: map[string]officeToken{}, admin: "boss",
-	}
-	server := httptest.NewServer(app)
-	t.Cleanup(server.Close)
-	connector := open(t, built(t))
-	target := rotation.Target{
-		Workspace: core.NewID(), Account: core.NewID(), AppName: "Office", Domains: []string{"127.0.0.1"}, SignInURL: server.URL, AllowPrivate: true,
-	}
-	if !slices.Contains(rotation.Capabilities(connector, nil), rotation.CanIssue) {
-		t.Fatal("it cannot make tokens")
-	}
-	var id string
-	var value seal.Secret
-	made := connector.Issue(t.Context(), target, boss, "shared a", "robot", func(_ context.Context, gotID string, got seal.Secret) error {
-		id, value = gotID, got
-		return nil
-	})
-	if made.Outcome != rotation.Applied || id == "" || value.IsZero() {
-		t.Fatalf("%s: %s", made.Outcome, made.Detail)
-	}
-	told := func() (tokens []rotation.Token) {
-		if report := connector.Tokens(t.Context(), target, boss, "shared a", func(token rotation.Token) error {
-			tokens = append(tokens, token)
-			return nil
-		}); report.Outcome != rotation.Applied {
-			t.Errorf("%s: %s", report.Outcome, report.Detail)
-		}
-		return tokens
-	}
-	if got := told(); !slices.Equal(got, []rotation.Token{{ID: id, Name: "robot"}}) {
-		t.Errorf("it has %v", got)
-	}
-	try := func(want rotation.Outcome) {
-		t.Helper()
-		if report := connector.TryToken(t.Context(), target, "shared a", value); report.Outcome != want || strings.Contains(report.Detail, value.Reveal()) {
-			t.Errorf("%s: %s", report.Outcome, report.Detail)
-		}
-	}
-	try(rotation.Accepted)
-	for range 2 { // one that is gone is ended too
-		if report := connector.Withdraw(t.Context(), target, boss, "shared a", id); report.Outcome != rotation.Applied {
-			t.Errorf("%s: %s", report.Outcome, report.Detail)
-		}
-	}
-	try(rotation.Rejected)
-	if got := told(); len(got) != 0 {
-		t.Errorf("it has %v still", got)
-	}
-	nobody := rotation.Credential{Username: "shared a", Password: seal.NewSecret(second)}
-	if report := connector.Issue(t.Context(), target, nobody, "shared a", "robot", nil); report.Outcome != rotation.AdminDenied {
-		t.Errorf("%s: %s", report.Outcome, report.Detail)
-	}
 }
 
 // Whatever a program says of a token, none is taken for kept that was not, none is kept twice, and none is shown.

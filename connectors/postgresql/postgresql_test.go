@@ -58,6 +58,13 @@ func TestContract(t *testing.T) {
 			do(t, "grant "+pgx.Identifier{made.Username}.Sanitize()+" to boss with admin option") // what CREATEROLE alone is enough for before 16
 			return made
 		},
+		Set: func(t *testing.T, account rotation.Credential) {
+			verifier, err := postgresql.Verifier(account.Password)
+			if err != nil {
+				t.Fatal(err)
+			}
+			do(t, "alter role "+pgx.Identifier{account.Username}.Sanitize()+" password '"+verifier+"'")
+		},
 		Administrator: func(*testing.T) rotation.Credential { return boss },
 		Session: func(t *testing.T, account rotation.Credential) func() bool {
 			t.Helper()

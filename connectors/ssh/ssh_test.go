@@ -80,7 +80,16 @@ func TestContract(t *testing.T) {
 	connectortest.App{
 		Connector: ssh.New(false), Address: h.address, At: h.at, Account: h.account, Disabled: rotation.Disabled,
 		Administrator: func(t *testing.T) rotation.Credential { return h.made(t, h.Root) },
-		Disable:       func(t *testing.T, account rotation.Credential) { do(t, "chage", "-E", "0", account.Username) },
+		Set: func(t *testing.T, account rotation.Credential) {
+			machine.Lock()
+			defer machine.Unlock()
+			set := exec.CommandContext(t.Context(), "chpasswd")
+			set.Stdin = strings.NewReader(account.Username + ":" + account.Password.Reveal() + "\n")
+			if output, err := set.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, output)
+			}
+		},
+		Disable: func(t *testing.T, account rotation.Credential) { do(t, "chage", "-E", "0", account.Username) },
 	}.Run(t)
 }
 

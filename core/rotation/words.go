@@ -86,6 +86,10 @@ func (r Report) Words() string { return words(r) }
 func words(report Report) string {
 	text := ""
 	switch report.Outcome {
+	case Accepted, Applied:
+		if report.Detail == "" {
+			text = "The app accepted the password."
+		}
 	case Rejected:
 		text = "The app refused the stored password."
 	case Refused:
@@ -118,7 +122,7 @@ func words(report Report) string {
 	if report.Detail != "" {
 		text += " " + report.Detail
 	}
-	return text
+	return strings.TrimSpace(text)
 }
 
 func versionWords(version int) string { return fmt.Sprintf("password version %d", version) }
