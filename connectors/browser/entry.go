@@ -113,11 +113,16 @@ func (j *job) send(ctx context.Context, f *form, fields entries) error {
 				return err
 			}
 		default:
+			if f.Submit.Ref >= 1<<frameShift {
+				if aim.X, aim.Y, err = j.tab.middle(ctx, f.Submit.Ref); err != nil {
+					return err
+				}
+			}
 			if err := j.click(ctx, aim.X, aim.Y); err != nil {
 				return err
 			}
 			// A page that cannot be asked any more is on its way to the next one.
-			if missed, err := ask[bool](ctx, j.tab, "missed"); err != nil || !missed {
+			if missed, err := ask[bool](ctx, j.tab, "missed", f.Submit.Ref); err != nil || !missed {
 				return nil
 			}
 			continue

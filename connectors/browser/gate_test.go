@@ -33,6 +33,9 @@ w.send(JSON.stringify({user:{newPassword:f.new1.value}}));`
 
 const oddDone = `const done=()=>{document.body.innerHTML='<p role="status">Password changed</p><a href="/logout">Log out</a>'}`
 
+// A frame of another site, whose cookies are its own.
+const oddElsewhere = `<script>document.write('<iframe width="600" height="400" src="http://localhost:'+location.port+'/page/`
+
 const oddJSONP = `<script>` + oddDone + `;document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();const s=document.createElement('script');s.onload=s.onerror=done;
 document.head.append(s);s.src='/set?callback=x&new1='+`
 
@@ -44,6 +47,8 @@ var oddPages = map[string]string{
 	"clobber":    `<form id="f" method="post" action="/set"><input name="id"><input name="querySelectorAll"><input name="elements"><input name="submit" type="hidden"><input type="password" name="old" placeholder="Current password"><input type="password" name="new1" placeholder="New password"><button>Save</button></form>`,
 	"shadow":     `<div id="host"></div><script>const s=document.getElementById('host').attachShadow({mode:'open'});s.innerHTML=` + "`" + oddForm + "`" + `</script>`,
 	"frame":      `<iframe src="/page/plain" width="600" height="400"></iframe>`,
+	"elsewhere":  oddElsewhere + `plain"><\/iframe>')</script>`,
+	"elsewhereX": oddElsewhere + `json"><\/iframe>')</script>`,
 	"dialog":     oddForm + `<script>document.getElementById('f').addEventListener('submit',e=>{if(!confirm('Really?'))e.preventDefault()})</script>`,
 	"banner":     oddForm + `<div style="position:fixed;inset:0;background:#0008">We value your privacy</div>`,
 	"late":       `<div id="x"></div><script>setTimeout(()=>{document.getElementById('x').innerHTML=` + "`" + oddForm + "`" + `},700)</script>`,
@@ -58,14 +63,15 @@ x.onload=()=>{document.body.innerHTML='<p role="status">Password changed</p><a h
 	// An AJAX suggestion that arrives late and replaces what was typed, once.
 	"suggests": oddForm + `<script>setTimeout(()=>{for(const i of ['n','r'])document.getElementById(i).value='suggested-by-the-site-1'},350+Math.random()*200)</script>`,
 
-	"tampers":     oddForm + `<script>document.getElementById('f').addEventListener('submit',()=>{f.new1.value='set-by-the-page-1';f.new2.value='set-by-the-page-1'})</script>`,
-	"tampers2":    oddForm + `<script>document.getElementById('f').addEventListener('submit',()=>{f.new2.value='set-by-the-page-1'})</script>`,
-	"truncates":   oddForm + `<script>document.getElementById('f').addEventListener('submit',()=>{for(const i of ['new1','new2'])f[i].value=f[i].value.slice(0,8)})</script>`,
-	"adds":        oddForm + `<script>document.getElementById('f').addEventListener('formdata',e=>e.formData.append('new_password','set-by-the-page-1'))</script>`,
-	"hashes":      oddForm + `<script>document.getElementById('f').addEventListener('submit',()=>{for(const i of ['new1','new2'])f[i].value=btoa(f[i].value)})</script>`,
-	"getTamper":   strings.Replace(oddForm, `method="post"`, `method="get"`, 1) + `<script>document.getElementById('f').addEventListener('submit',()=>{f.new1.value=f.new2.value='set-by-the-page-1'})</script>`,
-	"jsonpTamper": oddForm + oddJSONP + `btoa(f.new1.value)})</script>`,
-	"popupTamper": strings.Replace(oddForm, `action=`, `target="_blank" action=`, 1) + `<script>document.getElementById('f').addEventListener('submit',()=>{f.new1.value='set-by-the-page-1'})</script>`,
+	"tampers":          oddForm + `<script>document.getElementById('f').addEventListener('submit',()=>{f.new1.value='set-by-the-page-1';f.new2.value='set-by-the-page-1'})</script>`,
+	"tampers2":         oddForm + `<script>document.getElementById('f').addEventListener('submit',()=>{f.new2.value='set-by-the-page-1'})</script>`,
+	"truncates":        oddForm + `<script>document.getElementById('f').addEventListener('submit',()=>{for(const i of ['new1','new2'])f[i].value=f[i].value.slice(0,8)})</script>`,
+	"adds":             oddForm + `<script>document.getElementById('f').addEventListener('formdata',e=>e.formData.append('new_password','set-by-the-page-1'))</script>`,
+	"hashes":           oddForm + `<script>document.getElementById('f').addEventListener('submit',()=>{for(const i of ['new1','new2'])f[i].value=btoa(f[i].value)})</script>`,
+	"elsewhereTampers": oddElsewhere + `tampers"><\/iframe>')</script>`,
+	"getTamper":        strings.Replace(oddForm, `method="post"`, `method="get"`, 1) + `<script>document.getElementById('f').addEventListener('submit',()=>{f.new1.value=f.new2.value='set-by-the-page-1'})</script>`,
+	"jsonpTamper":      oddForm + oddJSONP + `btoa(f.new1.value)})</script>`,
+	"popupTamper":      strings.Replace(oddForm, `action=`, `target="_blank" action=`, 1) + `<script>document.getElementById('f').addEventListener('submit',()=>{f.new1.value='set-by-the-page-1'})</script>`,
 	"worker": oddForm + `<script>document.getElementById('f').addEventListener('submit',e=>{e.preventDefault();
 new Worker(URL.createObjectURL(new Blob(["fetch('"+location.origin+"/set',{method:'POST',headers:{'Content-Type':'application/x-www-form-urlencoded'},body:'new1=set-by-the-page-1&new2=set-by-the-page-1'})"])))})</script>`,
 	"resets":  oddForm + `<script>setInterval(()=>{document.getElementById('n').value='set-by-the-page-1'},20)</script>`,
@@ -94,7 +100,7 @@ func (o *oddApp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/sign-in":
 		http.SetCookie(w, &http.Cookie{Name: "in", Value: "yes", Path: "/"})
 		http.Redirect(w, r, "/home", http.StatusSeeOther)
-	case !in:
+	case !in && !strings.HasPrefix(r.Host, "localhost"):
 		http.Redirect(w, r, "/sign-in", http.StatusSeeOther)
 	case r.URL.Path == "/home":
 		fmt.Fprint(w, `<p>Welcome</p><a href="/logout">Log out</a>`)
@@ -158,13 +164,13 @@ func TestGate(t *testing.T) {
 			app := &oddApp{}
 			server := httptest.NewServer(app)
 			defer server.Close()
-			target := rotation.Target{AppName: name, Domains: []string{"127.0.0.1"}, SignInURL: server.URL + "/sign-in", ChangeURL: server.URL + "/page/" + name, Settings: []byte(`{"timeout_seconds": 6}`)}
+			target := rotation.Target{AppName: name, Domains: []string{"127.0.0.1", "localhost"}, SignInURL: server.URL + "/sign-in", ChangeURL: server.URL + "/page/" + name, Settings: []byte(`{"timeout_seconds": 6}`)}
 			var count counter
 			report := b.Change(short(t), target, credential("quay", first), seal.NewSecret(second), count.release)
 			clean(t, report)
 			t.Logf("%s after %s: %s", report.Outcome, report.Finished.Sub(report.Started), report.Detail)
 			switch name {
-			case "tampers", "tampers2", "truncates", "adds", "hashes", "getTamper", "jsonpTamper", "headerTamper", "cookie", "popupTamper", "worker", "resets", "nothing", "objects", "deletes":
+			case "tampers", "tampers2", "truncates", "adds", "hashes", "getTamper", "jsonpTamper", "headerTamper", "cookie", "popupTamper", "worker", "resets", "nothing", "objects", "deletes", "elsewhereTampers":
 				want := rotation.NotSent
 				switch name {
 				case "objects":

@@ -69,6 +69,8 @@ func TestNoHostileAppLosesAPassword(t *testing.T) {
 		hostile.ThrowsDialogs:      {rotation.StateDone, rotation.Applied},
 		hostile.Redirects:          {rotation.StateNotSent, rotation.Unreachable},
 		hostile.HidesInFrame:       {rotation.StateDone, rotation.Applied},
+		hostile.HidesElsewhere:     {rotation.StateDone, rotation.Applied},
+		hostile.OpensWindow:        {rotation.StateDone, rotation.Applied},
 		hostile.HidesInShadow:      {rotation.StateDone, rotation.Applied},
 		hostile.HidesInClosed:      {rotation.StateDone, rotation.Applied},
 		hostile.HidesInDeclared:    {rotation.StateDone, rotation.Applied},
@@ -79,13 +81,21 @@ func TestNoHostileAppLosesAPassword(t *testing.T) {
 		hostile.HidesTheWay:        {rotation.StateDone, rotation.Applied},
 		hostile.AnswersForAll:      {rotation.StateBlocked, rotation.FormNotFound},
 	}
-	settings := map[hostile.Behaviour]json.RawMessage{hostile.Encodes: json.RawMessage(`{"change": {"gate": "sent"}}`)}
+	settings := map[hostile.Behaviour]json.RawMessage{
+		hostile.Encodes:     json.RawMessage(`{"change": {"gate": "sent"}}`),
+		hostile.OpensWindow: json.RawMessage(`{"sign_in": {"before": ["button"]}}`),
+	}
 	for _, behaves := range hostile.All {
 		want := wants[behaves]
 		t.Run(string("app that "+behaves), func(t *testing.T) {
 			app := &hostile.App{Now: clock.Now, Elsewhere: strings.Replace(elsewhere.URL, "127.0.0.1", "localhost", 1)}
 			app.Add("quay", first)
 			server := httptest.NewServer(app)
+			app.Frames = strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+			domains := []string{"127.0.0.1"}
+			if behaves == hostile.HidesElsewhere {
+				domains = append(domains, "localhost")
+			}
 			t.Cleanup(func() {
 				server.CloseClientConnections()
 				server.Close()
@@ -97,7 +107,7 @@ func TestNoHostileAppLosesAPassword(t *testing.T) {
 			var account accounts.Account
 			c.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
 				made, err := c.Accounts.CreateApp(ctx, tx, coretest.System(), workspace, accounts.NewApp{
-					Name: strings.TrimSpace("Pier " + string(behaves)), Domains: []string{"127.0.0.1"}, SignInURL: server.URL + "/sign-in", ChangeURL: changeURL, Connector: Name,
+					Name: strings.TrimSpace("Pier " + string(behaves)), Domains: domains, SignInURL: server.URL + "/sign-in", ChangeURL: changeURL, Connector: Name,
 					Settings: settings[behaves],
 				})
 				if err != nil {

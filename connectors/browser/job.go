@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -287,6 +288,9 @@ func (j *job) open(ctx context.Context, address, what string, options lookOption
 	}
 	if view.Status >= 400 {
 		return j.end(rotation.FormNotFound, "The app has no %s there (HTTP status %d).", what, view.Status)
+	}
+	if refused := j.tab.proxy.refusedHosts(); len(refused) > 0 {
+		return j.end(rotation.FormNotFound, "The app's page has no %s. It asked for %s, which is not one of the app's domains.", what, strings.Join(refused[:min(len(refused), 3)], ", "))
 	}
 	return j.end(rotation.FormNotFound, "The app's page has no %s.", what)
 }

@@ -93,9 +93,7 @@ func (t *tab) named(ctx context.Context, frame []int, host int, text string, las
 
 // object is what a function returns in the isolated world, as the browser's own commands take it; empty if nothing.
 func (t *tab) object(ctx context.Context, function string, arguments ...any) (runtime.RemoteObjectID, error) {
-	t.mutex.Lock()
-	world := t.world
-	t.mutex.Unlock()
+	world, arguments := t.route(arguments)
 	if world == "" {
 		return "", errMoving
 	}

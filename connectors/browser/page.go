@@ -5,6 +5,8 @@ import (
 	_ "embed"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -41,13 +43,19 @@ type tab struct {
 	proxy   *proxy
 	wake    chan struct{}
 
+	opener  *tab               // of a window; nil: it is the page itself
+	entered map[target.ID]bool // windows it opened that were gone on in
+
 	searched string // where closed shadow roots were last looked for, see search
 	veiled   bool   // there were some
 
 	mutex    sync.Mutex
 	world    string                     // where our script runs, in the document now shown
 	inside   runtime.ExecutionContextID // the same, as some commands name it
-	status   int64                      // of the main document; 0 while one is on its way
+	frames   frames
+	opened   bool  // a window, which nobody has gone to yet
+	closed   bool  // what the page had opened
+	status   int64 // of the main document; 0 while one is on its way
 	awaiting network.RequestID
 	fetching map[network.RequestID]bool // scripts on their way
 	dialogs  []string
@@ -84,26 +92,37 @@ func openTab(ctx context.Context, p *process, way *proxy) (*tab, func(), error) 
 		end()
 		return nil, nil, errors.Join(errLost, err)
 	}
-	inner := chromedp.FromContext(root)
-	t := &tab{ctx: root, target: inner.Target, context: inner.BrowserContextID, frame: cdp.FrameID(inner.Target.TargetID), proxy: way, wake: make(chan struct{}, 1)}
-	if err := chromedp.Listen(root, t.event); err != nil {
-		end()
-		return nil, nil, errors.Join(errLost, err)
-	}
-	_, err := cdp.Call(root, inner.Target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: pageScript, WorldName: worldName})
-	if err == nil {
-		_, err = cdp.Call(root, inner.Target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: openShadows})
-	}
-	if err == nil {
-		_, err = cdp.Call(root, inner.Browser, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
-			Behavior: cdpbrowser.SetDownloadBehaviorBehaviorDeny, BrowserContextID: t.context,
-		})
-	}
+	t, err := newTab(root, way, nil)
 	if err != nil {
 		end()
 		return nil, nil, errors.Join(errLost, err)
 	}
 	return t, end, nil
+}
+
+// newTab makes of what chromedp has attached to a page that is listened to and has our scripts: in the document it shows already too,
+// if another page has opened it.
+func newTab(root context.Context, way *proxy, opener *tab) (*tab, error) {
+	inner := chromedp.FromContext(root)
+	t := &tab{
+		ctx: root, target: inner.Target, context: inner.BrowserContextID, frame: cdp.FrameID(inner.Target.TargetID), proxy: way, wake: make(chan struct{}, 1),
+		opener: opener, entered: map[target.ID]bool{}, frames: frames{worlds: map[cdp.FrameID]string{}, near: map[string]bool{}},
+	}
+	if opener != nil {
+		t.context = opener.context
+	}
+	if err := chromedp.Listen(root, t.event); err != nil {
+		return nil, err
+	}
+	for _, script := range []page.AddScriptToEvaluateOnNewDocumentParams{{Source: pageScript, WorldName: worldName, RunImmediately: new(opener != nil)}, {Source: openShadows}} {
+		if _, err := cdp.Call(root, inner.Target, page.AddScriptToEvaluateOnNewDocument, script); err != nil {
+			return nil, err
+		}
+	}
+	_, err := cdp.Call(root, inner.Browser, cdpbrowser.SetDownloadBehavior, cdpbrowser.SetDownloadBehaviorParams{
+		Behavior: cdpbrowser.SetDownloadBehaviorBehaviorDeny, BrowserContextID: t.context,
+	})
+	return t, err
 }
 
 func (t *tab) nudge() {
@@ -122,15 +141,21 @@ func (t *tab) event(event any) {
 		var about struct {
 			FrameID cdp.FrameID `json:"frameId"`
 		}
-		if event.Context.Name == worldName && json.Unmarshal(event.Context.AuxData, &about) == nil && about.FrameID == t.frame {
-			t.world, t.inside = event.Context.UniqueID, event.Context.ID
+		if event.Context.Name == worldName && json.Unmarshal(event.Context.AuxData, &about) == nil {
+			if about.FrameID == t.frame {
+				t.world, t.inside = event.Context.UniqueID, event.Context.ID
+			} else {
+				t.frames.worlds[about.FrameID] = event.Context.UniqueID
+			}
 		}
 	case *runtime.EventExecutionContextDestroyed:
 		if event.ExecutionContextUniqueID == t.world {
 			t.world = ""
 		}
+		maps.DeleteFunc(t.frames.worlds, func(_ cdp.FrameID, world string) bool { return world == event.ExecutionContextUniqueID })
 	case *runtime.EventExecutionContextsCleared:
 		t.world = ""
+		clear(t.frames.worlds)
 	case *network.EventRequestWillBeSent:
 		if event.Type == network.ResourceTypeDocument && event.FrameID == t.frame {
 			t.awaiting, t.fetching = event.RequestID, map[network.RequestID]bool{}
@@ -152,6 +177,9 @@ func (t *tab) event(event any) {
 		if event.RequestID == t.awaiting {
 			t.awaiting = ""
 		}
+		t.nudge()
+	case *page.EventWindowOpen:
+		t.opened = true
 		t.nudge()
 	case *page.EventDomContentEventFired, *page.EventLoadEventFired, *page.EventFrameNavigated, *page.EventNavigatedWithinDocument:
 		t.nudge()
@@ -189,6 +217,11 @@ func (t *tab) navigate(ctx context.Context, address string) (string, error) {
 // fault sorts the errors of the protocol. Their texts may quote a page, so they go no further.
 func (t *tab) fault(ctx context.Context, err error) error {
 	switch {
+	case t.opener != nil && t.opener.ctx.Err() == nil && ctx.Err() == nil && (t.ctx.Err() != nil || errors.Is(err, chromedp.ErrTargetDetached)):
+		t.mutex.Lock()
+		t.closed = true
+		t.mutex.Unlock()
+		return errMoving
 	case t.ctx.Err() != nil && ctx.Err() == nil:
 		return errLost
 	case ctx.Err() != nil:
@@ -199,12 +232,22 @@ func (t *tab) fault(ctx context.Context, err error) error {
 	return errMoving
 }
 
-// ask calls one function of page.js in the isolated world of the document now shown.
+// marking are the functions of page.js after which a page knows that something was pressed in it.
+var marking = []string{"aim", "press", "send", "follow", "ready"}
+
+// ask calls one function of page.js in the isolated world of the document now shown, or of the one in a frame of another site that
+// the elements in question are in.
 func ask[T any](ctx context.Context, t *tab, function string, arguments ...any) (T, error) {
+	world, own := t.route(arguments)
+	if world != "" && slices.Contains(marking, function) {
+		t.touched(ctx, world)
+	}
+	return askIn[T](ctx, t, world, function, own...)
+}
+
+// askIn calls one function of page.js in one world.
+func askIn[T any](ctx context.Context, t *tab, world, function string, arguments ...any) (T, error) {
 	var answer T
-	t.mutex.Lock()
-	world := t.world
-	t.mutex.Unlock()
 	if world == "" {
 		return answer, errMoving
 	}
@@ -243,6 +286,9 @@ func (t *tab) await(ctx context.Context, patience time.Duration, options lookOpt
 	var last view
 	for {
 		now, err := t.look(ctx, options)
+		if t.isClosed() {
+			return last, errClosed
+		}
 		if err == nil {
 			now.Status, now.Pending, now.Fetching = t.network()
 			now.Errors = append(now.Errors, t.spoken()...)

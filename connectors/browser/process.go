@@ -62,7 +62,11 @@ func startProcess(ctx context.Context, executable string, log *slog.Logger) (*pr
 		chromedp.Flag("force-webrtc-ip-handling-policy", "disable_non_proxied_udp"),
 		chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-domain-reliability", true),
-		chromedp.Flag("disable-features", "Translate,MediaRouter,OptimizationHints,AutofillServerCommunication,NetworkPrediction,WebRtcHideLocalIpsWithMdns"),
+		// Frames of another site stay in their page's process: page.js finds the forms in them as in those of the same site, and
+		// the events of the page are theirs too. What isolation would keep apart is one app anyway: a browser context, whose
+		// processes no other context shares, loads nothing but the app's own hosts.
+		chromedp.Flag("disable-site-isolation-trials", true),
+		chromedp.Flag("disable-features", "SitePerProcess,IsolateOrigins,Translate,MediaRouter,OptimizationHints,AutofillServerCommunication,NetworkPrediction,WebRtcHideLocalIpsWithMdns"),
 		chromedp.Flag("no-pings", true),
 		chromedp.Flag("mute-audio", true),
 	)

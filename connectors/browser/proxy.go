@@ -1,6 +1,7 @@
 package browser
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"log"
@@ -202,6 +203,16 @@ func normalise(domains []string) []string {
 		}
 	}
 	return list
+}
+
+// admits reports whether a page's address is one of the app's.
+func (p *proxy) admits(address string) bool {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return false
+	}
+	ports := map[string]string{"http": "80", "https": "443"}
+	return ports[parsed.Scheme] != "" && p.allows(parsed.Hostname(), cmp.Or(parsed.Port(), ports[parsed.Scheme]))
 }
 
 // allows reports whether a host is one of the domains or below one. A domain written with a port

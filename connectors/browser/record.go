@@ -33,6 +33,10 @@ func (j *job) notes(ctx context.Context, steps ...noted) {
 	for i, one := range steps {
 		refs[i] = one.ref
 	}
+	if slices.ContainsFunc(steps, func(one noted) bool { return one.ref >= 1<<frameShift }) {
+		j.record.steps = append(j.record.steps, recipe.Step{}) // no recipe: it finds its way through the page alone
+		return
+	}
 	found, err := ask[[]struct {
 		Frame     []int             `json:"frame"`
 		Selectors []recipe.Selector `json:"selectors"`

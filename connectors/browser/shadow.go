@@ -20,6 +20,9 @@ const openShadows = `(() => {
 func (t *tab) look(ctx context.Context, options lookOptions) (view, error) {
 	for {
 		now, err := ask[view](ctx, t, "look", options)
+		if err == nil {
+			err = t.abroad(ctx, options, &now)
+		}
 		if err != nil || !t.veiled || !t.search(ctx, now) {
 			return now, err
 		}
@@ -63,7 +66,7 @@ func (t *tab) disclose(ctx context.Context) (int, error) {
 	parameters := runtime.CallFunctionOnParams{FunctionDeclaration: "(...roots) => postern.disclose(...roots)", UniqueContextID: world, ReturnByValue: new(true), Silent: new(true)}
 	for _, node := range found {
 		resolved, err := cdp.Call(ctx, t.target, dom.ResolveNode, dom.ResolveNodeParams{BackendNodeID: node, ExecutionContextID: inside, ObjectGroup: shadowGroup})
-		if err == nil && resolved.Object != nil {
+		if err == nil && resolved.Object != nil && resolved.Object.ObjectID != "" { // none of another site's
 			parameters.Arguments = append(parameters.Arguments, &runtime.CallArgument{ObjectID: resolved.Object.ObjectID})
 		}
 	}

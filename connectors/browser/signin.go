@@ -60,7 +60,7 @@ func (j *job) arrive(ctx context.Context, options lookOptions) rotation.Outcome 
 		if err := j.before(ctx, j.settings.SignIn.Before); err != nil {
 			return j.missing(err, "what the settings say to press before signing in is not there")
 		}
-		now, err := j.tab.await(ctx, j.patience, options, usable)
+		now, err := j.await(ctx, j.patience, options, usable)
 		j.last = now
 		if err != nil {
 			return j.missing(err, "the page has no sign-in form")
@@ -149,7 +149,7 @@ func (j *job) usernameFirst(ctx context.Context, credential rotation.Credential,
 		return j.missing(err, "the username could not be filled in")
 	}
 	var said rotation.Outcome
-	now, err := j.tab.await(ctx, j.patience, options, func(now view) bool {
+	now, err := j.await(ctx, j.patience, options, func(now view) bool {
 		if now.loaded() && (now.form("password") != nil || now.form("sign-in") != nil) {
 			return true
 		}
@@ -202,12 +202,18 @@ func (j *job) admitted(ctx context.Context, options lookOptions) rotation.Outcom
 		}
 		return quiet.over(now, grace, j.patience)
 	}
-	now, err := j.tab.await(ctx, j.patience, options, read)
+	now, err := j.await(ctx, j.patience, options, read)
 	for err == nil && menu != nowhere {
 		came, quiet = came || !now.Same, rest{}
 		if err = j.openMenu(ctx, menu); err == nil {
-			now, err = j.tab.await(ctx, j.patience, options, read)
+			now, err = j.await(ctx, j.patience, options, read)
 		}
+	}
+	if err == nil && outcome == "" && j.tab.opener != nil {
+		// The window stays, and the page that opened it knows more.
+		j.tab = j.tab.opener
+		quiet = rest{}
+		now, err = j.await(ctx, j.patience, options, read)
 	}
 	j.last = now
 	if outcome != "" && err == nil {

@@ -52,6 +52,7 @@ type form struct {
 	Hidden  []string `json:"hidden"` // names of hidden new-password fields
 	Captcha bool     `json:"captcha"`
 	Submit  *button  `json:"submit"`
+	Frame   string   `json:"-"` // address of the frame of another site it is in
 }
 
 type field struct {
@@ -120,6 +121,7 @@ type pageModel struct {
 
 type modelForm struct {
 	Kind    string       `json:"kind"`
+	Frame   string       `json:"frame,omitempty"` // where it is from, if that is another site than the page's
 	Fields  []modelField `json:"fields"`
 	Submit  string       `json:"submit,omitempty"`
 	Captcha bool         `json:"captcha,omitempty"`
@@ -137,7 +139,7 @@ func (v view) model(hide redactor) pageModel {
 		Address: hide.text(v.Address), Status: v.Status, SignOut: v.Out, Captcha: v.Captcha, Errors: hide.texts(v.Errors), Notices: hide.texts(v.Notices), Forms: []modelForm{},
 	}
 	for _, f := range v.Forms {
-		shown := modelForm{Kind: f.Kind, Captcha: f.Captcha, Fields: []modelField{}}
+		shown := modelForm{Kind: f.Kind, Frame: hide.text(f.Frame), Captcha: f.Captcha, Fields: []modelField{}}
 		if f.Submit != nil {
 			shown.Submit = hide.text(f.Submit.Label)
 		}

@@ -20,6 +20,8 @@ const (
 	signInPath  = "/sign-in"
 	changePath  = "/account/password"
 	framePath   = "/frame"
+	outsidePath = "/outside"
+	windowPath  = "/window"
 	agreedPath  = "/.well-known/change-password"
 	done        = `<p role="status">Your password has been changed.</p><a href="/sign-out">Sign out</a>`
 	contentType = "text/html; charset=utf-8"
@@ -33,6 +35,8 @@ type App struct {
 	Now func() time.Time
 	// Elsewhere is where Redirects redirects to: an address of another host.
 	Elsewhere string
+	// Frames is the application's own address by the name of another host, which HidesElsewhere has its frames from.
+	Frames string
 
 	mutex    sync.Mutex
 	behaves  Behaviour
@@ -123,10 +127,12 @@ func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer a.mutex.Unlock()
 	a.pages++
 	switch r.Method + " " + r.URL.Path {
-	case "GET " + signInPath:
+	case "GET " + signInPath, "GET " + windowPath:
 		a.signInPage(w, r, "")
 	case "POST " + signInPath:
 		a.signIn(w, r)
+	case "GET " + outsidePath:
+		a.outside(w, r)
 	case "GET " + changePath, "GET " + framePath:
 		a.changePage(w, r, "")
 	case "POST " + changePath:
@@ -144,7 +150,7 @@ func (a *App) nowhere(w http.ResponseWriter, r *http.Request) {
 	case a.behaves == AnswersForAll && r.Method == http.MethodPost:
 		show(w, done)
 	case a.behaves == AnswersForAll:
-		show(w, a.changeForm(r.URL.Path, ""))
+		show(w, a.changeForm("", fmt.Sprintf(`action="%s"`, html.EscapeString(r.URL.Path))))
 	default:
 		http.NotFound(w, r)
 	}
@@ -185,8 +191,35 @@ func (a *App) signInPage(w http.ResponseWriter, r *http.Request, said string) {
 	if a.behaves == DemandsCaptcha {
 		captcha = `<label>Type the letters of the picture <input name="letters" required></label>`
 	}
-	show(w, a.hidden(fmt.Sprintf(`%s<form method="post" action="%s">%s%s%s<button>Sign in</button></form>`, complaint(said), signInPath,
-		a.field("text", "username", "User name", "Account name"), a.field("password", "password", "Password", "Passphrase"), captcha), true))
+	switch {
+	case a.behaves == HidesElsewhere:
+		show(w, complaint(said)+a.frame(r, "sign-in"))
+		return
+	case a.behaves == OpensWindow && r.Method == http.MethodGet && r.URL.Path == signInPath:
+		show(w, `<button onclick="window.open('`+windowPath+`','w','width=500,height=400')">Sign in</button>`)
+		return
+	}
+	show(w, a.hidden(a.signInForm(said, fmt.Sprintf(`action="%s"`, signInPath), captcha), true))
+}
+
+func (a *App) signInForm(said, how, captcha string) string {
+	return fmt.Sprintf(`%s<form method="post" %s>%s%s%s<button>Sign in</button></form>`, complaint(said), how,
+		a.field("text", "username", "User name", "Account name"), a.field("password", "password", "Password", "Passphrase"), captcha)
+}
+
+// frame is one of another site, which has a form of ours.
+func (a *App) frame(r *http.Request, part string) string {
+	return fmt.Sprintf(`<iframe src="%s%s?part=%s&amp;of=%s" width="800" height="500"></iframe>`, a.Frames, outsidePath, part, r.Host)
+}
+
+// outside is the form in such a frame. It is sent to the application itself, in the whole window.
+func (a *App) outside(w http.ResponseWriter, r *http.Request) {
+	how := `target="_top" action="http://` + html.EscapeString(r.URL.Query().Get("of"))
+	if r.URL.Query().Get("part") == "sign-in" {
+		show(w, a.signInForm("", how+signInPath+`"`, ""))
+		return
+	}
+	show(w, a.changeForm("", how+changePath+`"`))
 }
 
 func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
@@ -225,6 +258,10 @@ func (a *App) signIn(w http.ResponseWriter, r *http.Request) {
 	id := rand.Text()
 	a.sessions[id] = &session{username: username}
 	http.SetCookie(w, &http.Cookie{Name: cookie, Value: id, Path: "/", HttpOnly: true})
+	if a.behaves == OpensWindow {
+		show(w, `<script>opener.location="`+changePath+`";close()</script>`)
+		return
+	}
 	way := `<a href="` + changePath + `">Change password</a> `
 	if a.behaves == HidesTheWay || a.behaves == AnswersForAll {
 		way = ""

@@ -22,6 +22,8 @@ const (
 	ThrowsDialogs      Behaviour = "throws dialogs"   // alert, confirm, and a question before leaving
 	Redirects          Behaviour = "redirects"        // to another host for signing in
 	HidesInFrame       Behaviour = "hides in a frame"
+	HidesElsewhere     Behaviour = "hides in a frame of another site"
+	OpensWindow        Behaviour = "opens a window to sign in"
 	HidesInShadow      Behaviour = "hides in a shadow root"
 	HidesInClosed      Behaviour = "hides in a closed shadow root"
 	HidesInDeclared    Behaviour = "hides in a closed shadow root of its HTML" // within another
@@ -36,5 +38,5 @@ const (
 // All are the behaviours.
 var All = []Behaviour{
 	Obeys, LiesSuccess, LiesRefusal, AppliesLate, Truncates, RefusesByPolicy, ReplacesField, Encodes, ExpiresSessions, LocksAfter, DemandsCaptcha, ChangesForm,
-	AsksMore, RequiresMore, ThrowsDialogs, Redirects, HidesInFrame, HidesInShadow, HidesInClosed, HidesInDeclared, LeavesLabelsOpen, Hangs, HangsAfterApplying, FailsAfterApplying, HidesTheWay, AnswersForAll,
+	AsksMore, RequiresMore, ThrowsDialogs, Redirects, HidesInFrame, HidesElsewhere, OpensWindow, HidesInShadow, HidesInClosed, HidesInDeclared, LeavesLabelsOpen, Hangs, HangsAfterApplying, FailsAfterApplying, HidesTheWay, AnswersForAll,
 }

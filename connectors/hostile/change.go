@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"html"
 	"net/http"
 	"strings"
 )
@@ -90,12 +89,12 @@ func (a *App) changePage(w http.ResponseWriter, r *http.Request, said string) {
 		a.signInPage(w, r, "Your session has expired. Sign in again.")
 		return
 	}
-	rules := ""
-	if a.behaves == RefusesByPolicy {
-		rules = `<p>8 to 16 letters and digits.</p>`
-	}
-	form := complaint(said) + rules + a.changeForm(changePath, target(r))
 	out := `<a href="/sign-out">Sign out</a>`
+	if a.behaves == HidesElsewhere {
+		show(w, out+complaint(said)+a.frame(r, "change"))
+		return
+	}
+	form := a.changeForm(said, fmt.Sprintf(`action="%s"%s`, changePath, target(r)))
 	if r.URL.Path == framePath {
 		show(w, form)
 		return
@@ -103,12 +102,16 @@ func (a *App) changePage(w http.ResponseWriter, r *http.Request, said string) {
 	show(w, out+a.hidden(form, false))
 }
 
-func (a *App) changeForm(action, attributes string) string {
+func (a *App) changeForm(said, how string) string {
+	rules := ""
+	if a.behaves == RefusesByPolicy {
+		rules = `<p>8 to 16 letters and digits.</p>`
+	}
 	more := map[Behaviour]string{
 		AsksMore:     `<label>Ticket <input name="ticket"></label>`,
 		RequiresMore: `<label>Ticket <input name="ticket" required></label>`,
 	}[a.behaves]
-	return fmt.Sprintf(`<form method="post" action="%s"%s>%s%s%s%s<button>Change password</button></form>`, html.EscapeString(action), attributes,
+	return fmt.Sprintf(`%s%s<form method="post" %s>%s%s%s%s<button>Change password</button></form>`, complaint(said), rules, how,
 		a.field("password", "current", "Current password", "Your old password"), a.field("password", "new", "New password", "Choose a new password"),
 		a.field("password", "repeat", "Repeat the new password", "Confirm the new password"), more)
 }
