@@ -247,13 +247,13 @@
       // A lone field beside "new" and "confirm" asks for the current password; one beside "current" is new.
       if (known('new') && known('confirm')) parts = ['current'];
     }
-    open.forEach((field, i) => {
-      field.kind = parts[i] || 'confirm';
-      field.evidence = 'position';
-    });
+    open.forEach((field, i) => Object.assign(field, { kind: parts[i] || 'confirm', evidence: 'position' }));
     // The second of two fields that both say "new" is the repetition.
     let fresh = 0;
     for (const field of fields) if (field.kind === 'new' && ++fresh === 2) field.kind = 'confirm';
+    // One that is to be confirmed by itself is the current one.
+    const asked = fields.filter((field) => /^(current|new|confirm)$/.test(field.kind));
+    if (asked.length === 1 && asked[0].kind === 'confirm') asked[0].kind = 'current';
   };
 
   const forms = (among) => {
