@@ -35,26 +35,11 @@ func TestAMailedCodeSignsIn(t *testing.T) {
 		return (&inbox.Receiver{Mailboxes: boxes, Name: "mx.example.com"}).Serve(ctx, listener)
 	})
 
-	workspace, connection := c.Workspace(t, "acme", directory.NewConnection{Name: "Okta", Kind: directory.Okta, Issuer: "https://acme.okta.com"})
-	owner := c.Person(t, connection, directory.User{UserName: "ana@acme.example", DisplayName: "Ana"})
 	app := &keypad{said: "Sign-in failed: %s."}
-	server := httptest.NewServer(app)
-	t.Cleanup(server.Close)
-	var account accounts.Account
+	account := app.stored(t, c)
 	var box mailbox.Mailbox
 	c.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
-		made, err := c.Accounts.CreateApp(ctx, tx, coretest.System(), workspace.ID, accounts.NewApp{
-			Name: "Keypad", Domains: []string{strings.TrimPrefix(server.URL, "http://")}, SignInURL: server.URL + "/sign-in", Connector: "browser",
-		})
-		if err != nil {
-			return err
-		}
-		if account, err = c.Accounts.CreateAccount(ctx, tx, coretest.System(), workspace.ID, accounts.NewAccount{
-			App: made.ID, Username: "quay", Password: seal.NewSecret(first), Owner: owner.ID,
-		}); err != nil {
-			return err
-		}
-		box, err = boxes.CreateAddress(ctx, tx, coretest.System(), workspace.ID, account.ID)
+		box, err = boxes.CreateAddress(ctx, tx, coretest.System(), account.Workspace, account.ID)
 		return err
 	})
 	post := func(from, text string) {
@@ -83,7 +68,29 @@ func TestAMailedCodeSignsIn(t *testing.T) {
 			t.Error("the report shows the code")
 		}
 	}
-	if spent := c.Count(t, workspace.ID, `select count(*) from messages where workspace_id = @workspace and spent is not null`, nil); spent != 2 {
+	if spent := c.Count(t, account.Workspace, `select count(*) from messages where workspace_id = @workspace and spent is not null`, nil); spent != 2 {
 		t.Errorf("%d messages were spent on two sign-ins", spent)
 	}
+}
+
+// stored is an account of the app, which is served.
+func (k *keypad) stored(t *testing.T, c *coretest.Core) (account accounts.Account) {
+	t.Helper()
+	server := httptest.NewServer(k)
+	t.Cleanup(server.Close)
+	workspace, connection := c.Workspace(t, "acme", directory.NewConnection{Name: "Okta", Kind: directory.Okta, Issuer: "https://acme.okta.com"})
+	owner := c.Person(t, connection, directory.User{UserName: "ana@acme.example", DisplayName: "Ana"})
+	c.Tx(t, func(ctx context.Context, tx pgx.Tx) error {
+		made, err := c.Accounts.CreateApp(ctx, tx, coretest.System(), workspace.ID, accounts.NewApp{
+			Name: "Keypad", Domains: []string{strings.TrimPrefix(server.URL, "http://")}, SignInURL: server.URL + "/sign-in", Connector: "browser",
+		})
+		if err != nil {
+			return err
+		}
+		account, err = c.Accounts.CreateAccount(ctx, tx, coretest.System(), workspace.ID, accounts.NewAccount{
+			App: made.ID, Username: "quay", Password: seal.NewSecret(first), Owner: owner.ID,
+		})
+		return err
+	})
+	return account
 }
