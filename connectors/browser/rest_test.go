@@ -45,3 +45,31 @@ func TestAPageThatBuildsItselfIsWaitedFor(t *testing.T) {
 		})
 	}
 }
+
+// A page of a recipe is waited for in the same way: its form comes after more than a page at rest is given, and after a press the
+// next step's field does.
+func TestARecipeWaitsForAPageThatBuildsItself(t *testing.T) {
+	b := connector(t)
+	const out = `document.body.innerHTML='<a href="/logout">Sign out</a>'`
+	const grow = `const grow=(then)=>{let n=0;const t=setInterval(()=>{document.body.append(document.createElement('i'));if(++n==33){clearInterval(t);then()}},200)};`
+	const show = `const show=(html)=>document.body.insertAdjacentHTML('beforeend',html);`
+	for name, script := range map[string]string{
+		"at first":      `grow(()=>show('<input id="u"><input id="p" type="password"><button id="b">Sign in</button>'));onclick=(e)=>{if(e.target.id=='b'){` + out + `}}`,
+		"after a press": `show('<input id="u"><button id="n">Next</button>');onclick=(e)=>{if(e.target.id=='n')grow(()=>show('<input id="p" type="password"><button id="b">Sign in</button>'));if(e.target.id=='b'){` + out + `}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // they wait
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = fmt.Fprint(w, "<!doctype html><body><script>"+grow+show+script+"</script>")
+			}))
+			t.Cleanup(server.Close)
+			next := ""
+			if name != "at first" {
+				next = `{"type":"click","selectors":[["#n"]],"assertedEvents":[{"type":"navigation","url":"` + server.URL + `/#next"}]},`
+			}
+			target := rotation.Target{AppName: "Slow", SignInURL: server.URL + "/", Settings: []byte(`{"recipe":{"title":"slow","steps":[{"type":"navigate","url":"` + server.URL + `/"},
+				{"type":"change","value":"{{username}}","selectors":[["#u"]]},` + next + `{"type":"change","value":"{{current_password}}","selectors":[["#p"]]},{"type":"click","selectors":[["#b"]]}]}}`)}
+			expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Accepted, rotation.StageVerify)
+		})
+	}
+}

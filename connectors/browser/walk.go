@@ -97,7 +97,7 @@ func (w *walk) find(ctx context.Context, i int) (int, described, rotation.Outcom
 	j, step := w.j, w.steps[i]
 	limited, cancel := context.WithTimeout(ctx, j.patience)
 	defer cancel()
-	var idle time.Time
+	var idle rest
 	for {
 		now, err := j.tab.await(limited, j.patience, w.options, func(view) bool { return true })
 		if now.Ready != "" {
@@ -126,17 +126,14 @@ func (w *walk) find(ctx context.Context, i int) (int, described, rotation.Outcom
 		if outcome := w.says(now); outcome != "" {
 			return nowhere, described{}, outcome
 		}
-		if now.Ready != "complete" || now.Pending {
-			idle = time.Time{}
-		} else if idle.IsZero() {
-			idle = time.Now()
-		}
 		// As long as a page gets that has loaded and has no form.
 		grace := 5 * time.Second
 		if now.Scripts == 0 || now.Status >= 400 {
 			grace = 300 * time.Millisecond
 		}
-		if !idle.IsZero() && time.Since(idle) > min(grace, j.patience/2) {
+		if now.Ready != "complete" || now.Pending {
+			idle = rest{}
+		} else if idle.over(now, grace, j.patience) {
 			return nowhere, described{}, w.lost(i, now)
 		}
 		select {
@@ -334,19 +331,16 @@ func (w *walk) arrive(ctx context.Context, i int) rotation.Outcome {
 		return ""
 	}
 	from := j.last.Address
-	var idle time.Time
+	var idle rest
 	now, err := j.tab.await(ctx, j.patience, w.options, func(now view) bool {
 		if now.Pending || now.Ready == "loading" {
-			idle = time.Time{}
+			idle = rest{}
 			return false
 		}
 		if !now.Same || now.Address != from {
 			return now.loaded()
 		}
-		if idle.IsZero() {
-			idle = time.Now()
-		}
-		return time.Since(idle) > min(5*time.Second, j.patience/2)
+		return idle.over(now, 5*time.Second, j.patience)
 	})
 	if now.Ready != "" {
 		j.last = now
