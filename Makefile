@@ -8,7 +8,7 @@ PARTS   := if [ -f $(CACHE)/tools.env ]; then set -a; . $(CACHE)/tools.env; set 
 export POSTERN_CACHE := $(CACHE)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check lint bench clean build tools test-tools
+.PHONY: help run demo test check lint bench chaos clean build tools test-tools
 help: ## show this
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  \033[1m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -29,6 +29,11 @@ lint: $(LINT) ## run the linters
 
 bench: test-tools build ## measure, each figure beside its floor in the same run
 	@$(PARTS); deploy/tools/bench '$(BENCH)'
+
+chaos: test-tools ## do the worst to the audit stream at full size: 200,000 events, and 1,000,000 while a receiver is down
+	@$(PARTS); export POSTERN_TEST_REQUIRE=1; \
+	POSTERN_CHAOS_EVENTS=200000 go test ./conformance/chaos -v -count=1 -timeout 4h && \
+	POSTERN_OUTAGE_EVENTS=1000000 go test ./siem/sink -v -count=1 -run TestMemoryWhileAReceiverIsDown -timeout 4h
 
 build: ## build bin/postern
 	@go build -o bin/postern ./gateway/cmd/postern

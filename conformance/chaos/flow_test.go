@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,7 +35,8 @@ type flow struct {
 
 func (w *world) flow() *flow {
 	f := &flow{w: w, cause: core.NewCause(core.Actor{Kind: core.ActorUser, ID: core.NewID(), Name: "ana@acme.example"}, time.Now())}
-	for range 8 {
+	f.workspaces = []core.ID{f.acme()} // the one with a sink of its own
+	for range 7 {
 		f.workspaces = append(f.workspaces, core.NewID())
 	}
 	return f
@@ -204,12 +207,18 @@ type came struct {
 	sequence  int64
 }
 
-// judged reads what came out at the other end, once everything is there that was in the log when it was asked. Each
-// workspace's events must have come in order; repeated says where in the order of arrival one came again.
-func (f *flow) judged(read func() []came, excepted map[core.ID]bool) (all []came, repeated []int) {
+// judged reads what came out at the other end, once everything is there that was in the log when it was asked: of all
+// workspaces, or of those alone that are named. Each workspace's events must have come in order; repeated says where in
+// the order of arrival one came again.
+func (f *flow) judged(read func() []came, excepted map[core.ID]bool, of ...core.ID) (all []came, repeated []int) {
 	t := f.w.t
 	t.Helper()
-	least := f.log()
+	meant := func() map[core.ID]logged {
+		log := f.log()
+		maps.DeleteFunc(log, func(_ core.ID, one logged) bool { return len(of) > 0 && !slices.Contains(of, one.workspace) })
+		return log
+	}
+	least := meant()
 	f.w.eventually("everything that is in the log has arrived", func() bool {
 		all = read()
 		there := map[core.ID]bool{}
@@ -223,7 +232,7 @@ func (f *flow) judged(read func() []came, excepted map[core.ID]bool) (all []came
 		}
 		return true
 	})
-	log := f.log() // some checkpoints may have been added
+	log := meant() // some checkpoints may have been added
 	skipped := map[logged]bool{}
 	for id := range excepted {
 		skipped[log[id]] = true

@@ -5,14 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,7 +22,6 @@ import (
 	"postern/deploy/local/demo"
 	"postern/deploy/local/postgresql"
 	"postern/deploy/local/process"
-	"postern/deploy/local/receiver"
 	"postern/gateway/api"
 )
 
@@ -62,17 +58,16 @@ func TestMain(m *testing.M) {
 type world struct {
 	t testing.TB
 
-	Folder   *local.Folder
-	Server   *postgresql.Server
-	DB       *postgres.DB
-	Brokers  []*broker.Broker
-	Receiver *receiver.Receiver
-	Stack    local.Descriptor
+	Folder  *local.Folder
+	Server  *postgresql.Server
+	DB      *postgres.DB
+	Brokers []*broker.Broker
+	Stack   local.Descriptor
 
-	built     string
-	hec       string
-	resetting atomic.Bool // the receiver breaks every connection
-	reset     atomic.Int64
+	All *double // what the operator's sink delivers to: the events of all workspaces
+	Own *double // what the sink of the workspace acme delivers to: its events alone
+
+	built string
 }
 
 // newWorld starts the database and brokers, brings the schema and the topic up to date, and plants a workspace.
@@ -105,22 +100,9 @@ func newWorld(t testing.TB, brokers int) *world {
 		}
 	})
 
-	token := seal.NewToken("pst_hec")
-	w.Receiver, err = receiver.New(receiver.Options{Folder: w.Folder.In("receiver"), Token: token})
-	check(t, err)
-	t.Cleanup(func() { w.Receiver.Close() })
-	site := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
-		if w.resetting.Load() {
-			w.reset.Add(1)
-			panic(http.ErrAbortHandler)
-		}
-		w.Receiver.ServeHTTP(answer, request)
-	}))
-	t.Cleanup(func() { site.CloseClientConnections(); site.Close() })
-	w.hec = site.URL
-
+	w.All, w.Own = w.double("all"), w.double("own")
 	key := seal.GenerateLocalKey()
-	for name, text := range map[string]string{"database": database, "hec": token.Reveal(), "key": key.Reveal(), "audit-key": seal.GenerateLocalKey().Reveal()} {
+	for name, text := range map[string]string{"database": database, "hec": w.All.token.Reveal(), "sink.json": w.All.described(), "key": key.Reveal(), "audit-key": seal.GenerateLocalKey().Reveal()} {
 		check(t, w.Folder.Write("secrets/"+name, []byte(text)))
 	}
 	text, code := w.run("migrate", "--kafka", w.addresses())
@@ -207,7 +189,7 @@ func (w *world) serve(role string) *server {
 		"--key", w.secret("key"), "--audit-key", w.secret("audit-key"), "--kafka", w.addresses(), "--allow-private",
 	}
 	if role == "sink" {
-		s.arguments = append(s.arguments, "--splunk-url", w.hec, "--splunk-token", w.secret("hec"))
+		s.arguments = append(s.arguments, "--sink", "splunk="+w.secret("sink.json"))
 	}
 	w.t.Cleanup(func() {
 		s.kill()

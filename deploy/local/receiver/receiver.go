@@ -43,6 +43,8 @@ type Behaviour struct {
 	RetryAfter int
 	// Delay is how long each delivery waits.
 	Delay time.Duration
+	// Most is how many bytes a delivery may have before compression, if that is less than the receiver takes.
+	Most int
 	// Poison refuses a delivery that holds an event this reports true for, as invalid data.
 	Poison func(event json.RawMessage) bool
 	// Partly keeps the events before the refused one, as Splunk may.

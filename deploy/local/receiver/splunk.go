@@ -68,7 +68,7 @@ func (r *Receiver) collect(w http.ResponseWriter, request *http.Request) {
 	case !right:
 		say(w, http.StatusForbidden, 4)
 		return
-	case errors.Is(err, errTooLarge):
+	case errors.Is(err, errTooLarge), behaviour.Most > 0 && len(body) > behaviour.Most:
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
 	case err != nil:
