@@ -14,6 +14,7 @@ import (
 	"postern/core"
 	"postern/core/rotation"
 	"postern/scim"
+	"postern/siem/sink"
 )
 
 // Roles a process can play.
@@ -68,7 +69,7 @@ type Config struct {
 	AuditRetention time.Duration `help:"How long the log keeps records; whole calendar months are dropped once all of them is older and every sink has it. For ever by default." placeholder:"TIME" env:"POSTERN_AUDIT_RETENTION"`
 
 	MetricsToken string        `help:"Reference to a bearer token that /metrics asks for; open when empty." env:"POSTERN_METRICS_TOKEN" placeholder:"REF"`
-	Grace        time.Duration `help:"How long requests and jobs under way may finish at a stop." default:"20s" env:"POSTERN_GRACE"`
+	Grace        time.Duration `help:"How long requests, jobs and deliveries under way may finish at a stop: less than what stops the process waits, and for sinks as long as a receiver may take for an answer." default:"20s" env:"POSTERN_GRACE"`
 	Drain        time.Duration `help:"How long /readyz says 503 at a stop before the listener closes: longer than a load balancer takes to notice." default:"0s" env:"POSTERN_DRAIN"`
 	LogLevel     string        `help:"debug, info, warn or error." default:"info" env:"POSTERN_LOG_LEVEL" enum:"debug,info,warn,error"`
 	LogFormat    string        `help:"json or text." default:"json" env:"POSTERN_LOG_FORMAT" enum:"json,text"`
@@ -97,6 +98,9 @@ func (p Pace) options(places int) rotation.Options {
 		FailedSignIns: p.FailedSignIns, FailedWindow: p.FailedWindow,
 	}
 }
+
+// deliveries is how long deliveries may finish within the grace period, before sinks take their last seconds.
+func (c Config) deliveries() time.Duration { return max(0, c.Grace-sink.LastWait) }
 
 // Validate reports every fault at once, each naming its flag, as one Invalid error; nil when the
 // configuration can be started.

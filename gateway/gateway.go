@@ -201,7 +201,7 @@ func (g *Gateway) wire() error {
 			if err != nil {
 				return err
 			}
-			g.sinks = append(g.sinks, &sink.Sink{Name: name, Kind: one.Kind, DB: g.db, Cluster: g.cluster, Receiver: receiver, Mapper: g.config.Mapper(), Now: g.now, Log: g.log})
+			g.sinks = append(g.sinks, &sink.Sink{Name: name, Kind: one.Kind, DB: g.db, Cluster: g.cluster, Receiver: receiver, Mapper: g.config.Mapper(), Now: g.now, Log: g.log, Drain: g.config.deliveries()})
 		}
 	}
 	return nil

@@ -56,7 +56,7 @@ func (g *Gateway) sink(ctx context.Context) error {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	own := &sinks.Runner{Service: g.own, Cluster: g.cluster}
+	own := &sinks.Runner{Service: g.own, Cluster: g.cluster, Drain: g.config.deliveries()}
 	group.Go(func() error { return own.Run(ctx) })
 	for _, one := range g.sinks {
 		group.Go(func() error {

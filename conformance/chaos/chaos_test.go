@@ -175,6 +175,12 @@ func TestChaos(t *testing.T) {
 		{"the gateway is restarted", false, func() { gateway.stop(); gateway.start() }},
 		{"the relay is restarted", false, func() { relay.stop(); relay.start() }},
 		{"the sink is restarted", false, restart},
+		{"the sink is restarted, answers slow", false, func() {
+			underWay(8 * time.Second) // longer than a partition that is given up has
+			sink.stop()
+			both(receiver.Behaviour{})
+			sink.start()
+		}},
 		{"the broker is restarted", true, func() { check(t, kafka.Stop()); check(t, kafka.Restart(t.Context())) }},
 		{"PostgreSQL is restarted", true, func() { check(t, w.Server.Stop()); check(t, w.Server.Restart(context.WithoutCancel(t.Context()))) }},
 		{"the topic expires while the sink is stopped", false, func() {

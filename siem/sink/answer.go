@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -56,6 +57,9 @@ type Answer struct {
 	// Waited is how much of the time for an answer went by after the receiver had taken the events: until it said that they
 	// are kept. It tells nothing of what the receiver bears.
 	Waited time.Duration
+	// Pending is, with Busy, what a Resumer can be asked for later: the receiver has taken all events, and has not yet said
+	// that they are kept. No secret.
+	Pending json.RawMessage
 	// Event is, with Refused, the index of the event that was refused; -1 if the receiver did not say.
 	Event int
 }

@@ -3,6 +3,7 @@ package sink
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -23,6 +24,8 @@ type Owner interface {
 	// Bury keeps an event that the receiver refuses for what it is, however long that takes. It returns an
 	// error only if ctx ended first.
 	Bury(ctx context.Context, event stream.Event, answer string) error
+	// Keep notes, when deliveries end, what the receiver has taken and not yet said it keeps: it can be asked later.
+	Keep(ctx context.Context, events []stream.Event, pending json.RawMessage)
 	// Nudged is closed when a receiver that is paused or busy shall be asked again now.
 	Nudged() <-chan struct{}
 }
@@ -73,6 +76,8 @@ func (d *Delivery) Deliver(ctx context.Context, events []stream.Event) (rest []s
 		case answer.Verdict == Accepted:
 			events = events[count:]
 			d.accepted(ctx, answer)
+		case answer.Verdict == Busy && answer.Pending != nil && ctx.Err() != nil:
+			d.Owner.Keep(ctx, events[:count], answer.Pending)
 		case answer.Verdict == Busy:
 			d.failures++
 			d.Owner.Tell(ctx, audit.SinkRetrying, answer.Reason, events[:count])
@@ -111,8 +116,19 @@ func (d *Delivery) fit(events []stream.Event, limit int) int {
 	return len(events)
 }
 
-// send makes one attempt. When deliveries end it is given a few seconds to finish.
+// Resume asks a receiver for what was pending when deliveries ended before. It reports whether the events are kept, and need
+// not be sent again.
+func (d *Delivery) Resume(ctx context.Context, resumer Resumer, pending json.RawMessage) (bool, json.RawMessage) {
+	answer := d.attempt(ctx, func(ctx context.Context) Answer { return resumer.Resume(ctx, pending) })
+	return answer.Verdict == Accepted, answer.Pending
+}
+
 func (d *Delivery) send(ctx context.Context, events []stream.Event) Answer {
+	return d.attempt(ctx, func(ctx context.Context) Answer { return d.Receiver.Send(ctx, events) })
+}
+
+// attempt makes one attempt. When deliveries end it is given some time to finish.
+func (d *Delivery) attempt(ctx context.Context, ask func(ctx context.Context) Answer) Answer {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	ended := d.Ended
@@ -122,12 +138,12 @@ func (d *Delivery) send(ctx context.Context, events []stream.Event) Answer {
 	go func() {
 		select {
 		case <-ended:
-			core.Rest(sending, cmp.Or(d.Waits.Drain, drain))
+			core.Rest(sending, cmp.Or(d.Waits.Drain, LastWait))
 			cancel()
 		case <-sending.Done():
 		}
 	}()
-	return d.Receiver.Send(sending, events)
+	return ask(sending)
 }
 
 func (d *Delivery) accepted(ctx context.Context, answer Answer) {

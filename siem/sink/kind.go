@@ -169,6 +169,13 @@ type Holder interface {
 	Holds(ctx context.Context, workspace core.ID, from, to int64) (missing []Range, err error)
 }
 
+// Resumer is a Receiver that can be asked for what an answer of it, or of one before it, said was Pending.
+type Resumer interface {
+	// Resume waits as Send would have. Accepted says that the events are kept; what is still Pending may be asked for again;
+	// with any other answer they are to be sent again.
+	Resume(ctx context.Context, pending json.RawMessage) Answer
+}
+
 // Checker is a Receiver that a doctor can ask without sending an event.
 type Checker interface {
 	// Check asks whether the receiver is there and healthy.

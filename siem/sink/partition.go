@@ -2,7 +2,9 @@ package sink
 
 import (
 	"context"
+	"encoding/json"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -43,6 +45,49 @@ func (p *partition) messages(ctx context.Context, delivery *Delivery, messages [
 // Tell implements Owner.
 func (p *partition) Tell(ctx context.Context, status audit.SinkStatus, reason string, waiting []stream.Event) {
 	p.sink.tell(ctx, p.number, state{status, reason}, workspacesOf(waiting))
+}
+
+// Keep implements Owner.
+func (p *partition) Keep(ctx context.Context, events []stream.Event, pending json.RawMessage) {
+	left := audit.Unacknowledged{Pending: pending}
+	for _, event := range events {
+		left.Events = append(left.Events, event.ID)
+	}
+	p.keep(ctx, left)
+}
+
+func (p *partition) keep(ctx context.Context, left audit.Unacknowledged) {
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+	defer cancel()
+	if err := audit.KeepUnacknowledged(last, p.sink.DB, p.sink.Name, p.number, left); err != nil {
+		p.sink.log().WarnContext(ctx, "what the receiver has yet to acknowledge could not be recorded, it will come again", "error", err)
+	}
+}
+
+// resume asks for what was pending when the partition was last given up: what the receiver keeps is left out when it comes.
+func (p *partition) resume(ctx context.Context, delivery *Delivery) error {
+	s := p.sink
+	resumer, able := s.Receiver.(Resumer)
+	if !able {
+		return nil
+	}
+	var left audit.Unacknowledged
+	err := s.patiently(ctx, func() (err error) {
+		left, err = audit.TakeUnacknowledged(ctx, s.DB, s.Name, p.number)
+		return err
+	})
+	if err != nil || left.Pending == nil {
+		return err
+	}
+	kept, pending := delivery.Resume(ctx, resumer, left.Pending)
+	switch {
+	case kept:
+		s.remember(p.number, left.Events)
+	case pending != nil:
+		left.Pending = pending
+		p.keep(ctx, left)
+	}
+	return nil
 }
 
 // Nudged implements Owner.

@@ -96,7 +96,12 @@ func (s *Sink) serve(ctx context.Context, assignment *stream.Assignment) {
 	s.begin()
 	defer s.end(assignment.Partition)
 	served := &partition{sink: s, number: assignment.Partition}
-	v := &serving{partition: served, assignment: assignment, delivery: &Delivery{Receiver: s.Receiver, Owner: served, Pace: s.pace, Waits: Waits{Backoff: s.Backoff, Longest: s.LongestBackoff, Probe: s.ProbeEvery}}}
+	v := &serving{partition: served, assignment: assignment, delivery: &Delivery{
+		Receiver: s.Receiver, Owner: served, Pace: s.pace, Waits: Waits{Backoff: s.Backoff, Longest: s.LongestBackoff, Probe: s.ProbeEvery}, Ended: assignment.Ended,
+	}}
+	if served.resume(ctx, v.delivery) != nil {
+		return
+	}
 	var err error
 	if v.missing, err = s.missingEmpty(ctx, assignment); err != nil {
 		return

@@ -18,11 +18,13 @@ import (
 // How a sink works when nothing else is said.
 const (
 	linger          = 5 * time.Millisecond
-	drain           = 5 * time.Second
 	shortestBackoff = 500 * time.Millisecond
 	longestBackoff  = time.Minute
 	probeEvery      = 30 * time.Second
 )
+
+// LastWait is how long a request that is under way may take once its partition is given up.
+const LastWait = 5 * time.Second
 
 // Sink delivers to one receiver. Any number of processes may run the same sink: they share the
 // partitions.
@@ -39,6 +41,10 @@ type Sink struct {
 	// Waits between attempts. A busy receiver is asked again after a random part of Backoff, doubled
 	// each time up to LongestBackoff; a paused one every ProbeEvery. Defaults 500 ms, 1 min, 30 s.
 	Backoff, LongestBackoff, ProbeEvery time.Duration
+
+	// Drain is how long requests that are under way may take when Run's ctx ends: as long as the receiver may need for an answer,
+	// if nothing else bounds it. When a partition goes to another process, and in the end, it is LastWait.
+	Drain time.Duration
 
 	once    sync.Once
 	retries chan struct{} // closed and made anew by Retry
@@ -57,13 +63,14 @@ type Sink struct {
 // Group is the name of the consumer group.
 func (s *Sink) Group() string { return "postern-sink-" + s.Name }
 
-// Run delivers until ctx ends, then finishes what is under way for a few seconds and returns nil.
+// Run delivers until ctx ends, then finishes what is under way within Drain and a few seconds, and returns nil. What an
+// indexer has not acknowledged by then is asked for by whoever delivers next.
 func (s *Sink) Run(ctx context.Context) error {
 	s.prepare()
 	if s.patiently(ctx, func() error { return s.look(ctx) }) != nil {
 		return nil
 	}
-	consumer := &stream.Consumer{Cluster: s.Cluster, Group: s.Group(), Log: s.log()}
+	consumer := &stream.Consumer{Cluster: s.Cluster, Group: s.Group(), Log: s.log(), Drain: s.Drain}
 	flushing, stop := context.WithCancel(ctx)
 	var flusher sync.WaitGroup
 	flusher.Go(func() {
@@ -121,12 +128,17 @@ func (s *Sink) now() time.Time {
 // uncommitted notes what was delivered of a partition since the last commit: a batch at most. Known by their ids, for a
 // topic that is made anew counts from the beginning.
 func (s *Sink) uncommitted(partition int, messages []stream.Message) {
+	var ids []core.ID
+	for _, message := range messages {
+		ids = append(ids, message.ID)
+	}
+	s.remember(partition, ids)
+}
+
+func (s *Sink) remember(partition int, ids []core.ID) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	delete(s.came, partition)
-	for _, message := range messages {
-		s.came[partition] = append(s.came[partition], message.ID)
-	}
+	s.came[partition] = ids
 }
 
 // again is how many messages at the beginning were delivered already, by this process.

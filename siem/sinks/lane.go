@@ -2,6 +2,7 @@ package sinks
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -153,11 +154,46 @@ func (l *lane) run(ctx context.Context) {
 		return
 	}
 	defer func() { _ = receiver.Close() }()
+	resumer, _ := receiver.(sink.Resumer)
 	if service.Meter != nil {
 		receiver = measured{receiver, l.of.Kind, service.Meter}
 	}
+	delivery := &sink.Delivery{Receiver: receiver, Owner: l, Pace: &sink.Pace{}, Waits: l.runner.Waits, Ended: l.ended}
+	if resumer != nil {
+		l.resume(ctx, delivery, resumer)
+	}
 	l.listen(true)
-	l.deliver(ctx, &sink.Delivery{Receiver: receiver, Owner: l, Pace: &sink.Pace{}, Waits: l.runner.Waits, Ended: l.ended}, redacts)
+	l.deliver(ctx, delivery, redacts)
+}
+
+// resume asks for what was pending when the lane before this one ended: what the receiver keeps is delivered.
+func (l *lane) resume(ctx context.Context, delivery *sink.Delivery, resumer sink.Resumer) {
+	service := l.runner.Service
+	var pending json.RawMessage
+	var last int64
+	if l.runner.patiently(ctx, func() (err error) {
+		pending, last, err = service.pending(ctx, l.of)
+		return err
+	}) != nil || pending == nil {
+		return
+	}
+	kept, still := delivery.Resume(ctx, resumer, pending)
+	switch {
+	case kept:
+		l.runner.write(ctx, func(ctx context.Context) error { return service.progress(ctx, l.of, last, new(service.now())) })
+		l.of.Delivered = max(l.of.Delivered, last)
+	case still != nil:
+		l.keep(ctx, last, still)
+	}
+}
+
+// Keep implements sink.Owner.
+func (l *lane) Keep(ctx context.Context, events []stream.Event, pending json.RawMessage) {
+	l.keep(ctx, events[len(events)-1].Sequence, pending)
+}
+
+func (l *lane) keep(ctx context.Context, last int64, pending json.RawMessage) {
+	l.runner.write(ctx, func(ctx context.Context) error { return l.runner.Service.keep(ctx, l.of, last, pending) })
 }
 
 // deliver takes turns between what is new and what is replayed.

@@ -18,6 +18,7 @@ import (
 type lanes struct {
 	runner    *Runner
 	partition int
+	ended     <-chan struct{} // closed when the partition is given up within seconds
 
 	mutex sync.RWMutex
 	all   map[core.ID]*lane   // by sink
@@ -88,7 +89,7 @@ func (l *lanes) settle(ctx context.Context, running *sync.WaitGroup, wanted map[
 		}
 		working, stop := context.WithCancel(ctx)
 		next := &lane{
-			entry: one, runner: l.runner, stop: stop, done: make(chan struct{}), ended: ctx.Done(),
+			entry: one, runner: l.runner, stop: stop, done: make(chan struct{}), ended: l.ended,
 		}
 		if before != nil {
 			before.stop()

@@ -36,6 +36,8 @@ type Runner struct {
 	Waits   sink.Waits
 	// Look is how often it is looked for changes. Default 1 s.
 	Look time.Duration
+	// Drain is how long requests that are under way may take when Run's ctx ends, as in sink.Sink.
+	Drain time.Duration
 	// Memory is how many bytes of events may wait in the process, over all lanes. Default 64 MB.
 	Memory int64
 
@@ -62,10 +64,10 @@ type entry struct {
 // Group is the consumer group of all sinks of workspaces.
 const Group = "postern-workspace-sinks"
 
-// Run delivers until ctx ends, then lets what is under way finish for a few seconds and returns nil.
+// Run delivers until ctx ends, then lets what is under way finish within Drain and a few seconds, and returns nil.
 func (r *Runner) Run(ctx context.Context) error {
 	r.once.Do(func() { r.reads = semaphore.NewWeighted(readers) })
-	consumer := &stream.Consumer{Cluster: r.Cluster, Group: Group, Log: r.Service.log()}
+	consumer := &stream.Consumer{Cluster: r.Cluster, Group: Group, Log: r.Service.log(), Drain: r.Drain}
 	return consumer.Run(ctx, r.serve)
 }
 
@@ -100,7 +102,7 @@ func (r *Runner) free(workspace core.ID, size int64) {
 
 // serve runs the lanes of the workspaces whose events come by one partition.
 func (r *Runner) serve(ctx context.Context, assignment *stream.Assignment) {
-	lanes := &lanes{runner: r, partition: assignment.Partition, all: map[core.ID]*lane{}, of: map[core.ID][]*lane{}}
+	lanes := &lanes{runner: r, partition: assignment.Partition, ended: assignment.Ended, all: map[core.ID]*lane{}, of: map[core.ID][]*lane{}}
 	var keeping sync.WaitGroup
 	keeping.Go(func() { lanes.keep(ctx) })
 	defer keeping.Wait()

@@ -2,6 +2,8 @@ package sinks
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -107,6 +109,36 @@ where workspace_id = @workspace and id = @id and held and state = 'draining'`
 func (s *Service) drained(ctx context.Context, workspace, id core.ID) error {
 	_, err := s.DB.Exec(ctx, updateDrained, pgx.StrictNamedArgs{"workspace": workspace, "id": id})
 	return err
+}
+
+const updatePending = `
+update workspace_sinks set pending = @pending, pending_to = @last
+where workspace_id = @workspace and id = @id`
+
+// keep records what the receiver has taken, up to a sequence, and not yet acknowledged: for the lane after this one.
+func (s *Service) keep(ctx context.Context, one Sink, last int64, pending json.RawMessage) error {
+	_, err := s.DB.Exec(ctx, updatePending, pgx.StrictNamedArgs{"workspace": one.Workspace, "id": one.ID, "last": last, "pending": pending})
+	return err
+}
+
+const takePending = `
+with before as (
+	select pending, pending_to from workspace_sinks
+	where workspace_id = @workspace and id = @id and pending is not null
+	for update
+), taken as (
+	update workspace_sinks set pending = null, pending_to = null
+	where workspace_id = @workspace and id = @id and pending is not null
+)
+select pending, pending_to from before`
+
+// pending gives what was kept, once; nil is nothing.
+func (s *Service) pending(ctx context.Context, one Sink) (pending json.RawMessage, last int64, err error) {
+	err = s.DB.QueryRow(ctx, takePending, pgx.StrictNamedArgs{"workspace": one.Workspace, "id": one.ID}).Scan(&pending, &last)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil, 0, nil
+	}
+	return pending, last, err
 }
 
 const updateDelivered = `

@@ -203,9 +203,54 @@ func TestAfterARestartWhatWasNotAcknowledgedIsSentAgain(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	indexer.never = false
-	after, _ := acknowledged(t, url) // the next process
+	after, _ := acknowledged(t, url) // after a crash nobody knows what was pending
 	if got := after.Send(t.Context(), sent); got.Verdict != sink.Accepted || indexer.events[sent[1].ID.String()] != 2 {
 		t.Fatalf("%+v %v", got, indexer.events)
+	}
+}
+
+// What was pending when a process stopped is asked for by the next one, where the first one was led to.
+func TestAfterARestartAcknowledgementsAreAskedFor(t *testing.T) {
+	indexer := &acknowledging{t: t, next: map[string]int64{}, written: map[string]map[int64]bool{}, events: map[string]int{}, never: true}
+	balancer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if cookie, err := r.Cookie("route"); strings.HasSuffix(r.URL.Path, "/ack") && (err != nil || cookie.Value != "indexer-7") {
+			t.Errorf("a poll that is led elsewhere: %v", err)
+		}
+		http.SetCookie(w, &http.Cookie{Name: "route", Value: "indexer-7"})
+		indexer.ServeHTTP(w, r)
+	}))
+	t.Cleanup(balancer.Close)
+	collector, _ := acknowledged(t, balancer.URL)
+	ctx, stop := context.WithCancel(t.Context())
+	collector.Clock = stopping{collector.Clock.(*transporttest.Clock), stop}
+	sent := transporttest.Small(2)
+	pending := collector.Send(ctx, sent).Pending
+	if pending == nil || strings.Contains(string(pending), "canary") {
+		t.Fatalf("%s", pending)
+	}
+
+	stopped, _ := acknowledged(t, balancer.URL)
+	ctx, stop = context.WithCancel(t.Context())
+	stopped.Clock = stopping{stopped.Clock.(*transporttest.Clock), stop}
+	if got := stopped.Resume(ctx, pending); got.Verdict != sink.Busy || got.Pending == nil {
+		t.Errorf("stopped once more: %+v", got)
+	}
+	for _, numbers := range indexer.written {
+		for number := range numbers {
+			numbers[number] = true
+		}
+	}
+	elsewhere, _ := acknowledged(t, "http://elsewhere.invalid")
+	if got := elsewhere.Resume(t.Context(), pending); got.Verdict != sink.Busy || got.Pending != nil {
+		t.Errorf("another endpoint was asked: %+v", got)
+	}
+	after, clock := acknowledged(t, balancer.URL)
+	clock.Pass(time.Hour) // long away
+	if got := after.Resume(t.Context(), pending); got.Verdict != sink.Accepted || indexer.events[sent[1].ID.String()] != 1 {
+		t.Errorf("%+v %v", got, indexer.events)
+	}
+	if got := after.Resume(t.Context(), pending); got.Verdict != sink.Busy || got.Pending != nil {
+		t.Errorf("what nobody acknowledges is not sent again: %+v", got)
 	}
 }
 

@@ -3,6 +3,7 @@ package splunk
 import (
 	"net/http"
 	"net/http/cookiejar"
+	"net/url"
 	"sync"
 
 	"postern/core"
@@ -29,9 +30,37 @@ func (c *channels) take(client *http.Client) *channel {
 		c.free = c.free[:last]
 		return one
 	}
+	return newChannel(client, core.NewID().String())
+}
+
+func newChannel(client *http.Client, id string) *channel {
 	own := *client
 	own.Jar, _ = cookiejar.New(nil) // never fails
-	return &channel{id: core.NewID().String(), client: &own}
+	return &channel{id: id, client: &own}
+}
+
+// cookies are what is sent to an address.
+func (c *channel) cookies(address string) map[string]string {
+	at, err := url.Parse(address)
+	if err != nil {
+		return nil
+	}
+	kept := map[string]string{}
+	for _, one := range c.client.Jar.Cookies(at) {
+		kept[one.Name] = one.Value
+	}
+	return kept
+}
+
+// take has cookies sent to an address.
+func (c *channel) take(address string, kept map[string]string) {
+	at, err := url.Parse(address)
+	if err != nil {
+		return
+	}
+	for name, value := range kept {
+		c.client.Jar.SetCookies(at, []*http.Cookie{{Name: name, Value: value, Path: "/"}})
+	}
 }
 
 // back returns a channel on which nothing is waited for. Others are not used again.

@@ -2,6 +2,7 @@ package splunk
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"net"
 	"net/http"
@@ -53,6 +54,7 @@ type unheard struct{}
 
 func (unheard) Tell(context.Context, audit.SinkStatus, string, []stream.Event) {}
 func (unheard) Bury(context.Context, stream.Event, string) error               { return nil }
+func (unheard) Keep(context.Context, []stream.Event, json.RawMessage)          {}
 func (unheard) Nudged() <-chan struct{}                                        { return nil }
 
 // An indexer that takes its time to write is no reason for smaller requests: each would wait as long.

@@ -145,7 +145,7 @@ func (r *Receiver) deliver(ctx context.Context, one *endpoint, token seal.Secret
 		return last
 	}
 	began := r.Clock.Now()
-	answer := r.acknowledged(ctx, one, token, line, waiting)
+	answer := r.acknowledged(ctx, one, token, line, waiting, began)
 	answer.Waited = r.Clock.Now().Sub(began)
 	if answer.Verdict == sink.Accepted {
 		r.channels.back(line)

@@ -24,15 +24,18 @@ type Consumer struct {
 
 	// SessionTimeout is after how long a member that fell silent loses its partitions. Default 10 s.
 	SessionTimeout time.Duration
+
+	// Drain is how long handlers may take to return after the end of Run's ctx. The member keeps its partitions meanwhile.
+	Drain time.Duration
 }
 
 // Handler serves one partition until ctx ends: the partition then goes to another member, or the
-// process stops. It should finish what is under way, commit it and return within seconds. If it
-// returns earlier, all partitions of this member are dealt anew.
+// process stops. It should finish what is under way, commit it and return: within seconds once the assignment has
+// Ended. If it returns earlier, all partitions of this member are dealt anew.
 type Handler func(ctx context.Context, assignment *Assignment)
 
-// Run takes part in the group until ctx ends, then returns nil when every handler has returned. It
-// survives restarts of the brokers.
+// Run takes part in the group until ctx ends, then returns nil when every handler has returned. Partitions are given up
+// when all of them have, or after Drain. It survives restarts of the brokers.
 func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 	log := c.Log
 	if log == nil {
@@ -74,10 +77,12 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 		return fmt.Errorf("stream: %w", err)
 	}
 	defer func() { _ = group.Close() }()
+	var handling sync.WaitGroup
 	for {
 		generation, err := group.Next(ctx)
 		switch {
 		case ctx.Err() != nil, errors.Is(err, kafka.ErrGroupClosed):
+			drained(&handling, c.Drain)
 			return nil
 		case err != nil:
 			if !errors.Is(err, kafka.RebalanceInProgress) {
@@ -87,21 +92,48 @@ func (c *Consumer) Run(ctx context.Context, handle Handler) error {
 		}
 		commits := &sync.Mutex{}
 		for _, given := range generation.Assignments[c.Cluster.topic()] {
-			generation.Start(func(ctx context.Context) {
-				ctx, cancel := context.WithCancel(ctx)
+			handling.Add(1)
+			generation.Start(func(member context.Context) {
+				working, cancel := context.WithCancel(member)
 				defer cancel()
-				assignment, err := c.assign(ctx, client, dialer, generation, commits, given, log)
-				if err != nil {
-					if ctx.Err() == nil {
-						log.WarnContext(ctx, "the partition cannot be read, trying again", "partition", given.ID, "error", err)
-						core.Rest(ctx, time.Second)
-					}
-					return
+				defer context.AfterFunc(ctx, cancel)()
+				c.serve(working, member, func(ctx context.Context) (*Assignment, error) {
+					return c.assign(ctx, client, dialer, generation, commits, given, log)
+				}, handle, log.With("partition", given.ID))
+				handling.Done()
+				if ctx.Err() != nil {
+					<-member.Done() // who returns ends the membership of all, and others may still be at work
 				}
-				defer assignment.close()
-				handle(ctx, assignment)
 			})
 		}
+	}
+}
+
+// serve has one partition handled, as long as ctx lasts; the membership may last longer.
+func (c *Consumer) serve(ctx, member context.Context, assign func(context.Context) (*Assignment, error), handle Handler, log *slog.Logger) {
+	assignment, err := assign(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			log.WarnContext(ctx, "the partition cannot be read, trying again", "error", err)
+			core.Rest(ctx, time.Second)
+		}
+		return
+	}
+	defer assignment.close()
+	assignment.Ended = member.Done()
+	handle(ctx, assignment)
+}
+
+// drained waits until all handlers have returned, but no longer than that.
+func drained(handling *sync.WaitGroup, most time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		handling.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(most):
 	}
 }
 
@@ -138,6 +170,8 @@ func (c *Consumer) assign(ctx context.Context, client *kafka.Client, dialer *kaf
 // Assignment is one partition for as long as this member owns it.
 type Assignment struct {
 	Partition int
+	// Ended is closed when the partition goes to another member within seconds, and what is under way has no longer.
+	Ended <-chan struct{}
 
 	cluster    Cluster
 	client     *kafka.Client
