@@ -30,6 +30,7 @@ type lane struct {
 
 	of   Sink   // as it is read when the lane begins
 	told string // last, of how it goes
+	backlog
 
 	mutex   sync.Mutex
 	open    bool           // it takes events from the stream
@@ -82,11 +83,7 @@ func (l *lane) take(next int64, limit int) []stream.Event {
 		l.behind = true
 		return nil
 	}
-	count, size := 0, 0
-	for count < len(l.waiting) && (count == 0 || size+len(l.waiting[count].Value)+stream.Overhead <= limit) {
-		size += len(l.waiting[count].Value) + stream.Overhead
-		count++
-	}
+	count := fits(l.waiting, limit)
 	taken := append([]stream.Event(nil), l.waiting[:count]...)
 	l.release(count)
 	return taken
@@ -203,6 +200,7 @@ func (l *lane) deliver(ctx context.Context, delivery *sink.Delivery, redacts red
 	replay, err := service.next(ctx, l.of)
 	again := time.NewTicker(lookAgain)
 	defer again.Stop()
+	defer l.end()
 	for ctx.Err() == nil {
 		if err != nil { // the replay could not be read or written
 			core.Rest(ctx, time.Second)
@@ -211,7 +209,7 @@ func (l *lane) deliver(ctx context.Context, delivery *sink.Delivery, redacts red
 		}
 		events := l.take(next, delivery.Receiver.Limit())
 		if events == nil {
-			if events, err = l.read(ctx, next); err != nil {
+			if events, err = l.read(ctx, next, delivery.Receiver.Limit()); err != nil {
 				service.log().WarnContext(ctx, "the log cannot be read, trying again", "workspace", l.Workspace, "error", err)
 				core.Rest(ctx, time.Second)
 				err = nil
@@ -254,9 +252,7 @@ func (l *lane) deliver(ctx context.Context, delivery *sink.Delivery, redacts red
 		case <-ctx.Done():
 		case <-l.wake.Rung():
 		case <-again.C:
-			l.mutex.Lock()
-			l.behind = true
-			l.mutex.Unlock()
+			l.falls()
 		}
 	}
 }
@@ -275,44 +271,14 @@ func (l *lane) send(ctx context.Context, delivery *sink.Delivery, redacts redact
 	return delivery.Deliver(ctx, shown)
 }
 
-// read gets from the log what a lane is behind. Of all lanes of a process a few read at a time, in the order in
-// which they asked: nobody's backlog comes before another's next event twice.
-func (l *lane) read(ctx context.Context, next int64) ([]stream.Event, error) {
-	l.mutex.Lock()
-	behind := l.behind
-	l.behind = false
-	l.mutex.Unlock()
-	if !behind {
-		return nil, nil
-	}
-	events, err := l.page(ctx, next)
-	if err != nil || len(events) == pageOfLog {
-		l.mutex.Lock()
-		l.behind = true
-		l.mutex.Unlock()
-	}
-	return events, err
-}
-
-func (l *lane) page(ctx context.Context, next int64) ([]stream.Event, error) {
-	if err := l.runner.reads.Acquire(ctx, 1); err != nil {
-		return nil, err
-	}
-	defer l.runner.reads.Release(1)
-	records, err := audit.Following(ctx, l.runner.Service.DB, l.Workspace, next-1, pageOfLog)
-	if err != nil {
-		return nil, err
-	}
-	return l.runner.Service.events(records)
-}
-
 // replay delivers the next page of a replay and gives the replay as it is then, or the one after it.
 func (l *lane) replay(ctx context.Context, delivery *sink.Delivery, redacts redactor, replay Replay) (*Replay, error) {
 	service := l.runner.Service
-	events, err := l.page(ctx, replay.Next)
-	if err != nil {
-		return nil, err
+	got := l.page(ctx, replay.Next)
+	if got.err != nil {
+		return nil, got.err
 	}
+	events := got.events
 	first, last := replay.To+1, replay.To
 	if len(events) > 0 {
 		first, last = min(first, events[0].Sequence), min(last, events[len(events)-1].Sequence)

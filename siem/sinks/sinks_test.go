@@ -288,6 +288,32 @@ func TestAChangeLetsARequestFinish(t *testing.T) {
 	}
 }
 
+// A lane that is behind fills its requests, however little of the log is read at a time, and in order.
+func TestABacklogGoesInWholeRequests(t *testing.T) {
+	w := newWorld(t)
+	to := &late{resumed: 1} // takes all at once
+	w.service.Kinds["late"] = sink.NewKind("Late", func(lateSettings, struct{}) (sink.Receiver, error) { return to, nil })
+	w.run(t, w.runner().Run)
+	for range 4 {
+		w.happens(t, w.acme, 1000)
+	}
+	eventually(t, "the stream has come past it", func() (done bool) {
+		must(t, w.db.QueryRow(t.Context(), `select exists (select from cursors where name = 'relay' and position >= 4000)`).Scan(&done))
+		lag, err := w.cluster.Lag(t.Context(), sinks.Group)
+		return done && err == nil && lag == 0
+	})
+	one, err := w.service.Create(t.Context(), w.cause, sinks.Wanted{Workspace: w.acme, Name: "SIEM", Kind: "late", Everything: true})
+	must(t, err)
+	done := w.caught(t, one)
+	if got := to.all(); int64(len(got)) != done.Delivered || len(got) != len(distinct(got)) || !slices.IsSorted(got) {
+		t.Errorf("%d events came, %d of %d different ones", len(got), len(distinct(got)), done.Delivered)
+	}
+	// A request has 2 MB, and an event less than 2 KB. A few requests are for what happens meanwhile.
+	if to.sends >= 4000/500 {
+		t.Errorf("%d requests", to.sends)
+	}
+}
+
 // What went to the fallback index is there.
 func TestTheDifferenceLooksAtTheFallbackIndex(t *testing.T) {
 	w := newWorld(t)

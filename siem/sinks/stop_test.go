@@ -42,6 +42,7 @@ func TestAStopWaitsForSlowAnswers(t *testing.T) {
 type late struct {
 	mutex   sync.Mutex
 	came    []int64
+	sends   int
 	resumed int
 }
 
@@ -49,7 +50,7 @@ type lateSettings struct{}
 
 func (lateSettings) Abilities() sink.Abilities { return sink.Abilities{} }
 
-func (r *late) Limit() int   { return 1 << 20 }
+func (r *late) Limit() int   { return 2 << 20 }
 func (r *late) Close() error { return nil }
 
 func (r *late) Send(ctx context.Context, events []stream.Event) sink.Answer {
@@ -57,6 +58,7 @@ func (r *late) Send(ctx context.Context, events []stream.Event) sink.Answer {
 	for _, event := range events {
 		r.came = append(r.came, event.Sequence)
 	}
+	r.sends++
 	resumed := r.resumed
 	r.mutex.Unlock()
 	if resumed > 0 {

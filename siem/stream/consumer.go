@@ -247,8 +247,9 @@ func (a *Assignment) Empty(ctx context.Context) (bool, error) {
 	return !a.gap, nil
 }
 
-// Overhead is what sizes count for each event beside its value: envelopes, separators.
-const Overhead = 256
+// Overhead is what sizes count for each event beside its value: envelopes, separators. If a receiver's were larger, what is
+// taken for one request would become one and a small one.
+const Overhead = 320
 
 // Fetch waits for messages until ctx ends and returns as many as there are at once, or come within
 // linger, up to a size in bytes, but at least one. It does not commit them.
