@@ -220,6 +220,13 @@ func TestAuditFromAfar(t *testing.T) {
 		if code, out, told := run("audit", "export", "--output", path+"2", "--key", keys, "--url", f.url, "--token-file", f.tokens["acme"]); code != 0 || !strings.Contains(out, "Whole") {
 			t.Errorf("%d %s%s", code, out, told)
 		}
+		token := strings.TrimSpace(read(t, "file:"+f.tokens["acme"]))
+		if code, out, told := run("audit", "export", "--url", f.url, "--token", token, "--output", path+"4", "--key", keys); code != 0 || !strings.Contains(out, "Whole") {
+			t.Errorf("with the token itself: %d %s%s", code, out, told)
+		}
+		if code, _, told := run("audit", "export", "--url", f.url, "--token", token+" more", "--output", path+"5"); code != 2 || !strings.Contains(told, "--token") || strings.Contains(told, token) {
+			t.Errorf("with no token: %d %s", code, told)
+		}
 		if err := os.WriteFile(path+"3.part", []byte("a letter to somebody\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}

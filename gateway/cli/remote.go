@@ -31,6 +31,7 @@ type remote struct {
 // reach is which gateway, and as whom.
 type reach struct {
 	URL       string `help:"Address of the gateway. Without one: the gateway of 'postern login'." env:"POSTERN_URL" placeholder:"URL" group:"gateway"`
+	Token     string `help:"A service account's token. Others on this machine see it in the list of processes: POSTERN_TOKEN and --token-file keep it off there." placeholder:"TOKEN" group:"gateway"`
 	TokenFile string `help:"File that holds a service account's token; - is standard input. POSTERN_TOKEN may hold the token itself." env:"POSTERN_TOKEN_FILE" placeholder:"PATH" group:"gateway"`
 	Context   string `help:"Which of the gateways you logged in to." env:"POSTERN_CONTEXT" placeholder:"NAME" group:"gateway"`
 }
@@ -83,6 +84,10 @@ func (r reach) connect() (*apiClient, error) {
 
 // given is what flags and variables say.
 func (r reach) given() (string, seal.Secret, error) {
+	if r.Token != "" {
+		token, err := plainToken("--token", seal.NewSecret(r.Token))
+		return r.URL, token, err
+	}
 	if r.TokenFile != "" {
 		token, err := readToken(r.TokenFile)
 		return r.URL, token, err
@@ -96,10 +101,18 @@ func (r reach) given() (string, seal.Secret, error) {
 // readToken reads a token from a file, or from standard input.
 func readToken(path string) (seal.Secret, error) {
 	token, err := readLine("--token-file", path)
-	if err == nil && strings.ContainsAny(token.Reveal(), " \t") {
-		err = core.Invalid("--token-file", "it holds no token: one line, pst_api_…")
+	if err != nil {
+		return token, err
 	}
-	return token, err
+	return plainToken("--token-file", token)
+}
+
+// plainToken refuses what is no token.
+func plainToken(flag string, token seal.Secret) (seal.Secret, error) {
+	if strings.ContainsAny(token.Reveal(), " \t\r\n") {
+		return seal.Secret{}, core.Invalid(flag, "it holds no token: one line, pst_api_…")
+	}
+	return token, nil
 }
 
 // readLine reads a secret, which is one line, from a file or from standard input.
