@@ -291,7 +291,7 @@ func (s *Service) sinkStates(api huma.API, tags []string, one func(sinks.Sink, e
 		})
 	add(api, huma.Operation{OperationID: "diagnoseSink", Method: http.MethodPost, Path: "/sinks/{id}/diagnosis", Tags: tags, Summary: "Say what is wrong with a sink, and what to do about it", Description: "Sends a test event."},
 		OperationsWrite, func(ctx context.Context, by caller, in *byID) (*single[doctor.SinkDiagnosis], error) {
-			found, err := (&doctor.Sinks{DB: s.DB, Sinks: s.Sinks, HTTP: s.Streams.HTTP, Now: s.Now}).Diagnose(ctx, by.cause, by.Workspace, in.ID)
+			found, err := (&doctor.Sinks{DB: s.DB, Sinks: s.Sinks, Now: s.Now}).Diagnose(ctx, by.cause, by.Workspace, in.ID)
 			if err != nil {
 				return nil, err
 			}

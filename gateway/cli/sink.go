@@ -288,6 +288,12 @@ func (c deleteSink) Run(ctx context.Context, terminal terminal) error {
 	return nil
 }
 
+// sinkDiagnosis prints what was found.
+func (s sheet) sinkDiagnosis(seen doctor.SinkDiagnosis) {
+	s.say("%s (%s)\n", visible(seen.Name), seen.Kind)
+	s.findings(seen.Findings, func(about string) string { return about })
+}
+
 // doctorSink examines a sink.
 type doctorSink struct {
 	oneSink `embed:""`
@@ -312,10 +318,7 @@ func (c doctorSink) Run(ctx context.Context, terminal terminal) error {
 	if err := json.Unmarshal(text, &seen); err != nil {
 		return core.Internal(err)
 	}
-	if err := thing(terminal, c.remote, text, func(sheet sheet, seen doctor.SinkDiagnosis) {
-		sheet.say("%s (%s)\n", visible(seen.Name), seen.Kind)
-		sheet.findings(seen.Findings, func(about string) string { return about })
-	}); err != nil || seen.Healthy {
+	if err := thing(terminal, c.remote, text, sheet.sinkDiagnosis); err != nil || seen.Healthy {
 		return err
 	}
 	return &core.Error{Kind: core.KindInternal, Code: "not_healthy", Message: "the sink has faults"}

@@ -7,6 +7,7 @@ import (
 	"postern/core"
 	"postern/core/audit"
 	"postern/gateway"
+	"postern/gateway/doctor"
 	"postern/siem/sink"
 	"postern/siem/stream"
 )
@@ -16,6 +17,7 @@ type sharedSinkCommands struct {
 	Pause   pauseShared   `cmd:"" help:"Pause a sink: what happens waits in the log. Every workspace is told."`
 	Resume  resumeShared  `cmd:"" help:"Let a sink go on where it stopped, or ask its receiver again now."`
 	Test    testShared    `cmd:"" help:"Send a test event from this machine now, and print what the receiver says."`
+	Doctor  doctorShared  `cmd:"" help:"Say what is wrong with a sink, and what to do about it."`
 	Replay  replayShared  `cmd:"" help:"Deliver a part of the log once more, each event under its id."`
 	Letters sharedLetters `cmd:"" name:"dead-letters" help:"List events the receiver refused for what they are; of the relay: records that could not be read."`
 	Retry   retryShared   `cmd:"" help:"Send one dead letter again from this machine, or all."`
@@ -239,6 +241,46 @@ func (c testShared) Run(ctx context.Context, terminal terminal) error {
 		return err
 	}
 	return &core.Error{Kind: core.KindInternal, Code: "not_accepted", Message: "the receiver did not take the test event"}
+}
+
+type doctorShared struct {
+	asking `embed:""`
+}
+
+// Help is shown by 'postern sink operator doctor --help'.
+func (doctorShared) Help() string {
+	return `Takes the flags and variables of 'postern serve': from this machine it looks at the receiver, its certificate and its clock, and sends a test event. The exit code is 0 when nothing is at fault, and 1 when something is.`
+}
+
+func (c doctorShared) Run(ctx context.Context, terminal terminal) error {
+	receiver, err := c.receiver()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = receiver.Close() }()
+	s, err := c.known(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	all, err := sink.ReadShared(ctx, s.db, core.ID{}, stream.DefaultPartitions)
+	if err != nil {
+		return err
+	}
+	for _, one := range all {
+		if one.Name != c.Sink {
+			continue
+		}
+		seen, err := (&doctor.Sinks{DB: s.db}).DiagnoseShared(ctx, s.cause, one, receiver, c.Mapper())
+		if err != nil {
+			return err
+		}
+		if err := c.show(terminal, seen, func(sheet sheet) { sheet.sinkDiagnosis(seen) }); err != nil || seen.Healthy {
+			return err
+		}
+		return &core.Error{Kind: core.KindInternal, Code: "not_healthy", Message: "the sink has faults"}
+	}
+	return core.NotFound("sink")
 }
 
 type sharedLetters struct {

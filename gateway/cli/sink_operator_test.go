@@ -56,6 +56,11 @@ func TestSinksOfTheOperator(t *testing.T) {
 	if events := received.Events(); len(events) != 1 {
 		t.Errorf("%d events", len(events))
 	}
+	if code, out, told := run(append([]string{"sink", "operator", "doctor", "splunk", "--database", d.database}, flags...)...); code != 1 ||
+		!strings.Contains(out, "no process delivers") || !strings.Contains(out, strings.TrimPrefix(server.URL, "http://")+" answers") ||
+		!strings.Contains(out, "travel in clear") || !strings.Contains(out, "clocks agree") || !strings.Contains(out, "a test event was taken") {
+		t.Errorf("%d %s%s", code, out, told)
+	}
 	if code, _, told := run("sink", "operator", "test", "splunk", "--database", d.database); code != 2 || !strings.Contains(told, "give the flags") {
 		t.Errorf("%d %s", code, told)
 	}

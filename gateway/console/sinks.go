@@ -215,7 +215,7 @@ func (s *Service) compareSink(ctx context.Context, c *gin.Context, one sinks.Sin
 }
 
 func (s *Service) diagnoseSink(ctx context.Context, c *gin.Context, one sinks.Sink, page *sinkPage) error {
-	found, err := (&doctor.Sinks{DB: s.DB, Sinks: s.Sinks, HTTP: s.Streams.HTTP, Now: s.Now}).Diagnose(ctx, s.cause(c), one.Workspace, one.ID)
+	found, err := (&doctor.Sinks{DB: s.DB, Sinks: s.Sinks, Now: s.Now}).Diagnose(ctx, s.cause(c), one.Workspace, one.ID)
 	page.Diagnosis = &found
 	return err
 }

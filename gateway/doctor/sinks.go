@@ -2,16 +2,13 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"time"
 
 	"postern/core"
 	"postern/core/audit"
 	"postern/core/postgres"
+	"postern/siem/ocsf"
 	"postern/siem/sink"
 	"postern/siem/sinks"
 )
@@ -20,9 +17,7 @@ import (
 type Sinks struct {
 	DB    *postgres.DB
 	Sinks *sinks.Service
-	// HTTP looks at receivers from where sinks do, under the same rules.
-	HTTP *http.Client
-	Now  func() time.Time // nil: time.Now
+	Now   func() time.Time // nil: time.Now
 }
 
 // SinkDiagnosis is everything about one sink at one moment.
@@ -50,33 +45,60 @@ func (d *Sinks) Diagnose(ctx context.Context, cause core.Cause, workspace, id co
 		return SinkDiagnosis{}, err
 	}
 	told := SinkDiagnosis{ID: one.ID, Name: one.Name, Kind: one.Kind, Findings: []Finding{}}
-	say := func(level Level, about, says, advice string) {
-		told.Findings = append(told.Findings, Finding{level, about, says, advice})
+	d.state(one, told.say)
+	if places, err := d.Sinks.Check(ctx, one); err == nil { // the test says what cannot be worked with
+		d.places(places, told.say)
 	}
-	d.state(one, say)
-	d.receiver(ctx, one, say)
 	answer, err := d.Sinks.Test(ctx, cause, workspace, id)
 	if err != nil {
 		return SinkDiagnosis{}, err
 	}
-	switch answer.Verdict {
+	told.tested(answer.Verdict, answer.Reason, answer.Took)
+	return told, nil
+}
+
+func (t *SinkDiagnosis) say(level Level, about, says, advice string) {
+	t.Findings = append(t.Findings, Finding{level, about, says, advice})
+}
+
+// tested says what came of a test event, and so whether anything is at fault.
+func (t *SinkDiagnosis) tested(verdict, reason string, took time.Duration) {
+	say := t.say
+	switch verdict {
 	case "accepted":
-		says := fmt.Sprintf("a test event was taken after %s", answer.Took.Round(time.Millisecond))
-		if answer.Reason != "" {
-			says += ", with a warning: " + answer.Reason
+		says := fmt.Sprintf("a test event was taken after %s", took.Round(time.Millisecond))
+		if reason != "" {
+			says += ", with a warning: " + reason
 		}
 		say(Good, "credentials and index", says, "")
 	case "busy":
-		say(Fault, "receiver", answer.Reason, "The sink asks again by itself. Look at the receiver's load, and at what stands between it and Postern.")
+		say(Fault, "receiver", reason, "The sink asks again by itself. Look at the receiver's load, and at what stands between it and Postern.")
 	case "misconfigured":
-		say(Fault, "credentials and index", answer.Reason, "Change the sink's settings or credentials, or the receiver's: the sink goes on by itself within half a minute.")
+		say(Fault, "credentials and index", reason, "Change the sink's settings or credentials, or the receiver's: the sink goes on by itself within half a minute.")
 	default:
-		say(Fault, "test event", answer.Reason, "The receiver takes no event of this shape: look at its source type, its parsing and its limits.")
+		say(Fault, "test event", reason, "The receiver takes no event of this shape: look at its source type, its parsing and its limits.")
 	}
-	told.Healthy = true
-	for _, finding := range told.Findings {
-		told.Healthy = told.Healthy && finding.Level != Fault
+	t.Healthy = true
+	for _, finding := range t.Findings {
+		t.Healthy = t.Healthy && finding.Level != Fault
 	}
+}
+
+// DiagnoseShared looks at a sink for all workspaces and at its receiver, to which it sends a test event.
+func (d *Sinks) DiagnoseShared(ctx context.Context, cause core.Cause, one sink.Shared, receiver sink.Receiver, mapper ocsf.Mapper) (SinkDiagnosis, error) {
+	told := SinkDiagnosis{Name: one.Name, Kind: one.Kind, Findings: []Finding{}}
+	d.state(sinks.Sink{State: one.State, Reason: one.Reason, Held: one.Held, Enabled: true, Served: one.Served, Lag: one.Lag, Dead: int(one.Dead)}, told.say)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if checker, able := receiver.(sink.Checker); able {
+		d.places(checker.Check(ctx), told.say)
+	}
+	began := time.Now()
+	_, answer, err := sink.Test(ctx, receiver, mapper, cause, one.Name)
+	if err != nil {
+		return told, err
+	}
+	told.tested(answer.Verdict.String(), answer.Reason, time.Since(began))
 	return told, nil
 }
 
@@ -104,7 +126,9 @@ func (d *Sinks) state(one sinks.Sink, say func(level Level, about, says, advice 
 		say(Good, "process", "a process delivers", "")
 	}
 	last := "nothing was delivered yet"
-	if one.DeliveredAt != nil {
+	if one.ID.IsZero() { // it serves all workspaces, and nobody keeps when
+		last = "of all workspaces"
+	} else if one.DeliveredAt != nil {
 		last = "last delivered " + one.DeliveredAt.UTC().Format("2006-01-02 15:04:05 UTC")
 	}
 	if one.Lag > sinkLag {
@@ -119,64 +143,33 @@ func (d *Sinks) state(one sinks.Sink, say func(level Level, about, says, advice 
 	}
 }
 
-// receiver looks at each address, its certificate and its clock.
-func (d *Sinks) receiver(ctx context.Context, one sinks.Sink, say func(level Level, about, says, advice string)) {
-	var settings struct {
-		URL  string   `json:"url"`
-		URLs []string `json:"urls"`
-	}
-	if json.Unmarshal(one.Settings, &settings) != nil {
-		return
-	}
-	if settings.URL != "" { // otherwise its address is a secret, or is none of the web
-		settings.URLs = append(settings.URLs, settings.URL)
-	}
-	for _, address := range settings.URLs {
-		d.address(ctx, address, say)
-	}
-}
-
-func (d *Sinks) address(ctx context.Context, address string, say func(level Level, about, says, advice string)) {
-	place, err := url.Parse(address)
-	if err != nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodHead, place.Scheme+"://"+place.Host+"/", nil)
-	if err != nil {
-		return
-	}
-	client := *d.HTTP
-	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	response, err := client.Do(request)
-	if err != nil {
-		said := sink.Unreachable(err)
-		advice := "Look at the name, the port, and the firewalls between here and there."
-		if denied, ok := errors.AsType[*core.Error](err); ok && denied.Kind == core.KindDenied {
-			advice = "An operator may allow private addresses with --allow-private."
-		} else if said.Verdict == sink.Misconfigured {
-			advice = "Look at the receiver's certificate: its name, its issuer, and until when it is good."
+// places says what was found at each address: whether it is there, its certificate and its clock.
+func (d *Sinks) places(all []sink.Place, say func(level Level, about, says, advice string)) {
+	now := postgres.Now(d.Now)
+	for _, place := range all {
+		switch place.Answer.Verdict {
+		case sink.Accepted:
+			say(Good, "address", place.Host+" answers", "")
+		case sink.Misconfigured:
+			say(Fault, "address", place.Host+": "+place.Answer.Reason, "Look at the address and at the receiver's certificate: its name, its issuer, and until when it is good. An operator may allow private addresses with --allow-private.")
+			continue
+		default:
+			say(Fault, "address", place.Host+": "+place.Answer.Reason, "Look at the name, the port, the firewalls between here and there, and at how the receiver does.")
+			continue
 		}
-		say(Fault, "address", place.Host+": "+said.Reason, advice)
-		return
-	}
-	response.Body.Close()
-	say(Good, "address", place.Host+" answers", "")
-	switch {
-	case response.TLS == nil:
-		say(Warning, "TLS", "tokens and events travel in clear", "Give an address that begins with https://.")
-	case len(response.TLS.PeerCertificates) > 0:
-		ends := response.TLS.PeerCertificates[0].NotAfter
-		says := "the certificate is trusted, and good until " + ends.UTC().Format("2006-01-02")
-		if ends.Sub(postgres.Now(d.Now)) < sinkExpiry {
-			say(Warning, "TLS", says, "Renew it: when it ends, the sink pauses.")
-		} else {
-			say(Good, "TLS", says, "")
+		ends := "the certificate is trusted, and good until " + place.Expires.UTC().Format("2006-01-02")
+		switch {
+		case place.Expires.IsZero():
+			say(Warning, "TLS", "tokens and events travel in clear", "Give an address that begins with https://, or one where TLS is spoken.")
+		case place.Expires.Sub(now) < sinkExpiry:
+			say(Warning, "TLS", ends, "Renew it: when it ends, the sink pauses.")
+		default:
+			say(Good, "TLS", ends, "")
 		}
-	}
-	if theirs, err := http.ParseTime(response.Header.Get("Date")); err == nil {
-		if skew := theirs.Sub(postgres.Now(d.Now)).Round(time.Second); skew.Abs() > sinkSkew {
+		if place.Clock.IsZero() {
+			continue
+		}
+		if skew := place.Clock.Sub(now).Round(time.Second); skew.Abs() > sinkSkew {
 			say(Warning, "clock", fmt.Sprintf("the receiver's clock differs by %s", skew), "Set both clocks by NTP: searches by time would miss events.")
 		} else {
 			say(Good, "clock", "both clocks agree", "")

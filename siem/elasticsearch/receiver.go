@@ -113,6 +113,11 @@ func encode(events []stream.Event) ([]byte, error) {
 	})
 }
 
+// Check implements sink.Checker.
+func (r *Receiver) Check(ctx context.Context) []sink.Place {
+	return []sink.Place{transport.LookAt(ctx, r.client, r.settings.URL)}
+}
+
 // Close lets go of connections that rest.
 func (r *Receiver) Close() error {
 	r.client.CloseIdleConnections()

@@ -120,6 +120,11 @@ func read(reply transport.Reply, count int, hidden ...seal.Secret) sink.Answer {
 	return answer
 }
 
+// Check implements sink.Checker.
+func (r *Receiver) Check(ctx context.Context) []sink.Place {
+	return []sink.Place{transport.LookAt(ctx, r.client, r.address)}
+}
+
 // Close lets go of connections that rest.
 func (r *Receiver) Close() error {
 	r.client.CloseIdleConnections()

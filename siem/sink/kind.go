@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"postern/core"
 	"postern/core/seal"
@@ -176,10 +177,18 @@ type Resumer interface {
 	Resume(ctx context.Context, pending json.RawMessage) Answer
 }
 
+// Place is an address of a receiver, as it was when somebody looked. It holds no secret.
+type Place struct {
+	Host    string    // and the port
+	Answer  Answer    // Accepted: it is there, and healthy as far as it says
+	Expires time.Time // when its certificate ends; zero: it speaks no TLS
+	Clock   time.Time // what time it is there; zero: it does not say
+}
+
 // Checker is a Receiver that a doctor can ask without sending an event.
 type Checker interface {
-	// Check asks whether the receiver is there and healthy.
-	Check(ctx context.Context) error
+	// Check looks at each of its addresses, by the certificates that deliveries go by.
+	Check(ctx context.Context) []Place
 }
 
 // Lacks computes what is missing of a sequence from what is there, which must come in order.

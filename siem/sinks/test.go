@@ -63,6 +63,23 @@ func (s *Service) Test(ctx context.Context, cause core.Cause, workspace, id core
 	return answer, s.change(ctx, func(tx pgx.Tx) error { return audit.Append(ctx, tx, told) })
 }
 
+// Check looks at the addresses of a sink's receiver, by the certificates that deliveries go by. Invalid: no receiver can be
+// made of what is set.
+func (s *Service) Check(ctx context.Context, one Sink) ([]sink.Place, error) {
+	receiver, _, err := s.open(ctx, one)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = receiver.Close() }()
+	checker, able := receiver.(sink.Checker)
+	if !able {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, tested)
+	defer cancel()
+	return checker.Check(ctx), nil
+}
+
 // ask sends one event now.
 func (s *Service) ask(ctx context.Context, receiver sink.Receiver, event stream.Event) Answer {
 	ctx, cancel := context.WithTimeout(ctx, tested)

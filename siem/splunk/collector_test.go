@@ -15,8 +15,8 @@ func TestTheCollectorsReceiver(t *testing.T) {
 	running := transporttest.StartCollector(t)
 	settings := Settings{URLs: []string{running.HEC}, Index: "audit", Host: "gateway"}
 	collector := made(t, settings, Secrets{Token: transporttest.Secret(canary)})
-	if err := collector.Check(t.Context()); err != nil {
-		t.Fatal(err)
+	if places := collector.Check(t.Context()); len(places) != 1 || places[0].Answer.Verdict != sink.Accepted {
+		t.Fatalf("%+v", places)
 	}
 	sent := transporttest.Events(t, 300)
 	if got := collector.Send(t.Context(), sent[:150]); got.Verdict != sink.Accepted || got.Reason != "" {

@@ -4,10 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"net/url"
-	"time"
 
-	"postern/core"
 	"postern/core/seal"
 	"postern/siem/sink"
 	"postern/siem/stream"
@@ -27,7 +24,10 @@ type Receiver struct {
 	channels  channels
 }
 
-var _ sink.Receiver = (*Receiver)(nil)
+var (
+	_ sink.Receiver = (*Receiver)(nil)
+	_ sink.Checker  = (*Receiver)(nil)
+)
 
 // New makes a receiver that connects by dial. An error is Invalid and names the setting.
 func New(settings Settings, secrets Secrets, dial transport.Dial) (*Receiver, error) {
@@ -165,31 +165,21 @@ func (r *Receiver) post(ctx context.Context, client *http.Client, address string
 	return transport.Ask(client, request)
 }
 
-// Check asks every endpoint whether it is healthy, without a token: for the doctor. What stands before a collector
-// may refuse to be asked; that says nothing about deliveries.
-func (r *Receiver) Check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, r.settings.timeout())
-	defer cancel()
+// Check implements sink.Checker. It asks every endpoint how it is, without a token, and looks whether the address for
+// searches is there. What stands before a collector may refuse to be asked; that says nothing about deliveries.
+func (r *Receiver) Check(ctx context.Context) []sink.Place {
+	var places []sink.Place
 	for _, one := range r.endpoints.list {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, one.base+"/services/collector/health", nil)
-		if err != nil {
-			return core.Invalid("urls", "the collector's address is not a URL")
+		place, reply := transport.Look(ctx, r.client, http.MethodGet, one.base+"/services/collector/health")
+		if health := read(reply, seal.Secret{}); place.Answer.Verdict == sink.Accepted && health.code != noCode {
+			place.Answer = health.Answer
 		}
-		host := one.base
-		if parsed, err := url.Parse(one.base); err == nil {
-			host = parsed.Host
-		}
-		answer := sink.Answer{}
-		if reply, err := transport.Ask(r.client, request); err != nil {
-			answer = transport.Failed(err)
-		} else {
-			answer = read(reply, seal.Secret{}).Answer
-		}
-		if answer.Verdict != sink.Accepted {
-			return core.Unavailable(time.Minute, "%s: %s", host, answer.Reason)
-		}
+		places = append(places, place)
 	}
-	return nil
+	if r.settings.SearchURL != "" {
+		places = append(places, transport.LookAt(ctx, r.client, r.settings.SearchURL))
+	}
+	return places
 }
 
 // Close lets go of connections that rest.

@@ -316,13 +316,17 @@ func TestFaultsOnTheWay(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	well := answering(t, 200, nil, `{"text":"HEC is healthy","code":17}`)
-	if err := receiver(t, well).Check(t.Context()); err != nil {
-		t.Fatal(err)
+	full := answering(t, 503, nil, `{"text":"HEC is unhealthy, queues are full","code":18}`)
+	guarded := answering(t, 403, nil, `<html>forbidden</html>`) // what stands before a collector
+	collector := made(t, Settings{URLs: []string{well, full, guarded, "http://127.0.0.1:1"}, SearchURL: guarded}, Secrets{Token: transporttest.Secret(canary)})
+	places := collector.Check(t.Context())
+	want := []sink.Verdict{sink.Accepted, sink.Busy, sink.Accepted, sink.Busy, sink.Accepted}
+	if len(places) != len(want) || !strings.Contains(places[1].Answer.Reason, "queues are full") {
+		t.Fatalf("%+v", places)
 	}
-	for _, url := range []string{answering(t, 503, nil, `{"text":"HEC is unhealthy, queues are full","code":18}`), "http://127.0.0.1:1"} {
-		err := receiver(t, well, url).Check(t.Context())
-		if core.KindOf(err) != core.KindUnavailable || !strings.Contains(err.Error(), strings.TrimPrefix(url, "http://")) {
-			t.Fatalf("%s: %v", url, err)
+	for i, place := range places {
+		if place.Answer.Verdict != want[i] || place.Host == "" || !place.Expires.IsZero() || place.Clock.IsZero() == (i != 3) {
+			t.Errorf("%d: %+v", i, place)
 		}
 	}
 }

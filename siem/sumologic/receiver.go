@@ -154,6 +154,15 @@ func encode(events []stream.Event) ([]byte, error) {
 	})
 }
 
+// Check implements sink.Checker. Only the host of the source's address is looked at: the rest is the secret.
+func (r *Receiver) Check(ctx context.Context) []sink.Place {
+	address, err := r.address()
+	if err != nil {
+		return []sink.Place{{Host: "the source's address", Answer: transport.Unusable(err)}}
+	}
+	return []sink.Place{transport.LookAt(ctx, r.client, address.Reveal())}
+}
+
 // Close lets go of connections that rest.
 func (r *Receiver) Close() error {
 	r.client.CloseIdleConnections()

@@ -111,6 +111,21 @@ func failed(err error) sink.Answer {
 	return transport.Failed(err)
 }
 
+// Check implements sink.Checker: it connects, and sends nothing.
+func (r *Receiver) Check(ctx context.Context) []sink.Place {
+	place := sink.Place{Host: r.settings.Address, Answer: sink.Answer{Verdict: sink.Accepted, Event: -1}}
+	own, err := r.connect(ctx)
+	if err != nil {
+		place.Answer = failed(err)
+		return []sink.Place{place}
+	}
+	defer own.Close()
+	if secure, is := own.Conn.(*tls.Conn); is {
+		place.Expires = secure.ConnectionState().PeerCertificates[0].NotAfter
+	}
+	return []sink.Place{place}
+}
+
 // Close ends the connection that is kept.
 func (r *Receiver) Close() error {
 	held := <-r.kept

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -58,6 +59,7 @@ type Reply struct {
 	Status int
 	Header http.Header
 	Text   []byte
+	TLS    *tls.ConnectionState // nil: it came without
 }
 
 // Ask makes one request and reads the answer.
@@ -73,7 +75,36 @@ func AskFor(client *http.Client, request *http.Request, size int64) (Reply, erro
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, size))
-	return Reply{Status: response.StatusCode, Header: response.Header, Text: text}, err
+	return Reply{Status: response.StatusCode, Header: response.Header, Text: text, TLS: response.TLS}, err
+}
+
+// Look sees whether an address is there, which it is whatever it answers. The address is not told, only its host.
+func Look(ctx context.Context, client *http.Client, method, address string) (sink.Place, Reply) {
+	request, err := http.NewRequestWithContext(ctx, method, address, nil)
+	if err != nil {
+		return sink.Place{Answer: Misconfigured("the address is not a URL")}, Reply{}
+	}
+	place := sink.Place{Host: request.URL.Host, Answer: sink.Answer{Verdict: sink.Accepted, Event: -1}}
+	reply, err := Ask(client, request)
+	if err != nil {
+		place.Answer = Failed(err)
+		return place, reply
+	}
+	if reply.TLS != nil && len(reply.TLS.PeerCertificates) > 0 {
+		place.Expires = reply.TLS.PeerCertificates[0].NotAfter
+	}
+	place.Clock, _ = http.ParseTime(reply.Header.Get("Date"))
+	return place, reply
+}
+
+// LookAt is Look at nothing but the host of an address, whose path may be a secret.
+func LookAt(ctx context.Context, client *http.Client, address string) sink.Place {
+	root := "/"
+	if parsed, err := url.Parse(address); err == nil {
+		root = parsed.Scheme + "://" + parsed.Host + "/"
+	}
+	place, _ := Look(ctx, client, http.MethodHead, root)
+	return place
 }
 
 // Answer is what the status alone means.

@@ -139,6 +139,11 @@ func identify(events []stream.Event) string {
 	return "batch_" + hex.EncodeToString(digest.Sum(nil)[:16])
 }
 
+// Check implements sink.Checker.
+func (r *Receiver) Check(ctx context.Context) []sink.Place {
+	return []sink.Place{transport.LookAt(ctx, r.client, r.settings.URL)}
+}
+
 // Close lets go of connections that rest.
 func (r *Receiver) Close() error {
 	r.client.CloseIdleConnections()
