@@ -74,7 +74,7 @@ func TestALateAcknowledgementKeepsRequestsWhole(t *testing.T) {
 		delivery := &sink.Delivery{Receiver: receiver, Owner: unheard{}, Pace: &sink.Pace{}}
 		events := transporttest.Small(4000)
 		for len(events) > 0 {
-			part := events[:250] // what fits into one attempt
+			part := events[:200] // what fits into one attempt
 			events = events[len(part):]
 			indexer.mutex.Lock()
 			indexer.wait = indexer.polls + 15 // about two minutes
@@ -83,7 +83,7 @@ func TestALateAcknowledgementKeepsRequestsWhole(t *testing.T) {
 				t.Fatal(len(rest), err)
 			}
 		}
-		if len(receiver.sizes) != 16 || len(indexer.events) != 4000 {
+		if len(receiver.sizes) != 20 || len(indexer.events) != 4000 {
 			t.Errorf("%d events came, in parts of %v", len(indexer.events), receiver.sizes)
 		}
 	})
