@@ -20,7 +20,7 @@ const (
 )
 
 // Leader runs work in at most one of all processes that share a database. The others stand by and
-// take over within about a second when the leader's connection ends.
+// take over within about a second when the leader's connection ends, which the server notices.
 type Leader struct {
 	DB   *postgres.DB
 	Lock int64
@@ -70,8 +70,18 @@ func (l *Leader) once(ctx context.Context, work func(context.Context, *pgx.Conn)
 		defer cancel()
 		_ = connection.Close(closing)
 	}()
+	if _, err := connection.Exec(ctx, alive); err != nil {
+		return true, err
+	}
 	return true, work(ctx, connection)
 }
+
+// alive has the server notice within about ten seconds that a leader's whole machine is gone, which says no goodbye. By
+// default it takes hours, and nobody else could lead meanwhile.
+const alive = `
+set tcp_keepalives_idle = 5;
+set tcp_keepalives_interval = 2;
+set tcp_keepalives_count = 3`
 
 // Walk gives work a connection of its own for reading a table from one end to the other: PostgreSQL follows the index
 // in its order, a batch at a time. Left to itself it takes a young table, of which it knows nothing yet, for small, and
