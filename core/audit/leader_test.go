@@ -43,10 +43,10 @@ func TestTheLeadIsHandedOverAtOnce(t *testing.T) {
 					defer close(ended)
 					_ = (&audit.Leader{DB: db, Lock: 4711, Name: "test"}).Run(ctx, func(ctx context.Context, connection *pgx.Conn) error {
 						var idle string
-					if err := connection.QueryRow(ctx, `show tcp_keepalives_idle`).Scan(&idle); err != nil || idle != "5" {
-						t.Errorf("a machine that is lost leads for long: %s %v", idle, err)
-					}
-					leads <- connection.PgConn().PID()
+						if err := connection.QueryRow(ctx, `show tcp_keepalives_idle`).Scan(&idle); err != nil || idle != "5" {
+							t.Errorf("a machine that is lost leads for long: %s %v", idle, err)
+						}
+						leads <- connection.PgConn().PID()
 						<-ctx.Done()
 						return ctx.Err()
 					})
