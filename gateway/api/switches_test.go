@@ -45,7 +45,7 @@ func TestDisableAndEnable(t *testing.T) {
 	if got := w.must(t, 200, "PATCH", "/apps/"+app, `{"risk":4}`); got["risk"] != 4.0 {
 		t.Errorf("got %v", got)
 	}
-	w.must(t, 422, "PATCH", "/apps/"+app, `{"risk":6}`)
+	w.must(t, 400, "PATCH", "/apps/"+app, `{"risk":6}`)
 	if got := w.must(t, 200, "PUT", at+"/risk", `{"risk":1}`); got["risk"] != 1.0 {
 		t.Errorf("got %v", got)
 	}
