@@ -123,8 +123,9 @@ func (a *Accounts) checkApp(wanted NewApp) (NewApp, error) {
 	return wanted, nil
 }
 
-const selectApp = `
-select id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, reconcile_account, password_rules, seen_rules, disable_on_leave, risk
+const appColumns = `select id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, reconcile_account, password_rules, seen_rules, disable_on_leave, risk`
+
+const selectApp = appColumns + `
 from apps where workspace_id = @workspace and id = @id`
 
 // App finds an app by its id.
@@ -148,14 +149,24 @@ func (a *Accounts) AppStates(ctx context.Context, q postgres.Querier, workspace,
 	return states, err
 }
 
-const selectApps = `
-select id, workspace_id, name, domains, sign_in_url, change_url, connector, settings, created, reconcile_account, password_rules, seen_rules, disable_on_leave, risk
+const selectApps = appColumns + `
 from apps where workspace_id = @workspace
 order by lower(name), id`
 
 // Apps lists a workspace's apps by name.
 func (a *Accounts) Apps(ctx context.Context, q postgres.Querier, workspace core.ID) ([]App, error) {
 	return postgres.Many[App](ctx, q, selectApps, pgx.StrictNamedArgs{"workspace": workspace})
+}
+
+const selectAppsPage = appColumns + `
+from apps where workspace_id = @workspace
+	and (@after::uuid is null or (lower(name), id) > (select lower(name), id from apps where workspace_id = @workspace and id = @after))
+order by lower(name), id
+limit @limit`
+
+// AppsPage is Apps, a page at a time: what comes after an app.
+func (a *Accounts) AppsPage(ctx context.Context, q postgres.Querier, workspace, after core.ID, limit int) ([]App, error) {
+	return postgres.Many[App](ctx, q, selectAppsPage, pgx.StrictNamedArgs{"workspace": workspace, "after": after, "limit": postgres.Page(limit)})
 }
 
 const updateReconcileAccount = `update apps set reconcile_account = @account where workspace_id = @workspace and id = @id`

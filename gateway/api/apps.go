@@ -133,6 +133,11 @@ type byID struct {
 	ID core.ID `path:"id" doc:"Its id"`
 }
 
+type appList struct {
+	Limit  int     `query:"limit" default:"100" minimum:"1" maximum:"500"`
+	Cursor core.ID `query:"cursor" doc:"next of the page before"`
+}
+
 func (s *Service) apps(api huma.API) {
 	tags := []string{"Apps"}
 	add(api, huma.Operation{OperationID: "createApp", Method: http.MethodPost, Path: "/apps", Tags: tags, Summary: "Add an app", DefaultStatus: http.StatusCreated},
@@ -150,13 +155,17 @@ func (s *Service) apps(api huma.API) {
 			}
 			return &single[App]{s.appOf(app)}, nil
 		})
-	add(api, huma.Operation{OperationID: "listApps", Method: http.MethodGet, Path: "/apps", Tags: tags, Summary: "List the apps"},
-		AppsRead, func(ctx context.Context, by caller, _ *struct{}) (*listed[App], error) {
-			found, err := s.Accounts.Apps(ctx, s.DB, by.Workspace)
+	add(api, huma.Operation{OperationID: "listApps", Method: http.MethodGet, Path: "/apps", Tags: tags, Summary: "List the apps, by name"},
+		AppsRead, func(ctx context.Context, by caller, in *appList) (*listed[App], error) {
+			found, err := s.Accounts.AppsPage(ctx, s.DB, by.Workspace, in.Cursor, in.Limit)
 			if err != nil {
 				return nil, err
 			}
-			return listing(found, s.appOf), nil
+			answer := listing(found, s.appOf)
+			if len(found) == in.Limit {
+				answer.Body.Next = found[len(found)-1].ID.String()
+			}
+			return answer, nil
 		})
 	add(api, huma.Operation{OperationID: "getApp", Method: http.MethodGet, Path: "/apps/{id}", Tags: tags, Summary: "Get an app"},
 		AppsRead, func(ctx context.Context, by caller, in *byID) (*single[App], error) {

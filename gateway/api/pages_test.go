@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -43,6 +45,9 @@ func TestPages(t *testing.T) {
 	id := w.must(t, 201, "POST", "/apps", newApp)["id"].(string)
 	const count = 7
 	for i := range count {
+		if i > 0 {
+			w.must(t, 201, "POST", "/apps", strings.Replace(newApp, "Wiki", []string{"Wiki", "wiki"}[i%2]+strconv.Itoa(i/2), 1))
+		}
 		w.must(t, 201, "POST", "/accounts", fmt.Sprintf(`{"app":"%s","username":"login-%d","password":"p","owner":"%s"}`, id, i, w.ana.ID))
 		err := w.db.Tx(t.Context(), func(tx pgx.Tx) error {
 			name := fmt.Sprintf("n%d", i)
@@ -59,7 +64,7 @@ func TestPages(t *testing.T) {
 	for _, test := range []struct {
 		path, name string
 		all        int
-	}{{"/accounts", "username", count}, {"/teams", "display_name", count}, {"/users", "user_name", count + 2}} {
+	}{{"/accounts", "username", count}, {"/teams", "display_name", count}, {"/users", "user_name", count + 2}, {"/apps", "name", count}} {
 		whole, pages := w.walk(t, test.path, 100)
 		if len(whole) != test.all || pages != 1 {
 			t.Errorf("%s: %d items on %d pages", test.path, len(whole), pages)
