@@ -18,11 +18,14 @@ func (j *job) await(ctx context.Context, patience time.Duration, options lookOpt
 	for {
 		satisfied := false
 		now, err := j.tab.await(ctx, time.Until(deadline), options, func(now view) bool {
+			if j.tab.strays(now) {
+				return true
+			}
 			satisfied = done(now)
 			return satisfied || j.tab.hasOpened()
 		})
 		switch {
-		case errors.Is(err, errClosed):
+		case errors.Is(err, errClosed), err == nil && j.tab.strays(now):
 			j.tab = j.tab.opener
 		case err != nil || satisfied:
 			return now, err
@@ -73,6 +76,11 @@ func (t *tab) hasOpened() bool {
 	t.mutex.Lock()
 	defer t.mutex.Unlock()
 	return t.opened
+}
+
+// strays reports whether a window shows a page that is not the app's: no sign-in goes on in it.
+func (t *tab) strays(now view) bool {
+	return t.opener != nil && now.Address != "" && now.Address != "about:blank" && !t.proxy.admits(now.Address)
 }
 
 // isClosed reports whether the window is gone that a page opened.

@@ -93,3 +93,31 @@ func TestASignInInAWindow(t *testing.T) {
 		}
 	})
 }
+
+// TestAWindowThatIsNoSignIn opens beside the page that says how the sign-in went, and stays.
+func TestAWindowThatIsNoSignIn(t *testing.T) {
+	b := connector(t)
+	for name, address := range map[string]string{"of the app": "/news", "of another host": "http://localhost:1/advertisement", "of nothing": ""} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+				const form = `<form method="post"><label>User name <input name="u"></label><label>Password <input type="password" name="p"></label><button>Sign in</button></form>`
+				opens := fmt.Sprintf(`<script>window.open(%q, "w", "width=500,height=400")</script>`, address)
+				switch {
+				case r.URL.Path == "/news":
+					fmt.Fprint(w, `<p>What is new this month</p>`)
+				case r.Method == http.MethodPost && r.FormValue("p") == first:
+					fmt.Fprint(w, `<p>Welcome</p><a href="/sign-out">Sign out</a>`+opens)
+				case r.Method == http.MethodPost:
+					fmt.Fprint(w, `<p role="alert">The user name or password is wrong.</p>`+form+opens)
+				default:
+					fmt.Fprint(w, form)
+				}
+			}))
+			t.Cleanup(server.Close)
+			target := rotation.Target{AppName: "Quay", Domains: []string{"127.0.0.1"}, SignInURL: server.URL + "/"}
+			expect(t, b.Verify(short(t), target, credential("quay", first)), rotation.Accepted, rotation.StageVerify)
+			expect(t, b.Verify(short(t), target, credential("quay", second)), rotation.Rejected, rotation.StageVerify)
+		})
+	}
+}

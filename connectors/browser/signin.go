@@ -209,7 +209,7 @@ func (j *job) admitted(ctx context.Context, options lookOptions) rotation.Outcom
 			now, err = j.await(ctx, j.patience, options, read)
 		}
 	}
-	if err == nil && outcome == "" && j.tab.opener != nil {
+	for err == nil && outcome == "" && j.tab.opener != nil {
 		// The window stays, and the page that opened it knows more.
 		j.tab = j.tab.opener
 		quiet = rest{}
